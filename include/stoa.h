@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* stoa.h: the storage engine of a validator node. The only header a user needs.
+ *
+ * Handles are opaque. Calls return 0 or a negative STOA_E… (stoa/error.h) and may fill a struct
+ * stoa_detail. Option structs begin with their size, so that old programs run with new libraries:
+ * initialise with the STOA_…_INIT macros. One process has a store open at a time; any thread of it
+ * may call with the handle. No callback ever runs on a foreign thread: what was submitted is reaped
+ * from a queue. */
+#ifndef STOA_H
+#define STOA_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stoa/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct stoa; /* an open store */
+
+/* What went wrong, for a person. */
+struct stoa_detail {
+    int code;
+    int os_error; /* errno, or 0 */
+    char text[384];
+};
+
+/* A view. Who hands it out says how long it lives. */
+struct stoa_bytes {
+    const uint8_t *data;
+    size_t size;
+};
+
+const char *stoa_version(void);
+
+/* ---- creating, opening, closing ---- */
+
+struct stoa_create_options {
+    size_t size;
+    const char *genesis_json; /* text of a geth-style genesis file; NULL: the first block stored,
+                                 number 0, is the genesis */
+    size_t genesis_json_size;
+    uint64_t
+        chain_id; /* 0: from the genesis, or unknown (then signatures of any chain are accepted) */
+};
+#define STOA_CREATE_OPTIONS_INIT                       \
+    {                                                  \
+        sizeof(struct stoa_create_options), NULL, 0, 0 \
+    }
+
+/* Make a store in DIRECTORY, which must not exist or be empty. It appears whole or not at all. */
+int stoa_create(const char *directory, const struct stoa_create_options *options,
+                struct stoa_detail *detail);
+
+enum stoa_io {
+    STOA_IO_AUTO = 0, /* io_uring, or threads with a warning where the machine refuses it */
+    STOA_IO_RING = 1,
+    STOA_IO_THREADS = 2,
+};
+
+struct stoa_options {
+    size_t size;
+    enum stoa_io io;             /* STOA_IO_AUTO */
+    uint64_t table_cache_size;   /* bytes of table cache. 256 MiB */
+    uint32_t segment_size;       /* of new ledger segments, bytes. 64 MiB */
+    unsigned table_workers;      /* threads that read tables. 4 */
+    unsigned verify_workers;     /* threads that verify blocks. The number of processors */
+    unsigned checkpoint_seconds; /* time between checkpoints of the tables. 30 */
+    int bulk; /* 1: loading much: blocks are reserved, not zeroed, ahead of the ledger. 0 */
+    /* Progress of a rebuild during open, from the thread that opens: DONE of TOTAL ledger bytes.
+     * May be NULL. */
+    void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
+    void *progress_context;
+};
+#define STOA_OPTIONS_INIT                                                       \
+    {                                                                           \
+        sizeof(struct stoa_options), STOA_IO_AUTO, 0, 0, 0, 0, 0, 0, NULL, NULL \
+    }
+
+/* Open a store and recover it. STOA_ENOTFOUND: no store there. STOA_ELOCKED, STOA_EVERSION,
+ * STOA_EREADONLY, STOA_EPERM, STOA_ECORRUPT. On success DETAIL's text may hold a warning (code 0),
+ * or is empty. */
+int stoa_open(const char *directory, const struct stoa_options *options, struct stoa **out_stoa,
+              struct stoa_detail *detail);
+
+/* Finish what was submitted, apply, checkpoint, close. The handle is gone whatever is returned.
+ * NULL is allowed. Views must have been released before. */
+int stoa_close(struct stoa *stoa, struct stoa_detail *detail);
+
+/* ---- storing ---- */
+
+/* Parts of verification that a caller may turn off. */
+enum {
+    STOA_SKIP_TRANSACTIONS_ROOT = 1 << 0,
+    STOA_SKIP_UNCLES_HASH = 1 << 1,
+    STOA_SKIP_WITHDRAWALS_ROOT = 1 << 2,
+    STOA_SKIP_RECEIPTS = 1 << 3, /* receipts root, bloom, gas */
+    STOA_SKIP_SENDERS =
+        1 << 4, /* do not recover senders: those given are taken, or none are kept */
+    STOA_SKIP_ALL = (1 << 5) - 1,
+};
+
+/* One change of the raw key-value state: VALUE replaces what KEY had; a NULL value.data removes it.
+ */
+struct stoa_change {
+    struct stoa_bytes key; /* 1 to 128 bytes */
+    struct stoa_bytes value;
+};
+
+/* A block to store. All it points at stays valid and unchanged until the call or the completion. */
+struct stoa_store_block {
+    size_t size;
+    struct stoa_bytes block; /* RLP as the chain has it */
+    struct stoa_bytes
+        receipts; /* RLP list (legacy receipts as lists, typed as strings); data NULL: none */
+    const uint8_t *expected_hash;      /* 32 bytes; NULL: whatever it hashes to */
+    const uint8_t *senders;            /* 20 bytes a transaction; NULL: recovered unless skipped */
+    const struct stoa_change *changes; /* state changes of the block; at most one a key */
+    size_t change_count;
+    struct stoa_bytes envelope;   /* opaque, kept with the block; data NULL: none */
+    const uint8_t *envelope_hash; /* 32 bytes, with an envelope: the block is found by it as well */
+    unsigned skip;                /* STOA_SKIP_… */
+    unsigned flags;               /* STOA_STORE_… */
+};
+#define STOA_STORE_BLOCK_INIT                                                                  \
+    {                                                                                          \
+        sizeof(struct stoa_store_block), {NULL, 0}, {NULL, 0}, NULL, NULL, NULL, 0, {NULL, 0}, \
+            NULL, 0, 0                                                                         \
+    }
+
+enum {
+    STOA_STORE_SIDE = 1 << 0, /* keep it readable by hash, leave the canonical chain alone; the
+                                 parent must be stored */
+};
+
+/* Store durably; without STOA_STORE_SIDE the block's parent is the head, and it becomes the head.
+ * STOA_EREFUSED and STOA_EINVAL name the field in DETAIL; STOA_EEXISTS: stored already, nothing
+ * changed. */
+int stoa_store_block(struct stoa *stoa, const struct stoa_store_block *block,
+                     struct stoa_detail *detail);
+
+/* ---- reading ---- */
+
+enum { STOA_BY_HEIGHT, STOA_BY_HASH, STOA_LATEST };
+
+/* Which block: by height of the canonical chain, by its hash (or its envelope's), or the head. */
+struct stoa_block_key {
+    int by;
+    uint64_t height;
+    uint8_t hash[32];
+};
+
+/* A stored block: views into the store's memory until stoa_release. */
+struct stoa_block {
+    uint8_t hash[32];
+    uint64_t height;
+    uint8_t
+        total_difficulty[32]; /* big-endian: sum of difficulties from the genesis to this block */
+    int canonical;
+    struct stoa_bytes block;    /* RLP */
+    struct stoa_bytes receipts; /* RLP list; data NULL: none are stored */
+    struct stoa_bytes senders;  /* 20 bytes a transaction; data NULL: none are stored */
+    struct stoa_bytes envelope;
+    struct stoa_view *view; /* what stoa_release takes */
+};
+
+/* STOA_ENOTFOUND, STOA_ECORRUPT (file, offset and height in DETAIL). */
+int stoa_get_block(struct stoa *stoa, const struct stoa_block_key *key,
+                   struct stoa_block *out_block, struct stoa_detail *detail);
+
+struct stoa_transaction {
+    struct stoa_block block; /* its block; release this one's view */
+    uint32_t index;
+    uint8_t hash[32];
+    struct stoa_bytes transaction; /* consensus encoding: list, or type byte and payload */
+    struct stoa_bytes receipt;     /* consensus encoding; data NULL: none is stored */
+    const uint8_t *sender;         /* 20 bytes, or NULL */
+};
+
+int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
+                         struct stoa_transaction *out_transaction, struct stoa_detail *detail);
+
+/* Current value of a raw state key: an owned copy that the caller frees with stoa_free. */
+int stoa_get_state(struct stoa *stoa, struct stoa_bytes key, struct stoa_bytes *out_value,
+                   struct stoa_detail *detail);
+void stoa_free(void *pointer);
+
+struct stoa_head {
+    int empty; /* 1: no block yet; the rest is then 0 */
+    uint64_t height;
+    uint8_t hash[32];
+    uint8_t total_difficulty[32];
+    uint8_t genesis_hash[32];
+    uint64_t chain_id; /* 0: unknown */
+};
+
+int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head);
+
+void stoa_release(struct stoa_view *view);
+
+/* ---- many at once ---- */
+
+/* What was submitted, done. TAG is the submitter's. */
+struct stoa_completion {
+    uint64_t tag;
+    int result;
+    struct stoa_block block;             /* of a get */
+    struct stoa_transaction transaction; /* of a transaction's get: then use this, not block */
+    struct stoa_bytes value;             /* of a state get: owned, stoa_free */
+    uint8_t hash[32];                    /* of a store: the block's */
+    uint64_t height;
+    struct stoa_detail detail;
+};
+
+/* STOA_EBUSY: too many are under way; reap first. Stores take effect in the order submitted; when
+ * one fails, later ones that build on it fail as well. */
+int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block, uint64_t tag);
+int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key, uint64_t tag);
+int stoa_submit_get_transaction(struct stoa *stoa, const uint8_t hash[32], uint64_t tag);
+int stoa_submit_get_state(struct stoa *stoa, struct stoa_bytes key,
+                          uint64_t tag); /* KEY is copied */
+
+/* Take up to COUNT completions of submitted calls, waiting up to TIMEOUT_MS (-1: for ever) for the
+ * first. Returns how many. 0 where the time passed, or at once where nothing is under way. */
+int stoa_reap(struct stoa *stoa, struct stoa_completion *out, unsigned count, int timeout_ms);
+
+/* Readable when stoa_reap would not wait. Owned by the handle. */
+int stoa_completion_fd(struct stoa *stoa);
+
+/* ---- upkeep ---- */
+
+/* Apply everything to the tables and make them durable, so that the next open replays nothing. */
+int stoa_checkpoint(struct stoa *stoa, struct stoa_detail *detail);
+
+struct stoa_damage {
+    const char *file;
+    uint64_t offset;
+    uint64_t size;
+    uint64_t height;
+    int has_height;
+    const char *what;
+};
+
+struct stoa_verify_report {
+    uint64_t segments;
+    uint64_t frames;
+    uint64_t bytes;
+    uint64_t blocks;
+    uint64_t transactions;
+    uint64_t receipts;
+    uint64_t damages;
+};
+
+/* Read and check everything: each byte of the ledger, each block against its header, each index
+ * entry both ways. DAMAGE is called on the calling thread. Returns 0, STOA_ECORRUPT where damage
+ * was found, or why it could not go on. */
+int stoa_verify(struct stoa *stoa, void (*damage)(void *context, const struct stoa_damage *damage),
+                void *context, struct stoa_verify_report *out_report, struct stoa_detail *detail);
+
+struct stoa_stats {
+    size_t size;
+    uint64_t blocks; /* canonical */
+    uint64_t ledger_segments;
+    uint64_t ledger_bytes; /* of the files */
+    uint64_t ledger_sequence;
+    uint64_t applied_sequence;
+    uint64_t pending_blocks; /* durable, not yet in the tables */
+    uint64_t table_bytes;
+    uint64_t frame_bytes;   /* appended since open */
+    uint64_t written_bytes; /* to the ledger's files since open */
+    uint64_t groups;        /* group commits since open */
+    uint64_t appends;
+    uint64_t recovered_blocks; /* replayed into the tables at open */
+    uint64_t cut_bytes;        /* of a torn tail at open */
+    int rebuilt_tables;        /* 1: this open rebuilt them from the ledger */
+    int stopped;               /* 1: a write or flush failed; reads go on */
+    char io[32];               /* "io_uring" or "threads" */
+    char io_features[256];
+};
+#define STOA_STATS_INIT                   \
+    {                                     \
+        .size = sizeof(struct stoa_stats) \
+    }
+
+int stoa_get_stats(struct stoa *stoa, struct stoa_stats *out_stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

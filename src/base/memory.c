@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/memory.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/ensure.h"
+#include "base/memory_private.h"
+
+/* Counts only: no ordering between threads is wanted. */
+static atomic_uint_fast64_t allocations;
+static atomic_uint_fast64_t fail_at;
+
+static bool fails_now(void)
+{
+    uint_fast64_t count = atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed) + 1;
+    uint_fast64_t wanted = atomic_load_explicit(&fail_at, memory_order_relaxed);
+    return wanted != 0 && count == wanted;
+}
+
+void *memory_alloc(size_t size)
+{
+    return fails_now() ? NULL : memory_back_alloc(size == 0 ? 1 : size);
+}
+
+void *memory_alloc_zeroed(size_t count, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(count, size, &total) || fails_now()) {
+        return NULL;
+    }
+    return memory_back_alloc_zeroed(total == 0 ? 1 : total);
+}
+
+void *memory_alloc_aligned(size_t size, size_t alignment)
+{
+    ensure(alignment != 0 && (alignment & (alignment - 1)) == 0);
+    return fails_now() ? NULL : memory_back_alloc_aligned(size == 0 ? 1 : size, alignment);
+}
+
+void *memory_resize(void *pointer, size_t size)
+{
+    return fails_now() ? NULL : memory_back_resize(pointer, size == 0 ? 1 : size);
+}
+
+void memory_free(void *pointer)
+{
+    memory_back_free(pointer);
+}
+
+char *memory_copy_text(const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = memory_alloc(size);
+    if (copy != NULL) {
+        memcpy(copy, text, size);
+    }
+    return copy;
+}
+
+uint64_t memory_allocation_count(void)
+{
+    return atomic_load_explicit(&allocations, memory_order_relaxed);
+}
+
+void memory_fail_at(uint64_t n)
+{
+    uint_fast64_t now = atomic_load_explicit(&allocations, memory_order_relaxed);
+    atomic_store_explicit(&fail_at, n == 0 ? 0 : now + n, memory_order_relaxed);
+}

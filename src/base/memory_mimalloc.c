@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/memory_private.h"
+
+#include <mimalloc.h>
+
+void *memory_back_alloc(size_t size)
+{
+    return mi_malloc(size);
+}
+
+void *memory_back_alloc_zeroed(size_t size)
+{
+    return mi_calloc(1, size);
+}
+
+void *memory_back_alloc_aligned(size_t size, size_t alignment)
+{
+    return mi_malloc_aligned(size, alignment);
+}
+
+void *memory_back_resize(void *pointer, size_t size)
+{
+    return mi_realloc(pointer, size);
+}
+
+void memory_back_free(void *pointer)
+{
+    mi_free(pointer);
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* io.h: everything that reaches the outside: files, clock, randomness, waiting. One loop, one
+ * thread.
+ *
+ * A loop is a `struct io` behind a table of operations with three implementations: io_ring.c
+ * (io_uring), io_threads.c (blocking calls on a small pool, where io_uring is refused) and io_sim.c
+ * (a simulated disk and clock from a seed). All pass the same contract suite. Only the thread that
+ * created a loop calls it, except io_wake, which any thread may call.
+ *
+ * A request is embedded in its owner, filled, and handed over by io_submit until its `done` runs;
+ * it must not move or change meanwhile, nor may its data or paths. `done` always runs from io_run,
+ * never from inside io_submit; it may submit again, also the same request. Requests complete in any
+ * order. Submissions are gathered and reach the kernel together at the next io_run.
+ *
+ * Reads and writes move all they were asked to, or fail: short transfers, EINTR and EAGAIN are
+ * handled inside. The one exception is a read that meets the end of the file, whose result is then
+ * less than its size. */
+#ifndef IO_H
+#define IO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* Offsets, sizes and addresses of requests on a file opened with IO_OPEN_DIRECT are multiples of
+ * this. */
+enum { IO_ALIGNMENT = 4096 };
+
+enum io_op {
+    IO_OPEN,  /* path, flags IO_OPEN_…; result: a file handle >= 0 */
+    IO_CLOSE, /* file */
+    IO_READ,  /* file, data, size, offset; result: bytes read, less than size only at the end of the
+                 file */
+    IO_WRITE, /* file, data (not written to), size, offset, flags IO_WRITE_DURABLE; result: size */
+    IO_SYNC,  /* file: data, and the metadata needed to read it back (fdatasync) */
+    IO_ALLOCATE, /* file, offset, size: reserve blocks; the file becomes at least that long and
+                    reads as zeros there */
+    IO_PUNCH,    /* file, offset, size: free the blocks, keep the length; reads as zeros */
+    IO_RENAME, /* path to path_to, replacing it; atomic; durable after IO_SYNC_DIR of the parent */
+    IO_UNLINK, /* path of a file */
+    IO_MKDIR,  /* path, mode 0750 */
+    IO_SYNC_DIR, /* path of a directory: its entries become durable */
+    IO_TIMER,    /* deadline_ns by io_now_ns */
+};
+
+enum {
+    IO_OPEN_WRITE = 1 << 0,     /* read and write; without it read only */
+    IO_OPEN_CREATE = 1 << 1,    /* create where absent, mode 0640 */
+    IO_OPEN_EXCLUSIVE = 1 << 2, /* with CREATE: STOA_EEXISTS where present */
+    IO_OPEN_DIRECT = 1 << 3,    /* O_DIRECT where the file system has it, else buffered */
+    IO_OPEN_TRUNCATE = 1 << 4,
+    IO_WRITE_DURABLE = 1 << 8, /* as RWF_DSYNC: complete only when on stable storage */
+};
+
+struct io_request {
+    enum io_op op;
+    unsigned flags;
+    int file;
+    void *data;
+    size_t size;
+    uint64_t offset;
+    uint64_t deadline_ns;
+    const char *path;
+    const char *path_to;
+    void (*done)(struct io_request *request);
+    void *context; /* the owner's */
+
+    /* Set before done runs. */
+    int64_t result; /* as the operation says, or a negative STOA_E… */
+    int os_error;   /* errno behind a negative result, or 0 */
+
+    /* The implementation's own. */
+    struct io_request *next;
+    struct io_request *previous;
+    uint64_t moved;
+    bool pending; /* between io_submit and done */
+};
+
+struct io;
+
+struct io_ops {
+    const char *name; /* "io_uring", "threads", "simulated" */
+    void (*destroy)(struct io *io);
+    void (*submit)(struct io *io, struct io_request *request);
+    bool (*cancel)(struct io *io, struct io_request *request);
+    int (*run)(struct io *io, uint64_t wait_ns);
+    void (*wake)(struct io *io);
+    uint64_t (*now_ns)(struct io *io);
+    uint64_t (*wall_ns)(struct io *io);
+    void (*random)(struct io *io, void *out, size_t size);
+    int (*list)(struct io *io, const char *path, void (*entry)(void *context, const char *name),
+                void *context);
+    int (*file_size)(struct io *io, const char *path, uint64_t *out_size);
+    int (*space)(struct io *io, const char *path, uint64_t *out_free, uint64_t *out_total);
+    int (*lock)(struct io *io, const char *path, int *out_lock);
+    void (*unlock)(struct io *io, int lock);
+};
+
+/* First member of every implementation. */
+struct io {
+    const struct io_ops *ops;
+    void (*woken)(void *context); /* runs from io_run after io_wake; many wakes may make one call */
+    void *woken_context;
+    char features[256]; /* what the probe found, for a log line */
+};
+
+enum io_backend {
+    IO_BACKEND_AUTO, /* io_uring, or threads where the probe says no; `*out_warning` says why */
+    IO_BACKEND_RING, /* io_uring or an error */
+    IO_BACKEND_THREADS,
+};
+
+struct io_options {
+    enum io_backend backend;
+    unsigned entries; /* requests that may be with the kernel at once; more wait in order. 0: 256 */
+    unsigned threads; /* of the threads backend. 0: 8 */
+};
+
+/* A loop for this thread. DETAIL may be filled on success too: with code 0 and a warning that the
+ * fallback was taken. */
+int io_create(const struct io_options *options, struct io **out_io, struct error_detail *detail);
+
+/* No request may be pending. NULL is allowed. */
+void io_destroy(struct io *io);
+
+void io_submit(struct io *io, struct io_request *request);
+
+/* Ask that a pending request end early: it completes with STOA_ECANCELED, or as if not asked where
+ * that is too late. Timers always can be cancelled. False: it was not pending. */
+bool io_cancel(struct io *io, struct io_request *request);
+
+/* Hand over what was submitted, wait up to WAIT_NS for something to complete or a wake (0: do not
+ * wait), run what is due. Returns how many callbacks ran, or a negative STOA_E… where the loop
+ * itself is broken. */
+int io_run(struct io *io, uint64_t wait_ns);
+
+/* Any thread. Makes a waiting io_run return soon; `woken` then runs. A flag avoids system calls
+ * while a wake is due. */
+void io_wake(struct io *io);
+
+/* Submit REQUEST (whose done and context are not used) and run the loop until it is complete. Other
+ * callbacks run meanwhile. For opening and closing, where nothing else is to be served. Returns the
+ * result. */
+int64_t io_wait(struct io *io, struct io_request *request);
+
+/* Monotonic and wall-clock time; in a simulation both are virtual. */
+uint64_t io_now_ns(struct io *io);
+uint64_t io_wall_ns(struct io *io);
+
+void io_random(struct io *io, void *out, size_t size);
+
+/* Blocking, for opening and closing: names in a directory (without . and ..; unordered), a file's
+ * size, space on its file system, an advisory lock held by this process (STOA_ELOCKED where another
+ * holds it). */
+int io_list(struct io *io, const char *path, void (*entry)(void *context, const char *name),
+            void *context);
+int io_file_size(struct io *io, const char *path, uint64_t *out_size);
+int io_space(struct io *io, const char *path, uint64_t *out_free, uint64_t *out_total);
+int io_lock(struct io *io, const char *path, int *out_lock);
+void io_unlock(struct io *io, int lock);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* io_sim.h: a simulated machine: disk, clock and randomness from one seed, on one thread, bit by
+ * bit repeatable.
+ *
+ * A `struct io_disk` outlives the loops on it. It keeps apart what is durable and what was written
+ * but not flushed. A power cut ends the loop: pending requests never complete, and each unflushed
+ * 512-byte sector is kept, lost or (with torn) left half old and half new or garbled, in any order
+ * between writes; renames, creations and unlinks not yet made durable by IO_SYNC_DIR are kept or
+ * lost. Flushed data is never touched by a cut. */
+#ifndef IO_SIM_H
+#define IO_SIM_H
+
+#include "io/io.h"
+
+struct io_disk;
+
+struct io_sim_options {
+    uint64_t seed;
+    uint64_t capacity;     /* bytes of data on the disk; a write or allocation past it fails with
+                              STOA_ENOSPACE */
+    unsigned delay_ns_max; /* completions are delayed by up to this, and so reordered. 0: in order,
+                              at once */
+    unsigned write_error_1_in; /* a write fails with STOA_EIO, part of it perhaps done. 0: never.
+                                  Likewise below */
+    unsigned sync_error_1_in; /* a flush or durable write fails, and what it should have flushed may
+                                 be lost */
+    unsigned read_error_1_in;
+    bool torn; /* a cut may leave sectors of an unflushed write garbled, not only old or new */
+    uint64_t cut_at; /* power goes at the N-th I/O operation from the loop's creation; 0: never */
+};
+
+struct io_disk *io_disk_create(uint64_t seed);
+void io_disk_destroy(struct io_disk *disk);
+
+/* A copy of what a power cut right now could leave. Choices come from SEED. */
+struct io_disk *io_disk_cut(const struct io_disk *disk, uint64_t seed, bool torn);
+
+/* Flip bit BIT (0 to 7) of byte OFFSET of PATH, durably. STOA_ENOTFOUND, STOA_EINVAL. */
+int io_disk_flip(struct io_disk *disk, const char *path, uint64_t offset, unsigned bit);
+
+/* A loop on DISK, which must outlive it and has one loop at a time. */
+int io_sim_create(struct io_disk *disk, const struct io_sim_options *options, struct io **out_io);
+
+/* True once power is gone: io_run then returns STOA_ECLOSED, nothing completes any more, io_destroy
+ * accepts pending requests. */
+bool io_sim_is_cut(const struct io *io);
+
+/* I/O operations so far: to choose cut_at of a second run. */
+uint64_t io_sim_operation_count(const struct io *io);
+
+#endif

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* ledger.h: the append-only log of frames in segment files. It is the database; everything else can
+ * be made from it. Formats and their reasons: frame.h, segment.h, stoa-format(5). Only the loop's
+ * thread calls it.
+ *
+ * Commit: all appends that wait are laid out as one group, written by one O_DIRECT write with
+ * RWF_DSYNC, then acknowledged in order. One group is in flight at a time; what comes meanwhile
+ * forms the next. So a group that is followed by another was durable, which is how recovery tells a
+ * torn tail from damage.
+ *
+ * After a failed write or flush nothing is acknowledged any more, nothing is retried, and every
+ * later append ends with STOA_ESTOPPED; reads go on. */
+#ifndef LEDGER_H
+#define LEDGER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "io/io.h"
+
+struct ledger;
+
+/* The payload's meaning is the store's; the ledger makes only LEDGER_SEGMENT, LEDGER_SEAL and
+ * LEDGER_MARK itself. */
+enum ledger_kind {
+    LEDGER_BLOCK = 1,
+    LEDGER_STATE = 2,
+    LEDGER_BATCH = 3,
+    LEDGER_HEAD = 4,
+    LEDGER_FINALIZED = 5,
+    LEDGER_PRUNE = 6,
+    LEDGER_CHECKPOINT = 7,
+    LEDGER_SEGMENT = 8, /* first frame of a segment: format, store, number, chain so far */
+    LEDGER_SEAL = 9,    /* last frame of a sealed segment: index of its frames */
+    LEDGER_MARK = 10,   /* no payload of the store's: the proof that what is before it was durable;
+                           also the clean end */
+};
+
+/* Where a frame lies. SIZE is the whole frame's, header included, so that one direct read fetches
+ * it. */
+struct ledger_position {
+    uint32_t segment;
+    uint32_t offset;
+    uint32_t size;
+    uint64_t sequence; /* of the frame: 1, 2, 3 … over the whole ledger */
+};
+
+enum {
+    LEDGER_FRAME_PAYLOAD_MAX = 48 << 20, /* and never more than what fits one segment */
+    LEDGER_SEGMENT_SIZE_DEFAULT = 64 << 20,
+    LEDGER_SEGMENT_SIZE_MIN = 1 << 20,
+    LEDGER_SEGMENT_SIZE_MAX = 1 << 30,
+    LEDGER_PARTS_MAX = 8,
+};
+
+/* How the next segment is made ready in the background before it is needed. */
+enum ledger_prepare {
+    LEDGER_PREWRITE, /* zeros written: later flushes need no journal commit. Default */
+    LEDGER_ALLOCATE, /* blocks reserved only: for bulk import, where flushes are rare and writes are
+                        not */
+};
+
+struct ledger_options {
+    struct io *io;
+    const char *path;  /* the ledger's own directory */
+    uint64_t store_id; /* seeds every checksum: a frame of another store is never taken for ours */
+    uint32_t
+        segment_size; /* multiple of IO_ALIGNMENT; only used for new segments. 0: the default */
+    enum ledger_prepare prepare;
+    unsigned mark_delay_ms; /* idle time after which a mark proves the last group. 0: 20 */
+};
+
+/* What opening found. */
+struct ledger_recovery {
+    uint64_t last_sequence;  /* of the last frame kept; 0: the ledger is empty */
+    uint64_t cut_bytes;      /* of a torn, unacknowledged tail */
+    uint64_t cut_sequence;   /* first sequence that was cut, 0: none */
+    uint64_t damaged_frames; /* in what was read at open; they stay and are reported by reads and
+                                verify */
+    bool clean;              /* the last process closed it properly */
+};
+
+/* Make an empty ledger in an existing empty directory (durable when it returns). Blocking. */
+int ledger_create(const struct ledger_options *options, struct error_detail *detail);
+
+/* Open and recover. Blocking (runs the loop). PROVEN_SEQUENCE: the tables prove that frames up to
+ * it were durable; a bad frame at or before it is damage, never a torn tail. STOA_ECORRUPT only
+ * where the ledger cannot go on at all (say a whole segment file is missing); single damaged frames
+ * do not stop it. Crash-safe: can be cut and repeated at any instant. */
+int ledger_open(const struct ledger_options *options, uint64_t proven_sequence,
+                struct ledger **out_ledger, struct ledger_recovery *out_recovery,
+                struct error_detail *detail);
+
+/* Let the group in flight end, write the mark of a clean end, close. Blocking. Appends that still
+ * wait end with STOA_ECLOSED. Returns what the mark's write returned; the ledger is gone in any
+ * case. NULL is allowed. */
+int ledger_close(struct ledger *ledger, struct error_detail *detail);
+
+/* Close files and free memory, write nothing: after a simulated power cut, or when it is stopped.
+ */
+void ledger_abandon(struct ledger *ledger);
+
+/* One frame to append, embedded in its owner. */
+struct ledger_append {
+    enum ledger_kind kind;
+    uint64_t height; /* kept in the header, so that damage can be named by it */
+    struct bytes parts[LEDGER_PARTS_MAX]; /* the payload is their concatenation; valid until done */
+    unsigned part_count;
+    void (*done)(struct ledger_append *append);
+    void *context;
+
+    int result; /* 0: durable. STOA_ESTOPPED, STOA_ENOSPACE, STOA_ETOOBIG, STOA_ECLOSED */
+    struct ledger_position position; /* on success */
+    struct ledger_append *next;
+};
+
+/* Queue an append. done runs from io_run, in the order of the calls. No allocation on this path for
+ * a frame that fits the group buffers. STOA_ENOSPACE: no segment can be made; nothing was written,
+ * and the ledger goes on when space is back. */
+void ledger_append(struct ledger *ledger, struct ledger_append *append);
+
+/* One frame to read. */
+struct ledger_read {
+    struct ledger_position position;
+    void (*done)(struct ledger_read *read);
+    void *context;
+
+    int result; /* 0, STOA_ECORRUPT (detail says file, offset, height), STOA_ENOTFOUND (no such
+                   segment), STOA_EIO */
+    enum ledger_kind kind;
+    uint64_t height;
+    struct bytes payload; /* inside buffer */
+    uint8_t *buffer;      /* owned by whoever owns the read, from done on: ledger_read_release */
+    struct error_detail detail;
+    struct io_request request;
+    struct ledger *ledger;
+};
+
+/* One direct read; the checksum, sequence and store are checked before done. A frame still in a
+ * group buffer is served as well. Any number may be in flight. */
+void ledger_read(struct ledger *ledger, struct ledger_read *read);
+
+/* Return the buffer of READ to the pool. */
+void ledger_read_release(struct ledger_read *read);
+
+/* A frame as scan and verify present it. BUFFER-backed views live until the callback returns. */
+struct ledger_frame {
+    struct ledger_position position;
+    enum ledger_kind kind;
+    uint64_t height; /* as the header or the footer index says; 0 where neither is readable */
+    struct bytes payload;
+    int result; /* 0, or STOA_ECORRUPT: then payload is empty and detail says what and where */
+    struct error_detail *detail;
+};
+
+/* Present every frame of the store's kinds with sequence >= FROM in order, damaged ones too.
+ * FROM_POSITION may name the frame with that sequence to start at once (NULL: it is searched). A
+ * callback that returns non-zero ends the scan with that result. Blocking: runs the loop, with
+ * read-ahead. Covers what is durable at the call. */
+int ledger_scan(struct ledger *ledger, uint64_t from, const struct ledger_position *from_position,
+                int (*frame)(void *context, const struct ledger_frame *frame), void *context,
+                struct error_detail *detail);
+
+struct ledger_damage {
+    const char *file; /* name of the segment file */
+    uint32_t segment;
+    uint64_t offset;
+    uint64_t size;
+    uint64_t sequence; /* 0: unknown */
+    uint64_t height;   /* where known */
+    bool has_height;
+    const char *what; /* "frame checksum", "frame header", "padding is not zero", "footer", … */
+};
+
+struct ledger_verify_report {
+    uint64_t segments;
+    uint64_t frames;
+    uint64_t bytes;
+    uint64_t damages;
+};
+
+/* Read every byte of every segment and check all of it: frames, chain, padding, footers, and that
+ * what is unused is zero. FRAME (may be NULL) sees each good frame of the store's kinds, so that
+ * one pass serves the store's own checks. Returns 0 where nothing is damaged, STOA_ECORRUPT where
+ * something is, the callback's result where that is not 0. */
+int ledger_verify(struct ledger *ledger,
+                  void (*damage)(void *context, const struct ledger_damage *damage),
+                  int (*frame)(void *context, const struct ledger_frame *frame), void *context,
+                  struct ledger_verify_report *out_report, struct error_detail *detail);
+
+struct ledger_stats {
+    uint64_t last_sequence;
+    uint64_t durable_sequence;
+    uint32_t segment_count;
+    uint64_t segment_bytes; /* of the files */
+    uint64_t frame_bytes;   /* appended since open: frames, headers included */
+    uint64_t written_bytes; /* written since open: groups, padding, prewriting, seals, marks */
+    uint64_t group_count;
+    uint64_t append_count;
+    uint64_t flush_ns_total; /* time groups were in flight */
+    bool stopped;
+};
+
+void ledger_stats(const struct ledger *ledger, struct ledger_stats *out_stats);
+
+/* Change how the next segment is prepared. */
+void ledger_set_prepare(struct ledger *ledger, enum ledger_prepare prepare);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* store.h: blocks, heights, transactions, receipts and raw state on a ledger and its tables. One
+ * loop thread owns it: all calls are made on that thread and all callbacks run there, from io_run.
+ * Blocking work runs on workers.
+ *
+ * The same code runs under the engine (io_uring or threads, WiredTiger) and in simulation (io_sim,
+ * kv_memory). */
+#ifndef STORE_H
+#define STORE_H
+
+#include "io/io.h"
+#include "ledger/ledger.h"
+#include "stoa.h"
+#include "tables/kv.h"
+
+struct store;
+
+struct store_options {
+    struct io *io;
+    const char *directory;
+    uint64_t table_cache_size; /* 0: 256 MiB */
+    uint32_t segment_size;     /* 0: LEDGER_SEGMENT_SIZE_DEFAULT */
+    unsigned table_workers;    /* 0: 4 */
+    unsigned verify_workers;   /* 0: processors */
+    uint64_t checkpoint_ns;    /* 0: 30 s */
+    bool bulk;
+    void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
+    void *progress_context;
+    struct kv_memory_disk
+        *memory_tables; /* simulation: tables live there instead of in WiredTiger */
+};
+
+/* Make a store in DIRECTORY (through IO, so that a simulated one is made the same way). Blocking.
+ */
+int store_create(struct io *io, const char *directory, const struct stoa_create_options *options,
+                 struct error_detail *detail);
+
+/* Open and recover. Blocking: runs the loop. On success the detail may hold a warning with code 0.
+ */
+int store_open(const struct store_options *options, struct store **out_store,
+               struct error_detail *detail);
+
+/* Finish, apply, checkpoint, close. Blocking. The store is gone in any case. NULL is allowed. */
+int store_close(struct store *store, struct error_detail *detail);
+
+/* Free everything, finish nothing: after a simulated power cut. */
+void store_abandon(struct store *store);
+
+/* A request, embedded in its owner; filled, submitted, done from io_run. Results as in stoa.h. */
+enum store_request_kind {
+    STORE_PUT_BLOCK,
+    STORE_GET_BLOCK,
+    STORE_GET_TRANSACTION,
+    STORE_GET_STATE
+};
+
+struct store_request {
+    enum store_request_kind kind;
+    struct stoa_store_block put; /* STORE_PUT_BLOCK */
+    struct stoa_block_key key;   /* STORE_GET_BLOCK */
+    uint8_t hash[32];            /* STORE_GET_TRANSACTION; out: STORE_PUT_BLOCK */
+    struct bytes state_key;      /* STORE_GET_STATE; valid until done */
+    void (*done)(struct store_request *request);
+    void *context;
+
+    int result;
+    struct error_detail detail;
+    uint64_t height;
+    struct stoa_block block;             /* views until store_view_release(block.view) */
+    struct stoa_transaction transaction; /* likewise, of transaction.block.view */
+    struct bytes value;                  /* STORE_GET_STATE: memory_alloc'ed, the caller's */
+    struct store_request *next;          /* the store's, until done */
+    void *work;                          /* the store's */
+};
+
+void store_submit(struct store *store, struct store_request *request);
+
+/* Submitted and not done. */
+unsigned store_pending(const struct store *store);
+
+/* Give a view back; on the loop thread. (The engine brings views of other threads home.) */
+void store_view_release(struct stoa_view *view);
+
+void store_get_head(const struct store *store, struct stoa_head *out_head);
+void store_get_stats(struct store *store, struct stoa_stats *out_stats);
+
+/* Blocking: run the loop until everything durable is applied and checkpointed. */
+int store_checkpoint(struct store *store, struct error_detail *detail);
+
+/* Blocking: as stoa_verify. */
+int store_verify(struct store *store,
+                 void (*damage)(void *context, const struct stoa_damage *damage), void *context,
+                 struct stoa_verify_report *out_report, struct error_detail *detail);
+
+#endif

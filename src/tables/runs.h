@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* runs.h: an index kept as immutable sorted tables ("runs"), merged by levels, the newest entry of
+ * a key winning.
+ *
+ * Random inserts are what a B-tree does worst and sorted bulk loads what it does best. So entries
+ * of a range of the ledger are sorted in memory and bulk-loaded as one new table; when RUNS_FANOUT
+ * runs of a level exist they are merged into one of the next. Each run has a small filter (about 10
+ * bits a key) in memory that settles most point lookups; filters are kept in a table and loaded at
+ * open without reading the runs.
+ *
+ * A `struct runs` is one such index ("transactions", "state"). The list of runs lives in the kv
+ * table "runs"; adding a run and replacing merged ones change it inside the caller's transaction,
+ * together with the applied ledger position; tables no list names are dropped at open.
+ *
+ * Threads: one writer at a time (runs_load, runs_publish, runs_merge) and any number of readers,
+ * each with its own session. Readers hold a version (runs_acquire … runs_release) of the list; a
+ * run that was merged away is dropped when no version names it any more. */
+#ifndef RUNS_H
+#define RUNS_H
+
+#include "tables/kv.h"
+
+enum { RUNS_FANOUT = 8, RUNS_NAME_SIZE_MAX = 16 };
+
+struct runs;
+struct runs_version;
+
+struct runs_entry {
+    struct bytes key;
+    struct bytes value;
+    bool removed; /* a tombstone: the key is absent, whatever older runs say */
+};
+
+/* Open the index NAME, making it where absent. */
+int runs_open(struct kv_session *session, const char *name, struct runs **out_runs,
+              struct error_detail *detail);
+void runs_close(struct runs *runs);
+
+/* Sort ENTRIES (COUNT of them, the array is reordered; of equal keys the last one wins) and
+ * bulk-load them as a new run that nobody sees yet. Not in a transaction. */
+int runs_load(struct runs *runs, struct kv_session *session, struct runs_entry *entries,
+              size_t count, struct error_detail *detail);
+
+/* Write the list with the loaded run into the caller's open transaction. After the caller's commit,
+ * runs_publish makes readers see it; after a rollback, runs_discard drops the table. */
+int runs_record(struct runs *runs, struct kv_session *session, struct error_detail *detail);
+void runs_publish(struct runs *runs);
+void runs_discard(struct runs *runs, struct kv_session *session);
+
+/* True where some level has RUNS_FANOUT runs or more. */
+bool runs_merge_due(const struct runs *runs);
+
+/* Merge the lowest level that is due: makes the new table, commits the list in a transaction of its
+ * own, publishes, and drops tables no reader holds. Tombstones vanish in a merge into the last
+ * level. Returns after at most one merge. STOP (may be NULL) is polled every few thousand entries;
+ * when it says true the merge is given up with STOA_ECANCELED. */
+int runs_merge(struct runs *runs, struct kv_session *session, bool (*stop)(void *context),
+               void *context, struct error_detail *detail);
+
+/* Any thread. */
+struct runs_version *runs_acquire(struct runs *runs);
+void runs_release(struct runs *runs, struct runs_version *version);
+
+/* The newest value of KEY, copied by CALLBACK-free means: valid until the session's next call.
+ * STOA_ENOTFOUND. */
+int runs_get(struct runs_version *version, struct kv_session *session, struct bytes key,
+             struct bytes *out_value, struct error_detail *detail);
+
+/* Every entry whose key begins with PREFIX, in key order, newest of each key, tombstones left out.
+ * The callback returns non-zero to end with that result. Views live until it returns. */
+int runs_prefix(struct runs_version *version, struct kv_session *session, struct bytes prefix,
+                int (*entry)(void *context, struct bytes key, struct bytes value), void *context,
+                struct error_detail *detail);
+
+struct runs_stats {
+    uint64_t run_count;
+    uint64_t entry_count; /* with duplicates and tombstones */
+    uint64_t filter_bytes;
+    uint64_t merge_count; /* since open */
+};
+void runs_stats(const struct runs *runs, struct runs_stats *out_stats);
+
+#endif
