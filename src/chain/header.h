@@ -44,4 +44,8 @@ int header_decode(struct bytes encoding, struct header *out_header, struct error
 /* Keccak-256 of the encoding. */
 void header_hash(const struct header *header, uint8_t out[32]);
 
+/* STOA_EREFUSED "FIELD: header says 0x…, computed 0x…". */
+int header_refuse(const char *field, const uint8_t said[32], const uint8_t computed[32],
+                  struct error_detail *detail);
+
 #endif

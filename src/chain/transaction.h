@@ -9,6 +9,7 @@
 /* Views are into the decoded envelope. Fields a type does not have are 0 or empty. */
 struct transaction {
     struct bytes envelope;
+    struct bytes unsigned_fields; /* of the list's payload: all that stands before the signature */
     unsigned type;
     bool has_chain_id; /* false only for legacy ones before EIP-155 */
     uint64_t chain_id;
@@ -37,7 +38,8 @@ int transaction_decode(struct bytes envelope, struct transaction *out_transactio
 
 void transaction_hash(struct bytes envelope, uint8_t out[32]);
 
-/* The hash its signer signed. STOA_ENOMEM. */
+/* The hash its signer signed. TRANSACTION comes from transaction_decode. Never fails, never
+ * allocates. */
 int transaction_signing_hash(const struct transaction *transaction, uint8_t out[32]);
 
 /* One per thread: holds the curve's tables. */
