@@ -12,14 +12,15 @@ struct trie_pair {
 };
 
 /* Root of the trie that maps RLP(index) to VALUES[index]: transactionsRoot, receiptsRoot,
- * withdrawalsRoot. STOA_ENOMEM. */
+ * withdrawalsRoot. Allocates nothing. STOA_EINVAL: a value is empty. */
 int trie_ordered_root(const struct bytes *values, size_t count, uint8_t out_root[32]);
 
-/* Root of PAIRS (the array is sorted in place; no key twice, keys at most 64 bytes, one key may be
- * a prefix of another). */
+/* Root of PAIRS (the array is sorted in place; one key may be a prefix of another). STOA_EINVAL: a
+ * key twice or longer than 64 bytes, or an empty value. Allocates nothing. */
 int trie_root(struct trie_pair *pairs, size_t count, uint8_t out_root[32]);
 
-/* The same with every key replaced by its Keccak-256, as the state and storage tries have it. */
+/* The same with every key replaced by its Keccak-256, as the state and storage tries have it.
+ * STOA_EINVAL, STOA_ENOMEM. */
 int trie_secure_root(const struct trie_pair *pairs, size_t count, uint8_t out_root[32]);
 
 /* Root of the empty trie: Keccak-256 of the RLP empty string. */
