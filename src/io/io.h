@@ -75,7 +75,9 @@ struct io_request {
     struct io_request *next;
     struct io_request *previous;
     uint64_t moved;
-    bool pending; /* between io_submit and done */
+    bool pending;  /* between io_submit and done */
+    bool canceled; /* io_cancel asked while it was with the kernel */
+    uint8_t place; /* enum io_place */
 };
 
 struct io;
@@ -96,18 +98,31 @@ struct io_ops {
     int (*space)(struct io *io, const char *path, uint64_t *out_free, uint64_t *out_total);
     int (*lock)(struct io *io, const char *path, int *out_lock);
     void (*unlock)(struct io *io, int lock);
+    /* Simulation: when the next job of the workers moves on, from now. NULL: they are threads. */
+    uint64_t (*job_delay_ns)(struct io *io);
 };
+
+/* Something inside io that listens to wakes besides the owner of the loop, such as the workers. */
+struct io_hook {
+    void (*woken)(void *context);
+    void *context;
+};
+
+enum { IO_HOOKS_MAX = 8 };
 
 /* First member of every implementation. */
 struct io {
     const struct io_ops *ops;
     void (*woken)(void *context); /* runs from io_run after io_wake; many wakes may make one call */
     void *woken_context;
+    struct io_hook hooks[IO_HOOKS_MAX]; /* run before `woken`; see io_hook_add */
+    unsigned hook_count;
     char features[256]; /* what the probe found, for a log line */
 };
 
 enum io_backend {
-    IO_BACKEND_AUTO, /* io_uring, or threads where the probe says no; `*out_warning` says why */
+    IO_BACKEND_AUTO, /* io_uring, or threads where the probe says no; the detail says why. The
+                        environment's STOA_IO=ring or STOA_IO=threads decides instead, if set */
     IO_BACKEND_RING, /* io_uring or an error */
     IO_BACKEND_THREADS,
 };
@@ -132,8 +147,8 @@ void io_submit(struct io *io, struct io_request *request);
 bool io_cancel(struct io *io, struct io_request *request);
 
 /* Hand over what was submitted, wait up to WAIT_NS for something to complete or a wake (0: do not
- * wait), run what is due. Returns how many callbacks ran, or a negative STOA_E… where the loop
- * itself is broken. */
+ * wait; UINT64_MAX: for ever), run what is due. Returns how many callbacks ran (a wake counts as
+ * one), or a negative STOA_E… where the loop itself is broken. */
 int io_run(struct io *io, uint64_t wait_ns);
 
 /* Any thread. Makes a waiting io_run return soon; `woken` then runs. A flag avoids system calls
@@ -150,6 +165,11 @@ uint64_t io_now_ns(struct io *io);
 uint64_t io_wall_ns(struct io *io);
 
 void io_random(struct io *io, void *out, size_t size);
+
+/* Run WOKEN with CONTEXT at every wake, besides the owner's own hook. STOA_EBUSY: IO_HOOKS_MAX are
+ * there already. Not from inside a hook. */
+int io_hook_add(struct io *io, void (*woken)(void *context), void *context);
+void io_hook_remove(struct io *io, void (*woken)(void *context), void *context);
 
 /* Blocking, for opening and closing: names in a directory (without . and ..; unordered), a file's
  * size, space on its file system, an advisory lock held by this process (STOA_ELOCKED where another

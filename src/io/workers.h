@@ -38,7 +38,8 @@ struct workers_options {
 int workers_create(const struct workers_options *options, struct workers **out_workers,
                    struct error_detail *detail);
 
-/* Runs what is queued to its end, done included, and joins. NULL is allowed. */
+/* Runs what is queued to its end, done included, and joins. NULL is allowed. On a simulated loop
+ * whose power is gone, what is queued is dropped. */
 void workers_destroy(struct workers *workers);
 
 void workers_submit(struct workers *workers, struct workers_job *job);

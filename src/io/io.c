@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "io/io.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ensure.h"
+#include "io/io_private.h"
+
+enum { ENTRIES_DEFAULT = 256, ENTRIES_MAX = 32768, THREADS_DEFAULT = 8, THREADS_MAX = 256 };
+
+static int backend_from_environment(enum io_backend *backend, struct error_detail *detail)
+{
+    const char *wanted = getenv("STOA_IO");
+    if (wanted == NULL || wanted[0] == '\0') {
+        return 0;
+    }
+    if (strcmp(wanted, "threads") == 0) {
+        *backend = IO_BACKEND_THREADS;
+        return 0;
+    }
+    if (strcmp(wanted, "ring") == 0) {
+        *backend = IO_BACKEND_RING;
+        return 0;
+    }
+    return error_set(detail, STOA_EINVAL, "STOA_IO=%s: use ring or threads", wanted);
+}
+
+static int create_fallback(const struct io_options *options, struct io **out_io,
+                           struct error_detail *detail, const struct error_detail *why)
+{
+    int error = io_threads_create(options, out_io, detail);
+    if (error != 0 || detail == NULL) {
+        return error;
+    }
+    (void)error_set(detail, why->code, "io_uring is not used, blocking threads serve instead: %s",
+                    why->text);
+    detail->code = 0;
+    detail->os_error = why->os_error;
+    return 0;
+}
+
+int io_create(const struct io_options *options, struct io **out_io, struct error_detail *detail)
+{
+    struct io_options chosen = options == NULL ? (struct io_options){0} : *options;
+    chosen.entries = chosen.entries == 0 ? ENTRIES_DEFAULT : chosen.entries;
+    chosen.threads = chosen.threads == 0 ? THREADS_DEFAULT : chosen.threads;
+    if (chosen.entries > ENTRIES_MAX || chosen.threads > THREADS_MAX) {
+        return error_set(detail, STOA_EINVAL, "more than %d ring entries or %d threads",
+                         ENTRIES_MAX, THREADS_MAX);
+    }
+    if (chosen.backend == IO_BACKEND_AUTO) {
+        int error = backend_from_environment(&chosen.backend, detail);
+        if (error != 0) {
+            return error;
+        }
+    }
+    if (chosen.backend == IO_BACKEND_THREADS) {
+        return io_threads_create(&chosen, out_io, detail);
+    }
+    if (chosen.backend == IO_BACKEND_RING) {
+        return io_ring_create(&chosen, out_io, detail);
+    }
+    struct error_detail why = {0};
+    if (io_ring_create(&chosen, out_io, &why) == 0) {
+        return 0;
+    }
+    return create_fallback(&chosen, out_io, detail, &why);
+}
+
+void io_destroy(struct io *io)
+{
+    if (io != NULL) {
+        io->ops->destroy(io);
+    }
+}
+
+void io_submit(struct io *io, struct io_request *request)
+{
+    ensure(!request->pending);
+    ensure(request->done != NULL);
+    request->pending = true;
+    request->canceled = false;
+    request->result = 0;
+    request->os_error = 0;
+    request->moved = 0;
+    io->ops->submit(io, request);
+}
+
+bool io_cancel(struct io *io, struct io_request *request)
+{
+    return request->pending && io->ops->cancel(io, request);
+}
+
+int io_run(struct io *io, uint64_t wait_ns)
+{
+    return io->ops->run(io, wait_ns);
+}
+
+void io_wake(struct io *io)
+{
+    io->ops->wake(io);
+}
+
+static void wait_done(struct io_request *request)
+{
+    *(bool *)request->context = true;
+}
+
+int64_t io_wait(struct io *io, struct io_request *request)
+{
+    bool done = false;
+    request->done = wait_done;
+    request->context = &done;
+    io_submit(io, request);
+    while (!done) {
+        int ran = io_run(io, UINT64_MAX);
+        if (ran < 0) {
+            return ran;
+        }
+    }
+    return request->result;
+}
+
+uint64_t io_now_ns(struct io *io)
+{
+    return io->ops->now_ns(io);
+}
+
+uint64_t io_wall_ns(struct io *io)
+{
+    return io->ops->wall_ns(io);
+}
+
+void io_random(struct io *io, void *out, size_t size)
+{
+    io->ops->random(io, out, size);
+}
+
+int io_hook_add(struct io *io, void (*woken)(void *context), void *context)
+{
+    ensure(woken != NULL);
+    if (io->hook_count == IO_HOOKS_MAX) {
+        return STOA_EBUSY;
+    }
+    io->hooks[io->hook_count++] = (struct io_hook){.woken = woken, .context = context};
+    return 0;
+}
+
+void io_hook_remove(struct io *io, void (*woken)(void *context), void *context)
+{
+    for (unsigned i = 0; i < io->hook_count; i++) {
+        if (io->hooks[i].woken == woken && io->hooks[i].context == context) {
+            memmove(&io->hooks[i], &io->hooks[i + 1],
+                    (io->hook_count - i - 1) * sizeof(io->hooks[0]));
+            io->hook_count--;
+            return;
+        }
+    }
+}
+
+int io_list(struct io *io, const char *path, void (*entry)(void *context, const char *name),
+            void *context)
+{
+    return io->ops->list(io, path, entry, context);
+}
+
+int io_file_size(struct io *io, const char *path, uint64_t *out_size)
+{
+    return io->ops->file_size(io, path, out_size);
+}
+
+int io_space(struct io *io, const char *path, uint64_t *out_free, uint64_t *out_total)
+{
+    return io->ops->space(io, path, out_free, out_total);
+}
+
+int io_lock(struct io *io, const char *path, int *out_lock)
+{
+    return io->ops->lock(io, path, out_lock);
+}
+
+void io_unlock(struct io *io, int lock)
+{
+    io->ops->unlock(io, lock);
+}
+
+void io_run_hooks(struct io *io)
+{
+    for (unsigned i = 0; i < io->hook_count; i++) {
+        io->hooks[i].woken(io->hooks[i].context);
+    }
+    if (io->woken != NULL) {
+        io->woken(io->woken_context);
+    }
+}
+
+void io_finish(struct io_queue *finished, struct io_request *request, int64_t result, int os_error)
+{
+    request->result = result;
+    request->os_error = os_error;
+    request->place = IO_PLACE_FINISHED;
+    io_queue_push(finished, request);
+}
+
+void io_finish_kernel(struct io_queue *finished, struct io_request *request, int64_t result)
+{
+    if (result >= 0) {
+        io_finish(finished, request, result, 0);
+    } else {
+        io_finish(finished, request, error_from_errno((int)-result), (int)-result);
+    }
+}
+
+void io_timer_start(struct io_heap *timers, struct io_queue *finished, struct io_request *request)
+{
+    int error = io_heap_push(timers, request->deadline_ns, request);
+    if (error != 0) {
+        io_finish(finished, request, error, 0);
+        return;
+    }
+    request->place = IO_PLACE_HEAP;
+}
+
+void io_timer_cancel(struct io_heap *timers, struct io_queue *finished, struct io_request *request)
+{
+    ensure(request->op == IO_TIMER);
+    if (request->place == IO_PLACE_FINISHED) {
+        request->result = STOA_ECANCELED;
+        return;
+    }
+    io_heap_remove(timers, request);
+    io_finish(finished, request, STOA_ECANCELED, 0);
+}
+
+void io_timers_expire(struct io_heap *timers, struct io_queue *finished, uint64_t now)
+{
+    uint64_t key;
+    for (;;) {
+        struct io_request *request = io_heap_first(timers, &key);
+        if (request == NULL || key > now) {
+            return;
+        }
+        io_heap_remove(timers, request);
+        io_finish(finished, request, 0, 0);
+    }
+}
+
+uint64_t io_timers_wait_ns(const struct io_heap *timers, uint64_t now, uint64_t deadline)
+{
+    uint64_t first = UINT64_MAX;
+    if (io_heap_first(timers, &first) == NULL || first > deadline) {
+        first = deadline;
+    }
+    if (first == UINT64_MAX) {
+        return UINT64_MAX;
+    }
+    return first > now ? first - now : 0;
+}
+
+int io_run_finished(struct io_queue *finished)
+{
+    int ran = 0;
+    struct io_queue batch = *finished;
+    *finished = (struct io_queue){0};
+    for (;;) {
+        struct io_request *request = io_queue_pop(&batch);
+        if (request == NULL) {
+            return ran;
+        }
+        request->pending = false;
+        ran++;
+        request->done(request);
+    }
+}
