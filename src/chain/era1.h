@@ -35,8 +35,9 @@ int era1_reader_next(struct era1_reader *reader, struct era1_block *out_block,
                      struct error_detail *detail);
 
 /* Compute the accumulator (SSZ hash tree root over hash and total difficulty of each block) from
- * all blocks and compare with the file's. STOA_ECORRUPT. Reads every header, so that a damaged file
- * is known before any block of it is used. */
+ * all blocks and compare with the file's. STOA_ECORRUPT. Reads every entry with its checksums, so
+ * that a damaged file is known before any block of it is used. Does not move the reader, but ends
+ * the views that its last block gave. */
 int era1_reader_verify(struct era1_reader *reader, struct error_detail *detail);
 
 /* Writing: blocks in order into a buffer, then finish. */
@@ -45,7 +46,8 @@ int era1_writer_create(uint64_t first_number, struct era1_writer **out_writer);
 void era1_writer_destroy(struct era1_writer *writer);
 
 /* At most ERA1_BLOCKS_MAX. Appends the entries of one block to OUT, which holds the file from its
- * start. */
+ * start. STOA_EINVAL: number, hash or total difficulty do not fit the header or what came before;
+ * STOA_ETOOBIG, STOA_ENOMEM. After a failure OUT is unchanged. */
 int era1_writer_add(struct era1_writer *writer, const struct era1_block *block, struct buffer *out,
                     struct error_detail *detail);
 int era1_writer_finish(struct era1_writer *writer, struct buffer *out, uint8_t out_accumulator[32],
