@@ -42,6 +42,14 @@ static inline bool io_waker_begin_wait(struct io_waker *waker)
                                                    memory_order_acq_rel, memory_order_acquire);
 }
 
+/* The loop has slept. A wake that came meanwhile stays due. */
+static inline void io_waker_end_wait(struct io_waker *waker)
+{
+    unsigned expected = IO_WAKE_WAITING;
+    (void)atomic_compare_exchange_strong_explicit(&waker->state, &expected, IO_WAKE_NONE,
+                                                  memory_order_acq_rel, memory_order_acquire);
+}
+
 static inline bool io_waker_is_due(struct io_waker *waker)
 {
     return atomic_load_explicit(&waker->state, memory_order_relaxed) == IO_WAKE_DUE;

@@ -1,10 +1,603 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/* io_ring.c: io_uring.
+ *
+ * What is submitted waits in `waiting`; io_run turns it into entries of the ring while fewer than
+ * `entries` requests are in flight, and one system call hands all of them over and waits. A request
+ * that is not at its end when the kernel answers (a short transfer, EINTR, EAGAIN, the next step of
+ * several) goes to the front of `waiting` again. Callbacks run only after every answer of a pass
+ * was taken.
+ *
+ * Files are opened as plain descriptors; those small enough are registered with the ring under
+ * their own number as well, which saves the kernel a look-up at each request.
+ *
+ * A wake from another thread is a message to the ring (MSG_RING by a registration call, which needs
+ * no ring of the waker's), or where the kernel lacks that, a write to an eventfd that the ring
+ * reads. Polling a ring of deferred task work is never relied on, nor are drained requests: both
+ * hang. */
+#include <errno.h>
+#include <liburing.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "io/io_posix.h"
 #include "io/io_private.h"
+
+enum {
+    TAG_WAKE = 1,   /* user data of what is not a request's */
+    TAG_CANCEL = 2, /* below any address */
+    TAG_LAST = TAG_CANCEL,
+    FILE_SLOTS = 1024,
+    REGISTER_SEND_MSG_RING = 31, /* newer than Debian's header */
+};
+
+/* Steps of IO_SYNC_DIR, kept in `moved`: the step and above it the directory's descriptor. */
+enum { STEP_OPEN, STEP_SYNC, STEP_CLOSE, STEP_BITS = 2 };
+
+struct io_ring {
+    struct io io; /* first */
+    struct io_uring ring;
+    struct io_waker waker;
+    struct io_queue waiting;
+    struct io_queue finished;
+    struct io_heap timers;
+    unsigned entries;
+    unsigned in_flight;
+
+    int wake_event; /* -1: by message */
+    bool wake_armed;
+    uint64_t wake_value;
+
+    bool has_taskrun_flag;
+    unsigned file_slots; /* 0: files are not registered */
+    bool registered[FILE_SLOTS];
+};
+
+static const int operations_needed[] = {
+    IORING_OP_OPENAT,  IORING_OP_CLOSE,        IORING_OP_READ,     IORING_OP_WRITE,
+    IORING_OP_FSYNC,   IORING_OP_FALLOCATE,    IORING_OP_RENAMEAT, IORING_OP_UNLINKAT,
+    IORING_OP_MKDIRAT, IORING_OP_ASYNC_CANCEL,
+};
+
+static struct io_ring *ring_of(struct io *io)
+{
+    return (struct io_ring *)io;
+}
+
+/* Registered files */
+
+static bool is_registered(const struct io_ring *self, int file)
+{
+    return file >= 0 && (unsigned)file < self->file_slots && self->registered[file];
+}
+
+/* Where it fails the plain descriptor serves. */
+static void register_file(struct io_ring *self, int file)
+{
+    if (file >= 0 && (unsigned)file < self->file_slots) {
+        self->registered[file] =
+            io_uring_register_files_update(&self->ring, (unsigned)file, &file, 1) == 1;
+    }
+}
+
+static void unregister_file(struct io_ring *self, int file)
+{
+    if (is_registered(self, file)) {
+        const int none = -1;
+        int count = io_uring_register_files_update(&self->ring, (unsigned)file, &none, 1);
+        ensure(count == 1); /* a slot that kept a closed file would write into it */
+        self->registered[file] = false;
+    }
+}
+
+/* Requests to entries */
+
+static void prepare_transfer(const struct io_request *request, struct io_uring_sqe *sqe)
+{
+    char *data = (char *)request->data + request->moved;
+    unsigned size = (unsigned)io_posix_transfer_size(request);
+    uint64_t offset = request->offset + request->moved;
+    if (request->op == IO_READ) {
+        io_uring_prep_read(sqe, request->file, data, size, offset);
+    } else {
+        io_uring_prep_write(sqe, request->file, data, size, offset);
+        sqe->rw_flags = (request->flags & IO_WRITE_DURABLE) != 0 ? RWF_DSYNC : 0;
+    }
+}
+
+static void prepare_sync_dir(const struct io_request *request, struct io_uring_sqe *sqe)
+{
+    int directory = (int)(request->moved >> STEP_BITS);
+    unsigned step = (unsigned)(request->moved & ((1u << STEP_BITS) - 1));
+    if (step == STEP_OPEN) {
+        io_uring_prep_openat(sqe, AT_FDCWD, request->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    } else if (step == STEP_SYNC) {
+        io_uring_prep_fsync(sqe, directory, 0);
+    } else {
+        io_uring_prep_close(sqe, directory);
+    }
+}
+
+static void prepare(struct io_ring *self, struct io_request *request, struct io_uring_sqe *sqe)
+{
+    off_t offset = (off_t)request->offset;
+    off_t size = (off_t)request->size;
+    switch (request->op) {
+    case IO_OPEN:
+        io_uring_prep_openat(sqe, AT_FDCWD, request->path,
+                             request->moved == 0 ? io_posix_open_flags(request->flags)
+                                                 : io_posix_open_flags_buffered(request->flags),
+                             IO_POSIX_FILE_MODE);
+        break;
+    case IO_CLOSE:
+        unregister_file(self, request->file);
+        io_uring_prep_close(sqe, request->file);
+        break;
+    case IO_READ:
+    case IO_WRITE:
+        prepare_transfer(request, sqe);
+        break;
+    case IO_SYNC:
+        io_uring_prep_fsync(sqe, request->file, IORING_FSYNC_DATASYNC);
+        break;
+    case IO_ALLOCATE:
+        io_uring_prep_fallocate(sqe, request->file, 0, offset, size);
+        break;
+    case IO_PUNCH:
+        io_uring_prep_fallocate(sqe, request->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                offset, size);
+        break;
+    case IO_RENAME:
+        io_uring_prep_renameat(sqe, AT_FDCWD, request->path, AT_FDCWD, request->path_to, 0);
+        break;
+    case IO_UNLINK:
+        io_uring_prep_unlinkat(sqe, AT_FDCWD, request->path, 0);
+        break;
+    case IO_MKDIR:
+        io_uring_prep_mkdirat(sqe, AT_FDCWD, request->path, IO_POSIX_DIRECTORY_MODE);
+        break;
+    case IO_SYNC_DIR:
+        prepare_sync_dir(request, sqe);
+        break;
+    case IO_TIMER:
+        ensure(request->op != IO_TIMER);
+        break;
+    }
+    if (request->op >= IO_READ && request->op <= IO_PUNCH && is_registered(self, request->file)) {
+        sqe->flags |= IOSQE_FIXED_FILE;
+    }
+}
+
+static void feed(struct io_ring *self)
+{
+    while (self->in_flight < self->entries && !io_queue_is_empty(&self->waiting)) {
+        struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
+        if (sqe == NULL) {
+            return; /* the rest goes with the next pass */
+        }
+        struct io_request *request = io_queue_pop(&self->waiting);
+        prepare(self, request, sqe);
+        io_uring_sqe_set_data(sqe, request);
+        request->place = IO_PLACE_KERNEL;
+        self->in_flight++;
+    }
+}
+
+/* Answers */
+
+static void again(struct io_ring *self, struct io_request *request)
+{
+    request->place = IO_PLACE_QUEUE;
+    io_queue_push_front(&self->waiting, request);
+}
+
+static void answer_transfer(struct io_ring *self, struct io_request *request, int result)
+{
+    if (result < 0) {
+        io_finish_kernel(&self->finished, request, result);
+    } else if (result == 0 && request->op == IO_WRITE && request->moved < request->size) {
+        io_finish_kernel(&self->finished, request, -EIO);
+    } else if (io_posix_advance(request, (size_t)result)) {
+        io_finish_kernel(&self->finished, request, (int64_t)request->moved);
+    } else if (request->canceled) {
+        io_finish_kernel(&self->finished, request, -ECANCELED);
+    } else {
+        again(self, request);
+    }
+}
+
+static void answer_open(struct io_ring *self, struct io_request *request, int result)
+{
+    if (result == -EINVAL && (request->flags & IO_OPEN_DIRECT) != 0 && request->moved == 0) {
+        request->moved = 1;
+        again(self, request);
+        return;
+    }
+    if (result >= 0) {
+        register_file(self, result);
+    }
+    io_finish_kernel(&self->finished, request, result);
+}
+
+static void answer_sync_dir(struct io_ring *self, struct io_request *request, int result)
+{
+    unsigned step = (unsigned)(request->moved & ((1u << STEP_BITS) - 1));
+    if (step == STEP_OPEN && result < 0) {
+        io_finish_kernel(&self->finished, request, result);
+    } else if (step == STEP_OPEN) {
+        request->moved = ((uint64_t)(unsigned)result << STEP_BITS) | STEP_SYNC;
+        again(self, request);
+    } else if (step == STEP_SYNC) {
+        request->result = result;
+        request->moved += STEP_CLOSE - STEP_SYNC;
+        again(self, request);
+    } else {
+        if (result == -ECANCELED) {
+            /* Only the descriptor is left to lose. */
+            (void)close((int)(request->moved >> STEP_BITS));
+        }
+        io_finish_kernel(&self->finished, request, request->result);
+    }
+}
+
+static bool is_closing(const struct io_request *request)
+{
+    return request->op == IO_CLOSE ||
+           (request->op == IO_SYNC_DIR && request->moved % (1u << STEP_BITS) == STEP_CLOSE);
+}
+
+static void answer(struct io_ring *self, struct io_request *request, int result)
+{
+    ensure(self->in_flight > 0);
+    self->in_flight--;
+    if (result == -EINTR && is_closing(request)) {
+        result = 0; /* the descriptor is gone all the same */
+    }
+    if (result == -EINTR || result == -EAGAIN) {
+        if (!request->canceled) {
+            again(self, request);
+            return;
+        }
+        result = -ECANCELED;
+    }
+    if (request->op == IO_READ || request->op == IO_WRITE) {
+        answer_transfer(self, request, result);
+    } else if (request->op == IO_OPEN) {
+        answer_open(self, request, result);
+    } else if (request->op == IO_SYNC_DIR) {
+        answer_sync_dir(self, request, result);
+    } else {
+        io_finish_kernel(&self->finished, request, result);
+    }
+}
+
+static void take_answers(struct io_ring *self)
+{
+    struct io_uring_cqe *cqe;
+    unsigned head;
+    unsigned count = 0;
+    io_uring_for_each_cqe(&self->ring, head, cqe)
+    {
+        count++;
+        if (cqe->user_data > TAG_LAST) {
+            answer(self, io_uring_cqe_get_data(cqe), cqe->res);
+        } else if (cqe->user_data == TAG_WAKE) {
+            self->wake_armed = false;
+        }
+    }
+    io_uring_cq_advance(&self->ring, count);
+}
+
+/* The loop */
+
+static void ring_submit(struct io *io, struct io_request *request)
+{
+    struct io_ring *self = ring_of(io);
+    if (request->op == IO_TIMER) {
+        io_timer_start(&self->timers, &self->finished, request);
+    } else {
+        request->place = IO_PLACE_QUEUE;
+        io_queue_push(&self->waiting, request);
+    }
+}
+
+static struct io_uring_sqe *get_entry(struct io_ring *self)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
+    if (sqe == NULL) {
+        /* What matters is room; whatever went wrong shows at the next pass. */
+        (void)io_uring_submit(&self->ring);
+        sqe = io_uring_get_sqe(&self->ring);
+    }
+    return sqe;
+}
+
+static bool ring_cancel(struct io *io, struct io_request *request)
+{
+    struct io_ring *self = ring_of(io);
+    if (request->op == IO_TIMER) {
+        io_timer_cancel(&self->timers, &self->finished, request);
+    } else if (request->place == IO_PLACE_QUEUE && request->moved == 0) {
+        io_queue_remove(&self->waiting, request);
+        io_finish_kernel(&self->finished, request, -ECANCELED);
+    } else if (request->place == IO_PLACE_KERNEL && !request->canceled) {
+        struct io_uring_sqe *sqe = get_entry(self);
+        if (sqe != NULL) {
+            request->canceled = true;
+            io_uring_prep_cancel(sqe, request, 0);
+            io_uring_sqe_set_data64(sqe, TAG_CANCEL);
+        }
+    }
+    return true;
+}
+
+static void arm_wake(struct io_ring *self)
+{
+    if (self->wake_event < 0 || self->wake_armed) {
+        return;
+    }
+    struct io_uring_sqe *sqe = get_entry(self);
+    if (sqe != NULL) {
+        io_uring_prep_read(sqe, self->wake_event, &self->wake_value, sizeof(self->wake_value), 0);
+        io_uring_sqe_set_data64(sqe, TAG_WAKE);
+        self->wake_armed = true;
+    }
+}
+
+static int hand_over(struct io_ring *self)
+{
+    if (io_uring_sq_ready(&self->ring) > 0) {
+        return io_uring_submit_and_get_events(&self->ring);
+    }
+    unsigned flags = IO_URING_READ_ONCE(*self->ring.sq.kflags);
+    bool has_work = (flags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)) != 0;
+    if (has_work || (self->in_flight > 0 && !self->has_taskrun_flag)) {
+        return io_uring_get_events(&self->ring);
+    }
+    return 0;
+}
+
+static int hand_over_and_wait(struct io_ring *self, uint64_t wait_ns)
+{
+    struct io_uring_cqe *cqe;
+    if (wait_ns == UINT64_MAX) {
+        return io_uring_submit_and_wait_timeout(&self->ring, &cqe, 1, NULL, NULL);
+    }
+    struct __kernel_timespec time = {.tv_sec = (long long)(wait_ns / 1000000000u),
+                                     .tv_nsec = (long long)(wait_ns % 1000000000u)};
+    return io_uring_submit_and_wait_timeout(&self->ring, &cqe, 1, &time, NULL);
+}
+
+/* One system call at most. WAIT_NS 0: no waiting. */
+static int enter(struct io_ring *self, uint64_t wait_ns)
+{
+    int result;
+    bool may_wait = wait_ns > 0 && io_uring_cq_ready(&self->ring) == 0;
+    if (may_wait) {
+        arm_wake(self);
+        may_wait = self->wake_event < 0 || self->wake_armed;
+    }
+    if (may_wait && io_waker_begin_wait(&self->waker)) {
+        result = hand_over_and_wait(self, wait_ns);
+        io_waker_end_wait(&self->waker);
+    } else {
+        result = hand_over(self);
+    }
+    bool passing = result == -ETIME || result == -EINTR || result == -EAGAIN || result == -EBUSY;
+    return result >= 0 || passing ? 0 : error_from_errno(-result);
+}
+
+static int ring_run(struct io *io, uint64_t wait_ns)
+{
+    struct io_ring *self = ring_of(io);
+    uint64_t now = wait_ns == 0 && self->timers.count == 0 ? 0 : io_posix_now_ns(io);
+    uint64_t deadline = wait_ns > UINT64_MAX - now ? UINT64_MAX : now + wait_ns;
+    for (;;) {
+        feed(self);
+        bool sleeps = io_queue_is_empty(&self->finished) && !io_waker_is_due(&self->waker);
+        int error = enter(self, sleeps ? io_timers_wait_ns(&self->timers, now, deadline) : 0);
+        if (error != 0) {
+            return error;
+        }
+        take_answers(self);
+        if (self->timers.count > 0) {
+            now = io_posix_now_ns(io);
+            io_timers_expire(&self->timers, &self->finished, now);
+        }
+        int ran = 0;
+        if (io_waker_take(&self->waker)) {
+            io_run_hooks(io);
+            ran++;
+        }
+        ran += io_run_finished(&self->finished);
+        if (ran > 0 || wait_ns == 0) {
+            return ran;
+        }
+        now = io_posix_now_ns(io);
+        if (now >= deadline) {
+            return 0;
+        }
+    }
+}
+
+static int send_message(int ring)
+{
+    struct io_uring_sqe sqe = {.opcode = IORING_OP_MSG_RING, .fd = ring, .off = TAG_WAKE};
+    return (int)syscall(__NR_io_uring_register, -1, REGISTER_SEND_MSG_RING, &sqe, 1);
+}
+
+static void ring_wake(struct io *io)
+{
+    struct io_ring *self = ring_of(io);
+    if (!io_waker_raise(&self->waker)) {
+        return;
+    }
+    if (self->wake_event < 0) {
+        int result;
+        do {
+            result = send_message(self->ring.ring_fd);
+        } while (result < 0 && (errno == EINTR || errno == EAGAIN || errno == ENOMEM));
+        ensure(result >= 0);
+    } else {
+        const uint64_t one = 1;
+        ssize_t written = write(self->wake_event, &one, sizeof(one));
+        ensure(written == sizeof(one)); /* far from full: a wake is written once a wait */
+    }
+}
+
+static void release(struct io_ring *self)
+{
+    io_uring_queue_exit(&self->ring);
+    if (self->wake_event >= 0) {
+        (void)close(self->wake_event); /* nothing to lose */
+    }
+    io_heap_deinit(&self->timers);
+    memory_free(self);
+}
+
+static void ring_destroy(struct io *io)
+{
+    struct io_ring *self = ring_of(io);
+    ensure(self->in_flight == 0);
+    ensure(io_queue_is_empty(&self->waiting));
+    ensure(io_queue_is_empty(&self->finished));
+    ensure(self->timers.count == 0);
+    release(self);
+}
+
+static const struct io_ops ring_ops = {
+    .name = "io_uring",
+    .destroy = ring_destroy,
+    .submit = ring_submit,
+    .cancel = ring_cancel,
+    .run = ring_run,
+    .wake = ring_wake,
+    .now_ns = io_posix_now_ns,
+    .wall_ns = io_posix_wall_ns,
+    .random = io_posix_random,
+    .list = io_posix_list,
+    .file_size = io_posix_file_size,
+    .space = io_posix_space,
+    .lock = io_posix_lock,
+    .unlock = io_posix_unlock,
+};
+
+/* Probing */
+
+struct ring_mode {
+    unsigned flags;
+    const char *name;
+};
+
+static const struct ring_mode modes[] = {
+    {IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_COOP_TASKRUN |
+         IORING_SETUP_TASKRUN_FLAG,
+     "single issuer, deferred task work"},
+    {IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG, "cooperative task work"},
+    {0, "plain"},
+};
+
+enum { MODE_COUNT = sizeof(modes) / sizeof(modes[0]) };
+
+static int set_up(struct io_ring *self, const struct ring_mode **out_mode,
+                  struct error_detail *detail)
+{
+    int error = -EINVAL;
+    for (size_t i = 0; i < MODE_COUNT && error == -EINVAL; i++) {
+        struct io_uring_params params = {.flags = modes[i].flags | IORING_SETUP_CLAMP};
+        error = io_uring_queue_init_params(self->entries, &self->ring, &params);
+        *out_mode = &modes[i];
+    }
+    if (error != 0) {
+        return error_set_errno(detail, -error, "set up io_uring");
+    }
+    self->has_taskrun_flag = ((*out_mode)->flags & IORING_SETUP_TASKRUN_FLAG) != 0;
+    return 0;
+}
+
+static int check_operations(struct io_ring *self, struct error_detail *detail)
+{
+    const unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
+    if ((self->ring.features & needed) != needed) {
+        return error_set(detail, STOA_EUNSUPPORTED, "io_uring of this kernel is too old");
+    }
+    struct io_uring_probe *probe = io_uring_get_probe_ring(&self->ring);
+    if (probe == NULL) {
+        return error_set(detail, STOA_EUNSUPPORTED, "io_uring cannot be probed");
+    }
+    int error = 0;
+    for (size_t i = 0; i < sizeof(operations_needed) / sizeof(operations_needed[0]); i++) {
+        if (!io_uring_opcode_supported(probe, operations_needed[i])) {
+            error = error_set(detail, STOA_EUNSUPPORTED, "io_uring lacks operation %d",
+                              operations_needed[i]);
+        }
+    }
+    io_uring_free_probe(probe);
+    return error;
+}
+
+/* How the kernel takes a message from no ring is tried on ourselves; the answer is then taken as a
+ * wake that nobody asked for. */
+static int set_up_wake(struct io_ring *self, struct error_detail *detail)
+{
+    self->wake_event = -1;
+    if (send_message(self->ring.ring_fd) >= 0) {
+        return 0;
+    }
+    self->wake_event = eventfd(0, EFD_CLOEXEC);
+    return self->wake_event >= 0 ? 0 : error_set_errno(detail, errno, "make an eventfd");
+}
+
+static void set_up_files(struct io_ring *self)
+{
+    struct rlimit limit;
+    unsigned slots = FILE_SLOTS;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < slots) {
+        slots = (unsigned)limit.rlim_cur;
+    }
+    if (slots > 0 && io_uring_register_files_sparse(&self->ring, slots) == 0) {
+        self->file_slots = slots;
+    }
+}
 
 int io_ring_create(const struct io_options *options, struct io **out_io,
                    struct error_detail *detail)
 {
-    (void)options;
-    (void)out_io;
-    return error_set(detail, STOA_EUNSUPPORTED, "io_uring comes with the next commit");
+    struct io_ring *self = memory_alloc_zeroed(1, sizeof(*self));
+    if (self == NULL || io_heap_init(&self->timers, IO_TIMERS_START) != 0) {
+        memory_free(self);
+        return error_set(detail, STOA_ENOMEM, "create the ring: out of memory");
+    }
+    self->io.ops = &ring_ops;
+    self->entries = options->entries;
+    self->wake_event = -1;
+    const struct ring_mode *mode;
+    int error = set_up(self, &mode, detail);
+    if (error != 0) {
+        io_heap_deinit(&self->timers);
+        memory_free(self);
+        return error;
+    }
+    error = check_operations(self, detail);
+    if (error == 0) {
+        error = set_up_wake(self, detail);
+    }
+    if (error != 0) {
+        release(self);
+        return error;
+    }
+    set_up_files(self);
+    bool ring_registered = io_uring_register_ring_fd(&self->ring) == 1;
+    snprintf(self->io.features, sizeof(self->io.features),
+             "io_uring with %u entries: %s; ring %s; files %s; wake by %s", self->entries,
+             mode->name, ring_registered ? "registered" : "not registered",
+             self->file_slots > 0 ? "registered" : "not registered",
+             self->wake_event < 0 ? "message" : "eventfd");
+    *out_io = &self->io;
+    return 0;
 }

@@ -236,10 +236,8 @@ static void exchange(struct io_threads *self, uint64_t until)
             struct timespec time = timespec_of(until);
             error = pthread_cond_timedwait(&self->done, &self->lock, &time);
         }
-        unsigned waiting = IO_WAKE_WAITING;
-        bool woken = !atomic_compare_exchange_strong_explicit(
-            &self->waker.state, &waiting, IO_WAKE_NONE, memory_order_acq_rel, memory_order_acquire);
-        if (error == ETIMEDOUT || woken) {
+        io_waker_end_wait(&self->waker);
+        if (error == ETIMEDOUT || io_waker_is_due(&self->waker)) {
             break;
         }
     }
