@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=bash
+# functions.sh: what the system tests share. A test sources it first, then works in $work, a directory of its own that is
+# removed at the end. A test fails when any command in it fails; it exits 77 where it cannot run here, saying why.
+#
+# By hand, from a build directory: top_srcdir=.. tests/system/test_import.sh. STOA_TEST_WRAPPER, if set, is a program
+# (and its arguments) that every stoa is run under.
+set -euo pipefail
+
+top_srcdir=$(cd "${top_srcdir:-$(dirname "${BASH_SOURCE[0]}")/../..}" && pwd)
+top_builddir=$(cd "${top_builddir:-.}" && pwd)
+data=${STOA_TEST_DATA:-$top_srcdir/../shared/data}
+export LC_ALL=C
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/stoa-test.XXXXXX")
+cleanup_commands=()
+
+# Run COMMAND when the test ends, however it ends; the last one first.
+cleanup_fn() {
+    cleanup_commands=("$*" "${cleanup_commands[@]}")
+}
+
+clean_up() {
+    local status=$? command
+    set +e
+    for command in "${cleanup_commands[@]}"; do
+        eval "$command"
+    done
+    rm -rf "$work"
+    exit "$status"
+}
+trap clean_up EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+cd "$work"
+
+skip() {
+    echo "skipped: $*"
+    exit 77
+}
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+requires() {
+    local program
+    for program in "$@"; do
+        command -v "$program" >/dev/null || skip "$program is not installed"
+    done
+}
+
+requires_root() {
+    [ "$(id -u)" = 0 ] || skip "needs root"
+}
+
+requires_data() {
+    [ -e "$data/$1" ] || skip "no $data/$1; STOA_TEST_DATA names the folder"
+}
+
+# The program itself, not libtool's wrapper: its process id is then the one to kill, and parallel tests never relink it.
+find_program() {
+    local path
+    for path in "$@"; do
+        if [ -x "$top_builddir/${path%/*}/.libs/${path##*/}" ]; then
+            export LD_LIBRARY_PATH="$top_builddir/.libs${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+            program=$top_builddir/${path%/*}/.libs/${path##*/}
+            return 0
+        elif [ -x "$top_builddir/$path" ]; then
+            program=$top_builddir/$path
+            return 0
+        fi
+    done
+    fail "none of $* was built in $top_builddir"
+}
+
+find_program ./stoa src/stoa/stoa
+stoa=$program
+
+# Every stoa of a test is run through here. Exec it (in a subshell) to know its process id.
+stoa() {
+    # shellcheck disable=SC2086 # a command and its arguments
+    ${STOA_TEST_WRAPPER:-} "$stoa" "$@"
+}
+
+# expect CODE COMMAND...: run it and hold its exit code against CODE. What it printed is then in $work/out and $work/err.
+expect() {
+    local wanted=$1 status=0
+    shift
+    "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
+    if [ "$status" != "$wanted" ]; then
+        echo "FAILED: $*: exit code $status, expected $wanted" >&2
+        head -c 4000 "$work/out" "$work/err" >&2
+        exit 1
+    fi
+    if [ "$wanted" != 0 ] && [ ! -s "$work/err" ]; then
+        fail "$*: exit code $wanted without a word on standard error"
+    fi
+}
+
+# The message of the last expect says PATTERN (an extended regular expression, case ignored).
+says() {
+    grep -Eiq -- "$1" "$work/err" || fail "expected a message like '$1', got: $(cat "$work/err")"
+}
+
+same() {
+    [ "$1" = "$2" ] || fail "${3:-values} differ: '$1' and '$2'"
+}
+
+# Head of a store as "number hash", from its JSON.
+head_of() {
+    stoa -d "$1" --json head | jq -r '"\(.number) \(.hash)"'
+}
+
+# The bytes of FILE as lower-case hex digits, without line ends.
+hex_of() {
+    od -An -v -tx1 "$1" | tr -d ' \n'
+}
+
+# Flip one bit of the byte at OFFSET of FILE.
+flip_bit() {
+    local byte
+    byte=$(od -An -v -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
+    # shellcheck disable=SC2059 # the format is the byte
+    printf "\\x$(printf %02x $((byte ^ (1 << ${3:-0}))))" |
+        dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+# A deterministic chain of N blocks in DIRECTORY: chain.rlp, genesis.json, execution.jsonl.
+make_chain() {
+    find_program tests/support/makechain
+    "$program" --blocks "$1" --out "$2" >/dev/null
+}
+
+# A store of the made chain in DIRECTORY $2.
+make_store() {
+    stoa -d "$2" init --genesis "$1/genesis.json" >/dev/null
+    stoa -d "$2" import "$1/chain.rlp" --execution "$1/execution.jsonl" >/dev/null 2>&1
+}
+
+# Seed of a randomised test: printed, and taken from STOA_TEST_SEED to repeat.
+seed_random() {
+    seed=${STOA_TEST_SEED:-$((($(date +%s%N) / 1000 + $$) % 1000000000))}
+    echo "STOA_TEST_SEED=$seed"
+    RANDOM=$((seed % 32768))
+}

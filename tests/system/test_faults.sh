@@ -1,0 +1,78 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A store in use, of a newer format, read-only, or without its tables: clear errors, nothing lost.
+# shellcheck source=functions.sh
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/system/functions.sh"
+requires jq
+
+make_chain 40 made
+make_store made store
+head=$(head_of store)
+
+# A second process. The first holds the store while it waits for its input.
+mkfifo pipe
+(exec 9<>pipe; stoa -d store import - <pipe >/dev/null 2>&1) &
+holder=$!
+cleanup_fn "kill $holder 2>/dev/null"
+# It has opened the store once the lock is taken; asking takes no lock where it is refused.
+for _ in $(seq 1 200); do
+    status=0
+    stoa -d store head >out 2>err || status=$?
+    [ "$status" = 0 ] || break
+    sleep 0.05
+done
+same "$status" 1 "exit code of a second process"
+says 'in use|lock'
+pkill -P "$holder" 2>/dev/null || true
+kill "$holder" 2>/dev/null || true
+wait "$holder" 2>/dev/null || true
+same "$(head_of store)" "$head" "head after the first was killed"
+
+# A newer format: every version number that is not ours, told apart from damage.
+cp -a store newer
+for offset in 8 9 10 11; do
+    cp store/STORE newer/STORE
+    flip_bit newer/STORE "$offset" 6
+    status=0
+    stoa -d newer head >out 2>err || status=$?
+    [ "$status" != 0 ] || fail "a STORE with byte $offset changed was opened"
+done
+cmp store/STORE <(cat store/STORE)
+
+# Tables deleted: everything comes back from the ledger.
+cp -a store bare
+rm -rf bare/tables
+same "$(head_of bare)" "$head" "head without tables"
+expect 0 stoa -d bare verify
+expect 0 stoa -d bare export out.rlp
+cmp out.rlp made/chain.rlp
+transaction=$(jq -r 'select(.txs | length > 0) | .txs[0].hash' made/execution.jsonl | tail -n 1)
+same "$(stoa -d bare tx "$transaction" --raw)" "$(stoa -d store tx "$transaction" --raw)" "a transaction"
+
+# Tables damaged: rebuilt, or said; never served wrong.
+cp -a store torn
+for file in torn/tables/*.wt; do
+    size=$(stat -c %s "$file")
+    head -c 64 /dev/zero | dd of="$file" bs=1 seek=$((size / 2)) conv=notrunc status=none
+done
+expect 0 stoa -d torn export out.rlp
+cmp out.rlp made/chain.rlp
+same "$(stoa -d torn tx "$transaction" --raw)" "$(stoa -d store tx "$transaction" --raw)" "a transaction"
+expect 0 stoa -d torn verify
+
+# A directory that may not be written, as a user that is not root.
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null &&
+    setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$stoa" 2>/dev/null; then
+    cp -a store readonly
+    chmod 755 "$work"
+    chmod -R a+rX,go-w readonly
+    before=$(find readonly -type f -exec cksum {} + | sort)
+    expect 1 setpriv --reuid=65534 --regid=65534 --clear-groups "$stoa" -d readonly head
+    says 'permi|read-only'
+    same "$(find readonly -type f -exec cksum {} + | sort)" "$before" "files of a read-only store"
+    same "$(head_of readonly)" "$head" "head"
+    expect 1 setpriv --reuid=65534 --regid=65534 --clear-groups "$stoa" -d "$work/new" init --genesis made/genesis.json
+    says 'permi|read-only'
+else
+    echo "skipped: the read-only directory needs root, setpriv and a build tree that others may read"
+fi
