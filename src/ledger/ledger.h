@@ -21,6 +21,7 @@
 #include "io/io.h"
 
 struct ledger;
+struct ledger_block;
 
 /* The payload's meaning is the store's; the ledger makes only LEDGER_SEGMENT, LEDGER_SEAL and
  * LEDGER_MARK itself. */
@@ -136,6 +137,8 @@ struct ledger_read {
     struct error_detail detail;
     struct io_request request;
     struct ledger *ledger;
+    struct ledger_read *next;   /* the ledger's, until done */
+    struct ledger_block *block; /* the ledger's, with buffer */
 };
 
 /* One direct read; the checksum, sequence and store are checked before done. A frame still in a

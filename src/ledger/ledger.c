@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "ledger/ledger.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "ledger/ledger_private.h"
+
+char *ledger_path(const struct ledger *ledger, const char *name)
+{
+    size_t size = strlen(ledger->path) + 1 + strlen(name) + 1;
+    char *path = memory_alloc(size);
+    if (path != NULL) {
+        int length = snprintf(path, size, "%s/%s", ledger->path, name);
+        ensure(length >= 0);
+        ensure((size_t)length == size - 1);
+    }
+    return path;
+}
+
+/* Free all memory; files are closed, nothing is pending. */
+static void free_ledger(struct ledger *ledger)
+{
+    ledger_spare_deinit(ledger);
+    ledger_files_deinit(ledger);
+    ledger_files_deinit_pool(ledger);
+    for (int i = 0; i < 2; i++) {
+        memory_free(ledger->groups[i].buffer);
+        memory_free(ledger->groups[i].temporary);
+    }
+    memory_free(ledger->segment.entries);
+    memory_free(ledger->path);
+    memory_free(ledger);
+}
+
+static int check_options(const struct ledger_options *options, struct error_detail *detail)
+{
+    uint32_t size = options->segment_size;
+    if (size != 0 && (size < LEDGER_SEGMENT_SIZE_MIN || size > LEDGER_SEGMENT_SIZE_MAX ||
+                      size % IO_ALIGNMENT != 0)) {
+        return error_set(detail, STOA_EINVAL,
+                         "segment size %u: not a multiple of %d between %d and %d", size,
+                         IO_ALIGNMENT, LEDGER_SEGMENT_SIZE_MIN, LEDGER_SEGMENT_SIZE_MAX);
+    }
+    return 0;
+}
+
+static int make_ledger(const struct ledger_options *options, struct ledger **out_ledger,
+                       struct error_detail *detail)
+{
+    int result = check_options(options, detail);
+    if (result < 0) {
+        return result;
+    }
+    struct ledger *ledger = memory_alloc_zeroed(1, sizeof(*ledger));
+    if (ledger == NULL) {
+        return error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
+    }
+    ledger->io = options->io;
+    ledger->store_id = options->store_id;
+    ledger->segment_size =
+        options->segment_size == 0 ? LEDGER_SEGMENT_SIZE_DEFAULT : options->segment_size;
+    ledger->prepare = options->prepare;
+    unsigned delay_ms =
+        options->mark_delay_ms == 0 ? LEDGER_MARK_DELAY_DEFAULT_MS : options->mark_delay_ms;
+    ledger->mark_delay_ns = (uint64_t)delay_ms * 1000000;
+    ledger->spare.file = -1;
+    ledger->path = memory_copy_text(options->path);
+    if (ledger->path == NULL) {
+        free_ledger(ledger);
+        return error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
+    }
+    *out_ledger = ledger;
+    return 0;
+}
+
+int ledger_create(const struct ledger_options *options, struct error_detail *detail)
+{
+    struct ledger *ledger = NULL;
+    int result = make_ledger(options, &ledger, detail);
+    if (result < 0) {
+        return result;
+    }
+    ledger_spare_start(ledger);
+    result = ledger_spare_wait(ledger, detail);
+    ledger_abandon(ledger);
+    return result;
+}
+
+/* ---- opening ---- */
+
+struct listing {
+    uint32_t highest;
+    uint32_t seen;
+    uint32_t unfinished[8]; /* .new files; never more than one in practice */
+    unsigned unfinished_count;
+};
+
+static void list_entry(void *context, const char *name)
+{
+    struct listing *listing = context;
+    bool finished = false;
+    uint32_t number = segment_parse_name(name, &finished);
+    if (number == 0) {
+        return;
+    }
+    if (finished) {
+        listing->seen++;
+        if (number > listing->highest) {
+            listing->highest = number;
+        }
+    } else if (listing->unfinished_count < 8) {
+        listing->unfinished[listing->unfinished_count++] = number;
+    }
+}
+
+/* Take file NUMBER into the table. */
+static int add_file(struct ledger *ledger, uint32_t number, struct error_detail *detail)
+{
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(number, true, name);
+    struct ledger_file *file = NULL;
+    char *path = ledger_path(ledger, name);
+    if (path == NULL || ledger_files_reserve(ledger, number, &file) < 0) {
+        memory_free(path);
+        return error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
+    }
+    int result = io_file_size(ledger->io, path, &file->size);
+    memory_free(path);
+    if (result == STOA_ENOTFOUND) {
+        result =
+            error_set(detail, STOA_ECORRUPT, "%s: segment file %s is missing", ledger->path, name);
+    } else if (result < 0) {
+        error_set(detail, result, "%s/%s: %s", ledger->path, name, stoa_strerror(result));
+    } else if (number == ledger->file_count + 1 &&
+               (file->size % IO_ALIGNMENT != 0 || file->size < LEDGER_SEGMENT_SIZE_MIN ||
+                file->size > LEDGER_SEGMENT_SIZE_MAX)) {
+        result = error_set(detail, STOA_ECORRUPT, "%s/%s: %llu bytes: no segment is that long",
+                           ledger->path, name, (unsigned long long)file->size);
+    }
+    if (result < 0) {
+        memory_free(file);
+        return result;
+    }
+    ledger_files_add(ledger, file);
+    ledger->stats.segment_bytes += file->size;
+    ledger->stats.segment_count++;
+    return 0;
+}
+
+static int remove_unfinished(struct ledger *ledger, const struct listing *listing,
+                             struct error_detail *detail)
+{
+    for (unsigned i = 0; i < listing->unfinished_count; i++) {
+        char name[SEGMENT_NAME_SIZE];
+        segment_name(listing->unfinished[i], false, name);
+        char *path = ledger_path(ledger, name);
+        if (path == NULL) {
+            return error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
+        }
+        struct io_request request = {.op = IO_UNLINK, .path = path};
+        int64_t result = io_wait(ledger->io, &request);
+        memory_free(path);
+        if (result < 0) {
+            return error_set(detail, (int)result, "remove %s/%s: %s", ledger->path, name,
+                             stoa_strerror((int)result));
+        }
+    }
+    return 0;
+}
+
+static int find_files(struct ledger *ledger, struct error_detail *detail)
+{
+    struct listing listing = {0};
+    int result = io_list(ledger->io, ledger->path, list_entry, &listing);
+    if (result < 0) {
+        return error_set(detail, result, "list %s: %s", ledger->path, stoa_strerror(result));
+    }
+    if (listing.highest == 0) {
+        return error_set(detail, STOA_ENOTFOUND, "%s: there is no ledger", ledger->path);
+    }
+    for (uint32_t number = 1; number <= listing.highest; number++) {
+        result = add_file(ledger, number, detail);
+        if (result < 0) {
+            return result;
+        }
+    }
+    /* A name may have been renamed and not made durable before the last process ended. */
+    struct io_request request = {.op = IO_SYNC_DIR, .path = ledger->path};
+    if (io_wait(ledger->io, &request) < 0) {
+        return error_set(detail, (int)request.result, "flush %s: %s", ledger->path,
+                         stoa_strerror((int)request.result));
+    }
+    return remove_unfinished(ledger, &listing, detail);
+}
+
+static int make_buffers(struct ledger *ledger, struct error_detail *detail)
+{
+    for (int i = 0; i < 2; i++) {
+        ledger->groups[i].buffer = memory_alloc_aligned(LEDGER_GROUP_CAPACITY, IO_ALIGNMENT);
+        if (ledger->groups[i].buffer == NULL) {
+            return error_set(detail, STOA_ENOMEM, "open the ledger: no memory for a group");
+        }
+        memset(ledger->groups[i].buffer, 0, LEDGER_GROUP_CAPACITY); /* touched once for all */
+    }
+    size_t size = SEGMENT_ENTRIES_MAX * sizeof(struct segment_entry);
+    ledger->segment.entries = memory_alloc(size);
+    if (ledger->segment.entries == NULL) {
+        return error_set(detail, STOA_ENOMEM, "open the ledger: no memory for an index");
+    }
+    memset(ledger->segment.entries, 0, size);
+    return 0;
+}
+
+int ledger_open(const struct ledger_options *options, uint64_t proven_sequence,
+                struct ledger **out_ledger, struct ledger_recovery *out_recovery,
+                struct error_detail *detail)
+{
+    struct ledger *ledger = NULL;
+    int result = make_ledger(options, &ledger, detail);
+    if (result < 0) {
+        return result;
+    }
+    result = make_buffers(ledger, detail);
+    if (result < 0) {
+        goto fail;
+    }
+    result = find_files(ledger, detail);
+    if (result < 0) {
+        goto fail;
+    }
+    result = ledger_recover(ledger, proven_sequence, out_recovery, detail);
+    if (result < 0) {
+        goto fail;
+    }
+    ledger_spare_start(ledger);
+    ledger_commit_arm_mark(ledger);
+    *out_ledger = ledger;
+    return 0;
+fail:
+    ledger_abandon(ledger);
+    return result;
+}
+
+/* ---- closing ---- */
+
+/* Something of LEDGER's own is under way. */
+static bool is_busy(const struct ledger *ledger)
+{
+    return ledger->in_flight || ledger->tick.pending || ledger->mark.pending ||
+           ledger->spare.request.pending || ledger->reads_in_flight > 0;
+}
+
+/* Run the loop until nothing is under way. */
+static int settle(struct ledger *ledger)
+{
+    (void)io_cancel(ledger->io, &ledger->mark); /* it may not be pending */
+    while (is_busy(ledger)) {
+        int result = io_run(ledger->io, LEDGER_WAIT_NS);
+        if (result < 0) {
+            return result;
+        }
+    }
+    return 0;
+}
+
+int ledger_close(struct ledger *ledger, struct error_detail *detail)
+{
+    if (ledger == NULL) {
+        return 0;
+    }
+    ensure(!ledger->closing);
+    ensure(!ledger->in_callbacks);
+    ledger->closing = true;
+    ledger_commit_step(ledger);
+    int result = settle(ledger);
+    if (result < 0) {
+        error_set(detail, result, "close the ledger: the loop has ended");
+    } else {
+        ledger_commit_fail_waiting(ledger, ledger->stopped ? STOA_ESTOPPED : STOA_ECLOSED);
+        result = ledger_commit_finish(ledger, detail);
+        ensure(ledger->pool.lent == 0);
+    }
+    free_ledger(ledger);
+    return result;
+}
+
+void ledger_abandon(struct ledger *ledger)
+{
+    if (ledger == NULL) {
+        return;
+    }
+    ledger->closing = true;
+    (void)settle(ledger); /* where the loop has ended, nothing comes any more */
+    free_ledger(ledger);
+}
+
+/* ---- the rest ---- */
+
+void ledger_stats(const struct ledger *ledger, struct ledger_stats *out_stats)
+{
+    *out_stats = ledger->stats;
+    out_stats->last_sequence = ledger->next_sequence - 1;
+    out_stats->durable_sequence = ledger->durable_sequence;
+    out_stats->stopped = ledger->stopped;
+}
+
+void ledger_set_prepare(struct ledger *ledger, enum ledger_prepare prepare)
+{
+    ledger->prepare = prepare;
+}

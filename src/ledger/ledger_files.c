@@ -1,0 +1,469 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Open segment files, and reads of single frames.
+ *
+ * Sealed segments are opened when first read, and the least recently used is closed when too many
+ * are open. A read that meets a closed file waits in its list until it is open. */
+#include <string.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "ledger/ledger_private.h"
+
+static void start_read(struct ledger_file *file, struct ledger_read *read);
+static void finish_read(struct ledger_read *read);
+
+/* ---- the table ---- */
+
+int ledger_files_reserve(struct ledger *ledger, uint32_t number, struct ledger_file **out_file)
+{
+    ensure(number == ledger->file_count + 1);
+    if (ledger->file_count == ledger->file_capacity) {
+        uint32_t capacity = ledger->file_capacity == 0 ? 64 : 2 * ledger->file_capacity;
+        struct ledger_file **files =
+            memory_resize(ledger->files, capacity * sizeof(struct ledger_file *));
+        if (files == NULL) {
+            return STOA_ENOMEM;
+        }
+        ledger->files = files;
+        ledger->file_capacity = capacity;
+    }
+    struct ledger_file *file = memory_alloc_zeroed(1, sizeof(*file));
+    if (file == NULL) {
+        return STOA_ENOMEM;
+    }
+    file->ledger = ledger;
+    file->number = number;
+    file->file = -1;
+    *out_file = file;
+    return 0;
+}
+
+void ledger_files_add(struct ledger *ledger, struct ledger_file *file)
+{
+    ensure(file->number == ledger->file_count + 1);
+    ensure(ledger->file_count < ledger->file_capacity);
+    ledger->files[ledger->file_count++] = file;
+}
+
+struct ledger_file *ledger_files_get(struct ledger *ledger, uint32_t number)
+{
+    return number >= 1 && number <= ledger->file_count ? ledger->files[number - 1] : NULL;
+}
+
+/* ---- opening and closing ---- */
+
+static void fail_read_open(struct ledger_file *file, struct ledger_read *read)
+{
+    if (file->open_result == STOA_ENOTFOUND) {
+        read->result = error_set(&read->detail, STOA_ECORRUPT, "segment file %08u.seg is missing",
+                                 file->number);
+    } else if (file->open_os_error != 0) {
+        read->result =
+            error_set_errno(&read->detail, file->open_os_error, "open %08u.seg", file->number);
+    } else {
+        read->result = error_set(&read->detail, file->open_result, "open %08u.seg: %s",
+                                 file->number, stoa_strerror(file->open_result));
+    }
+}
+
+/* Go on with the reads that waited for FILE to open, or fail them. */
+static void end_waiting(struct ledger_file *file)
+{
+    struct ledger_read *read = file->waiting;
+    file->waiting = NULL;
+    while (read != NULL) {
+        struct ledger_read *next = read->next;
+        if (file->state == LEDGER_FILE_OPEN) {
+            start_read(file, read);
+        } else {
+            fail_read_open(file, read);
+            finish_read(read);
+        }
+        read = next;
+    }
+}
+
+static int open_file(struct ledger_file *file, bool write);
+
+static void close_done(struct io_request *request)
+{
+    struct ledger_file *file = request->context;
+    file->state = LEDGER_FILE_CLOSED;
+    file->file = -1;
+    if (file->waiting != NULL) { /* it was wanted again meanwhile */
+        int result = open_file(file, false);
+        if (result < 0) {
+            file->open_result = result;
+            end_waiting(file);
+        }
+    }
+}
+
+static void close_file(struct ledger_file *file)
+{
+    ensure(file->state == LEDGER_FILE_OPEN);
+    file->state = LEDGER_FILE_CLOSING;
+    file->ledger->open_count--;
+    file->request = (struct io_request){
+        .op = IO_CLOSE, .file = file->file, .done = close_done, .context = file};
+    io_submit(file->ledger->io, &file->request);
+}
+
+static void close_oldest(struct ledger *ledger)
+{
+    struct ledger_file *oldest = NULL;
+    for (uint32_t i = 0; i < ledger->file_count; i++) {
+        struct ledger_file *file = ledger->files[i];
+        if (file->state == LEDGER_FILE_OPEN && file->users == 0 &&
+            (oldest == NULL || file->used_at < oldest->used_at)) {
+            oldest = file;
+        }
+    }
+    if (oldest != NULL) {
+        close_file(oldest);
+    }
+}
+
+static void open_done(struct io_request *request)
+{
+    struct ledger_file *file = request->context;
+    memory_free(file->path);
+    file->path = NULL;
+    file->open_result = request->result < 0 ? (int)request->result : 0;
+    file->open_os_error = request->os_error;
+    file->state = request->result < 0 ? LEDGER_FILE_CLOSED : LEDGER_FILE_OPEN;
+    if (request->result < 0) {
+        file->ledger->open_count--;
+    } else {
+        file->file = (int)request->result;
+    }
+    end_waiting(file);
+}
+
+static int open_file(struct ledger_file *file, bool write)
+{
+    ensure(file->state == LEDGER_FILE_CLOSED);
+    ensure(file->path == NULL);
+    struct ledger *ledger = file->ledger;
+    if (ledger->open_count >= LEDGER_FILES_OPEN_MAX) {
+        close_oldest(ledger);
+    }
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(file->number, true, name);
+    file->path = ledger_path(ledger, name);
+    if (file->path == NULL) {
+        return STOA_ENOMEM;
+    }
+    file->state = LEDGER_FILE_OPENING;
+    ledger->open_count++;
+    file->request = (struct io_request){
+        .op = IO_OPEN,
+        .flags = IO_OPEN_DIRECT | (write ? (unsigned)IO_OPEN_WRITE : 0),
+        .path = file->path,
+        .done = open_done,
+        .context = file,
+    };
+    io_submit(ledger->io, &file->request);
+    return 0;
+}
+
+int ledger_files_hold(struct ledger *ledger, struct ledger_file *file, bool write,
+                      struct error_detail *detail)
+{
+    ensure(!write || file->state == LEDGER_FILE_CLOSED);
+    file->users++;
+    file->used_at = ++ledger->use_tick;
+    int result = 0;
+    while (file->state != LEDGER_FILE_OPEN) {
+        if (file->state == LEDGER_FILE_CLOSED) {
+            file->open_result = 0;
+            result = open_file(file, write);
+        }
+        while (result >= 0 &&
+               (file->state == LEDGER_FILE_OPENING || file->state == LEDGER_FILE_CLOSING)) {
+            result = io_run(ledger->io, LEDGER_WAIT_NS);
+        }
+        if (result >= 0 && file->state == LEDGER_FILE_CLOSED) {
+            result = file->open_result;
+        }
+        if (result < 0) {
+            file->users--;
+            if (file->open_os_error != 0) {
+                return error_set_errno(detail, file->open_os_error, "open %s/%08u.seg",
+                                       ledger->path, file->number);
+            }
+            return error_set(detail, result, "open %s/%08u.seg: %s", ledger->path, file->number,
+                             stoa_strerror(result));
+        }
+    }
+    return 0;
+}
+
+void ledger_files_drop(struct ledger_file *file)
+{
+    ensure(file->users > 0);
+    file->users--;
+}
+
+void ledger_files_deinit(struct ledger *ledger)
+{
+    bool running = true;
+    for (uint32_t i = 0; i < ledger->file_count; i++) {
+        if (ledger->files[i]->state == LEDGER_FILE_OPEN) {
+            close_file(ledger->files[i]);
+        }
+    }
+    for (uint32_t i = 0; i < ledger->file_count; i++) {
+        struct ledger_file *file = ledger->files[i];
+        while (running && file->request.pending) {
+            running = io_run(ledger->io, LEDGER_WAIT_NS) >= 0;
+        }
+        memory_free(file->path);
+        memory_free(file);
+    }
+    memory_free(ledger->files);
+    ledger->files = NULL;
+    ledger->file_count = 0;
+}
+
+/* ---- buffers ---- */
+
+static size_t class_size(unsigned class)
+{
+    return (size_t)SEGMENT_BLOCK << class;
+}
+
+static struct ledger_block *pool_take(struct ledger_pool *pool, uint64_t size)
+{
+    unsigned class = 0;
+    while (class_size(class) < size) {
+        class ++;
+    }
+    ensure(class < LEDGER_POOL_CLASSES);
+    struct ledger_block *block = pool->idle[class];
+    if (block != NULL) {
+        pool->idle[class] = block->next;
+        pool->idle_bytes -= class_size(class);
+    } else {
+        uint8_t *data = memory_alloc_aligned(class_size(class) + sizeof(*block), IO_ALIGNMENT);
+        if (data == NULL) {
+            return NULL;
+        }
+        void *behind = data + class_size(class);
+        block = behind;
+        *block = (struct ledger_block){.data = data, .class = class, .all_next = pool->all};
+        if (pool->all != NULL) {
+            pool->all->all_previous = block;
+        }
+        pool->all = block;
+    }
+    block->next = NULL;
+    pool->lent++;
+    return block;
+}
+
+static void pool_free(struct ledger_pool *pool, struct ledger_block *block)
+{
+    if (block->all_previous != NULL) {
+        block->all_previous->all_next = block->all_next;
+    } else {
+        pool->all = block->all_next;
+    }
+    if (block->all_next != NULL) {
+        block->all_next->all_previous = block->all_previous;
+    }
+    memory_free(block->data);
+}
+
+static void pool_give(struct ledger_pool *pool, struct ledger_block *block)
+{
+    ensure(pool->lent > 0);
+    pool->lent--;
+    if (pool->idle_bytes + class_size(block->class) > LEDGER_POOL_IDLE_MAX) {
+        pool_free(pool, block);
+        return;
+    }
+    block->next = pool->idle[block->class];
+    pool->idle[block->class] = block;
+    pool->idle_bytes += class_size(block->class);
+}
+
+void ledger_files_deinit_pool(struct ledger *ledger)
+{
+    while (ledger->pool.all != NULL) {
+        pool_free(&ledger->pool, ledger->pool.all);
+    }
+}
+
+/* ---- reading a frame ---- */
+
+static void finish_read(struct ledger_read *read)
+{
+    struct ledger *ledger = read->ledger;
+    struct ledger_file *file = ledger_files_get(ledger, read->position.segment);
+    ledger->reads_in_flight--;
+    ledger_files_drop(file);
+    if (read->result != 0 && read->block != NULL) {
+        pool_give(&ledger->pool, read->block);
+        read->block = NULL;
+        read->buffer = NULL;
+        read->payload = bytes_of(NULL, 0);
+    }
+    read->done(read);
+}
+
+static int report_damage(struct ledger_read *read, const char *what,
+                         const struct frame_header *header)
+{
+    const struct ledger_position *position = &read->position;
+    if (header == NULL) {
+        return error_set(
+            &read->detail, STOA_ECORRUPT, "%08u.seg: offset %u: sequence %llu: height unknown: %s",
+            position->segment, position->offset, (unsigned long long)position->sequence, what);
+    }
+    return error_set(&read->detail, STOA_ECORRUPT,
+                     "%08u.seg: offset %u: sequence %llu: height %llu: %s", position->segment,
+                     position->offset, (unsigned long long)position->sequence,
+                     (unsigned long long)header->height, what);
+}
+
+/* Check what was read for READ and present it. */
+static int check_read(struct ledger_read *read)
+{
+    const struct io_request *request = &read->request;
+    const struct ledger_position *position = &read->position;
+    uint64_t skip = position->offset - request->offset;
+    if (request->result < 0) {
+        if (request->os_error != 0) {
+            return error_set_errno(&read->detail, request->os_error, "read %08u.seg: offset %u",
+                                   position->segment, position->offset);
+        }
+        return error_set(&read->detail, (int)request->result, "read %08u.seg: offset %u: %s",
+                         position->segment, position->offset, stoa_strerror((int)request->result));
+    }
+    if ((uint64_t)request->result < skip + position->size) {
+        return report_damage(read, "the file ends before", NULL);
+    }
+    const uint8_t *frame = read->buffer + skip;
+    struct frame_header header;
+    if (frame_decode(frame, read->ledger->store_id, &header) != FRAME_GOOD) {
+        return report_damage(read, "frame header", NULL);
+    }
+    if (header.sequence != position->sequence || frame_size(&header) != position->size) {
+        return report_damage(read, "another frame lies there", &header);
+    }
+    if (!frame_check(frame, &header, read->ledger->store_id)) {
+        return report_damage(read, "frame checksum", &header);
+    }
+    read->kind = (enum ledger_kind)header.kind;
+    read->height = header.height;
+    read->payload = bytes_of(frame + FRAME_HEADER_SIZE, header.length);
+    return 0;
+}
+
+static void read_done(struct io_request *request)
+{
+    struct ledger_read *read = request->context;
+    read->result = check_read(read);
+    finish_read(read);
+}
+
+static void refused_done(struct io_request *request)
+{
+    struct ledger_read *read = request->context;
+    read->ledger->reads_in_flight--;
+    read->done(read);
+}
+
+/* End READ from the loop with a result that is known already. */
+static void refuse_read(struct ledger *ledger, struct ledger_read *read, int result,
+                        const char *what)
+{
+    ledger->reads_in_flight++;
+    read->result = error_set(&read->detail, result, "%08u.seg: offset %u: sequence %llu: %s",
+                             read->position.segment, read->position.offset,
+                             (unsigned long long)read->position.sequence, what);
+    read->request = (struct io_request){.op = IO_TIMER, .done = refused_done, .context = read};
+    io_submit(ledger->io, &read->request);
+}
+
+static void start_read(struct ledger_file *file, struct ledger_read *read)
+{
+    uint64_t start = read->position.offset & ~(uint64_t)(SEGMENT_BLOCK - 1);
+    uint64_t end = segment_align((uint64_t)read->position.offset + read->position.size);
+    read->request = (struct io_request){
+        .op = IO_READ,
+        .file = file->file,
+        .data = read->buffer,
+        .size = end - start,
+        .offset = start,
+        .done = read_done,
+        .context = read,
+    };
+    io_submit(file->ledger->io, &read->request);
+}
+
+void ledger_read(struct ledger *ledger, struct ledger_read *read)
+{
+    const struct ledger_position *position = &read->position;
+    ensure(read->done != NULL);
+    read->ledger = ledger;
+    read->result = 0;
+    read->payload = bytes_of(NULL, 0);
+    read->buffer = NULL;
+    read->block = NULL;
+    read->next = NULL;
+    read->detail = (struct error_detail){0};
+    struct ledger_file *file = ledger_files_get(ledger, position->segment);
+    if (file == NULL || position->segment > ledger->segment.number) {
+        refuse_read(ledger, read, STOA_ENOTFOUND, "no such segment");
+        return;
+    }
+    if (position->sequence == 0 || position->sequence > ledger->durable_sequence ||
+        position->offset % FRAME_ALIGNMENT != 0 || position->size < FRAME_HEADER_SIZE ||
+        (uint64_t)position->offset + position->size > file->size) {
+        refuse_read(ledger, read, STOA_ENOTFOUND, "no such frame");
+        return;
+    }
+    uint64_t start = position->offset & ~(uint32_t)(SEGMENT_BLOCK - 1);
+    uint64_t size = segment_align((uint64_t)position->offset + position->size) - start;
+    if (size > class_size(LEDGER_POOL_CLASSES - 1)) {
+        refuse_read(ledger, read, STOA_ENOTFOUND, "no frame is that big");
+        return;
+    }
+    read->block = pool_take(&ledger->pool, size);
+    if (read->block == NULL) {
+        refuse_read(ledger, read, STOA_ENOMEM, "no memory to read it into");
+        return;
+    }
+    read->buffer = read->block->data;
+    ledger->reads_in_flight++;
+    file->users++;
+    file->used_at = ++ledger->use_tick;
+    if (file->state == LEDGER_FILE_OPEN) {
+        start_read(file, read);
+        return;
+    }
+    read->next = file->waiting;
+    file->waiting = read;
+    if (file->state == LEDGER_FILE_CLOSED && open_file(file, false) < 0) {
+        file->waiting = read->next;
+        file->users--;
+        ledger->reads_in_flight--;
+        pool_give(&ledger->pool, read->block);
+        read->block = NULL;
+        read->buffer = NULL;
+        refuse_read(ledger, read, STOA_ENOMEM, "no memory to open it");
+    }
+}
+
+void ledger_read_release(struct ledger_read *read)
+{
+    if (read->block == NULL) {
+        return;
+    }
+    pool_give(&read->ledger->pool, read->block);
+    read->block = NULL;
+    read->buffer = NULL;
+    read->payload = bytes_of(NULL, 0);
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* ledger_private.h: shared by the ledger_*.c files.
+ *
+ *      ledger.c          making, opening, closing
+ *      ledger_commit.c   appends, groups, marks, rolling to the next segment
+ *      ledger_spare.c    the next segment, made ready in the background
+ *      ledger_files.c    open segment files; reads of single frames and their buffers
+ *      ledger_walk.c     a segment read from its start: what frames it holds
+ *      ledger_recover.c  what opening does with the last segment
+ *      ledger_scan.c     all frames from a sequence on
+ *      ledger_verify.c   every byte
+ *
+ * Who is allowed to do what to a segment: numbers below `segment.number` are sealed and only read;
+ * `segment.number` is appended to at `tail`, one group at a time; `segment.number` + 1 to
+ * `spare_last` are ready and all zero; one more may be in preparation as .new. */
+#ifndef LEDGER_PRIVATE_H
+#define LEDGER_PRIVATE_H
+
+#include "ledger/frame.h"
+#include "ledger/ledger.h"
+#include "ledger/segment.h"
+
+enum {
+    LEDGER_GROUP_CAPACITY = 4 << 20,
+    LEDGER_MARK_DELAY_DEFAULT_MS = 20,
+    LEDGER_SPARE_CHUNK = 256 << 10,
+    LEDGER_FILES_OPEN_MAX = 256,
+    LEDGER_POOL_CLASSES = 15, /* 4 KiB to 64 MiB */
+    LEDGER_POOL_IDLE_MAX = 64 << 20,
+};
+
+#define LEDGER_SPARE_RETRY_NS UINT64_C(1000000000) /* after a full disk was met */
+#define LEDGER_WAIT_NS UINT64_C(1000000000)        /* of one turn of a blocking call */
+
+/* Frames laid out for one write. */
+struct ledger_group {
+    uint8_t *buffer;    /* LEDGER_GROUP_CAPACITY bytes, always there */
+    uint8_t *temporary; /* for one frame that is bigger, else NULL */
+    uint64_t offset;    /* in the segment, once something is laid out */
+    size_t size;        /* to the end of the last frame */
+    uint64_t first_sequence;
+    uint64_t chain_before; /* what to go back to where the group is given up */
+    uint32_t entries_before;
+    uint64_t frame_bytes;
+    bool ends_in_mark;
+    struct ledger_append *first; /* in order; those with a result already only wait their turn */
+    struct ledger_append *last;
+};
+
+enum ledger_file_state {
+    LEDGER_FILE_CLOSED,
+    LEDGER_FILE_OPENING,
+    LEDGER_FILE_OPEN,
+    LEDGER_FILE_CLOSING,
+};
+
+/* One segment file; pinned while it is current, a spare, scanned or read. */
+struct ledger_file {
+    struct ledger *ledger;
+    uint32_t number;
+    uint64_t size;
+    enum ledger_file_state state;
+    int file;
+    int open_result; /* of the last attempt */
+    int open_os_error;
+    unsigned users;
+    uint64_t used_at; /* tick of the last use, for choosing what to close */
+    char *path;       /* while opening */
+    struct io_request request;
+    struct ledger_read *waiting; /* reads that wait for it to open */
+};
+
+enum ledger_spare_state {
+    LEDGER_SPARE_IDLE,
+    LEDGER_SPARE_OPENING,
+    LEDGER_SPARE_ALLOCATING,
+    LEDGER_SPARE_WRITING,
+    LEDGER_SPARE_SYNCING,
+    LEDGER_SPARE_RENAMING,
+    LEDGER_SPARE_SYNCING_DIRECTORY,
+    LEDGER_SPARE_CLOSING, /* after a failure */
+    LEDGER_SPARE_UNLINKING,
+    LEDGER_SPARE_FAILING, /* without anything to remove */
+};
+
+struct ledger_spare {
+    enum ledger_spare_state state;
+    struct io_request request;
+    uint32_t number;
+    uint32_t size;
+    enum ledger_prepare prepare;
+    int file;
+    uint64_t written;
+    int result; /* of the last attempt: 0, or why it failed */
+    int os_error;
+    uint64_t failed_at_ns;
+    struct ledger_file *entry; /* made before, so that finishing cannot fail */
+    char *path_new;
+    char *path_seg;
+    uint8_t *zeros; /* LEDGER_SPARE_CHUNK bytes */
+};
+
+/* A buffer of the read pool; lies behind the bytes it describes. */
+struct ledger_block {
+    struct ledger_block *next; /* in its class, while idle */
+    struct ledger_block *all_next;
+    struct ledger_block *all_previous;
+    uint8_t *data;
+    unsigned class;
+};
+
+struct ledger_pool {
+    struct ledger_block *idle[LEDGER_POOL_CLASSES];
+    struct ledger_block *all;
+    size_t idle_bytes;
+    unsigned lent;
+};
+
+/* The segment appended to. */
+struct ledger_segment {
+    uint32_t number; /* 0: the ledger is empty, no segment is in use */
+    uint64_t size;
+    uint64_t tail; /* where the next group starts; what is in flight lies before it */
+    bool sealed;
+    struct ledger_file *file;
+    struct segment_entry *entries; /* SEGMENT_ENTRIES_MAX */
+    uint32_t entry_count;
+};
+
+struct ledger {
+    struct io *io;
+    char *path;
+    uint64_t store_id;
+    uint32_t segment_size; /* of new segments */
+    enum ledger_prepare prepare;
+    uint64_t mark_delay_ns;
+
+    struct ledger_segment segment;
+    uint32_t spare_last; /* highest segment file that is ready; segment.number: no spare */
+    struct ledger_spare spare;
+
+    uint64_t next_sequence;
+    uint64_t chain; /* checksum of the last frame laid out */
+    uint64_t durable_sequence;
+
+    struct ledger_group groups[2];
+    unsigned filling;    /* index of the group that is filled; the other may be in flight */
+    bool in_flight;      /* a group, a seal or a trailer */
+    bool need_roll;      /* the first waiting append does not fit the segment */
+    bool roll_attempted; /* an attempt at a spare began, or was under way, since it was needed */
+    struct io_request write;
+    uint64_t write_started_ns;
+    struct ledger_append *waiting_first;
+    struct ledger_append *waiting_last;
+    struct io_request tick; /* gathers what comes in one turn of the loop */
+    bool in_callbacks;      /* callers add to the next group; it starts when they are through */
+
+    struct io_request mark;
+    uint64_t mark_due_ns;
+    bool proven; /* nothing, or a mark, follows the last group of the store's */
+    bool clean;  /* the last frame is the mark of a clean end */
+
+    bool stopped;
+    bool closing;
+    int stop_result;
+    int stop_os_error;
+
+    struct ledger_file **files; /* by number - 1 */
+    uint32_t file_count;
+    uint32_t file_capacity;
+    unsigned open_count;
+    uint64_t use_tick;
+    struct ledger_pool pool;
+    unsigned reads_in_flight;
+
+    struct ledger_stats stats;
+};
+
+/* ---- ledger.c ---- */
+
+/* DIRECTORY/NAME, to be freed; NULL: no memory. */
+char *ledger_path(const struct ledger *ledger, const char *name);
+
+/* ---- ledger_commit.c ---- */
+
+/* Start what can be started: a group, a roll. Does nothing while something is in flight. */
+void ledger_commit_step(struct ledger *ledger);
+void ledger_commit_stop(struct ledger *ledger, int result, int os_error);
+
+/* Write the mark of a clean end and wait for it. */
+int ledger_commit_finish(struct ledger *ledger, struct error_detail *detail);
+
+/* Let idle time pass, then write a mark, if the last group is not proven. */
+void ledger_commit_arm_mark(struct ledger *ledger);
+
+/* End all appends that wait, with RESULT. */
+void ledger_commit_fail_waiting(struct ledger *ledger, int result);
+
+/* ---- ledger_spare.c ---- */
+
+bool ledger_spare_is_ready(const struct ledger *ledger);
+
+/* Begin to make the next segment, unless it is there or under way. */
+void ledger_spare_start(struct ledger *ledger);
+
+/* Blocking: run the loop until the attempt under way ends. Returns its result. */
+int ledger_spare_wait(struct ledger *ledger, struct error_detail *detail);
+void ledger_spare_deinit(struct ledger *ledger);
+
+/* ---- ledger_files.c ---- */
+
+/* Room in the table of files for segment NUMBER, which must be the next. */
+int ledger_files_reserve(struct ledger *ledger, uint32_t number, struct ledger_file **out_file);
+void ledger_files_add(struct ledger *ledger, struct ledger_file *file);
+struct ledger_file *ledger_files_get(struct ledger *ledger, uint32_t number);
+
+/* Blocking: open FILE, if need be, and pin it. WRITE: for the current segment and spares. */
+int ledger_files_hold(struct ledger *ledger, struct ledger_file *file, bool write,
+                      struct error_detail *detail);
+void ledger_files_drop(struct ledger_file *file);
+
+/* Close all that is open; blocking. */
+void ledger_files_deinit(struct ledger *ledger);
+void ledger_files_deinit_pool(struct ledger *ledger);
+
+/* ---- ledger_walk.c ---- */
+
+/* What a segment without a (readable) seal holds. */
+struct ledger_walk {
+    struct segment_entry *entries; /* room for SEGMENT_ENTRIES_MAX, the caller's */
+    uint32_t entry_count;          /* frames, damaged ones and gaps, without the seal */
+    uint64_t last_group;           /* of the last sound header, the seal's too; 0: none */
+    uint64_t next_sequence;        /* after the last sound header */
+    uint64_t frame_end;            /* exact end of the last frame, the seal too */
+    uint64_t nonzero_end;          /* of the last byte that is not zero, to 64 bytes */
+    uint64_t trailer_nonzero_end;  /* the same with the last block */
+    bool has_seal;                 /* a sound one */
+    struct segment_entry seal;
+    bool last_is_mark;
+    bool last_is_clean_mark;
+    bool has_head;
+    struct segment_head head;
+};
+
+/* Read the whole file. EXPECTED: sequence of the first frame, 0 where not known. STOA_EVERSION,
+ * STOA_EINVAL (another store's), STOA_EIO, STOA_ENOMEM. TOLERANT: what cannot be read is damage,
+ * not an error. */
+int ledger_walk(struct ledger *ledger, struct ledger_file *file, uint64_t expected, bool tolerant,
+                struct ledger_walk *walk, struct error_detail *detail);
+
+/* Why no index could be had from the seal. */
+enum ledger_index_source {
+    LEDGER_INDEX_SEAL,
+    LEDGER_INDEX_BAD_TRAILER,
+    LEDGER_INDEX_BAD_SEAL,
+};
+
+/* The index of a sealed segment, as read from its seal or, where that is damaged, found by walking
+ * it. */
+struct ledger_index {
+    struct segment_entry *entries; /* owned, SEGMENT_ENTRIES_MAX */
+    uint32_t count;
+    enum ledger_index_source source;
+    bool has_seal; /* where the seal lies is known */
+    struct segment_entry seal;
+};
+
+int ledger_index_load(struct ledger *ledger, uint32_t number, bool tolerant,
+                      struct ledger_index *out_index, struct error_detail *detail);
+void ledger_index_deinit(struct ledger_index *index);
+
+/* Sequence of the first frame of segment NUMBER, from its first block or its index. */
+int ledger_index_first_sequence(struct ledger *ledger, uint32_t number, uint64_t *out_sequence,
+                                struct error_detail *detail);
+
+/* ---- ledger_recover.c ---- */
+
+int ledger_recover(struct ledger *ledger, uint64_t proven_sequence,
+                   struct ledger_recovery *out_recovery, struct error_detail *detail);
+
+/* ---- ledger_scan.c ---- */
+
+static inline bool ledger_kind_is_store(uint8_t kind)
+{
+    return kind >= LEDGER_BLOCK && kind <= LEDGER_CHECKPOINT;
+}
+
+#endif
