@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "chain/block.h"
+#include "chain/genesis.h"
 #include "chain/keccak.h"
 #include "chain/receipt.h"
 #include "chain/transaction.h"
@@ -102,6 +103,21 @@ static void every_block_decodes_and_checks(void **state)
     made_chain_destroy(chain);
 }
 
+static void first_parent_is_the_genesis_of_the_json(void **state)
+{
+    (void)state;
+    struct made_chain *chain = made_chain_create(fixture_seed(), 1);
+    struct genesis genesis;
+    struct error_detail detail = {0};
+    expect_ok(genesis_parse(made_chain_genesis_json(chain), &genesis, &detail), &detail, 0);
+    assert_int_equal(genesis.chain_id, MADE_CHAIN_ID);
+    assert_memory_equal(genesis.hash, made_chain_genesis_hash(chain), 32);
+    struct block block;
+    check_block(made_chain_block(chain, 1), genesis.hash, &block);
+    genesis_deinit(&genesis);
+    made_chain_destroy(chain);
+}
+
 static void same_seed_makes_the_same_chain_whatever_its_length(void **state)
 {
     (void)state;
@@ -147,6 +163,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_block_decodes_and_checks),
+        cmocka_unit_test(first_parent_is_the_genesis_of_the_json),
         cmocka_unit_test(same_seed_makes_the_same_chain_whatever_its_length),
         cmocka_unit_test(branch_continues_from_its_base),
     };
