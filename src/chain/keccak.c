@@ -21,19 +21,67 @@ static inline uint64_t rotate(uint64_t lane, unsigned count)
     return lane << count | lane >> (64 - count);
 }
 
-/* Chi: one plane of five lanes. */
-__attribute__((always_inline)) static inline void mix_plane(uint64_t *to, uint64_t b0, uint64_t b1,
-                                                            uint64_t b2, uint64_t b3, uint64_t b4)
+/* Chi, one plane of five lanes each. Without an and-not instruction a complement costs as much as
+ * the rest, so six lanes are kept complemented between rounds (complement() names them): by De
+ * Morgan five complements a plane become about one, and every round leaves the same six lanes
+ * complemented.
+ */
+#define INLINE __attribute__((always_inline)) static inline
+
+INLINE void mix_plane_0(uint64_t *to, uint64_t b0, uint64_t b1, uint64_t b2, uint64_t b3,
+                        uint64_t b4)
 {
-    to[0] = b0 ^ (~b1 & b2);
-    to[1] = b1 ^ (~b2 & b3);
-    to[2] = b2 ^ (~b3 & b4);
-    to[3] = b3 ^ (~b4 & b0);
-    to[4] = b4 ^ (~b0 & b1);
+    to[0] = b0 ^ (b1 | b2);
+    to[1] = b1 ^ (~b2 | b3);
+    to[2] = b2 ^ (b3 & b4);
+    to[3] = b3 ^ (b4 | b0);
+    to[4] = b4 ^ (b0 & b1);
 }
 
-__attribute__((always_inline)) static inline void round_to(const uint64_t *a, uint64_t *to,
-                                                           uint64_t constant)
+INLINE void mix_plane_1(uint64_t *to, uint64_t b0, uint64_t b1, uint64_t b2, uint64_t b3,
+                        uint64_t b4)
+{
+    to[0] = b0 ^ (b1 | b2);
+    to[1] = b1 ^ (b2 & b3);
+    to[2] = b2 ^ (b3 | ~b4);
+    to[3] = b3 ^ (b4 | b0);
+    to[4] = b4 ^ (b0 & b1);
+}
+
+INLINE void mix_plane_2(uint64_t *to, uint64_t b0, uint64_t b1, uint64_t b2, uint64_t b3,
+                        uint64_t b4)
+{
+    uint64_t n3 = ~b3;
+    to[0] = b0 ^ (b1 | b2);
+    to[1] = b1 ^ (b2 & b3);
+    to[2] = b2 ^ (n3 & b4);
+    to[3] = n3 ^ (b4 | b0);
+    to[4] = b4 ^ (b0 & b1);
+}
+
+INLINE void mix_plane_3(uint64_t *to, uint64_t b0, uint64_t b1, uint64_t b2, uint64_t b3,
+                        uint64_t b4)
+{
+    uint64_t n3 = ~b3;
+    to[0] = b0 ^ (b1 & b2);
+    to[1] = b1 ^ (b2 | b3);
+    to[2] = b2 ^ (n3 | b4);
+    to[3] = n3 ^ (b4 & b0);
+    to[4] = b4 ^ (b0 | b1);
+}
+
+INLINE void mix_plane_4(uint64_t *to, uint64_t b0, uint64_t b1, uint64_t b2, uint64_t b3,
+                        uint64_t b4)
+{
+    uint64_t n1 = ~b1;
+    to[0] = b0 ^ (n1 & b2);
+    to[1] = n1 ^ (b2 | b3);
+    to[2] = b2 ^ (b3 & b4);
+    to[3] = b3 ^ (b4 | b0);
+    to[4] = b4 ^ (b0 & b1);
+}
+
+INLINE void round_to(const uint64_t *a, uint64_t *to, uint64_t constant)
 {
     uint64_t c0 = a[0] ^ a[5] ^ a[10] ^ a[15] ^ a[20];
     uint64_t c1 = a[1] ^ a[6] ^ a[11] ^ a[16] ^ a[21];
@@ -45,17 +93,28 @@ __attribute__((always_inline)) static inline void round_to(const uint64_t *a, ui
     uint64_t d2 = c1 ^ rotate(c3, 1);
     uint64_t d3 = c2 ^ rotate(c4, 1);
     uint64_t d4 = c3 ^ rotate(c0, 1);
-    mix_plane(to, a[0] ^ d0, rotate(a[6] ^ d1, 44), rotate(a[12] ^ d2, 43), rotate(a[18] ^ d3, 21),
-              rotate(a[24] ^ d4, 14));
+    mix_plane_0(to, a[0] ^ d0, rotate(a[6] ^ d1, 44), rotate(a[12] ^ d2, 43),
+                rotate(a[18] ^ d3, 21), rotate(a[24] ^ d4, 14));
     to[0] ^= constant;
-    mix_plane(to + 5, rotate(a[3] ^ d3, 28), rotate(a[9] ^ d4, 20), rotate(a[10] ^ d0, 3),
-              rotate(a[16] ^ d1, 45), rotate(a[22] ^ d2, 61));
-    mix_plane(to + 10, rotate(a[1] ^ d1, 1), rotate(a[7] ^ d2, 6), rotate(a[13] ^ d3, 25),
-              rotate(a[19] ^ d4, 8), rotate(a[20] ^ d0, 18));
-    mix_plane(to + 15, rotate(a[4] ^ d4, 27), rotate(a[5] ^ d0, 36), rotate(a[11] ^ d1, 10),
-              rotate(a[17] ^ d2, 15), rotate(a[23] ^ d3, 56));
-    mix_plane(to + 20, rotate(a[2] ^ d2, 62), rotate(a[8] ^ d3, 55), rotate(a[14] ^ d4, 39),
-              rotate(a[15] ^ d0, 41), rotate(a[21] ^ d1, 2));
+    mix_plane_1(to + 5, rotate(a[3] ^ d3, 28), rotate(a[9] ^ d4, 20), rotate(a[10] ^ d0, 3),
+                rotate(a[16] ^ d1, 45), rotate(a[22] ^ d2, 61));
+    mix_plane_2(to + 10, rotate(a[1] ^ d1, 1), rotate(a[7] ^ d2, 6), rotate(a[13] ^ d3, 25),
+                rotate(a[19] ^ d4, 8), rotate(a[20] ^ d0, 18));
+    mix_plane_3(to + 15, rotate(a[4] ^ d4, 27), rotate(a[5] ^ d0, 36), rotate(a[11] ^ d1, 10),
+                rotate(a[17] ^ d2, 15), rotate(a[23] ^ d3, 56));
+    mix_plane_4(to + 20, rotate(a[2] ^ d2, 62), rotate(a[8] ^ d3, 55), rotate(a[14] ^ d4, 39),
+                rotate(a[15] ^ d0, 41), rotate(a[21] ^ d1, 2));
+}
+
+/* Into and out of the form that the rounds work on. */
+INLINE void complement(uint64_t *lanes)
+{
+    lanes[1] = ~lanes[1];
+    lanes[2] = ~lanes[2];
+    lanes[8] = ~lanes[8];
+    lanes[12] = ~lanes[12];
+    lanes[17] = ~lanes[17];
+    lanes[20] = ~lanes[20];
 }
 
 static void permute(uint64_t lanes[LANES])
@@ -63,10 +122,12 @@ static void permute(uint64_t lanes[LANES])
     uint64_t a[LANES];
     uint64_t b[LANES];
     memcpy(a, lanes, sizeof(a));
+    complement(a);
     for (unsigned i = 0; i < ROUNDS; i += 2) {
         round_to(a, b, round_constants[i]);
         round_to(b, a, round_constants[i + 1]);
     }
+    complement(a);
     memcpy(lanes, a, sizeof(a));
 }
 
