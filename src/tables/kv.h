@@ -9,7 +9,14 @@
  *
  * Durability: only kv_checkpoint makes anything durable, and it makes all of it durable at once:
  * after a crash the store opens as it was at the last complete checkpoint, across all tables,
- * bulk-loaded and dropped ones included. */
+ * bulk-loaded and dropped ones included. (So the space of a dropped table comes back at a later
+ * checkpoint, once no session is busy.)
+ *
+ * Table names: 1 to KV_NAME_SIZE_MAX characters of a-z, 0-9, - and _. Keys: 1 to KV_KEY_SIZE_MAX
+ * bytes. Reading or writing a table that is not there is STOA_EINVAL, "no table". STOA_EBUSY from a
+ * read or write inside a transaction: roll it back, and do it all again. STOA_ESTOPPED: a write or
+ * flush failed; STOA_ECORRUPT: damage was met; after either nothing works until the store is closed
+ * and opened again. */
 #ifndef KV_H
 #define KV_H
 
@@ -98,8 +105,9 @@ struct kv_bulk {
 };
 
 /* Open the tables under options->path, made where the directory is empty. STOA_ECORRUPT where they
- * cannot be opened: the caller then removes the directory's contents and rebuilds from the ledger.
- */
+ * cannot be opened or a table's file is missing: the caller then removes the directory's contents
+ * and rebuilds from the ledger. STOA_ELOCKED, STOA_EPERM, STOA_EREADONLY, STOA_ENOSPACE,
+ * STOA_ENOTFOUND: the files are not to blame. */
 int kv_wiredtiger_open(const struct kv_options *options, struct kv **out_kv,
                        struct error_detail *detail);
 
@@ -118,21 +126,24 @@ int kv_session_open(struct kv *kv, struct kv_session **out_session, struct error
 /* Rolls back an open transaction and closes what was left open. NULL is allowed. */
 void kv_session_close(struct kv_session *session);
 
-/* 0 also where the table exists already. */
+/* 0 also where the table exists already. Not in a transaction. STOA_EBUSY: it is being loaded. */
 int kv_table_create(struct kv_session *session, const char *table, enum kv_layout layout,
                     struct error_detail *detail);
 
-/* STOA_ENOTFOUND. STOA_EBUSY: another session has it open in a cursor; call again later. Not in a
- * transaction. */
+/* STOA_ENOTFOUND. STOA_EBUSY: some session has it open in a cursor or loads it; call again later.
+ * Not in a transaction. The name is free at once. */
 int kv_table_drop(struct kv_session *session, const char *table, struct error_detail *detail);
 
 int kv_table_list(struct kv_session *session, void (*entry)(void *context, const char *table),
                   void *context, struct error_detail *detail);
 
-/* One transaction a session. Snapshot isolation: reads and cursors inside see one moment. */
+/* One transaction a session. Snapshot isolation: reads and cursors inside see one moment. A write
+ * to what another transaction has changed since that moment is STOA_EBUSY (the twin: any write to
+ * the same table). Beginning and ending a transaction, and a checkpoint, leave the session's
+ * cursors nowhere. A failed commit has rolled back. */
 int kv_begin(struct kv_session *session, struct error_detail *detail);
 int kv_commit(struct kv_session *session, struct error_detail *detail);
-void kv_rollback(struct kv_session *session);
+void kv_rollback(struct kv_session *session); /* harmless outside a transaction */
 
 /* The value is valid until the session's next call. STOA_ENOTFOUND (detail is not filled: absence
  * is ordinary). */
@@ -147,7 +158,9 @@ int kv_put(struct kv_session *session, const char *table, struct bytes key, stru
 int kv_remove(struct kv_session *session, const char *table, struct bytes key,
               struct error_detail *detail);
 
-/* A cursor starts nowhere: seek, or next for the first key, or previous for the last. */
+/* A cursor starts nowhere: seek, or next for the first key, or previous for the last. After a move
+ * that failed it is nowhere again. A cursor that stands somewhere holds on to a snapshot and to
+ * memory: close it before the session idles. */
 int kv_cursor_open(struct kv_session *session, const char *table, struct kv_cursor **out_cursor,
                    struct error_detail *detail);
 void kv_cursor_close(struct kv_cursor *cursor);
@@ -162,14 +175,14 @@ void kv_cursor_current(struct kv_cursor *cursor, struct bytes *out_key, struct b
 
 /* Make and fill a new table with keys in strictly rising order (STOA_EINVAL otherwise). Not inside
  * a transaction; visible to others only after close. STOA_EEXISTS. After a failure the half-made
- * table is dropped by bulk_close. */
+ * table is dropped by bulk_close, which returns the failure again. */
 int kv_bulk_open(struct kv_session *session, const char *table, enum kv_layout layout,
                  struct kv_bulk **out_bulk, struct error_detail *detail);
 int kv_bulk_put(struct kv_bulk *bulk, struct bytes key, struct bytes value,
                 struct error_detail *detail);
 int kv_bulk_close(struct kv_bulk *bulk, struct error_detail *detail);
 
-/* Blocks this caller only; others read and write meanwhile. */
+/* Blocks this caller only; others read and write meanwhile. Not in a transaction. */
 int kv_checkpoint(struct kv_session *session, struct error_detail *detail);
 
 void kv_statistics(struct kv_session *session, struct kv_statistics *out_statistics);

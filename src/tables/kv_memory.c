@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The twin: every table is a memory_tree.h whose contents are shared, not copied, by transactions
- * (their snapshot is the roots at begin) and by the last checkpoint (the disk's roots).
+/* The twin: every table is a kv_memory_tree.h whose contents are shared, not copied, by
+ * transactions (their snapshot is the roots at begin) and by the last checkpoint (the disk's
+ * roots).
  *
  * One mutex, the disk's, guards everything. Transactions that write conflict by table (STOA_EBUSY),
  * which is coarser than WiredTiger's keys. */
@@ -12,8 +13,8 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "stoa/error.h"
+#include "tables/kv_memory_tree.h"
 #include "tables/kv_private.h"
-#include "tables/memory_tree.h"
 
 struct memory_table {
     uint32_t references; /* the registry's, the transactions' and the cursors' */
@@ -89,7 +90,7 @@ static void table_release(struct memory_table *table)
 {
     ensure(table->references != 0);
     if (--table->references == 0) {
-        memory_tree_release(&table->tree);
+        kv_memory_tree_release(&table->tree);
         memory_free(table);
     }
 }
@@ -204,7 +205,7 @@ static int view_add(struct memory_session *session, struct memory_table *table)
     }
     table->references++;
     session->views[session->view_count++] =
-        (struct view){.table = table, .tree = memory_tree_take(&table->tree)};
+        (struct view){.table = table, .tree = kv_memory_tree_take(&table->tree)};
     return 0;
 }
 
@@ -275,10 +276,10 @@ static int session_write_tree(struct memory_session *session, struct memory_tabl
 /* Transactions move no cursor with them: beginning and ending one leaves cursors nowhere. */
 static void session_reset(struct memory_session *session)
 {
-    memory_tree_item_release(session->held);
+    kv_memory_tree_item_release(session->held);
     session->held = NULL;
     for (struct memory_cursor *cursor = session->cursors; cursor != NULL; cursor = cursor->next) {
-        memory_tree_item_release(cursor->position);
+        kv_memory_tree_item_release(cursor->position);
         cursor->position = NULL;
     }
 }
@@ -296,7 +297,7 @@ static void transaction_end(struct memory_session *session, bool commit)
             view->table->tree = view->tree;
             view->tree = old;
         }
-        memory_tree_release(&view->tree);
+        kv_memory_tree_release(&view->tree);
         table_release(view->table);
     }
     session->view_count = 0;
@@ -356,7 +357,7 @@ static void cursor_end(struct memory_cursor *cursor)
         link = &(*link)->next;
     }
     *link = cursor->next;
-    memory_tree_item_release(cursor->position);
+    kv_memory_tree_item_release(cursor->position);
     cursor->table->cursor_count--;
     table_release(cursor->table);
     memory_free(cursor);
@@ -376,7 +377,7 @@ static int bulk_end(struct memory_bulk *bulk)
     } else {
         table_delete(bulk->session->memory, bulk->table);
     }
-    memory_tree_item_release(bulk->last);
+    kv_memory_tree_item_release(bulk->last);
     memory_free(bulk);
     return failure;
 }
@@ -528,15 +529,15 @@ static int memory_get(struct kv_session *kv_session, const char *name, struct by
         result = no_memory(detail);
     }
     if (result == 0) {
-        struct memory_item *item = memory_tree_find(tree, key);
+        struct memory_item *item = kv_memory_tree_find(tree, key);
         if (item == NULL) {
             result = STOA_ENOTFOUND;
         } else {
-            session->held = memory_tree_item_take(item);
-            *out_value = memory_tree_value(item);
+            session->held = kv_memory_tree_item_take(item);
+            *out_value = kv_memory_tree_value(item);
         }
     }
-    memory_tree_item_release(old);
+    kv_memory_tree_item_release(old);
     leave(disk);
     return result;
 }
@@ -552,7 +553,7 @@ static int memory_write(struct memory_session *session, const char *name, struct
         result = session_write_tree(session, table, &tree, detail);
     }
     if (result == 0) {
-        result = item == NULL ? memory_tree_remove(tree, key) : memory_tree_put(tree, item);
+        result = item == NULL ? kv_memory_tree_remove(tree, key) : kv_memory_tree_put(tree, item);
     }
     return result == STOA_ENOMEM ? no_memory(detail) : result;
 }
@@ -561,15 +562,15 @@ static int memory_put(struct kv_session *kv_session, const char *name, struct by
                       struct bytes value, struct error_detail *detail)
 {
     struct memory_session *session = session_of(kv_session);
-    struct memory_item *item = memory_tree_item(key, value);
+    struct memory_item *item = kv_memory_tree_item(key, value);
     if (item == NULL) {
         return no_memory(detail);
     }
     struct kv_memory_disk *disk = enter(session->memory);
-    memory_tree_item_release(session->held);
+    kv_memory_tree_item_release(session->held);
     session->held = NULL;
     int result = memory_write(session, name, key, item, detail);
-    memory_tree_item_release(item);
+    kv_memory_tree_item_release(item);
     leave(disk);
     return result;
 }
@@ -580,7 +581,7 @@ static int memory_remove(struct kv_session *kv_session, const char *name, struct
     struct memory_session *session = session_of(kv_session);
     struct kv_memory_disk *disk = enter(session->memory);
     int result = memory_write(session, name, key, NULL, detail);
-    memory_tree_item_release(session->held); /* late: KEY may be a view of it */
+    kv_memory_tree_item_release(session->held); /* late: KEY may be a view of it */
     session->held = NULL;
     leave(disk);
     return result;
@@ -635,13 +636,14 @@ static int cursor_move(struct memory_cursor *cursor, const struct bytes *key, in
         if (key != NULL) {
             from = *key;
         } else if (cursor->position != NULL) {
-            from = memory_tree_key(cursor->position);
+            from = kv_memory_tree_key(cursor->position);
         }
         bool placed = key != NULL || cursor->position != NULL;
-        struct memory_item *item = memory_tree_near(tree, placed ? &from : NULL, side, key != NULL);
+        struct memory_item *item =
+            kv_memory_tree_near(tree, placed ? &from : NULL, side, key != NULL);
         struct memory_item *old = cursor->position;
-        cursor->position = item == NULL ? NULL : memory_tree_item_take(item);
-        memory_tree_item_release(old);
+        cursor->position = item == NULL ? NULL : kv_memory_tree_item_take(item);
+        kv_memory_tree_item_release(old);
         result = item == NULL ? STOA_ENOTFOUND : 0;
     }
     leave(disk);
@@ -669,8 +671,8 @@ static void memory_cursor_current(struct kv_cursor *kv_cursor, struct bytes *out
 {
     struct memory_cursor *cursor = (struct memory_cursor *)kv_cursor;
     ensure(cursor->position != NULL);
-    *out_key = memory_tree_key(cursor->position);
-    *out_value = memory_tree_value(cursor->position);
+    *out_key = kv_memory_tree_key(cursor->position);
+    *out_value = kv_memory_tree_value(cursor->position);
 }
 
 static int memory_bulk_open(struct kv_session *kv_session, const char *name, enum kv_layout layout,
@@ -718,20 +720,20 @@ static int memory_bulk_put(struct kv_bulk *kv_bulk, struct bytes key, struct byt
     if (bulk->failure != 0) {
         return bulk->failure;
     }
-    struct memory_item *item = memory_tree_item(key, value);
+    struct memory_item *item = kv_memory_tree_item(key, value);
     struct kv_memory_disk *disk = enter(bulk->session->memory);
     if (item == NULL) {
         bulk->failure = no_memory(detail);
-    } else if (bulk->last != NULL && bytes_compare(memory_tree_key(bulk->last), key) >= 0) {
+    } else if (bulk->last != NULL && bytes_compare(kv_memory_tree_key(bulk->last), key) >= 0) {
         bulk->failure =
             error_set(detail, STOA_EINVAL, "table %s: bulk load out of order", bulk->table->name);
-    } else if (memory_tree_put(&bulk->table->tree, item) != 0) {
+    } else if (kv_memory_tree_put(&bulk->table->tree, item) != 0) {
         bulk->failure = no_memory(detail);
     } else {
-        memory_tree_item_release(bulk->last);
-        bulk->last = memory_tree_item_take(item);
+        kv_memory_tree_item_release(bulk->last);
+        bulk->last = kv_memory_tree_item_take(item);
     }
-    memory_tree_item_release(item);
+    kv_memory_tree_item_release(item);
     leave(disk);
     return bulk->failure;
 }
@@ -752,7 +754,7 @@ static int memory_bulk_close(struct kv_bulk *kv_bulk, struct error_detail *detai
 static void durables_release(struct durable *durables, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        memory_tree_release(&durables[i].tree);
+        kv_memory_tree_release(&durables[i].tree);
     }
     memory_free(durables);
 }
@@ -781,7 +783,7 @@ static int memory_checkpoint(struct kv_session *kv_session, struct error_detail 
             struct durable *durable = &durables[count++];
             memcpy(durable->name, table->name, sizeof(durable->name));
             durable->layout = table->layout;
-            durable->tree = memory_tree_take(&table->tree);
+            durable->tree = kv_memory_tree_take(&table->tree);
         }
         durables_release(disk->durables, disk->durable_count);
         disk->durables = durables;
@@ -870,7 +872,7 @@ int kv_memory_open(struct kv_memory_disk *disk, struct kv **out_kv, struct error
         struct memory_table *table;
         result = table_add(memory, disk->durables[i].name, disk->durables[i].layout, &table);
         if (result == 0) {
-            table->tree = memory_tree_take(&disk->durables[i].tree);
+            table->tree = kv_memory_tree_take(&disk->durables[i].tree);
             table->tree.dirty_bytes = 0;
         }
     }

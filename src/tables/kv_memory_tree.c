@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "tables/memory_tree.h"
+#include "tables/kv_memory_tree.h"
 
 #include <string.h>
 
@@ -16,7 +16,7 @@ struct memory_node {
     struct memory_node *child[2];
 };
 
-struct memory_item *memory_tree_item(struct bytes key, struct bytes value)
+struct memory_item *kv_memory_tree_item(struct bytes key, struct bytes value)
 {
     struct memory_item *item = memory_alloc(sizeof(*item) + key.size + value.size);
     if (item == NULL) {
@@ -33,13 +33,13 @@ struct memory_item *memory_tree_item(struct bytes key, struct bytes value)
     return item;
 }
 
-struct memory_item *memory_tree_item_take(struct memory_item *item)
+struct memory_item *kv_memory_tree_item_take(struct memory_item *item)
 {
     item->references++;
     return item;
 }
 
-void memory_tree_item_release(struct memory_item *item)
+void kv_memory_tree_item_release(struct memory_item *item)
 {
     if (item != NULL) {
         ensure(item->references != 0);
@@ -67,7 +67,7 @@ static void node_release(struct memory_node *node)
         }
         struct memory_node *right = node->child[1];
         node_release(node->child[0]);
-        memory_tree_item_release(node->item);
+        kv_memory_tree_item_release(node->item);
         memory_free(node);
         node = right;
     }
@@ -85,7 +85,7 @@ static int node_own(struct memory_node **link)
         return STOA_ENOMEM;
     }
     clone->references = 1;
-    clone->item = memory_tree_item_take(node->item);
+    clone->item = kv_memory_tree_item_take(node->item);
     clone->child[0] = node_take(node->child[0]);
     clone->child[1] = node_take(node->child[1]);
     node->references--;
@@ -112,11 +112,11 @@ static int node_put(struct memory_node **link, struct memory_item *item,
             return STOA_ENOMEM;
         }
         leaf->references = 1;
-        leaf->item = memory_tree_item_take(item);
+        leaf->item = kv_memory_tree_item_take(item);
         *link = leaf;
         return 0;
     }
-    int order = bytes_compare(memory_tree_key(item), memory_tree_key((*link)->item));
+    int order = bytes_compare(kv_memory_tree_key(item), kv_memory_tree_key((*link)->item));
     int result = node_own(link);
     if (result != 0) {
         return result;
@@ -124,7 +124,7 @@ static int node_put(struct memory_node **link, struct memory_item *item,
     struct memory_node *node = *link;
     if (order == 0) {
         *out_old = node->item;
-        node->item = memory_tree_item_take(item);
+        node->item = kv_memory_tree_item_take(item);
         return 0;
     }
     int side = order > 0;
@@ -135,11 +135,11 @@ static int node_put(struct memory_node **link, struct memory_item *item,
     return result;
 }
 
-struct memory_item *memory_tree_find(const struct memory_tree *tree, struct bytes key)
+struct memory_item *kv_memory_tree_find(const struct memory_tree *tree, struct bytes key)
 {
     struct memory_node *node = tree->root;
     while (node != NULL) {
-        int order = bytes_compare(key, memory_tree_key(node->item));
+        int order = bytes_compare(key, kv_memory_tree_key(node->item));
         if (order == 0) {
             return node->item;
         }
@@ -150,14 +150,14 @@ struct memory_item *memory_tree_find(const struct memory_tree *tree, struct byte
 
 /* The nearest item after (SIDE 1) or before (SIDE 0) KEY, or at it where INCLUSIVE. KEY NULL: the
  * first or the last. */
-struct memory_item *memory_tree_near(const struct memory_tree *tree, const struct bytes *key,
-                                     int side, bool inclusive)
+struct memory_item *kv_memory_tree_near(const struct memory_tree *tree, const struct bytes *key,
+                                        int side, bool inclusive)
 {
     struct memory_item *best = NULL;
     struct memory_node *node = tree->root;
     while (node != NULL) {
-        int order =
-            key == NULL ? (side == 1 ? -1 : 1) : bytes_compare(*key, memory_tree_key(node->item));
+        int order = key == NULL ? (side == 1 ? -1 : 1)
+                                : bytes_compare(*key, kv_memory_tree_key(node->item));
         if (order == 0 && inclusive) {
             return node->item;
         }
@@ -170,7 +170,7 @@ struct memory_item *memory_tree_near(const struct memory_tree *tree, const struc
     return best;
 }
 
-int memory_tree_put(struct memory_tree *tree, struct memory_item *item)
+int kv_memory_tree_put(struct memory_tree *tree, struct memory_item *item)
 {
     struct memory_item *old = NULL;
     int result = node_put(&tree->root, item, &old);
@@ -182,14 +182,14 @@ int memory_tree_put(struct memory_tree *tree, struct memory_item *item)
     tree->dirty_bytes += size;
     if (old != NULL) {
         tree->bytes -= (uint64_t)old->key_size + old->value_size;
-        memory_tree_item_release(old);
+        kv_memory_tree_item_release(old);
     }
     return 0;
 }
 
-int memory_tree_remove(struct memory_tree *tree, struct bytes key)
+int kv_memory_tree_remove(struct memory_tree *tree, struct bytes key)
 {
-    struct memory_item *found = memory_tree_find(tree, key);
+    struct memory_item *found = kv_memory_tree_find(tree, key);
     if (found == NULL) {
         return 0;
     }
@@ -197,7 +197,7 @@ int memory_tree_remove(struct memory_tree *tree, struct bytes key)
     struct memory_node **link = &tree->root;
     int order;
     do {
-        order = bytes_compare(key, memory_tree_key((*link)->item));
+        order = bytes_compare(key, kv_memory_tree_key((*link)->item));
         if (node_own(link) != 0) {
             return STOA_ENOMEM;
         }
@@ -225,14 +225,14 @@ int memory_tree_remove(struct memory_tree *tree, struct bytes key)
     return 0;
 }
 
-struct memory_tree memory_tree_take(const struct memory_tree *tree)
+struct memory_tree kv_memory_tree_take(const struct memory_tree *tree)
 {
     struct memory_tree copy = *tree;
     node_take(copy.root);
     return copy;
 }
 
-void memory_tree_release(struct memory_tree *tree)
+void kv_memory_tree_release(struct memory_tree *tree)
 {
     node_release(tree->root);
     *tree = (struct memory_tree){.root = NULL};
