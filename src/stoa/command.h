@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* command.h: what stoa(1) can be told to do. One row of commands.def is one command; its handler
+ * gets the options and returns the exit status. */
+#ifndef COMMAND_H
+#define COMMAND_H
+
+#include "base/bytes.h"
+#include "stoa.h"
+#include "stoa/options.h"
+
+/* Exit statuses, documented in stoa(1). */
+enum {
+    COMMAND_DONE = 0,
+    COMMAND_FAILED = 1,
+    COMMAND_USAGE = 2,
+    COMMAND_NO_STORE = 3,
+    COMMAND_DAMAGE = 4,
+};
+
+struct command {
+    const char *name;
+    const char *arguments;
+    size_t arguments_min;
+    size_t arguments_max;
+    unsigned groups; /* of options, besides OPTIONS_ALL */
+    int (*run)(const struct options *options);
+    const char *help;
+};
+
+/* NULL: there is no such command. */
+const struct command *command_find(const char *name);
+
+/* The INDEX-th of the table; NULL past its end. */
+const struct command *command_at(size_t index);
+
+int command_init_run(const struct options *options);
+int command_import_run(const struct options *options);
+int command_export_run(const struct options *options);
+int command_show_head(const struct options *options);
+int command_show_block(const struct options *options);
+int command_show_header(const struct options *options);
+int command_show_transaction(const struct options *options);
+int command_show_receipt(const struct options *options);
+int command_show_receipts(const struct options *options);
+int command_upkeep_verify(const struct options *options);
+int command_upkeep_stats(const struct options *options);
+int command_help_run(const struct options *options);
+
+/* Open the store of OPTIONS; BULK as in struct stoa_options. Prints what is wrong, or a warning.
+ * Returns an exit status; on COMMAND_DONE the caller closes *OUT with command_close. */
+int command_open(const struct options *options, bool bulk, struct stoa **out_stoa);
+
+/* Close; returns STATUS, or what a failed close makes of COMMAND_DONE, printed. */
+int command_close(struct stoa *stoa, int status);
+
+/* Print "stoa: WHAT: …" for a failed call on an open store. Returns the exit status for RESULT. */
+int command_fail(int result, const struct stoa_detail *detail, const char *what);
+
+static inline struct bytes command_bytes(struct stoa_bytes view)
+{
+    return bytes_of(view.data, view.size);
+}
+
+#endif

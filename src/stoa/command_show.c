@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* command_show.c: the commands that look something up: each opens the store, gets one thing, and
+ * shows it as text, JSON or hexadecimal digits. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/ensure.h"
+#include "render/json_block.h"
+#include "render/json_receipt.h"
+#include "render/json_transaction.h"
+#include "stoa/block_text.h"
+#include "stoa/command.h"
+#include "stoa/console.h"
+#include "stoa/sheet.h"
+
+enum { HASH_SIZE = 32 };
+
+/* What a command was asked for, and where its answer grows. */
+struct show {
+    const struct options *options;
+    const char *what; /* for messages: "block 7" */
+    struct buffer buffer;
+    struct json_writer json;
+    struct sheet sheet;
+    struct error_detail detail;
+};
+
+typedef int show_block_function(struct show *show, const struct stoa_block *stored,
+                                const struct block *block);
+typedef int show_transaction_function(struct show *show, const struct stoa_transaction *stored,
+                                      const struct block *block);
+
+static void show_init(struct show *show, const struct options *options)
+{
+    *show = (struct show){.options = options};
+    buffer_init(&show->buffer);
+    json_writer_init(&show->json, &show->buffer);
+    sheet_init(&show->sheet);
+}
+
+static void show_deinit(struct show *show)
+{
+    buffer_deinit(&show->buffer);
+    sheet_deinit(&show->sheet);
+}
+
+/* Print the answer, unless making it failed with RESULT. Returns an exit status. */
+static int show_finish(struct show *show, int result)
+{
+    if (result != 0) {
+        const char *text = show->detail.text[0] != '\0' ? show->detail.text : stoa_strerror(result);
+        console_error("%s: %s", show->options->arguments[0], text);
+        return result == STOA_ECORRUPT ? COMMAND_DAMAGE : COMMAND_FAILED;
+    }
+    bool printed = show->options->json ? console_write_json(&show->json, &show->buffer)
+                                       : sheet_print(&show->sheet);
+    return printed ? COMMAND_DONE : COMMAND_FAILED;
+}
+
+static void show_raw(struct show *show, struct bytes encoding)
+{
+    if (show->options->json) {
+        json_writer_hex(&show->json, NULL, encoding.data, encoding.size);
+    } else {
+        sheet_add_hex(&show->sheet, encoding.data, encoding.size);
+        sheet_add(&show->sheet, "\n");
+    }
+}
+
+static bool parse_hash(const char *text, uint8_t out[HASH_SIZE])
+{
+    return bytes_from_hex(text, strlen(text), out, HASH_SIZE) == HASH_SIZE;
+}
+
+static bool parse_key(const char *text, struct stoa_block_key *out)
+{
+    *out = (struct stoa_block_key){.by = STOA_LATEST};
+    if (strcmp(text, "latest") == 0) {
+        return true;
+    }
+    if (options_parse_number(text, &out->height)) {
+        out->by = STOA_BY_HEIGHT;
+        return true;
+    }
+    out->by = STOA_BY_HASH;
+    return parse_hash(text, out->hash);
+}
+
+/* Open, get the block that the first argument names, have FUNCTION show it, close. */
+static int show_block_with(const struct options *options, show_block_function *function)
+{
+    const char *name = options->arguments[0];
+    struct stoa_block_key key;
+    if (!parse_key(name, &key)) {
+        console_error("%s: neither a number, nor a hash, nor latest", name);
+        return COMMAND_USAGE;
+    }
+    struct stoa *stoa;
+    int status = command_open(options, false, &stoa);
+    if (status != COMMAND_DONE) {
+        return status;
+    }
+    struct stoa_block stored;
+    struct stoa_detail detail = {.code = 0};
+    int result = stoa_get_block(stoa, &key, &stored, &detail);
+    if (result != 0) {
+        return command_close(stoa, command_fail(result, &detail, name));
+    }
+    struct show show;
+    show_init(&show, options);
+    struct block block;
+    result = block_decode(command_bytes(stored.block), &block, &show.detail);
+    if (result == 0) {
+        result = function(&show, &stored, &block);
+    }
+    status = show_finish(&show, result);
+    show_deinit(&show);
+    stoa_release(stored.view);
+    return command_close(stoa, status);
+}
+
+static int show_transaction_with(const struct options *options, show_transaction_function *function)
+{
+    const char *name = options->arguments[0];
+    uint8_t hash[HASH_SIZE];
+    if (!parse_hash(name, hash)) {
+        console_error("%s: no transaction hash", name);
+        return COMMAND_USAGE;
+    }
+    struct stoa *stoa;
+    int status = command_open(options, false, &stoa);
+    if (status != COMMAND_DONE) {
+        return status;
+    }
+    struct stoa_transaction stored;
+    struct stoa_detail detail = {.code = 0};
+    int result = stoa_get_transaction(stoa, hash, &stored, &detail);
+    if (result != 0) {
+        return command_close(stoa, command_fail(result, &detail, name));
+    }
+    struct show show;
+    show_init(&show, options);
+    struct block block;
+    result = block_decode(command_bytes(stored.block.block), &block, &show.detail);
+    if (result == 0) {
+        result = function(&show, &stored, &block);
+    }
+    status = show_finish(&show, result);
+    show_deinit(&show);
+    stoa_release(stored.block.view);
+    return command_close(stoa, status);
+}
+
+static int show_one_block(struct show *show, const struct stoa_block *stored,
+                          const struct block *block)
+{
+    struct bytes senders = command_bytes(stored->senders);
+    if (show->options->raw) {
+        show_raw(show, block->encoding);
+        return 0;
+    }
+    if (show->options->json) {
+        struct json_block input = {
+            .block = block,
+            .senders = senders,
+            .total_difficulty = stored->total_difficulty,
+            .full = true,
+        };
+        return json_block_append(&show->json, NULL, &input, &show->detail);
+    }
+    block_text_header(&show->sheet, &block->header, block->hash);
+    sheet_line(&show->sheet, "branch", stored->canonical != 0 ? "canonical" : "side");
+    return block_text_body(&show->sheet, block, senders, stored->total_difficulty, &show->detail);
+}
+
+static int show_one_header(struct show *show, const struct stoa_block *stored,
+                           const struct block *block)
+{
+    (void)stored;
+    if (show->options->raw) {
+        show_raw(show, block->header.encoding);
+    } else if (show->options->json) {
+        json_block_append_header(&show->json, NULL, &block->header, block->hash);
+    } else {
+        block_text_header(&show->sheet, &block->header, block->hash);
+    }
+    return 0;
+}
+
+static int show_one_transaction(struct show *show, const struct stoa_transaction *stored,
+                                const struct block *block)
+{
+    struct bytes envelope = command_bytes(stored->transaction);
+    if (show->options->raw) {
+        show_raw(show, envelope);
+        return 0;
+    }
+    if (show->options->json) {
+        struct json_transaction input = {
+            .block = block,
+            .index = stored->index,
+            .envelope = envelope,
+            .sender = stored->sender,
+        };
+        return json_transaction_append(&show->json, NULL, &input, &show->detail);
+    }
+    return block_text_transaction(&show->sheet, block, stored->index, envelope, stored->sender,
+                                  &show->detail);
+}
+
+static int no_receipts(struct show *show, const struct block *block)
+{
+    return error_set(&show->detail, STOA_ENOTFOUND, "block %" PRIu64 " was stored without receipts",
+                     block->header.number);
+}
+
+static int show_step(struct show *show, const struct receipt_walk_step *step)
+{
+    if (show->options->raw) {
+        show_raw(show, step->receipt.envelope);
+        return 0;
+    }
+    if (show->options->json) {
+        return json_receipt_append(&show->json, NULL, step, &show->detail);
+    }
+    return block_text_receipt(&show->sheet, step, &show->detail);
+}
+
+static int show_one_receipt(struct show *show, const struct stoa_transaction *stored,
+                            const struct block *block)
+{
+    if (stored->receipt.data == NULL) {
+        return no_receipts(show, block);
+    }
+    struct receipt_walk walk;
+    struct receipt_walk_step step;
+    int result = receipt_walk_init(&walk, block, command_bytes(stored->block.receipts),
+                                   command_bytes(stored->block.senders), &show->detail);
+    for (uint32_t i = 0; result == 0 && i <= stored->index; i++) {
+        result = receipt_walk_next(&walk, &step, &show->detail);
+    }
+    return result != 0 ? result : show_step(show, &step);
+}
+
+static int show_all_receipts(struct show *show, const struct stoa_block *stored,
+                             const struct block *block)
+{
+    if (stored->receipts.data == NULL && block->transaction_count > 0) {
+        return no_receipts(show, block);
+    }
+    struct receipt_walk walk;
+    int result = receipt_walk_init(&walk, block, command_bytes(stored->receipts),
+                                   command_bytes(stored->senders), &show->detail);
+    if (result != 0) {
+        return result;
+    }
+    bool text = !show->options->json && !show->options->raw;
+    if (show->options->json) {
+        json_writer_array_begin(&show->json, NULL);
+    }
+    for (size_t i = 0; i < block->transaction_count; i++) {
+        struct receipt_walk_step step;
+        result = receipt_walk_next(&walk, &step, &show->detail);
+        if (result == 0 && text && i > 0) {
+            sheet_add(&show->sheet, "\n");
+        }
+        if (result == 0) {
+            result = show_step(show, &step);
+        }
+        if (result != 0) {
+            return result;
+        }
+    }
+    if (show->options->json) {
+        json_writer_array_end(&show->json);
+    } else if (text && block->transaction_count == 0) {
+        sheet_add(&show->sheet, "no receipts: the block has no transactions\n");
+    }
+    return 0;
+}
+
+static void add_head_json(struct json_writer *json, const struct stoa_head *head)
+{
+    json_writer_object_begin(json, NULL);
+    json_writer_quantity(json, "number", head->height);
+    json_writer_hex(json, "hash", head->hash, HASH_SIZE);
+    json_writer_quantity256(json, "totalDifficulty", head->total_difficulty);
+    json_writer_hex(json, "genesisHash", head->genesis_hash, HASH_SIZE);
+    if (head->chain_id != 0) {
+        json_writer_quantity(json, "chainId", head->chain_id);
+    } else {
+        json_writer_null(json, "chainId");
+    }
+    json_writer_object_end(json);
+}
+
+static void add_head_text(struct sheet *sheet, const struct stoa_head *head)
+{
+    sheet_line(sheet, "block", "%" PRIu64, head->height);
+    sheet_hex(sheet, "hash", head->hash, HASH_SIZE);
+    sheet_decimal(sheet, "total difficulty", head->total_difficulty);
+    sheet_hex(sheet, "genesis", head->genesis_hash, HASH_SIZE);
+    if (head->chain_id != 0) {
+        sheet_line(sheet, "chain id", "%" PRIu64, head->chain_id);
+    }
+}
+
+int command_show_head(const struct options *options)
+{
+    struct stoa *stoa;
+    int status = command_open(options, false, &stoa);
+    if (status != COMMAND_DONE) {
+        return status;
+    }
+    struct stoa_head head;
+    int result = stoa_get_head(stoa, &head);
+    if (result != 0) {
+        struct stoa_detail detail = {.code = 0};
+        return command_close(stoa, command_fail(result, &detail, "head"));
+    }
+    struct show show;
+    show_init(&show, options);
+    if (options->json && head.empty != 0) {
+        json_writer_null(&show.json, NULL);
+    } else if (options->json) {
+        add_head_json(&show.json, &head);
+    } else if (head.empty != 0) {
+        sheet_add(&show.sheet, "no block is stored\n");
+    } else {
+        add_head_text(&show.sheet, &head);
+    }
+    status = show_finish(&show, 0);
+    show_deinit(&show);
+    return command_close(stoa, status);
+}
+
+int command_show_block(const struct options *options)
+{
+    return show_block_with(options, show_one_block);
+}
+
+int command_show_header(const struct options *options)
+{
+    return show_block_with(options, show_one_header);
+}
+
+int command_show_transaction(const struct options *options)
+{
+    return show_transaction_with(options, show_one_transaction);
+}
+
+int command_show_receipt(const struct options *options)
+{
+    return show_transaction_with(options, show_one_receipt);
+}
+
+int command_show_receipts(const struct options *options)
+{
+    return show_block_with(options, show_all_receipts);
+}

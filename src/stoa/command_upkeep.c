@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* command_upkeep.c: the commands that look at the store itself. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "render/json_writer.h"
+#include "stoa/command.h"
+#include "stoa/console.h"
+#include "stoa/sheet.h"
+
+struct damages {
+    bool json;
+    struct json_writer writer;
+};
+
+static void note_damage(void *context, const struct stoa_damage *damage)
+{
+    struct damages *damages = context;
+    if (damages->json) {
+        struct json_writer *json = &damages->writer;
+        json_writer_object_begin(json, NULL);
+        json_writer_text(json, "file", damage->file);
+        json_writer_number(json, "offset", damage->offset);
+        json_writer_number(json, "size", damage->size);
+        if (damage->has_height != 0) {
+            json_writer_quantity(json, "number", damage->height);
+        } else {
+            json_writer_null(json, "number");
+        }
+        json_writer_text(json, "what", damage->what);
+        json_writer_object_end(json);
+        return;
+    }
+    char height[32] = "";
+    if (damage->has_height != 0) {
+        (void)snprintf(height, sizeof(height), ", block %" PRIu64, damage->height);
+    }
+    /* A failure shows again when the summary is printed. */
+    (void)console_print("damage: %s, offset %" PRIu64 ", %" PRIu64 " bytes%s: %s\n", damage->file,
+                        damage->offset, damage->size, height, damage->what);
+}
+
+static void add_report_json(struct json_writer *json, const struct stoa_verify_report *report)
+{
+    json_writer_number(json, "segments", report->segments);
+    json_writer_number(json, "frames", report->frames);
+    json_writer_number(json, "bytes", report->bytes);
+    json_writer_number(json, "blocks", report->blocks);
+    json_writer_number(json, "transactions", report->transactions);
+    json_writer_number(json, "receipts", report->receipts);
+    json_writer_number(json, "damages", report->damages);
+}
+
+static void add_count(struct sheet *sheet, const char *name, uint64_t value)
+{
+    char text[SHEET_TEXT_SIZE];
+    sheet_line(sheet, name, "%s", sheet_count_text(value, text));
+}
+
+static void add_size(struct sheet *sheet, const char *name, uint64_t value)
+{
+    char text[SHEET_TEXT_SIZE];
+    sheet_line(sheet, name, "%s", sheet_size_text(value, text));
+}
+
+static bool print_report(const struct stoa_verify_report *report)
+{
+    struct sheet sheet;
+    sheet_init(&sheet);
+    add_count(&sheet, "segments", report->segments);
+    add_count(&sheet, "frames", report->frames);
+    add_size(&sheet, "bytes", report->bytes);
+    add_count(&sheet, "blocks", report->blocks);
+    add_count(&sheet, "transactions", report->transactions);
+    add_count(&sheet, "receipts", report->receipts);
+    add_count(&sheet, "damages", report->damages);
+    bool printed = sheet_print(&sheet);
+    sheet_deinit(&sheet);
+    return printed;
+}
+
+int command_upkeep_verify(const struct options *options)
+{
+    struct stoa *stoa;
+    int status = command_open(options, false, &stoa);
+    if (status != COMMAND_DONE) {
+        return status;
+    }
+    struct buffer buffer;
+    buffer_init(&buffer);
+    struct damages damages = {.json = options->json};
+    json_writer_init(&damages.writer, &buffer);
+    if (options->json) {
+        json_writer_object_begin(&damages.writer, NULL);
+        json_writer_array_begin(&damages.writer, "damage");
+    }
+    struct stoa_verify_report report = {.segments = 0};
+    struct stoa_detail detail = {.code = 0};
+    int result = stoa_verify(stoa, note_damage, &damages, &report, &detail);
+    bool printed;
+    if (options->json) {
+        json_writer_array_end(&damages.writer);
+        add_report_json(&damages.writer, &report);
+        json_writer_object_end(&damages.writer);
+        printed = console_write_json(&damages.writer, &buffer);
+    } else {
+        printed = print_report(&report);
+    }
+    buffer_deinit(&buffer);
+    if (result != 0) {
+        status = command_fail(result, &detail, "verify");
+    } else if (!printed) {
+        status = COMMAND_FAILED;
+    }
+    return command_close(stoa, status);
+}
+
+static bool print_stats_json(const struct stoa_stats *stats)
+{
+    struct buffer buffer;
+    struct json_writer json;
+    buffer_init(&buffer);
+    json_writer_init(&json, &buffer);
+    json_writer_object_begin(&json, NULL);
+    json_writer_number(&json, "blocks", stats->blocks);
+    json_writer_number(&json, "ledgerSegments", stats->ledger_segments);
+    json_writer_number(&json, "ledgerBytes", stats->ledger_bytes);
+    json_writer_number(&json, "ledgerSequence", stats->ledger_sequence);
+    json_writer_number(&json, "appliedSequence", stats->applied_sequence);
+    json_writer_number(&json, "pendingBlocks", stats->pending_blocks);
+    json_writer_number(&json, "tableBytes", stats->table_bytes);
+    json_writer_number(&json, "frameBytes", stats->frame_bytes);
+    json_writer_number(&json, "writtenBytes", stats->written_bytes);
+    json_writer_number(&json, "groups", stats->groups);
+    json_writer_number(&json, "appends", stats->appends);
+    json_writer_number(&json, "recoveredBlocks", stats->recovered_blocks);
+    json_writer_number(&json, "cutBytes", stats->cut_bytes);
+    json_writer_bool(&json, "rebuiltTables", stats->rebuilt_tables != 0);
+    json_writer_bool(&json, "stopped", stats->stopped != 0);
+    json_writer_text(&json, "io", stats->io);
+    json_writer_text(&json, "ioFeatures", stats->io_features);
+    json_writer_object_end(&json);
+    bool printed = console_write_json(&json, &buffer);
+    buffer_deinit(&buffer);
+    return printed;
+}
+
+static bool print_stats(const struct stoa_stats *stats)
+{
+    struct sheet sheet;
+    sheet_init(&sheet);
+    add_count(&sheet, "blocks", stats->blocks);
+    add_count(&sheet, "ledger segments", stats->ledger_segments);
+    add_size(&sheet, "ledger size", stats->ledger_bytes);
+    add_count(&sheet, "ledger sequence", stats->ledger_sequence);
+    add_count(&sheet, "applied sequence", stats->applied_sequence);
+    add_count(&sheet, "pending blocks", stats->pending_blocks);
+    add_size(&sheet, "table size", stats->table_bytes);
+    sheet_add(&sheet, "since open\n");
+    add_size(&sheet, "  frames", stats->frame_bytes);
+    add_size(&sheet, "  written", stats->written_bytes);
+    add_count(&sheet, "  groups", stats->groups);
+    add_count(&sheet, "  appends", stats->appends);
+    add_count(&sheet, "  replayed blocks", stats->recovered_blocks);
+    add_size(&sheet, "  cut torn tail", stats->cut_bytes);
+    sheet_line(&sheet, "  tables", stats->rebuilt_tables != 0 ? "rebuilt" : "kept");
+    sheet_line(&sheet, "  writing", stats->stopped != 0 ? "stopped after a failure" : "possible");
+    sheet_line(&sheet, "io", "%s%s%s", stats->io, stats->io_features[0] != '\0' ? ": " : "",
+               stats->io_features);
+    bool printed = sheet_print(&sheet);
+    sheet_deinit(&sheet);
+    return printed;
+}
+
+int command_upkeep_stats(const struct options *options)
+{
+    struct stoa *stoa;
+    int status = command_open(options, false, &stoa);
+    if (status != COMMAND_DONE) {
+        return status;
+    }
+    struct stoa_stats stats = STOA_STATS_INIT;
+    int result = stoa_get_stats(stoa, &stats);
+    if (result != 0) {
+        struct stoa_detail detail = {.code = 0};
+        return command_close(stoa, command_fail(result, &detail, "stats"));
+    }
+    bool printed = options->json ? print_stats_json(&stats) : print_stats(&stats);
+    return command_close(stoa, printed ? COMMAND_DONE : COMMAND_FAILED);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* options.h: the command line of stoa(1), read by argp. Options of the whole program may stand
+ * before the command or after it, those of a command after it. Both vocabularies are tables:
+ * options.def and commands.def. A wrong line ends the process with status 2. */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Which commands an option goes with. */
+enum {
+    OPTIONS_INIT = 1 << 0,
+    OPTIONS_IMPORT = 1 << 1,
+    OPTIONS_EXPORT = 1 << 2,
+    OPTIONS_SHOW = 1 << 3,
+    OPTIONS_ALL = 1 << 4,
+};
+
+enum options_format { OPTIONS_FORMAT_RLP, OPTIONS_FORMAT_ERA1 };
+
+struct command;
+
+struct options {
+    const struct command *command;
+    const char *directory;
+    bool json;
+    const char *genesis; /* NULL: none */
+    uint64_t chain_id;   /* 0: none */
+    const char *execution;
+    unsigned skip; /* STOA_SKIP_… */
+    bool progress;
+    bool has_from;
+    bool has_to;
+    uint64_t from;
+    uint64_t to;
+    enum options_format format;
+    bool raw;
+    char *const *arguments; /* into argv */
+    size_t argument_count;
+};
+
+/* Read the line. Does not return where the line is wrong, or asks for help or the version. */
+void options_parse(int argc, char **argv, struct options *out_options);
+
+/* Print the help of COMMAND, or of the program for NULL, to standard output, and end the process.
+ */
+void options_print_help(const struct command *command);
+
+/* A whole number, decimal or 0x-hexadecimal, nothing around it. */
+bool options_parse_number(const char *text, uint64_t *out);
+
+#endif
