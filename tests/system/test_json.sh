@@ -46,6 +46,8 @@ converse() {
             '<<'*)
                 expected=$(jq -S '.result // empty' <<<"${line#<< }")
                 if [ -n "$expected" ] && [ -n "$arguments" ]; then
+                    # A height is decimal for stoa, a quantity for JSON-RPC.
+                    [[ $arguments != 0x* || ${#arguments} -ge 66 ]] || arguments=$((arguments))
                     same "$(stoa -d real --json "$@" "$arguments" | jq -S .)" "$expected" "$name"
                     compared=$((compared + 1))
                 fi

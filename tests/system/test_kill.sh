@@ -18,7 +18,7 @@ rm -rf whole
 
 # The last block that import told to be durable.
 acknowledged() {
-    sed -n 's/^.*durable[^0-9]*\([0-9][0-9]*\).*$/\1/p' progress | tail -n 1
+    sed -n 's/^stored \([0-9][0-9]*\) 0x.*$/\1/p' progress | tail -n 1
 }
 
 fresh() {
