@@ -286,6 +286,9 @@ static void cursors_reset(struct wiredtiger_session *session)
 
 static void wiredtiger_destroy(struct wiredtiger *wiredtiger)
 {
+    if (wiredtiger == NULL) {
+        return;
+    }
     if (wiredtiger->connection != NULL) {
         /* What is written is written: nothing is left to do about an error here. */
         (void)wiredtiger->connection->close(wiredtiger->connection, NULL);
@@ -794,37 +797,42 @@ static int wiredtiger_checkpoint(struct kv_session *kv_session, struct error_det
     return result;
 }
 
-static uint64_t statistic(WT_CURSOR *cursor, int key)
+uint64_t kv_wiredtiger_statistic(struct wiredtiger_session *session, const char *source, int key)
 {
+    bool connection = source[strlen("statistics:")] == '\0';
+    const char *config = connection ? "statistics=(fast)" : "statistics=(size)";
     const char *description;
     const char *text;
     int64_t value = 0;
+    WT_CURSOR *cursor;
+    if (session->wt->open_cursor(session->wt, source, NULL, config, &cursor) != 0) {
+        return 0;
+    }
     cursor->set_key(cursor, key);
     if (cursor->search(cursor) != 0 ||
         cursor->get_value(cursor, &description, &text, &value) != 0) {
-        return 0;
+        value = 0;
     }
+    (void)cursor->close(cursor); /* read only */
     return value < 0 ? 0 : (uint64_t)value;
 }
 
 static void wiredtiger_statistics(struct kv_session *kv_session,
                                   struct kv_statistics *out_statistics)
 {
+    static const char source[] = "statistics:";
     struct wiredtiger_session *session = enter(kv_session);
-    struct kv_statistics statistics = {.file_bytes =
-                                           kv_wiredtiger_home_bytes(session->wiredtiger->path)};
-    WT_CURSOR *cursor;
-    if (session->wt->open_cursor(session->wt, "statistics:", NULL, "statistics=(fast)", &cursor) ==
-        0) {
-        statistics.cache_bytes = statistic(cursor, WT_STAT_CONN_CACHE_BYTES_INUSE);
-        statistics.cache_dirty_bytes = statistic(cursor, WT_STAT_CONN_CACHE_BYTES_DIRTY);
-        statistics.read_bytes = statistic(cursor, WT_STAT_CONN_BLOCK_BYTE_READ);
-        statistics.written_bytes = statistic(cursor, WT_STAT_CONN_BLOCK_BYTE_WRITE);
-        statistics.lookaside_entries = statistic(cursor, WT_STAT_CONN_CACHE_LOOKASIDE_ENTRIES);
-        (void)cursor->close(cursor); /* read only */
-    }
+    *out_statistics = (struct kv_statistics){
+        .cache_bytes = kv_wiredtiger_statistic(session, source, WT_STAT_CONN_CACHE_BYTES_INUSE),
+        .cache_dirty_bytes =
+            kv_wiredtiger_statistic(session, source, WT_STAT_CONN_CACHE_BYTES_DIRTY),
+        .read_bytes = kv_wiredtiger_statistic(session, source, WT_STAT_CONN_BLOCK_BYTE_READ),
+        .written_bytes = kv_wiredtiger_statistic(session, source, WT_STAT_CONN_BLOCK_BYTE_WRITE),
+        .lookaside_entries =
+            kv_wiredtiger_statistic(session, source, WT_STAT_CONN_CACHE_LOOKASIDE_ENTRIES),
+        .file_bytes = kv_wiredtiger_tables_bytes(session),
+    };
     leave(session);
-    *out_statistics = statistics;
 }
 
 static const struct kv_ops wiredtiger_ops = {
@@ -904,17 +912,11 @@ static int connect(struct wiredtiger *wiredtiger, const struct kv_options *optio
     return code == 0 ? 0 : open_failed(wiredtiger, code, detail);
 }
 
-int kv_wiredtiger_open(const struct kv_options *options, struct kv **out_kv,
-                       struct error_detail *detail)
+static struct wiredtiger *wiredtiger_create(const struct kv_options *options)
 {
-    bool empty;
-    int result = kv_wiredtiger_home_check(options->path, &empty, detail);
-    if (result != 0) {
-        return result;
-    }
     struct wiredtiger *wiredtiger = memory_alloc_zeroed(1, sizeof(*wiredtiger));
     if (wiredtiger == NULL) {
-        return error_set(detail, STOA_ENOMEM, "tables in %s: out of memory", options->path);
+        return NULL;
     }
     wiredtiger->kv.ops = &wiredtiger_ops;
     wiredtiger->handler.handle_error = handle_error;
@@ -930,20 +932,37 @@ int kv_wiredtiger_open(const struct kv_options *options, struct kv **out_kv,
     ensure(failed == 0);
     wiredtiger->path = memory_copy_text(options->path);
     if (wiredtiger->path == NULL) {
-        result = error_set(detail, STOA_ENOMEM, "tables in %s: out of memory", options->path);
-        goto fail;
+        wiredtiger_destroy(wiredtiger);
+        return NULL;
     }
-    result = connect(wiredtiger, options, empty, detail);
-    if (result == 0) {
-        result = kv_wiredtiger_tables_load(wiredtiger, empty, detail);
-    }
+    return wiredtiger;
+}
+
+int kv_wiredtiger_open(const struct kv_options *options, struct kv **out_kv,
+                       struct error_detail *detail)
+{
+    struct kv_wiredtiger_home home;
+    int result = kv_wiredtiger_home_init(&home, options->path, detail);
     if (result != 0) {
-        goto fail;
+        return result;
+    }
+    struct wiredtiger *wiredtiger = NULL;
+    bool empty;
+    result = kv_wiredtiger_home_check(&home, &empty, detail);
+    if (result == 0 && (wiredtiger = wiredtiger_create(options)) == NULL) {
+        result = error_set(detail, STOA_ENOMEM, "tables in %s: out of memory", options->path);
+    }
+    if (result == 0) {
+        result = connect(wiredtiger, options, empty, detail);
+    }
+    if (result == 0) {
+        result = kv_wiredtiger_tables_load(wiredtiger, &home, empty, detail);
+    }
+    kv_wiredtiger_home_deinit(&home);
+    if (result != 0) {
+        wiredtiger_destroy(wiredtiger);
+        return result;
     }
     *out_kv = &wiredtiger->kv;
     return 0;
-
-fail:
-    wiredtiger_destroy(wiredtiger);
-    return result;
 }

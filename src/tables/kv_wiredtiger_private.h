@@ -16,6 +16,7 @@
 
 #include "base/buffer.h"
 #include "tables/kv.h"
+#include "tables/kv_wiredtiger_home.h"
 
 enum {
     WIREDTIGER_SLOTS = 256,      /* of a session's cursor cache, a power of two */
@@ -99,8 +100,8 @@ void kv_wiredtiger_tables_uri(const struct wiredtiger_table *table, char *out_ur
 
 /* After opening: make (EMPTY) or read the catalog, drop what it does not name, check that what it
  * names is there. */
-int kv_wiredtiger_tables_load(struct wiredtiger *wiredtiger, bool empty,
-                              struct error_detail *detail);
+int kv_wiredtiger_tables_load(struct wiredtiger *wiredtiger, struct kv_wiredtiger_home *home,
+                              bool empty, struct error_detail *detail);
 void kv_wiredtiger_tables_deinit(struct wiredtiger *wiredtiger);
 
 /* The table NAME, one use added to it where USE. STOA_EINVAL: there is none. */
@@ -121,6 +122,12 @@ int kv_wiredtiger_tables_loaded(struct wiredtiger_session *session, struct wired
 
 int kv_wiredtiger_tables_drop(struct wiredtiger_session *session, const char *name,
                               struct error_detail *detail);
+
+/* Bytes of all tables' files. The session's lock is held. */
+uint64_t kv_wiredtiger_tables_bytes(struct wiredtiger_session *session);
+
+/* One of WiredTiger's statistics of SOURCE, 0 where it has none. */
+uint64_t kv_wiredtiger_statistic(struct wiredtiger_session *session, const char *source, int key);
 
 /* Copies of the names, one after the other, each terminated. */
 int kv_wiredtiger_tables_names(struct wiredtiger *wiredtiger, struct buffer *names);

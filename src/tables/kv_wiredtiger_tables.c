@@ -121,8 +121,8 @@ static struct wiredtiger_table *table_make(const char *name, size_t size)
 }
 
 /* Add one row of the catalog to the list (rows come in order). */
-static int load_row(struct wiredtiger *wiredtiger, const WT_ITEM *key, const WT_ITEM *value,
-                    struct error_detail *detail)
+static int load_row(struct wiredtiger *wiredtiger, const struct kv_wiredtiger_home *home,
+                    const WT_ITEM *key, const WT_ITEM *value, struct error_detail *detail)
 {
     const uint8_t *data = value->data;
     if (key->size == 0 || key->size > KV_NAME_SIZE_MAX || value->size != CATALOG_VALUE_SIZE ||
@@ -144,14 +144,15 @@ static int load_row(struct wiredtiger *wiredtiger, const WT_ITEM *key, const WT_
     char uri[WIREDTIGER_FILE_SIZE_MAX];
     kv_wiredtiger_tables_uri(table, uri);
     const char *file = strchr(uri, ':') + 1;
-    if (!kv_wiredtiger_home_has(wiredtiger->path, file)) {
+    if (!kv_wiredtiger_home_has(home, file)) {
         return error_set(detail, STOA_ECORRUPT, "tables in %s: %s is missing", wiredtiger->path,
                          file);
     }
     return 0;
 }
 
-static int load_rows(struct wiredtiger *wiredtiger, struct error_detail *detail)
+static int load_rows(struct wiredtiger *wiredtiger, const struct kv_wiredtiger_home *home,
+                     struct error_detail *detail)
 {
     WT_CURSOR *cursor = NULL;
     int code = wiredtiger->house->open_cursor(wiredtiger->house, CATALOG_URI, NULL, NULL, &cursor);
@@ -161,7 +162,7 @@ static int load_rows(struct wiredtiger *wiredtiger, struct error_detail *detail)
         WT_ITEM value;
         code = cursor->get_key(cursor, &key);
         code = code != 0 ? code : cursor->get_value(cursor, &value);
-        result = code != 0 ? 0 : load_row(wiredtiger, &key, &value, detail);
+        result = code != 0 ? 0 : load_row(wiredtiger, home, &key, &value, detail);
     }
     if (cursor != NULL) {
         int closed = cursor->close(cursor);
@@ -222,7 +223,8 @@ static int collect_strays(struct wiredtiger *wiredtiger, struct buffer *strays)
     return code;
 }
 
-static int drop_strays(struct wiredtiger *wiredtiger, struct error_detail *detail)
+static int drop_strays(struct wiredtiger *wiredtiger, struct kv_wiredtiger_home *home,
+                       struct error_detail *detail)
 {
     struct buffer strays;
     buffer_init(&strays);
@@ -236,11 +238,11 @@ static int drop_strays(struct wiredtiger *wiredtiger, struct error_detail *detai
     if (code != 0) {
         return kv_wiredtiger_error(wiredtiger, code, NULL, "drop what no checkpoint holds", detail);
     }
-    return kv_wiredtiger_home_sweep(wiredtiger->path, file_is_known, wiredtiger, detail);
+    return kv_wiredtiger_home_sweep(home, file_is_known, wiredtiger, detail);
 }
 
-int kv_wiredtiger_tables_load(struct wiredtiger *wiredtiger, bool empty,
-                              struct error_detail *detail)
+int kv_wiredtiger_tables_load(struct wiredtiger *wiredtiger, struct kv_wiredtiger_home *home,
+                              bool empty, struct error_detail *detail)
 {
     WT_SESSION *house = wiredtiger->house;
     wiredtiger->next_id = 1;
@@ -250,8 +252,8 @@ int kv_wiredtiger_tables_load(struct wiredtiger *wiredtiger, bool empty,
         return code == 0 ? 0
                          : kv_wiredtiger_error(wiredtiger, code, NULL, "make the catalog", detail);
     }
-    int result = load_rows(wiredtiger, detail);
-    return result != 0 ? result : drop_strays(wiredtiger, detail);
+    int result = load_rows(wiredtiger, home, detail);
+    return result != 0 ? result : drop_strays(wiredtiger, home, detail);
 }
 
 int kv_wiredtiger_tables_find(struct wiredtiger *wiredtiger, const char *name, bool use,
@@ -437,6 +439,33 @@ int kv_wiredtiger_tables_drop(struct wiredtiger_session *session, const char *na
     }
     unlock(&wiredtiger->schema_lock);
     return result;
+}
+
+uint64_t kv_wiredtiger_tables_bytes(struct wiredtiger_session *session)
+{
+    struct wiredtiger *wiredtiger = session->wiredtiger;
+    struct buffer uris;
+    buffer_init(&uris);
+    lock(&wiredtiger->lock);
+    int result = 0;
+    const struct wiredtiger_list *lists[] = {&wiredtiger->tables, &wiredtiger->doomed};
+    for (size_t i = 0; i < wiredtiger->tables.count + wiredtiger->doomed.count; i++) {
+        bool doomed = i >= wiredtiger->tables.count;
+        char uri[WIREDTIGER_FILE_SIZE_MAX];
+        kv_wiredtiger_tables_uri(lists[doomed]->tables[i - (doomed ? lists[0]->count : 0)], uri);
+        result = result != 0 ? result : buffer_append(&uris, uri, strlen(uri) + 1);
+    }
+    unlock(&wiredtiger->lock);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < uris.size;) {
+        const char *uri = (const char *)uris.data + i;
+        char source[WIREDTIGER_FILE_SIZE_MAX + 16];
+        snprintf(source, sizeof(source), "statistics:%s", uri);
+        bytes += kv_wiredtiger_statistic(session, source, WT_STAT_DSRC_BLOCK_SIZE);
+        i += strlen(uri) + 1;
+    }
+    buffer_deinit(&uris);
+    return bytes;
 }
 
 int kv_wiredtiger_tables_names(struct wiredtiger *wiredtiger, struct buffer *names)
