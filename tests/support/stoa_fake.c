@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "support/stoa_fake.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "chain/block.h"
+#include "chain/genesis.h"
+#include "chain/receipt.h"
+#include "chain/transaction.h"
+#include "render/wide.h"
+#include "stoa.h"
+
+enum { BLOCKS_MAX = 16384, QUEUE_MAX = 1024, LIMIT = 300, HASH_SIZE = 32 };
+
+struct fake_block {
+    struct buffer rlp;
+    struct buffer receipts;
+    struct buffer senders;
+    uint8_t hash[HASH_SIZE];
+    uint8_t total_difficulty[32];
+};
+
+struct stoa {
+    bool exists;
+    bool open;
+    unsigned limit;
+    uint64_t fail_height;
+    int fail_code;
+    unsigned store_count;
+    size_t count; /* blocks, from 0 */
+    struct fake_block blocks[BLOCKS_MAX];
+    size_t done_count;
+    struct stoa_completion done[QUEUE_MAX];
+};
+
+static struct stoa *fake;
+
+static struct stoa *get(void)
+{
+    if (fake == NULL) {
+        fake = memory_alloc_zeroed(1, sizeof(*fake));
+        ensure(fake != NULL);
+    }
+    return fake;
+}
+
+void stoa_fake_reset(void)
+{
+    struct stoa *stoa = get();
+    ensure(!stoa->open);
+    for (size_t i = 0; i < stoa->count; i++) {
+        buffer_deinit(&stoa->blocks[i].rlp);
+        buffer_deinit(&stoa->blocks[i].receipts);
+        buffer_deinit(&stoa->blocks[i].senders);
+    }
+    memory_free(stoa);
+    fake = NULL;
+}
+
+void stoa_fake_limit(unsigned count)
+{
+    get()->limit = count;
+}
+
+void stoa_fake_fail_at(uint64_t height, int code)
+{
+    get()->fail_height = height;
+    get()->fail_code = code;
+}
+
+unsigned stoa_fake_store_count(void)
+{
+    return get()->store_count;
+}
+
+const char *stoa_version(void)
+{
+    return "0";
+}
+
+static int add(struct stoa *stoa, const struct block *block, struct stoa_bytes receipts,
+               const uint8_t *senders)
+{
+    ensure(stoa->count < BLOCKS_MAX);
+    struct fake_block *stored = &stoa->blocks[stoa->count++];
+    ensure(buffer_append(&stored->rlp, block->encoding.data, block->encoding.size) == 0);
+    ensure(buffer_append(&stored->receipts, receipts.data, receipts.size) == 0);
+    if (senders != NULL) {
+        ensure(buffer_append(&stored->senders, senders, 20 * block->transaction_count) == 0);
+    }
+    memcpy(stored->hash, block->hash, HASH_SIZE);
+    struct wide total = wide_load(block->header.difficulty);
+    if (stoa->count > 1) {
+        struct wide before = wide_load(stored[-1].total_difficulty);
+        ensure(wide_add(&before, &total, &total));
+    }
+    wide_store(&total, stored->total_difficulty);
+    return 0;
+}
+
+int stoa_create(const char *directory, const struct stoa_create_options *options,
+                struct stoa_detail *detail)
+{
+    (void)directory;
+    struct stoa *stoa = get();
+    if (stoa->exists) {
+        (void)snprintf(detail->text, sizeof(detail->text), "exists already");
+        return STOA_EEXISTS;
+    }
+    stoa->exists = true;
+    if (options->genesis_json != NULL) {
+        struct genesis genesis;
+        struct block block;
+        ensure(genesis_parse(bytes_of(options->genesis_json, options->genesis_json_size), &genesis,
+                             NULL) == 0);
+        ensure(block_decode(buffer_bytes(&genesis.block), &block, NULL) == 0);
+        (void)add(stoa, &block, (struct stoa_bytes){NULL, 0}, NULL);
+        genesis_deinit(&genesis);
+    }
+    return 0;
+}
+
+int stoa_open(const char *directory, const struct stoa_options *options, struct stoa **out_stoa,
+              struct stoa_detail *detail)
+{
+    (void)directory;
+    (void)options;
+    struct stoa *stoa = get();
+    ensure(!stoa->open);
+    if (!stoa->exists) {
+        (void)snprintf(detail->text, sizeof(detail->text), "no store");
+        return STOA_ENOTFOUND;
+    }
+    stoa->open = true;
+    *out_stoa = stoa;
+    return 0;
+}
+
+int stoa_close(struct stoa *stoa, struct stoa_detail *detail)
+{
+    (void)detail;
+    ensure(stoa->open);
+    ensure(stoa->done_count == 0);
+    stoa->open = false;
+    return 0;
+}
+
+static int refuse(struct stoa_detail *detail, int code, const char *text)
+{
+    detail->code = code;
+    (void)snprintf(detail->text, sizeof(detail->text), "%s", text);
+    return code;
+}
+
+int stoa_store_block(struct stoa *stoa, const struct stoa_store_block *request,
+                     struct stoa_detail *detail)
+{
+    struct block block;
+    struct error_detail why = {.code = 0};
+    stoa->store_count++;
+    int result = block_decode(bytes_of(request->block.data, request->block.size), &block, &why);
+    if (result != 0) {
+        return refuse(detail, result, why.text);
+    }
+    if (stoa->fail_code != 0 && block.header.number == stoa->fail_height) {
+        return refuse(detail, stoa->fail_code, "asked to fail");
+    }
+    if (request->expected_hash != NULL &&
+        memcmp(request->expected_hash, block.hash, HASH_SIZE) != 0) {
+        return refuse(detail, STOA_EREFUSED, "hash: not what was expected");
+    }
+    if (block.header.number != stoa->count ||
+        (stoa->count > 0 &&
+         memcmp(stoa->blocks[stoa->count - 1].hash, block.header.parent_hash, HASH_SIZE) != 0)) {
+        return refuse(detail, STOA_EREFUSED, "parentHash: not the head");
+    }
+    result = block_check_transactions_root(&block, &why);
+    if (result == 0 && request->receipts.data != NULL) {
+        result = receipt_check_list(&block.header, block.transactions, block.transaction_count,
+                                    bytes_of(request->receipts.data, request->receipts.size), &why);
+    }
+    if (result != 0) {
+        return refuse(detail, result, why.text);
+    }
+    return add(stoa, &block, request->receipts, request->senders);
+}
+
+static int get_block(struct stoa *stoa, const struct stoa_block_key *key, struct stoa_block *out)
+{
+    ensure(key->by == STOA_BY_HEIGHT);
+    if (key->height >= stoa->count) {
+        return STOA_ENOTFOUND;
+    }
+    const struct fake_block *stored = &stoa->blocks[key->height];
+    *out = (struct stoa_block){
+        .height = key->height,
+        .canonical = 1,
+        .block = {stored->rlp.data, stored->rlp.size},
+        .receipts = {stored->receipts.data, stored->receipts.size},
+        .senders = {stored->senders.data, stored->senders.size},
+    };
+    memcpy(out->hash, stored->hash, HASH_SIZE);
+    memcpy(out->total_difficulty, stored->total_difficulty, 32);
+    return 0;
+}
+
+int stoa_get_block(struct stoa *stoa, const struct stoa_block_key *key,
+                   struct stoa_block *out_block, struct stoa_detail *detail)
+{
+    (void)detail;
+    return get_block(stoa, key, out_block);
+}
+
+int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
+                         struct stoa_transaction *out_transaction, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)hash;
+    (void)out_transaction;
+    return refuse(detail, STOA_ENOTFOUND, "the fake has no index");
+}
+
+int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head)
+{
+    *out_head = (struct stoa_head){.empty = stoa->count == 0};
+    if (stoa->count > 0) {
+        out_head->height = stoa->count - 1;
+        memcpy(out_head->hash, stoa->blocks[stoa->count - 1].hash, HASH_SIZE);
+    }
+    return 0;
+}
+
+void stoa_release(struct stoa_view *view)
+{
+    ensure(view == NULL);
+}
+
+static struct stoa_completion *begin(struct stoa *stoa, uint64_t tag)
+{
+    unsigned limit = stoa->limit != 0 ? stoa->limit : LIMIT;
+    if (stoa->done_count >= limit) {
+        return NULL;
+    }
+    struct stoa_completion *completion = &stoa->done[stoa->done_count++];
+    *completion = (struct stoa_completion){.tag = tag};
+    return completion;
+}
+
+int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block, uint64_t tag)
+{
+    struct stoa_completion *completion = begin(stoa, tag);
+    if (completion == NULL) {
+        return STOA_EBUSY;
+    }
+    completion->result = stoa_store_block(stoa, block, &completion->detail);
+    return 0;
+}
+
+int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key, uint64_t tag)
+{
+    struct stoa_completion *completion = begin(stoa, tag);
+    if (completion == NULL) {
+        return STOA_EBUSY;
+    }
+    completion->result = get_block(stoa, key, &completion->block);
+    return 0;
+}
+
+/* The newest first: completions come in any order. */
+int stoa_reap(struct stoa *stoa, struct stoa_completion *out, unsigned count, int timeout_ms)
+{
+    unsigned taken = 0;
+    if (timeout_ms == 0 && stoa->done_count < 7) {
+        return 0;
+    }
+    while (taken < count && stoa->done_count > 0) {
+        out[taken++] = stoa->done[--stoa->done_count];
+    }
+    return (int)taken;
+}
+
+int stoa_verify(struct stoa *stoa, void (*damage)(void *context, const struct stoa_damage *damage),
+                void *context, struct stoa_verify_report *out_report, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)detail;
+    const struct stoa_damage one = {
+        .file = "ledger/00000000.seg",
+        .offset = 4096,
+        .size = 512,
+        .height = 7,
+        .has_height = 1,
+        .what = "frame checksum",
+    };
+    damage(context, &one);
+    *out_report = (struct stoa_verify_report){.segments = 1, .blocks = 9, .damages = 1};
+    return STOA_ECORRUPT;
+}
+
+int stoa_get_stats(struct stoa *stoa, struct stoa_stats *out_stats)
+{
+    out_stats->blocks = stoa->count;
+    return 0;
+}
