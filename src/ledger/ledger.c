@@ -20,6 +20,15 @@ char *ledger_path(const struct ledger *ledger, const char *name)
     return path;
 }
 
+int64_t ledger_wait(struct ledger *ledger, struct io_request *request)
+{
+    int64_t result = io_wait(ledger->io, request);
+    if (result < 0) {
+        request->result = result; /* also where the loop itself has ended */
+    }
+    return result;
+}
+
 /* Free all memory; files are closed, nothing is pending. */
 static void free_ledger(struct ledger *ledger)
 {
@@ -161,7 +170,7 @@ static int remove_unfinished(struct ledger *ledger, const struct listing *listin
             return error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
         }
         struct io_request request = {.op = IO_UNLINK, .path = path};
-        int64_t result = io_wait(ledger->io, &request);
+        int64_t result = ledger_wait(ledger, &request);
         memory_free(path);
         if (result < 0) {
             return error_set(detail, (int)result, "remove %s/%s: %s", ledger->path, name,
@@ -189,7 +198,7 @@ static int find_files(struct ledger *ledger, struct error_detail *detail)
     }
     /* A name may have been renamed and not made durable before the last process ended. */
     struct io_request request = {.op = IO_SYNC_DIR, .path = ledger->path};
-    if (io_wait(ledger->io, &request) < 0) {
+    if (ledger_wait(ledger, &request) < 0) {
         return error_set(detail, (int)request.result, "flush %s: %s", ledger->path,
                          stoa_strerror((int)request.result));
     }

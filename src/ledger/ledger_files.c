@@ -170,7 +170,10 @@ static int open_file(struct ledger_file *file, bool write)
 int ledger_files_hold(struct ledger *ledger, struct ledger_file *file, bool write,
                       struct error_detail *detail)
 {
-    ensure(!write || file->state == LEDGER_FILE_CLOSED);
+    if (write && file->state == LEDGER_FILE_OPEN) { /* for reading, so far */
+        ensure(file->users == 0);
+        close_file(file);
+    }
     file->users++;
     file->used_at = ++ledger->use_tick;
     int result = 0;

@@ -19,6 +19,7 @@
 #include "ledger/frame.h"
 #include "ledger/ledger.h"
 #include "ledger/segment.h"
+#include "ledger/segment_reader.h"
 
 enum {
     LEDGER_GROUP_CAPACITY = 4 << 20,
@@ -181,6 +182,9 @@ struct ledger {
 /* DIRECTORY/NAME, to be freed; NULL: no memory. */
 char *ledger_path(const struct ledger *ledger, const char *name);
 
+/* io_wait; the request's result is set in any case. */
+int64_t ledger_wait(struct ledger *ledger, struct io_request *request);
+
 /* ---- ledger_commit.c ---- */
 
 /* Start what can be started: a group, a roll. Does nothing while something is in flight. */
@@ -279,6 +283,16 @@ int ledger_recover(struct ledger *ledger, uint64_t proven_sequence,
                    struct ledger_recovery *out_recovery, struct error_detail *detail);
 
 /* ---- ledger_scan.c ---- */
+
+/* A copy of what the segment in use holds and is durable. */
+int ledger_scan_snapshot(struct ledger *ledger, struct ledger_index *out_index,
+                         struct error_detail *detail);
+
+/* Read the frame that ENTRY names and check it. NULL: it is good; else what is wrong with it, and
+ * the payload is empty. Where the read itself failed the reader's result says so. */
+const char *ledger_scan_check(struct segment_reader *reader, uint64_t store_id,
+                              const struct segment_entry *entry, struct frame_header *out_header,
+                              struct bytes *out_payload);
 
 static inline bool ledger_kind_is_store(uint8_t kind)
 {

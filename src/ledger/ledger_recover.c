@@ -51,7 +51,7 @@ static int request_failed(const struct recovery *recovery, const struct io_reque
 static int settle_file(const struct recovery *recovery, struct ledger_file *file)
 {
     struct io_request request = {.op = IO_ALLOCATE, .file = file->file, .size = file->size};
-    int64_t result = io_wait(recovery->ledger->io, &request);
+    int64_t result = ledger_wait(recovery->ledger, &request);
     /* A file system that cannot reserve, or is full, has nothing to change either. */
     return result == STOA_ECLOSED ? STOA_ECLOSED : 0;
 }
@@ -59,7 +59,7 @@ static int settle_file(const struct recovery *recovery, struct ledger_file *file
 static int sync_file(const struct recovery *recovery, struct ledger_file *file)
 {
     struct io_request request = {.op = IO_SYNC, .file = file->file};
-    if (io_wait(recovery->ledger->io, &request) < 0) {
+    if (ledger_wait(recovery->ledger, &request) < 0) {
         return request_failed(recovery, &request, file->number, "flush");
     }
     return 0;
@@ -84,7 +84,7 @@ static int zero_range(const struct recovery *recovery, struct ledger_file *file,
         uint64_t size = end - whole < CUT_CHUNK ? end - whole : CUT_CHUNK;
         request = (struct io_request){
             .op = IO_WRITE, .file = file->file, .data = data, .size = size, .offset = end - size};
-        if (io_wait(recovery->ledger->io, &request) < 0) {
+        if (ledger_wait(recovery->ledger, &request) < 0) {
             goto fail;
         }
         end -= size;
@@ -95,13 +95,13 @@ static int zero_range(const struct recovery *recovery, struct ledger_file *file,
                                       .data = data,
                                       .size = SEGMENT_BLOCK,
                                       .offset = first};
-        if (io_wait(recovery->ledger->io, &request) < 0) {
+        if (ledger_wait(recovery->ledger, &request) < 0) {
             goto fail;
         }
         memset(data + (start - first), 0, SEGMENT_BLOCK - (start - first));
         request.op = IO_WRITE;
-        request.result = 0;
-        if (io_wait(recovery->ledger->io, &request) < 0) {
+
+        if (ledger_wait(recovery->ledger, &request) < 0) {
             goto fail;
         }
     }
@@ -180,14 +180,14 @@ static int finish_seal(const struct recovery *recovery, struct ledger_file *file
     int result = 0;
     if (data == NULL || wanted == NULL) {
         result = error_set(recovery->detail, STOA_ENOMEM, "seal %08u.seg: no memory", file->number);
-    } else if (io_wait(ledger->io, &request) < 0) {
+    } else if (ledger_wait(ledger, &request) < 0) {
         result = request_failed(recovery, &request, file->number, "read");
     } else {
         segment_encode_trailer(wanted, &trailer, ledger->store_id);
         if (memcmp(data, wanted, SEGMENT_BLOCK) != 0) {
             memcpy(data, wanted, SEGMENT_BLOCK);
             request.op = IO_WRITE;
-            if (io_wait(ledger->io, &request) < 0) {
+            if (ledger_wait(ledger, &request) < 0) {
                 result = request_failed(recovery, &request, file->number, "seal");
             }
         }

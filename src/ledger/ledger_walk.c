@@ -12,7 +12,6 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "ledger/ledger_private.h"
-#include "ledger/segment_reader.h"
 
 struct walker {
     struct ledger *ledger;
@@ -247,7 +246,7 @@ static int read_range(struct ledger *ledger, struct ledger_file *file, uint64_t 
     }
     struct io_request request = {
         .op = IO_READ, .file = file->file, .data = data, .size = size, .offset = offset};
-    int64_t result = io_wait(ledger->io, &request);
+    int64_t result = ledger_wait(ledger, &request);
     if (result < (int64_t)size) {
         memory_free(data);
         return result < 0 ? (int)result : STOA_EIO;

@@ -79,6 +79,14 @@ void ledger_rig_init_real(struct ledger_rig *rig, enum io_backend backend, uint3
     }
 }
 
+/* The canary's disk. */
+static void lying_submit(struct io *io, struct io_request *request)
+{
+    request->flags &= ~(unsigned)IO_WRITE_DURABLE;
+    struct ledger_rig *rig = io->woken_context;
+    rig->honest->submit(io, request);
+}
+
 void ledger_rig_start(struct ledger_rig *rig)
 {
     if (rig->io != NULL) {
@@ -97,6 +105,13 @@ void ledger_rig_start(struct ledger_rig *rig)
     }
     ensure(result == 0);
     rig->options.io = rig->io;
+    if (rig->lying) {
+        rig->ops = *rig->io->ops;
+        rig->honest = rig->io->ops;
+        rig->io->woken_context = rig;
+        rig->ops.submit = lying_submit;
+        rig->io->ops = &rig->ops;
+    }
 }
 
 static void remove_name(void *context, const char *name)
@@ -141,8 +156,9 @@ void ledger_rig_cut(struct ledger_rig *rig, uint64_t seed, bool torn)
 {
     struct io_disk *left = io_disk_cut(rig->disk, seed, torn);
     ensure(left != NULL);
-    /* The loop is made to see the end, so that nothing of the ledger goes on. */
+    rig->dead = true;
     ledger_abandon(rig->ledger);
+    rig->dead = false;
     rig->ledger = NULL;
     io_destroy(rig->io);
     rig->io = NULL;
@@ -150,9 +166,23 @@ void ledger_rig_cut(struct ledger_rig *rig, uint64_t seed, bool torn)
     rig->disk = left;
 }
 
+bool ledger_rig_is_cut(struct ledger_rig *rig)
+{
+    const struct io_ops *ops = rig->io->ops;
+    if (rig->lying) {
+        rig->io->ops = rig->honest;
+    }
+    bool cut = io_sim_is_cut(rig->io);
+    rig->io->ops = ops;
+    return cut;
+}
+
 static void append_done(struct ledger_append *append)
 {
     struct ledger_rig_append *mine = append->context;
+    if (mine->rig->dead) {
+        return;
+    }
     ensure(!mine->done);
     mine->done = true;
     mine->rig->done_count++;
@@ -242,6 +272,55 @@ int ledger_rig_read(struct ledger_rig *rig, unsigned number)
 {
     ensure(number < rig->append_count);
     return ledger_rig_read_at(rig, &rig->appends[number].append.position, number);
+}
+
+struct scan_state {
+    struct ledger_rig *rig;
+    unsigned count;
+};
+
+static int scan_frame(void *context, const struct ledger_frame *frame)
+{
+    struct scan_state *scan = context;
+    if (frame->result != 0) {
+        fprintf(stderr, "scan: %s\n", frame->detail->text);
+        return -100;
+    }
+    int number = ledger_rig_identify(frame->payload);
+    if (number != (int)scan->count || frame->height != 1000 + scan->count ||
+        frame->kind != LEDGER_BLOCK || scan->count >= scan->rig->append_count) {
+        fprintf(stderr, "scan: frame %u is number %d\n", scan->count, number);
+        return -101;
+    }
+    scan->rig->appends[scan->count++].append.position = frame->position;
+    return 0;
+}
+
+int ledger_rig_scan(struct ledger_rig *rig)
+{
+    struct scan_state scan = {.rig = rig};
+    int result = ledger_scan(rig->ledger, 0, NULL, scan_frame, &scan, &rig->detail);
+    return result == 0 ? (int)scan.count : result;
+}
+
+static void say_damage(void *context, const struct ledger_damage *damage)
+{
+    const bool *quiet = context;
+    if (!*quiet) {
+        fprintf(stderr, "damage: %s offset %llu size %llu sequence %llu: %s\n", damage->file,
+                (unsigned long long)damage->offset, (unsigned long long)damage->size,
+                (unsigned long long)damage->sequence, damage->what);
+    }
+}
+
+int ledger_rig_verify(struct ledger_rig *rig, bool quiet, struct ledger_verify_report *out_report)
+{
+    struct ledger_verify_report report = {0};
+    int result = ledger_verify(rig->ledger, say_damage, NULL, &quiet, &report, &rig->detail);
+    if (out_report != NULL) {
+        *out_report = report;
+    }
+    return result;
 }
 
 void ledger_rig_forget(struct ledger_rig *rig, unsigned count)

@@ -33,6 +33,10 @@ struct ledger_rig {
     unsigned append_count;             /* submitted */
     unsigned done_count;
     unsigned good_count; /* acknowledged: always the first ones */
+    bool dead;           /* power is gone: what ends now was not seen by anyone */
+    bool lying;          /* canary: durable writes are not durable */
+    struct io_ops ops;   /* of the lying loop */
+    const struct io_ops *honest;
 };
 
 /* On a new simulated disk of SEED with a ledger made on it, not open. */
@@ -49,6 +53,9 @@ int ledger_rig_close(struct ledger_rig *rig);
 /* As after a power cut: the loop ends where it is; the disk becomes what SEED leaves. */
 void ledger_rig_cut(struct ledger_rig *rig, uint64_t seed, bool torn);
 
+/* Power is gone. */
+bool ledger_rig_is_cut(struct ledger_rig *rig);
+
 /* Submit an append of SIZE bytes; wait for all. */
 struct ledger_rig_append *ledger_rig_append(struct ledger_rig *rig, size_t size);
 int ledger_rig_wait(struct ledger_rig *rig);
@@ -57,6 +64,13 @@ int ledger_rig_wait(struct ledger_rig *rig);
 int ledger_rig_read(struct ledger_rig *rig, unsigned number);
 int ledger_rig_read_at(struct ledger_rig *rig, const struct ledger_position *position,
                        unsigned number);
+
+/* Scan everything: frames must be those of appends 0, 1, 2 … exactly; their positions are taken.
+ * Returns how many there are, or -1 where something else was found. */
+int ledger_rig_scan(struct ledger_rig *rig);
+
+/* Verify; damages go to stderr where they are not expected. */
+int ledger_rig_verify(struct ledger_rig *rig, bool quiet, struct ledger_verify_report *out_report);
 
 /* Forget all appends from COUNT on (they were lost and never acknowledged). */
 void ledger_rig_forget(struct ledger_rig *rig, unsigned count);
