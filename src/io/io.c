@@ -42,7 +42,10 @@ static int create_fallback(const struct io_options *options, struct io **out_io,
 
 int io_create(const struct io_options *options, struct io **out_io, struct error_detail *detail)
 {
-    struct io_options chosen = options == NULL ? (struct io_options){0} : *options;
+    struct io_options chosen = {0};
+    if (options != NULL) {
+        chosen = *options;
+    }
     chosen.entries = chosen.entries == 0 ? ENTRIES_DEFAULT : chosen.entries;
     chosen.threads = chosen.threads == 0 ? THREADS_DEFAULT : chosen.threads;
     if (chosen.entries > ENTRIES_MAX || chosen.threads > THREADS_MAX) {

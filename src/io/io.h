@@ -133,8 +133,8 @@ struct io_options {
     unsigned threads; /* of the threads backend. 0: 8 */
 };
 
-/* A loop for this thread. DETAIL may be filled on success too: with code 0 and a warning that the
- * fallback was taken. */
+/* A loop for this thread. OPTIONS may be NULL: all defaults. DETAIL may be filled on success too:
+ * with code 0 and a warning that the fallback was taken. */
 int io_create(const struct io_options *options, struct io **out_io, struct error_detail *detail);
 
 /* No request may be pending. NULL is allowed. */

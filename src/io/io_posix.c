@@ -57,6 +57,7 @@ int io_posix_list(struct io *io, const char *path, void (*entry)(void *context, 
     int error = 0;
     for (;;) {
         errno = 0;
+        /* cppcheck-suppress readdirCalled ; the stream is ours alone */
         const struct dirent *found = readdir(directory);
         if (found == NULL) {
             error = errno == 0 ? 0 : error_from_errno(errno);
