@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Which loop io_create chooses. Started again under tests/support/no_io_uring with the word
+ * "refused", it shows the fallback. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "io/io.h"
+
+static const char *own_path;
+
+static void assert_backend(enum io_backend backend, const char *name)
+{
+    struct io_options options = {.backend = backend};
+    struct error_detail detail = {0};
+    struct io *io;
+    assert_int_equal(io_create(&options, &io, &detail), 0);
+    assert_string_equal(io->ops->name, name);
+    assert_true(strlen(io->features) > 0);
+    io_destroy(io);
+}
+
+static void the_environment_decides_where_options_do_not(void **state)
+{
+    (void)state;
+    setenv("STOA_IO", "threads", 1);
+    assert_backend(IO_BACKEND_AUTO, "threads");
+    setenv("STOA_IO", "", 1);
+    assert_backend(IO_BACKEND_THREADS, "threads");
+    unsetenv("STOA_IO");
+}
+
+static void an_unknown_choice_is_refused_by_name(void **state)
+{
+    (void)state;
+    struct error_detail detail = {0};
+    struct io *io = NULL;
+    setenv("STOA_IO", "epoll", 1);
+    assert_int_equal(io_create(NULL, &io, &detail), STOA_EINVAL);
+    assert_non_null(strstr(detail.text, "STOA_IO=epoll"));
+    assert_null(io);
+    unsetenv("STOA_IO");
+}
+
+static void too_many_entries_or_threads_are_refused(void **state)
+{
+    (void)state;
+    struct io *io = NULL;
+    struct io_options entries = {.entries = 1000000};
+    struct io_options threads = {.backend = IO_BACKEND_THREADS, .threads = 100000};
+    assert_int_equal(io_create(&entries, &io, NULL), STOA_EINVAL);
+    assert_int_equal(io_create(&threads, &io, NULL), STOA_EINVAL);
+    assert_null(io);
+}
+
+/* Run PROGRAM with its arguments under the wrapper; its exit status. */
+static int run_wrapped(const char *option, const char *program, const char *argument)
+{
+    char command[4096];
+    const char *build = getenv("top_builddir");
+    snprintf(command, sizeof(command), "'%s/tests/support/no_io_uring' %s '%s' %s",
+             build == NULL ? "." : build, option, program, argument);
+    int status = system(command);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void a_machine_without_io_uring_gets_threads_and_a_warning(void **state)
+{
+    (void)state;
+    assert_int_equal(run_wrapped("", own_path, "refused"), 0);
+    assert_int_equal(run_wrapped("--enosys", own_path, "refused"), 0);
+}
+
+/* The kernel's older way to be woken, and the whole contract where the ring is refused. */
+static void the_contract_holds_on_lesser_kernels(void **state)
+{
+    (void)state;
+    char contract[4096];
+    const char *build = getenv("top_builddir");
+    snprintf(contract, sizeof(contract), "%s/tests/unit/io/test_io_contract",
+             build == NULL ? "." : build);
+    assert_int_equal(run_wrapped("--no-message", contract, ">/dev/null 2>&1"), 0);
+    assert_int_equal(run_wrapped("", contract, ">/dev/null 2>&1"), 0);
+}
+
+/* Under the wrapper; plain code, for the parent looks only at the exit status. */
+static int show_fallback(void)
+{
+    struct error_detail detail = {0};
+    struct io_options ring = {.backend = IO_BACKEND_RING};
+    struct io *io = NULL;
+    unsetenv("STOA_IO");
+    int error = io_create(&ring, &io, &detail);
+    bool refused = (error == STOA_EPERM && detail.os_error == EPERM) ||
+                   (error == STOA_EUNSUPPORTED && detail.os_error == ENOSYS);
+    if (!refused || io != NULL || strstr(detail.text, "io_uring") == NULL) {
+        return 1;
+    }
+    if (io_create(NULL, &io, &detail) != 0 || strcmp(io->ops->name, "threads") != 0) {
+        return 2;
+    }
+    bool warned = detail.code == 0 && strstr(detail.text, "threads serve instead") != NULL &&
+                  strstr(detail.text, strerror(detail.os_error)) != NULL;
+    io_destroy(io);
+    setenv("STOA_IO", "ring", 1);
+    if (io_create(NULL, &io, &detail) == 0) {
+        return 3;
+    }
+    return warned ? 0 : 4;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "refused") == 0) {
+        return show_fallback();
+    }
+    own_path = argv[0];
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_environment_decides_where_options_do_not),
+        cmocka_unit_test(an_unknown_choice_is_refused_by_name),
+        cmocka_unit_test(too_many_entries_or_threads_are_refused),
+        cmocka_unit_test(a_machine_without_io_uring_gets_threads_and_a_warning),
+        cmocka_unit_test(the_contract_holds_on_lesser_kernels),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
