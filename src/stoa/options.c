@@ -225,6 +225,13 @@ static void require(int result)
     }
 }
 
+/* Leave argp's note on short options out: there are too few of them to need it. */
+static char *filter_help(int key, const char *text, void *input)
+{
+    (void)input;
+    return key == ARGP_KEY_HELP_DUP_ARGS_NOTE ? NULL : (char *)(uintptr_t)text;
+}
+
 static void append_program_help(struct buffer *help)
 {
     require(
@@ -272,6 +279,7 @@ static struct argp pass_init(struct pass *pass, struct options *options,
         .parser = command == NULL ? parse_program : parse_command,
         .args_doc = (const char *)pass->arguments.data,
         .doc = (const char *)pass->help.data,
+        .help_filter = filter_help,
     };
 }
 

@@ -48,7 +48,11 @@ converse() {
                 if [ -n "$expected" ] && [ -n "$arguments" ]; then
                     # A height is decimal for stoa, a quantity for JSON-RPC.
                     [[ $arguments != 0x* || ${#arguments} -ge 66 ]] || arguments=$((arguments))
-                    same "$(stoa -d real --json "$@" "$arguments" | jq -S .)" "$expected" "$name"
+                    # Older and newer nodes differ in two members; where theirs has none, ours says more.
+                    same "$(stoa -d real --json "$@" "$arguments" | jq -S --argjson theirs "$expected" '
+                        reduce ("blockTimestamp", "totalDifficulty") as $name (.;
+                            if any($theirs | .. | objects; has($name)) then . else del(.. | objects | .[$name]) end)
+                        ')" "$expected" "$name"
                     compared=$((compared + 1))
                 fi
                 ;;
