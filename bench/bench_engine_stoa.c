@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Stoa through its public interface, verification skipped as the made blocks need it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "bench_engine.h"
+
+enum { STOA_REAP = 64, STOA_DEPTH_MAX = 64 };
+
+struct bench_engine {
+    struct stoa *stoa;
+    struct stoa_completion completions[STOA_REAP];
+};
+
+static const char *stoa_describe(void)
+{
+    return "libstoa, STOA_SKIP_ALL with senders given, cache of tables 256 MiB; import: pipelined "
+           "submits, store opened with bulk; reads with several in flight: stoa_submit_get_block";
+}
+
+static int stoa_fault(struct bench_fault *fault, const char *what, int result,
+                      const struct stoa_detail *detail)
+{
+    return bench_fault_set(fault, "stoa: %s: error %d: %s", what, result, detail->text);
+}
+
+static int stoa_start(const struct bench_setup *setup, enum bench_mode mode,
+                      struct bench_engine **out_engine, struct bench_fault *fault)
+{
+    char directory[4096];
+    struct stoa_detail detail = {0};
+    (void)snprintf(directory, sizeof(directory), "%s/store", setup->directory);
+    if (access(directory, F_OK) != 0) {
+        struct stoa_create_options create = STOA_CREATE_OPTIONS_INIT;
+        int result = stoa_create(directory, &create, &detail);
+        if (result != 0) {
+            return stoa_fault(fault, "create", result, &detail);
+        }
+    }
+    struct bench_engine *engine = memory_alloc_zeroed(1, sizeof(*engine));
+    ensure(engine != NULL);
+    struct stoa_options options = STOA_OPTIONS_INIT;
+    options.table_cache_size = (uint64_t)BENCH_CACHE_MIB << 20;
+    options.bulk = mode == BENCH_MODE_IMPORT;
+    int result = stoa_open(directory, &options, &engine->stoa, &detail);
+    if (result != 0) {
+        memory_free(engine);
+        return stoa_fault(fault, "open", result, &detail);
+    }
+    *out_engine = engine;
+    return 0;
+}
+
+static int stoa_stop(struct bench_engine *engine, struct bench_fault *fault)
+{
+    struct stoa_detail detail = {0};
+    int result = stoa_close(engine->stoa, &detail);
+    memory_free(engine);
+    return result == 0 ? 0 : stoa_fault(fault, "close", result, &detail);
+}
+
+static struct stoa_store_block stoa_request(const struct made_load_block *block)
+{
+    struct stoa_store_block request = STOA_STORE_BLOCK_INIT;
+    request.block = (struct stoa_bytes){block->block.data, block->block.size};
+    request.receipts = (struct stoa_bytes){block->receipts.data, block->receipts.size};
+    request.senders = block->senders[0];
+    request.changes = block->changes;
+    request.change_count = MADE_LOAD_CHANGES;
+    request.skip = STOA_SKIP_ALL;
+    return request;
+}
+
+static int stoa_commit(struct bench_engine *engine, const struct made_load_block *block,
+                       struct bench_fault *fault)
+{
+    struct stoa_detail detail = {0};
+    struct stoa_store_block request = stoa_request(block);
+    int result = stoa_store_block(engine->stoa, &request, &detail);
+    return result == 0 ? 0 : stoa_fault(fault, "store block", result, &detail);
+}
+
+static int stoa_import(struct bench_engine *engine, const struct made_load_block *blocks,
+                       size_t count, struct bench_fault *fault)
+{
+    size_t submitted = 0, done = 0;
+    while (done < count) {
+        int result = 0;
+        while (submitted < count && result == 0) {
+            struct stoa_store_block request = stoa_request(&blocks[submitted]);
+            result = stoa_submit_store_block(engine->stoa, &request, submitted);
+            submitted += result == 0 ? 1 : 0;
+        }
+        if (result != 0 && result != STOA_EBUSY) {
+            return bench_fault_set(fault, "stoa: submit: error %d", result);
+        }
+        int reaped = stoa_reap(engine->stoa, engine->completions, STOA_REAP, -1);
+        if (reaped < 0) {
+            return bench_fault_set(fault, "stoa: reap: error %d", reaped);
+        }
+        for (int i = 0; i < reaped; i++) {
+            const struct stoa_completion *completion = &engine->completions[i];
+            if (completion->result != 0) {
+                return stoa_fault(fault, "import", completion->result, &completion->detail);
+            }
+            if (memcmp(completion->hash, blocks[completion->tag].hash, 32) != 0) {
+                return bench_fault_set(fault, "stoa: import: another hash came back");
+            }
+        }
+        done += (size_t)reaped;
+    }
+    return 0;
+}
+
+static int stoa_settle(struct bench_engine *engine, struct bench_fault *fault)
+{
+    for (;;) {
+        struct stoa_stats stats = STOA_STATS_INIT;
+        int result = stoa_get_stats(engine->stoa, &stats);
+        if (result != 0) {
+            return bench_fault_set(fault, "stoa: stats: error %d", result);
+        }
+        if (stats.pending_blocks == 0) {
+            return 0;
+        }
+        (void)usleep(1000);
+    }
+}
+
+static int stoa_flush(struct bench_engine *engine, struct bench_fault *fault)
+{
+    struct stoa_detail detail = {0};
+    int result = stoa_checkpoint(engine->stoa, &detail);
+    return result == 0 ? 0 : stoa_fault(fault, "checkpoint", result, &detail);
+}
+
+static bool stoa_can_read(enum bench_kind kind)
+{
+    return kind < BENCH_KIND_COUNT;
+}
+
+/* ---- reads ---- */
+
+static uint64_t sum_of(struct stoa_bytes bytes)
+{
+    return bench_sum(bytes.data, bytes.size);
+}
+
+static uint64_t sum_of_block(enum bench_kind kind, const struct stoa_block *block)
+{
+    if (kind == BENCH_BLOCK) {
+        return sum_of(block->block);
+    }
+    if (kind == BENCH_RECEIPTS) {
+        return sum_of(block->receipts);
+    }
+    return sum_of(block->block) ^ sum_of(block->receipts) ^ sum_of(block->senders);
+}
+
+static uint64_t sum_of_transaction(const struct stoa_transaction *transaction)
+{
+    return sum_of(transaction->transaction) ^ sum_of(transaction->receipt) ^
+           (transaction->sender == NULL ? 0 : bench_sum(transaction->sender, 20));
+}
+
+static struct stoa_block_key key_of(const struct bench_read *read)
+{
+    struct stoa_block_key key = {.by = STOA_BY_HASH};
+    memcpy(key.hash, read->key, 32);
+    return key;
+}
+
+/* The blocking calls, one after the other. */
+static int read_one(struct bench_engine *engine, enum bench_kind kind,
+                    const struct bench_read *read, uint64_t *out_sum, struct stoa_detail *detail)
+{
+    if (kind == BENCH_STATE) {
+        struct stoa_bytes value = {0};
+        int result =
+            stoa_get_state(engine->stoa, (struct stoa_bytes){read->key, 32}, &value, detail);
+        if (result == 0) {
+            *out_sum = sum_of(value);
+            stoa_free((void *)(uintptr_t)value.data);
+        }
+        return result;
+    }
+    if (kind == BENCH_TRANSACTION) {
+        struct stoa_transaction transaction;
+        int result = stoa_get_transaction(engine->stoa, read->key, &transaction, detail);
+        if (result == 0) {
+            *out_sum = sum_of_transaction(&transaction);
+            stoa_release(transaction.block.view);
+        }
+        return result;
+    }
+    struct stoa_block block;
+    struct stoa_block_key key = key_of(read);
+    int result = stoa_get_block(engine->stoa, &key, &block, detail);
+    if (result == 0) {
+        *out_sum = sum_of_block(kind, &block);
+        stoa_release(block.view);
+    }
+    return result;
+}
+
+static int read_in_turn(struct bench_engine *engine, const struct bench_reads *reads,
+                        struct bench_fault *fault)
+{
+    for (size_t i = 0; i < reads->count; i++) {
+        struct stoa_detail detail = {0};
+        uint64_t sum = 0;
+        uint64_t begun = bench_now();
+        int result = read_one(engine, reads->kind, &reads->items[i], &sum, &detail);
+        reads->took[i] = bench_now() - begun;
+        if (result != 0) {
+            return stoa_fault(fault, "read", result, &detail);
+        }
+        if (sum != reads->items[i].sum) {
+            return bench_fault_set(fault, "stoa: a read came back wrong");
+        }
+    }
+    return 0;
+}
+
+/* DEPTH block reads in flight; the time of one runs from its submission to its reaping. */
+static int read_together(struct bench_engine *engine, const struct bench_reads *reads,
+                         struct bench_fault *fault)
+{
+    size_t submitted = 0, done = 0;
+    while (done < reads->count) {
+        while (submitted < reads->count && submitted - done < reads->depth) {
+            struct stoa_block_key key = key_of(&reads->items[submitted]);
+            reads->took[submitted] = bench_now();
+            int result = stoa_submit_get_block(engine->stoa, &key, submitted);
+            if (result == STOA_EBUSY) {
+                break;
+            }
+            if (result != 0) {
+                return bench_fault_set(fault, "stoa: submit: error %d", result);
+            }
+            submitted++;
+        }
+        int reaped = stoa_reap(engine->stoa, engine->completions, STOA_REAP, -1);
+        if (reaped <= 0) {
+            return bench_fault_set(fault, "stoa: reap: %d", reaped);
+        }
+        for (int i = 0; i < reaped; i++) {
+            const struct stoa_completion *completion = &engine->completions[i];
+            if (completion->result != 0) {
+                return stoa_fault(fault, "read", completion->result, &completion->detail);
+            }
+            uint64_t sum = sum_of_block(reads->kind, &completion->block);
+            stoa_release(completion->block.view);
+            if (sum != reads->items[completion->tag].sum) {
+                return bench_fault_set(fault, "stoa: a read came back wrong");
+            }
+            reads->took[completion->tag] = bench_now() - reads->took[completion->tag];
+        }
+        done += (size_t)reaped;
+    }
+    return 0;
+}
+
+static int stoa_read(struct bench_engine *engine, const struct bench_reads *reads,
+                     struct bench_fault *fault)
+{
+    ensure(reads->depth <= STOA_DEPTH_MAX);
+    return reads->depth == 1 ? read_in_turn(engine, reads, fault)
+                             : read_together(engine, reads, fault);
+}
+
+const struct bench_engine_ops bench_engine_stoa = {
+    .name = "stoa",
+    .describe = stoa_describe,
+    .open = stoa_start,
+    .close = stoa_stop,
+    .commit = stoa_commit,
+    .import = stoa_import,
+    .settle = stoa_settle,
+    .flush = stoa_flush,
+    .can_read = stoa_can_read,
+    .read = stoa_read,
+};
