@@ -65,6 +65,9 @@ static int refuse_detail(const struct import *import, const struct error_detail 
 
 static void show_progress(const struct import *import)
 {
+    if (!console_progress_due()) {
+        return;
+    }
     const struct import_window *window = import->window;
     double seconds = console_seconds() - import->started;
     double rate = seconds > 0 ? (double)window->stored / seconds : 0;

@@ -13,6 +13,7 @@
 /* Of the process, as standard error is: whether a progress line stands on it, and since when. */
 static bool line_shown;
 static double line_time;
+static enum { TERMINAL_UNKNOWN, TERMINAL_YES, TERMINAL_NO } terminal;
 
 static void print_error_text(const char *text)
 {
@@ -30,10 +31,17 @@ void console_error(const char *format, ...)
     print_error_text(text);
 }
 
+bool console_progress_due(void)
+{
+    if (terminal == TERMINAL_UNKNOWN) {
+        terminal = isatty(STDERR_FILENO) != 0 ? TERMINAL_YES : TERMINAL_NO;
+    }
+    return terminal == TERMINAL_YES && (!line_shown || console_seconds() - line_time >= 0.1);
+}
+
 void console_progress(const char *format, ...)
 {
-    double now = console_seconds();
-    if ((line_shown && now - line_time < 0.1) || isatty(STDERR_FILENO) == 0) {
+    if (!console_progress_due()) {
         return;
     }
     char text[256];
@@ -44,7 +52,7 @@ void console_progress(const char *format, ...)
     (void)fprintf(stderr, "\r%s\033[K", text); /* as above */
     (void)fflush(stderr);
     line_shown = true;
-    line_time = now;
+    line_time = console_seconds();
 }
 
 void console_progress_clear(void)

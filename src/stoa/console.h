@@ -9,8 +9,11 @@
 /* "stoa: " and the text, on a line of its own. */
 void console_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Replace the progress line; nothing where standard error is no terminal, or the last one is less
- * than 100 ms old. */
+/* Whether a progress line would be shown: standard error is a terminal, and the last one is 100 ms
+ * old. Cheap enough to ask for each block. */
+bool console_progress_due(void);
+
+/* Replace the progress line, where one is due. */
 void console_progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void console_progress_clear(void);
 
