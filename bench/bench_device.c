@@ -72,10 +72,10 @@ static int forget_file(const FTSENT *entry, void *context)
     return 0;
 }
 
-bool bench_device_drop_caches(const char *directory)
+bool bench_device_drop_caches(const char *directory, bool all)
 {
     (void)bench_device_sync(directory); /* dirty pages stay otherwise; dropping is best effort */
-    int file = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+    int file = all ? open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC) : -1;
     bool dropped = file >= 0 && write(file, "3\n", 2) == 2;
     if (file >= 0) {
         (void)close(file); /* the write told */

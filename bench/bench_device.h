@@ -13,9 +13,9 @@ uint64_t bench_device_written(const char *directory);
 /* Bring what is dirty in the file system of DIRECTORY to the device. */
 int bench_device_sync(const char *directory);
 
-/* Empty the page cache: all of it as root, else of the files below DIRECTORY. Returns whether all
- * of it was. */
-bool bench_device_drop_caches(const char *directory);
+/* Empty the page cache: all of it where ALL is asked for and we are root, else of the files below
+ * DIRECTORY. Returns whether all of it was. */
+bool bench_device_drop_caches(const char *directory, bool all);
 
 /* Bytes that the files below DIRECTORY take on the device. */
 uint64_t bench_device_usage(const char *directory);

@@ -268,7 +268,7 @@ static int cold_round(struct run *run, unsigned peer, unsigned round, struct ben
         if (k == 0) {
             run->opens[peer][round] = run->children[peer].outcome->seconds;
         }
-        run->all_dropped = bench_device_drop_caches(run->plan->directory);
+        run->all_dropped = bench_device_drop_caches(run->plan->directory, run->plan->drop_caches);
         struct bench_order order = {
             .action = BENCH_READ_ALL,
             .kind = steps[k].kind,
@@ -308,7 +308,7 @@ static int run_cold(struct run *run, struct bench_fault *fault)
     (void)snprintf(run->report->cache_note, sizeof(run->report->cache_note),
                    "Before cold reads the store was opened anew and %s",
                    run->all_dropped ? "the page cache dropped"
-                                    : "the page cache asked to let go (not root)");
+                                    : "the page cache asked to forget its files");
     return 0;
 }
 
@@ -317,7 +317,7 @@ static int run_cold(struct run *run, struct bench_fault *fault)
 static int start_children(struct run *run, struct bench_fault *fault)
 {
     const struct bench_plan *plan = run->plan;
-    uint64_t blocks_max = plan->blocks + (uint64_t)plan->rounds * plan->commits + BENCH_SLICE_MAX;
+    uint64_t blocks_max = plan->blocks + (uint64_t)plan->rounds * plan->commits;
     for (unsigned peer = 0; peer < BENCH_PEER_COUNT; peer++) {
         run->children[peer] = (struct bench_child){.pid = -1, .socket = -1};
     }

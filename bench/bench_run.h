@@ -25,6 +25,7 @@ struct bench_plan {
     unsigned cold_reads;     /* a round, 32 in flight */
     unsigned cold_reads_one; /* a round, one in flight */
     unsigned phases;
+    bool drop_caches; /* the machine's whole page cache before cold reads, not only our files' */
     const struct bench_engine_ops *engines[BENCH_PEER_COUNT]; /* NULL: left out */
     FILE *progress;                                           /* NULL: say nothing */
 };
