@@ -13,8 +13,11 @@
  * together with the applied ledger position; tables no list names are dropped at open.
  *
  * Threads: one writer at a time (runs_load, runs_publish, runs_merge) and any number of readers,
- * each with its own session. Readers hold a version (runs_acquire … runs_release) of the list; a
- * run that was merged away is dropped when no version names it any more. */
+ * each with its own session. Readers hold a version (runs_acquire … runs_release) of the list,
+ * counted under a mutex that is held for no longer than that. A run that was merged away goes on a
+ * list when no version names it any more, and the writer drops it at its next call, so that readers
+ * never write. What it cannot drop yet it tries again later; what is left at a crash goes at open.
+ */
 #ifndef RUNS_H
 #define RUNS_H
 
@@ -31,18 +34,22 @@ struct runs_entry {
     bool removed; /* a tombstone: the key is absent, whatever older runs say */
 };
 
-/* Open the index NAME, making it where absent. */
+/* Open the index NAME, making it where absent. STOA_ECORRUPT: the list, a table it names or a
+ * filter is damaged. Not in a transaction. */
 int runs_open(struct kv_session *session, const char *name, struct runs **out_runs,
               struct error_detail *detail);
 void runs_close(struct runs *runs);
 
 /* Sort ENTRIES (COUNT of them, the array is reordered; of equal keys the last one wins) and
- * bulk-load them as a new run that nobody sees yet. Not in a transaction. */
+ * bulk-load them as a new run that nobody sees yet. Not in a transaction. With COUNT 0 nothing
+ * happens, here and in record, publish and discard. STOA_EBUSY: a loaded run was neither published
+ * nor discarded. A value may be one byte shorter than KV_VALUE_SIZE_MAX. */
 int runs_load(struct runs *runs, struct kv_session *session, struct runs_entry *entries,
               size_t count, struct error_detail *detail);
 
 /* Write the list with the loaded run into the caller's open transaction. After the caller's commit,
- * runs_publish makes readers see it; after a rollback, runs_discard drops the table. */
+ * runs_publish makes readers see it; after a rollback, record again in another transaction, or
+ * runs_discard drops the table. runs_publish only after a commit of what was recorded. */
 int runs_record(struct runs *runs, struct kv_session *session, struct error_detail *detail);
 void runs_publish(struct runs *runs);
 void runs_discard(struct runs *runs, struct kv_session *session);
@@ -52,8 +59,9 @@ bool runs_merge_due(const struct runs *runs);
 
 /* Merge the lowest level that is due: makes the new table, commits the list in a transaction of its
  * own, publishes, and drops tables no reader holds. Tombstones vanish in a merge into the last
- * level. Returns after at most one merge. STOP (may be NULL) is polled every few thousand entries;
- * when it says true the merge is given up with STOA_ECANCELED. */
+ * level. 0 also where nothing is due. Returns after at most one merge. Not between runs_record and
+ * runs_publish (STOA_EBUSY), not in a transaction. STOP (may be NULL) is polled every few thousand
+ * entries; when it says true the merge is given up with STOA_ECANCELED. */
 int runs_merge(struct runs *runs, struct kv_session *session, bool (*stop)(void *context),
                void *context, struct error_detail *detail);
 
@@ -61,8 +69,7 @@ int runs_merge(struct runs *runs, struct kv_session *session, bool (*stop)(void 
 struct runs_version *runs_acquire(struct runs *runs);
 void runs_release(struct runs *runs, struct runs_version *version);
 
-/* The newest value of KEY, copied by CALLBACK-free means: valid until the session's next call.
- * STOA_ENOTFOUND. */
+/* The newest value of KEY, valid until the session's next call. STOA_ENOTFOUND. */
 int runs_get(struct runs_version *version, struct kv_session *session, struct bytes key,
              struct bytes *out_value, struct error_detail *detail);
 

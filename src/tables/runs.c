@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "tables/runs.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "stoa/error.h"
+#include "tables/runs_private.h"
+
+static void lock(const struct runs *runs)
+{
+    int result = pthread_mutex_lock(runs->lock);
+    ensure(result == 0);
+}
+
+static void unlock(const struct runs *runs)
+{
+    int result = pthread_mutex_unlock(runs->lock);
+    ensure(result == 0);
+}
+
+struct run *runs_run_create(const struct runs *runs, uint64_t number)
+{
+    struct run *run = memory_alloc_zeroed(1, sizeof(*run));
+    if (run != NULL) {
+        run->number = number;
+        int length =
+            snprintf(run->table, sizeof(run->table), "run-%s-%010" PRIu64, runs->name, number);
+        ensure(length > 0 && (size_t)length < sizeof(run->table));
+    }
+    return run;
+}
+
+void runs_run_destroy(struct run *run)
+{
+    if (run != NULL) {
+        filter_deinit(&run->filter);
+        memory_free(run);
+    }
+}
+
+struct runs_version *runs_version_create(size_t count)
+{
+    struct runs_version *version =
+        memory_alloc(sizeof(*version) + count * sizeof(version->list[0]));
+    if (version != NULL) {
+        version->references = 1;
+        version->count = count;
+    }
+    return version;
+}
+
+void runs_retire(struct runs *runs, struct run *run)
+{
+    lock(runs);
+    ensure(run->references == 0);
+    run->next = runs->retired;
+    runs->retired = run;
+    unlock(runs);
+}
+
+/* The lock is held. */
+static void version_unref(struct runs *runs, struct runs_version *version)
+{
+    ensure(version->references != 0);
+    if (--version->references != 0) {
+        return;
+    }
+    for (size_t i = 0; i < version->count; i++) {
+        struct run *run = version->list[i];
+        ensure(run->references != 0);
+        if (--run->references == 0) {
+            run->next = runs->retired;
+            runs->retired = run;
+        }
+    }
+    memory_free(version);
+}
+
+void runs_version_install(struct runs *runs, struct runs_version *version)
+{
+    lock(runs);
+    for (size_t i = 0; i < version->count; i++) {
+        version->list[i]->references++;
+    }
+    struct runs_version *old = runs->current;
+    runs->current = version;
+    version_unref(runs, old);
+    unlock(runs);
+}
+
+void runs_drop_retired(struct runs *runs, struct kv_session *session)
+{
+    lock(runs);
+    struct run *run = runs->retired;
+    runs->retired = NULL;
+    unlock(runs);
+    while (run != NULL) {
+        struct run *next = run->next;
+        int result = kv_table_drop(session, run->table, NULL);
+        if (result == 0 || result == STOA_ENOTFOUND) {
+            result = runs_list_remove_filter(runs, session, run->number, NULL);
+        }
+        if (result == 0) {
+            runs_run_destroy(run);
+        } else { /* again at the writer's next call, or at the next open */
+            runs_retire(runs, run);
+        }
+        run = next;
+    }
+}
+
+/* What the tables of the store are held against, at open. */
+struct table_check {
+    const struct runs *runs;
+    const struct runs_version *version;
+    size_t found;
+    uint64_t number_max;
+    struct buffer strays; /* names, each terminated */
+    int result;
+};
+
+static void check_table(void *context, const char *table)
+{
+    struct table_check *check = context;
+    size_t size = strlen(check->runs->name);
+    if (strncmp(table, "run-", 4) != 0 || strncmp(table + 4, check->runs->name, size) != 0 ||
+        table[4 + size] != '-') {
+        return;
+    }
+    const char *digits = table + 4 + size + 1;
+    if (strlen(digits) < 10 || digits[strspn(digits, "0123456789")] != '\0') {
+        return;
+    }
+    uint64_t number = strtoull(digits, NULL, 10);
+    check->number_max = number > check->number_max ? number : check->number_max;
+    for (size_t i = 0; i < check->version->count; i++) {
+        if (strcmp(check->version->list[i]->table, table) == 0) {
+            check->found++;
+            return;
+        }
+    }
+    if (check->result == 0) {
+        check->result = buffer_append(&check->strays, table, strlen(table) + 1);
+    }
+}
+
+/* Every run of the list has its table; tables of no run go. */
+static int check_tables(struct runs *runs, struct kv_session *session, struct error_detail *detail)
+{
+    struct table_check check = {.runs = runs, .version = runs->current};
+    buffer_init(&check.strays);
+    int result = kv_table_list(session, check_table, &check, detail);
+    if (result == 0 && check.result != 0) {
+        result = error_set(detail, check.result, "runs of %s: out of memory", runs->name);
+    }
+    if (result == 0 && check.found != runs->current->count) {
+        result = error_set(detail, STOA_ECORRUPT, "runs of %s: %zu tables of %zu are there",
+                           runs->name, check.found, runs->current->count);
+    }
+    for (size_t i = 0; result == 0 && i < check.strays.size;) {
+        const char *name = (const char *)check.strays.data + i;
+        result = kv_table_drop(session, name, detail);
+        i += strlen(name) + 1;
+    }
+    buffer_deinit(&check.strays);
+    runs->next_number = check.number_max + 1;
+    for (size_t i = 0; i < runs->current->count; i++) {
+        uint64_t number = runs->current->list[i]->number;
+        runs->next_number = number >= runs->next_number ? number + 1 : runs->next_number;
+    }
+    return result;
+}
+
+int runs_open(struct kv_session *session, const char *name, struct runs **out_runs,
+              struct error_detail *detail)
+{
+    size_t size = strnlen(name, RUNS_NAME_SIZE_MAX + 1);
+    if (size == 0 || size > RUNS_NAME_SIZE_MAX) {
+        return error_set(detail, STOA_EINVAL, "name of runs: %zu bytes, wanted 1 to %d", size,
+                         RUNS_NAME_SIZE_MAX);
+    }
+    struct runs *runs = memory_alloc_zeroed(1, sizeof(*runs));
+    pthread_mutex_t *mutex = memory_alloc(sizeof(*mutex));
+    if (runs == NULL || mutex == NULL) {
+        memory_free(runs);
+        memory_free(mutex);
+        return error_set(detail, STOA_ENOMEM, "runs of %s: out of memory", name);
+    }
+    memcpy(runs->name, name, size);
+    runs->lock = mutex;
+    int result = pthread_mutex_init(mutex, NULL);
+    ensure(result == 0); /* never fails on Linux without attributes */
+    result = kv_table_create(session, RUNS_LIST_TABLE, KV_POINT, detail);
+    if (result == 0) {
+        result = kv_table_create(session, RUNS_FILTER_TABLE, KV_ORDERED, detail);
+    }
+    if (result == 0) {
+        result = runs_list_read(runs, session, &runs->current, detail);
+    }
+    if (result == 0) {
+        result = check_tables(runs, session, detail);
+    }
+    if (result == 0) {
+        result = runs_list_read_filters(runs, session, runs->current, detail);
+    }
+    if (result != 0) {
+        runs_close(runs);
+        return result;
+    }
+    *out_runs = runs;
+    return 0;
+}
+
+void runs_close(struct runs *runs)
+{
+    if (runs == NULL) {
+        return;
+    }
+    lock(runs);
+    if (runs->current != NULL) {
+        ensure(runs->current->references == 1); /* no reader is left */
+        version_unref(runs, runs->current);
+    }
+    unlock(runs);
+    while (runs->retired != NULL) { /* the tables stay: that is no drop */
+        struct run *run = runs->retired;
+        runs->retired = run->next;
+        runs_run_destroy(run);
+    }
+    runs_run_destroy(runs->loaded);
+    memory_free(runs->recorded);
+    int result = pthread_mutex_destroy(runs->lock);
+    ensure(result == 0);
+    memory_free(runs->lock);
+    memory_free(runs);
+}
+
+/* Put what is in ORDER into the maker: of equal keys the last. */
+static int put_sorted(struct runs_maker *maker, const struct runs_entry *entries,
+                      const uint32_t *order, size_t count, struct error_detail *detail)
+{
+    enum { AHEAD = 8 };
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        if (i + 2 * AHEAD < count) { /* the entry, and later what it points to */
+            __builtin_prefetch(&entries[order[i + 2 * AHEAD]]);
+            __builtin_prefetch(entries[order[i + AHEAD]].key.data);
+            __builtin_prefetch(entries[order[i + AHEAD]].value.data);
+        }
+        const struct runs_entry *entry = &entries[order[i]];
+        if (i + 1 == count || !bytes_equal(entry->key, entries[order[i + 1]].key)) {
+            result = runs_maker_put(maker, entry, detail);
+        }
+    }
+    return result;
+}
+
+int runs_load(struct runs *runs, struct kv_session *session, struct runs_entry *entries,
+              size_t count, struct error_detail *detail)
+{
+    if (runs->loaded != NULL) {
+        return error_set(detail, STOA_EBUSY, "runs of %s: a loaded run waits", runs->name);
+    }
+    runs_drop_retired(runs, session);
+    if (count == 0) {
+        return 0;
+    }
+    uint32_t *order;
+    int result = runs_sort(entries, count, &order);
+    if (result != 0) {
+        return error_set(detail, result, "sort %zu entries of %s: %s", count, runs->name,
+                         stoa_strerror(result));
+    }
+    struct runs_maker maker;
+    result = runs_maker_open(&maker, runs, session, count, detail);
+    if (result == 0) {
+        result = put_sorted(&maker, entries, order, count, detail);
+        result = runs_maker_close(&maker, runs, session, result, &runs->loaded, detail);
+    }
+    memory_free(order);
+    return result;
+}
+
+int runs_record(struct runs *runs, struct kv_session *session, struct error_detail *detail)
+{
+    if (runs->loaded == NULL) {
+        return 0;
+    }
+    const struct runs_version *current = runs->current; /* only the writer changes it */
+    struct runs_version *version = runs_version_create(current->count + 1);
+    if (version == NULL) {
+        return error_set(detail, STOA_ENOMEM, "runs of %s: out of memory", runs->name);
+    }
+    version->list[0] = runs->loaded;
+    memcpy(version->list + 1, current->list, current->count * sizeof(version->list[0]));
+    int result = runs_list_write(runs, session, version, detail);
+    if (result != 0) {
+        memory_free(version);
+        return result;
+    }
+    memory_free(runs->recorded); /* of a transaction that was rolled back and is tried again */
+    runs->recorded = version;
+    return 0;
+}
+
+void runs_publish(struct runs *runs)
+{
+    if (runs->recorded == NULL) {
+        ensure(runs->loaded == NULL); /* else it was not recorded */
+        return;
+    }
+    struct runs_version *version = runs->recorded;
+    runs->recorded = NULL;
+    runs->loaded = NULL;
+    runs_version_install(runs, version);
+}
+
+void runs_discard(struct runs *runs, struct kv_session *session)
+{
+    struct run *run = runs->loaded;
+    memory_free(runs->recorded);
+    runs->recorded = NULL;
+    runs->loaded = NULL;
+    if (run != NULL) {
+        runs_retire(runs, run);
+    }
+    runs_drop_retired(runs, session);
+}
+
+struct runs_version *runs_acquire(struct runs *runs)
+{
+    lock(runs);
+    struct runs_version *version = runs->current;
+    version->references++;
+    unlock(runs);
+    return version;
+}
+
+void runs_release(struct runs *runs, struct runs_version *version)
+{
+    lock(runs);
+    version_unref(runs, version);
+    unlock(runs);
+}
+
+int runs_get(struct runs_version *version, struct kv_session *session, struct bytes key,
+             struct bytes *out_value, struct error_detail *detail)
+{
+    uint64_t hash = filter_hash(key);
+    for (size_t i = 0; i < version->count; i++) {
+        filter_prefetch(&version->list[i]->filter, hash);
+    }
+    for (size_t i = 0; i < version->count; i++) {
+        const struct run *run = version->list[i];
+        if (!filter_may_hold(&run->filter, hash) ||
+            bytes_compare(key, bytes_of(run->min, run->min_size)) < 0 ||
+            bytes_compare(key, bytes_of(run->max, run->max_size)) > 0) {
+            continue;
+        }
+        struct bytes stored;
+        int result = kv_get(session, run->table, key, &stored, detail);
+        if (result == STOA_ENOTFOUND) {
+            continue;
+        }
+        bool removed = false;
+        if (result == 0) {
+            result = runs_untag(stored, out_value, &removed, run->table, detail);
+        } else if (result == STOA_EINVAL) {
+            result = error_set(detail, STOA_ECORRUPT, "table %s is missing", run->table);
+        }
+        return removed ? STOA_ENOTFOUND : result;
+    }
+    return STOA_ENOTFOUND;
+}
+
+int runs_prefix(struct runs_version *version, struct kv_session *session, struct bytes prefix,
+                int (*entry)(void *context, struct bytes key, struct bytes value), void *context,
+                struct error_detail *detail)
+{
+    struct runs_iterator *iterator;
+    int result =
+        runs_iterator_create(version->list, version->count, session, prefix, &iterator, detail);
+    if (result != 0) {
+        return result;
+    }
+    int ended = 0;
+    struct runs_entry found;
+    while (ended == 0 && (result = runs_iterator_next(iterator, &found, detail)) == 0) {
+        if (!found.removed) {
+            ended = entry(context, found.key, found.value);
+        }
+    }
+    runs_iterator_destroy(iterator);
+    return result == 0 || result == STOA_ENOTFOUND ? ended : result;
+}
+
+void runs_stats(const struct runs *runs, struct runs_stats *out_stats)
+{
+    lock(runs);
+    struct runs_stats stats = {.run_count = runs->current->count, .merge_count = runs->merge_count};
+    for (size_t i = 0; i < runs->current->count; i++) {
+        const struct run *run = runs->current->list[i];
+        stats.entry_count += run->entry_count;
+        stats.filter_bytes += run->filter.block_count * FILTER_BLOCK_SIZE;
+    }
+    unlock(runs);
+    *out_stats = stats;
+}

@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Making runs: the bulk load behind runs_load, and merges. A merge takes all runs of one level.
+ * Levels never fall from the newest run to the oldest, so these stand together in the list and the
+ * new run takes their place, one level up. */
+#include <string.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "stoa/error.h"
+#include "tables/runs_private.h"
+
+enum { STOP_EVERY = 4096, FILTER_ROUND = 16 * FILTER_BLOCK_SIZE, LEVEL_MAX = UINT8_MAX };
+
+int runs_maker_open(struct runs_maker *maker, struct runs *runs, struct kv_session *session,
+                    uint64_t key_bound, struct error_detail *detail)
+{
+    *maker = (struct runs_maker){.key_bound = key_bound};
+    buffer_init(&maker->value);
+    maker->run = runs_run_create(runs, runs->next_number++);
+    uint64_t size = (filter_size(key_bound) + FILTER_ROUND - 1) / FILTER_ROUND * FILTER_ROUND;
+    if (maker->run == NULL || filter_init(&maker->run->filter, size) != 0) {
+        runs_run_destroy(maker->run);
+        return error_set(detail, STOA_ENOMEM, "make run of %s: out of memory", runs->name);
+    }
+    int result = kv_bulk_open(session, maker->run->table, KV_ORDERED, &maker->bulk, detail);
+    if (result != 0) {
+        runs_run_destroy(maker->run);
+    }
+    return result;
+}
+
+int runs_maker_put(struct runs_maker *maker, const struct runs_entry *entry,
+                   struct error_detail *detail)
+{
+    struct run *run = maker->run;
+    uint8_t tag = entry->removed ? RUNS_TAG_REMOVED : RUNS_TAG_VALUE;
+    buffer_clear(&maker->value);
+    int result =
+        entry->removed ? 0 : buffer_append(&maker->value, entry->value.data, entry->value.size);
+    result = result != 0 ? result : buffer_append(&maker->value, &tag, sizeof(tag));
+    if (result != 0) {
+        return error_set(detail, result, "make %s: out of memory", run->table);
+    }
+    result = kv_bulk_put(maker->bulk, entry->key, buffer_bytes(&maker->value), detail);
+    if (result != 0) {
+        return result;
+    }
+    filter_add(&run->filter, filter_hash(entry->key));
+    if (run->entry_count == 0) {
+        memcpy(run->min, entry->key.data, entry->key.size);
+        run->min_size = (uint16_t)entry->key.size;
+    }
+    memcpy(run->max, entry->key.data, entry->key.size);
+    run->max_size = (uint16_t)entry->key.size;
+    run->entry_count++;
+    ensure(run->entry_count <= maker->key_bound);
+    return 0;
+}
+
+int runs_maker_close(struct runs_maker *maker, struct runs *runs, struct kv_session *session,
+                     int failure, struct run **out_run, struct error_detail *detail)
+{
+    struct run *run = maker->run;
+    int closed = kv_bulk_close(maker->bulk, failure == 0 ? detail : NULL);
+    int result = failure != 0 ? failure : closed;
+    buffer_deinit(&maker->value);
+    bool keep = result == 0 && run->entry_count != 0;
+    if (keep) {
+        while (run->filter.block_count % 2 == 0 &&
+               run->filter.block_count / 2 * FILTER_BLOCK_SIZE >= filter_size(run->entry_count)) {
+            filter_fold(&run->filter, 2);
+        }
+        result = runs_list_write_filter(runs, session, run, detail);
+        keep = result == 0;
+    }
+    if (keep) {
+        *out_run = run;
+        return 0;
+    }
+    if (closed == 0) {
+        runs_retire(runs, run);
+        runs_drop_retired(runs, session);
+    } else {
+        runs_run_destroy(run); /* its table went with the bulk load */
+    }
+    *out_run = NULL;
+    return result;
+}
+
+/* Where in VERSION the lowest level that is due begins, and how many runs it has. */
+static bool find_due(const struct runs_version *version, size_t *out_first, size_t *out_count)
+{
+    for (size_t first = 0; first < version->count;) {
+        size_t end = first + 1;
+        while (end < version->count && version->list[end]->level == version->list[first]->level) {
+            end++;
+        }
+        if (end - first >= RUNS_FANOUT && version->list[first]->level < LEVEL_MAX) {
+            *out_first = first;
+            *out_count = end - first;
+            return true;
+        }
+        first = end;
+    }
+    return false;
+}
+
+bool runs_merge_due(const struct runs *runs)
+{
+    size_t first;
+    size_t count;
+    int result = pthread_mutex_lock(runs->lock);
+    ensure(result == 0);
+    bool due = find_due(runs->current, &first, &count);
+    result = pthread_mutex_unlock(runs->lock);
+    ensure(result == 0);
+    return due;
+}
+
+struct merge {
+    struct runs *runs;
+    struct kv_session *session;
+    const struct runs_version *version;
+    size_t first;
+    size_t count;
+    bool (*stop)(void *context);
+    void *context;
+};
+
+static int copy_entries(const struct merge *merge, struct runs_maker *maker,
+                        struct runs_iterator *iterator, struct error_detail *detail)
+{
+    bool last = merge->first + merge->count == merge->version->count;
+    struct runs_entry entry;
+    uint64_t seen = 0;
+    int result;
+    while ((result = runs_iterator_next(iterator, &entry, detail)) == 0) {
+        if (seen++ % STOP_EVERY == 0 && merge->stop != NULL && merge->stop(merge->context)) {
+            return error_set(detail, STOA_ECANCELED, "merge runs of %s: stopped",
+                             merge->runs->name);
+        }
+        if (!(entry.removed && last)) {
+            result = runs_maker_put(maker, &entry, detail);
+            if (result != 0) {
+                return result;
+            }
+        }
+    }
+    return result == STOA_ENOTFOUND ? 0 : result;
+}
+
+/* The merged run, NULL where only tombstones were left. */
+static int make_merged(const struct merge *merge, struct run **out_run, struct error_detail *detail)
+{
+    struct run *const *list = merge->version->list + merge->first;
+    uint64_t bound = 0;
+    for (size_t i = 0; i < merge->count; i++) {
+        bound += list[i]->entry_count;
+    }
+    struct runs_iterator *iterator;
+    int result = runs_iterator_create(list, merge->count, merge->session, bytes_of(NULL, 0),
+                                      &iterator, detail);
+    if (result != 0) {
+        return result;
+    }
+    struct runs_maker maker;
+    result = runs_maker_open(&maker, merge->runs, merge->session, bound, detail);
+    if (result != 0) {
+        runs_iterator_destroy(iterator);
+        return result;
+    }
+    result = copy_entries(merge, &maker, iterator, detail);
+    runs_iterator_destroy(iterator);
+    result = runs_maker_close(&maker, merge->runs, merge->session, result, out_run, detail);
+    if (result == 0 && *out_run != NULL) {
+        (*out_run)->level = (uint8_t)(list[0]->level + 1);
+    }
+    return result;
+}
+
+static int commit_list(const struct merge *merge, const struct runs_version *version,
+                       struct error_detail *detail)
+{
+    int result = kv_begin(merge->session, detail);
+    if (result != 0) {
+        return result;
+    }
+    result = runs_list_write(merge->runs, merge->session, version, detail);
+    if (result == 0) {
+        return kv_commit(merge->session, detail);
+    }
+    kv_rollback(merge->session);
+    return result;
+}
+
+/* Put RUN (or nothing) where the merged ones stand, in the store and for readers. */
+static int replace_merged(const struct merge *merge, struct run *run, struct error_detail *detail)
+{
+    const struct runs_version *old = merge->version;
+    struct runs_version *version = runs_version_create(old->count - merge->count + (run != NULL));
+    if (version == NULL) {
+        return error_set(detail, STOA_ENOMEM, "merge runs of %s: out of memory", merge->runs->name);
+    }
+    size_t place = 0;
+    for (size_t i = 0; i < old->count; i++) {
+        if (i == merge->first && run != NULL) {
+            version->list[place++] = run;
+        }
+        if (i < merge->first || i >= merge->first + merge->count) {
+            version->list[place++] = old->list[i];
+        }
+    }
+    ensure(place == version->count);
+    int result = commit_list(merge, version, detail);
+    if (result != 0) {
+        memory_free(version);
+        return result;
+    }
+    runs_version_install(merge->runs, version);
+    return 0;
+}
+
+int runs_merge(struct runs *runs, struct kv_session *session, bool (*stop)(void *context),
+               void *context, struct error_detail *detail)
+{
+    if (runs->recorded != NULL) {
+        return error_set(detail, STOA_EBUSY, "merge runs of %s: a recorded run is not published",
+                         runs->name);
+    }
+    runs_drop_retired(runs, session);
+    struct runs_version *version = runs_acquire(runs);
+    struct merge merge = {
+        .runs = runs, .session = session, .version = version, .stop = stop, .context = context};
+    int result = 0;
+    if (find_due(version, &merge.first, &merge.count)) {
+        struct run *run = NULL;
+        result = make_merged(&merge, &run, detail);
+        if (result == 0) {
+            result = replace_merged(&merge, run, detail);
+            if (result != 0 && run != NULL) {
+                runs_retire(runs, run);
+            } else if (result == 0) {
+                int locked = pthread_mutex_lock(runs->lock);
+                ensure(locked == 0);
+                runs->merge_count++;
+                locked = pthread_mutex_unlock(runs->lock);
+                ensure(locked == 0);
+            }
+        }
+    }
+    runs_release(runs, version);
+    runs_drop_retired(runs, session);
+    return result;
+}
