@@ -1,0 +1,692 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Runs over both stores, against a plain model. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "support/fixture.h"
+#include "support/kv_fixture.h"
+#include "tables/runs.h"
+
+enum { KEY_COUNT = 600, KEY_SIZE = 24, LOAD_MAX = 400, VERSIONS = 3 };
+
+static int setup_memory(void **state)
+{
+    *state = kv_fixture_create(false);
+    return 0;
+}
+
+static int setup_wiredtiger(void **state)
+{
+    *state = kv_fixture_create(true);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    kv_fixture_destroy(*state);
+    return 0;
+}
+
+static void expect(int result, int wanted, const struct kv_fixture *fixture)
+{
+    if (result != wanted) {
+        print_error("got %d, wanted %d: %s\n", result, wanted, fixture->detail.text);
+    }
+    assert_int_equal(result, wanted);
+}
+
+/* A value for each key: 0 is absent. */
+struct model {
+    uint32_t values[KEY_COUNT];
+};
+
+/* Keys of several sizes, some beginnings of others, many with the same first bytes. */
+static struct bytes key_of(unsigned number, uint8_t out[KEY_SIZE])
+{
+    memset(out, 0, KEY_SIZE);
+    out[0] = (uint8_t)(number % 3);
+    out[9] = (uint8_t)(number / 3 % 10);
+    bytes_store_be32(out + 17, number / 30);
+    size_t size = number % 7 == 0 ? KEY_SIZE : 21; /* zeros more at the end of some */
+    return bytes_of(out, size);
+}
+
+static struct bytes value_of(uint32_t value, uint8_t out[64])
+{
+    memset(out, (int)(value & 255), 64);
+    bytes_store_le32(out, value);
+    return bytes_of(out, 4 + value % 40);
+}
+
+static void holds(struct kv_fixture *f, struct runs_version *version, const struct model *model)
+{
+    for (unsigned i = 0; i < KEY_COUNT; i++) {
+        uint8_t key[KEY_SIZE];
+        uint8_t space[64];
+        struct bytes found;
+        int result = runs_get(version, f->session, key_of(i, key), &found, &f->detail);
+        expect(result, model->values[i] == 0 ? STOA_ENOTFOUND : 0, f);
+        if (result == 0) {
+            assert_true(bytes_equal(found, value_of(model->values[i], space)));
+        }
+    }
+}
+
+struct walk {
+    const struct model *model;
+    struct bytes prefix;
+    uint8_t last[KEY_SIZE];
+    size_t last_size;
+    unsigned seen;
+};
+
+static int check_entry(void *context, struct bytes key, struct bytes value)
+{
+    struct walk *walk = context;
+    assert_true(key.size <= KEY_SIZE && key.size >= 21);
+    assert_true(walk->last_size == 0 ||
+                bytes_compare(bytes_of(walk->last, walk->last_size), key) < 0);
+    assert_memory_equal(key.data, walk->prefix.data, walk->prefix.size);
+    memcpy(walk->last, key.data, key.size);
+    walk->last_size = key.size;
+    unsigned number = bytes_load_be32(key.data + 17) * 30 + key.data[9] * 3u + key.data[0];
+    assert_true(number < KEY_COUNT);
+    uint8_t space[64];
+    assert_true(bytes_equal(value, value_of(walk->model->values[number], space)));
+    walk->seen++;
+    return 0;
+}
+
+static void prefixes_hold(struct kv_fixture *f, struct runs_version *version,
+                          const struct model *model)
+{
+    for (size_t size = 0; size <= 10; size += 5) {
+        for (unsigned i = 0; i < 30; i++) {
+            uint8_t key[KEY_SIZE];
+            key_of(i, key);
+            struct walk walk = {.model = model, .prefix = bytes_of(key, size)};
+            unsigned wanted = 0;
+            for (unsigned j = 0; j < KEY_COUNT; j++) {
+                uint8_t other[KEY_SIZE];
+                key_of(j, other);
+                wanted += model->values[j] != 0 && memcmp(other, key, size) == 0;
+            }
+            expect(runs_prefix(version, f->session, walk.prefix, check_entry, &walk, &f->detail), 0,
+                   f);
+            assert_int_equal(walk.seen, wanted);
+        }
+    }
+}
+
+static void matches(struct kv_fixture *f, struct runs *runs, const struct model *model)
+{
+    struct runs_version *version = runs_acquire(runs);
+    holds(f, version, model);
+    prefixes_hold(f, version, model);
+    runs_release(runs, version);
+}
+
+struct load {
+    struct runs_entry entries[LOAD_MAX];
+    uint8_t keys[LOAD_MAX][KEY_SIZE];
+    uint8_t values[LOAD_MAX][64];
+    size_t count;
+};
+
+static void make_load(struct load *load, struct model *model, uint64_t *random)
+{
+    load->count = fixture_random_below(random, LOAD_MAX + 1);
+    for (size_t i = 0; i < load->count; i++) {
+        unsigned number = (unsigned)fixture_random_below(random, KEY_COUNT);
+        uint32_t value = (uint32_t)fixture_random_below(random, 1000000) + 1;
+        bool removed = fixture_random_below(random, 4) == 0;
+        load->entries[i] = (struct runs_entry){.key = key_of(number, load->keys[i]),
+                                               .value = value_of(value, load->values[i]),
+                                               .removed = removed};
+        model->values[number] = removed ? 0 : value;
+    }
+}
+
+static void commit_load(struct kv_fixture *f, struct runs *runs, struct load *load)
+{
+    expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
+    expect(kv_begin(f->session, &f->detail), 0, f);
+    expect(runs_record(runs, f->session, &f->detail), 0, f);
+    expect(kv_commit(f->session, &f->detail), 0, f);
+    runs_publish(runs);
+}
+
+static bool always(void *context)
+{
+    ++*(unsigned *)context;
+    return true;
+}
+
+static void give_up_a_load(struct kv_fixture *f, struct runs *runs, struct load *load)
+{
+    expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
+    expect(kv_begin(f->session, &f->detail), 0, f);
+    expect(runs_record(runs, f->session, &f->detail), 0, f);
+    kv_rollback(f->session);
+    runs_discard(runs, f->session);
+}
+
+static void random_work_matches_a_plain_model(void **state)
+{
+    struct kv_fixture *f = *state;
+    uint64_t random = fixture_seed();
+    struct model model = {{0}};
+    struct model durable = {{0}};
+    struct model held_model[VERSIONS];
+    struct runs_version *held[VERSIONS] = {NULL};
+    struct load *load = calloc(1, sizeof(*load));
+    assert_non_null(load);
+    struct runs *runs;
+    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    for (int round = 0; round < 150; round++) {
+        struct model next = model;
+        make_load(load, &next, &random);
+        if (fixture_random_below(&random, 8) == 0) {
+            give_up_a_load(f, runs, load);
+        } else {
+            commit_load(f, runs, load);
+            model = next;
+        }
+        if (fixture_random_below(&random, 3) != 0) {
+            bool due = runs_merge_due(runs);
+            unsigned asked = 0;
+            if (due && fixture_random_below(&random, 4) == 0) {
+                expect(runs_merge(runs, f->session, always, &asked, &f->detail), STOA_ECANCELED, f);
+                assert_int_equal(asked, 1);
+            }
+            expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+        }
+        size_t slot = fixture_random_below(&random, VERSIONS);
+        if (held[slot] != NULL) { /* old versions are read on while merges go on */
+            holds(f, held[slot], &held_model[slot]);
+            runs_release(runs, held[slot]);
+            held[slot] = NULL;
+        } else {
+            held[slot] = runs_acquire(runs);
+            held_model[slot] = model;
+        }
+        if (fixture_random_below(&random, 6) == 0) {
+            expect(kv_checkpoint(f->session, &f->detail), 0, f);
+            durable = model;
+        }
+        if (fixture_random_below(&random, 12) == 0) {
+            for (size_t i = 0; i < VERSIONS; i++) {
+                if (held[i] != NULL) {
+                    runs_release(runs, held[i]);
+                    held[i] = NULL;
+                }
+            }
+            runs_close(runs);
+            kv_fixture_reopen(f);
+            model = durable;
+            expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+        }
+        if (fixture_random_below(&random, 10) == 0) {
+            matches(f, runs, &model);
+        }
+    }
+    for (size_t i = 0; i < VERSIONS; i++) {
+        if (held[i] != NULL) {
+            holds(f, held[i], &held_model[i]);
+            runs_release(runs, held[i]);
+        }
+    }
+    matches(f, runs, &model);
+    runs_close(runs);
+    free(load);
+}
+
+static void count_table(void *context, const char *table)
+{
+    *(unsigned *)context += strncmp(table, "run-", 4) == 0;
+}
+
+static unsigned run_tables(struct kv_fixture *f)
+{
+    unsigned count = 0;
+    expect(kv_table_list(f->session, count_table, &count, &f->detail), 0, f);
+    return count;
+}
+
+static unsigned filter_chunks(struct kv_fixture *f)
+{
+    struct kv_cursor *cursor;
+    unsigned count = 0;
+    expect(kv_cursor_open(f->session, "filters", &cursor, &f->detail), 0, f);
+    while (kv_cursor_next(cursor, &f->detail) == 0) {
+        count++;
+    }
+    kv_cursor_close(cursor);
+    return count;
+}
+
+static void load_numbers(struct kv_fixture *f, struct runs *runs, uint32_t first, uint32_t count,
+                         bool removed)
+{
+    struct load *load = calloc(1, sizeof(*load));
+    assert_non_null(load);
+    assert_true(count <= LOAD_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        load->entries[i] = (struct runs_entry){.key = key_of(first + i, load->keys[i]),
+                                               .value = value_of(first + i + 1, load->values[i]),
+                                               .removed = removed};
+    }
+    load->count = count;
+    commit_load(f, runs, load);
+    free(load);
+}
+
+static void merged_runs_are_dropped_when_no_reader_holds_them(void **state)
+{
+    struct kv_fixture *f = *state;
+    struct runs *runs;
+    struct kv_session *idle;
+    expect(kv_session_open(f->kv, &idle, &f->detail), 0, f);
+    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    struct runs_version *held = NULL;
+    for (uint32_t i = 0; i < RUNS_FANOUT; i++) {
+        assert_false(runs_merge_due(runs));
+        load_numbers(f, runs, i * 10, 10, false);
+    }
+    held = runs_acquire(runs);
+    uint8_t key[KEY_SIZE];
+    struct bytes found;
+    expect(runs_get(held, idle, key_of(5, key), &found, &f->detail), 0, f);
+    assert_true(runs_merge_due(runs));
+    assert_int_equal(run_tables(f), RUNS_FANOUT);
+    expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+    assert_false(runs_merge_due(runs));
+    assert_int_equal(run_tables(f), RUNS_FANOUT + 1);
+    expect(runs_get(held, idle, key_of(75, key), &found, &f->detail), 0, f);
+    runs_release(runs, held);
+    expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+    assert_int_equal(run_tables(f), 1);
+    assert_int_equal(filter_chunks(f), 1);
+    struct runs_stats stats;
+    runs_stats(runs, &stats);
+    assert_int_equal(stats.run_count, 1);
+    assert_int_equal(stats.entry_count, 10 * RUNS_FANOUT);
+    assert_int_equal(stats.merge_count, 1);
+    assert_true(stats.filter_bytes >= 64);
+    kv_session_close(idle);
+    runs_close(runs);
+}
+
+static void tombstones_vanish_in_the_last_level(void **state)
+{
+    struct kv_fixture *f = *state;
+    struct runs *runs;
+    struct runs_stats stats;
+    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    load_numbers(f, runs, 0, 100, false);
+    for (uint32_t i = 1; i < RUNS_FANOUT; i++) {
+        load_numbers(f, runs, 0, 100, true);
+    }
+    expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+    runs_stats(runs, &stats);
+    assert_int_equal(stats.run_count, 0); /* nothing was left to keep */
+    load_numbers(f, runs, 0, 50, false);
+    for (uint32_t i = 1; i < RUNS_FANOUT; i++) {
+        load_numbers(f, runs, 100, 10, false);
+    }
+    expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+    for (uint32_t i = 0; i < RUNS_FANOUT; i++) {
+        load_numbers(f, runs, 0, 20, true); /* an older level is below: these must stay */
+    }
+    expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+    runs_stats(runs, &stats);
+    assert_int_equal(stats.run_count, 2);
+    assert_int_equal(stats.entry_count, 60 + 20);
+    struct model model = {{0}};
+    for (uint32_t i = 20; i < 50; i++) {
+        model.values[i] = i + 1;
+    }
+    for (uint32_t i = 100; i < 110; i++) {
+        model.values[i] = i + 1;
+    }
+    matches(f, runs, &model);
+    expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    runs_close(runs);
+    kv_fixture_reopen(f);
+    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    matches(f, runs, &model);
+    runs_close(runs);
+}
+
+static void what_no_list_names_goes_at_open(void **state)
+{
+    struct kv_fixture *f = *state;
+    struct runs *runs;
+    struct runs *other;
+    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    expect(runs_open(f->session, "index-2", &other, &f->detail), 0, f);
+    load_numbers(f, runs, 0, 10, false);
+    load_numbers(f, other, 0, 10, false);
+    struct load *load = calloc(1, sizeof(*load));
+    assert_non_null(load);
+    load->entries[0] = (struct runs_entry){.key = key_of(1, load->keys[0]), .removed = true};
+    expect(runs_load(runs, f->session, load->entries, 1, &f->detail), 0, f);
+    expect(runs_load(runs, f->session, load->entries, 1, &f->detail), STOA_EBUSY, f);
+    assert_int_equal(run_tables(f), 3);
+    expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    runs_close(runs);
+    runs_close(other);
+    kv_fixture_reopen(f);
+    assert_int_equal(run_tables(f), 3);
+    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    assert_int_equal(run_tables(f), 2);
+    expect(runs_open(f->session, "index-2", &other, &f->detail), 0, f);
+    assert_int_equal(run_tables(f), 2);
+    assert_int_equal(filter_chunks(f), 2);
+    struct model model = {{0}};
+    for (uint32_t i = 0; i < 10; i++) {
+        model.values[i] = i + 1;
+    }
+    matches(f, runs, &model);
+    matches(f, other, &model);
+    runs_close(runs);
+    runs_close(other);
+    free(load);
+}
+
+static void a_rolled_back_record_can_be_made_again(void **state)
+{
+    struct kv_fixture *f = *state;
+    struct runs *runs;
+    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    struct load *load = calloc(1, sizeof(*load));
+    assert_non_null(load);
+    uint8_t key[KEY_SIZE];
+    struct bytes found;
+    load->entries[0] =
+        (struct runs_entry){.key = key_of(1, load->keys[0]), .value = value_of(7, load->values[0])};
+    expect(runs_load(runs, f->session, load->entries, 1, &f->detail), 0, f);
+    for (int round = 0; round < 2; round++) {
+        expect(kv_begin(f->session, &f->detail), 0, f);
+        expect(runs_record(runs, f->session, &f->detail), 0, f);
+        if (round == 0) {
+            kv_rollback(f->session);
+            expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), STOA_EBUSY, f);
+        }
+        struct runs_version *version = runs_acquire(runs);
+        expect(runs_get(version, f->session, key_of(1, key), &found, &f->detail), STOA_ENOTFOUND,
+               f);
+        runs_release(runs, version);
+    }
+    expect(kv_commit(f->session, &f->detail), 0, f);
+    runs_publish(runs);
+    struct runs_version *version = runs_acquire(runs);
+    expect(runs_get(version, f->session, key_of(1, key), &found, &f->detail), 0, f);
+    runs_release(runs, version);
+    expect(runs_load(runs, f->session, load->entries, 0, &f->detail), 0, f);
+    expect(kv_begin(f->session, &f->detail), 0, f);
+    expect(runs_record(runs, f->session, &f->detail), 0, f);
+    expect(kv_commit(f->session, &f->detail), 0, f);
+    runs_publish(runs);
+    runs_discard(runs, f->session);
+    runs_close(runs);
+    free(load);
+}
+
+static int stop_at_second(void *context, struct bytes key, struct bytes value)
+{
+    (void)key;
+    (void)value;
+    return ++*(int *)context == 2 ? 42 : 0;
+}
+
+static void a_prefix_walk_ends_where_the_callback_says(void **state)
+{
+    struct kv_fixture *f = *state;
+    struct runs *runs;
+    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    load_numbers(f, runs, 0, 100, false);
+    load_numbers(f, runs, 50, 100, false);
+    struct runs_version *version = runs_acquire(runs);
+    int calls = 0;
+    expect(runs_prefix(version, f->session, bytes_of(NULL, 0), stop_at_second, &calls, &f->detail),
+           42, f);
+    assert_int_equal(calls, 2);
+    calls = 0;
+    uint8_t beyond[2] = {0xff, 0xff};
+    expect(
+        runs_prefix(version, f->session, bytes_of(beyond, 2), stop_at_second, &calls, &f->detail),
+        0, f);
+    assert_int_equal(calls, 0);
+    runs_release(runs, version);
+    runs_close(runs);
+}
+
+static void damaged_lists_and_lost_tables_are_found_at_open(void **state)
+{
+    struct kv_fixture *f = *state;
+    struct runs *runs;
+    struct bytes list;
+    struct bytes name = bytes_of("index", 5);
+    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    load_numbers(f, runs, 0, 100, false);
+    runs_close(runs);
+    expect(kv_get(f->session, "runs", name, &list, &f->detail), 0, f);
+    uint8_t good[256];
+    size_t size = list.size;
+    assert_true(size < sizeof(good));
+    memcpy(good, list.data, size);
+    for (size_t cut = 0; cut < size; cut++) {
+        expect(kv_put(f->session, "runs", name, bytes_of(good, cut), &f->detail), 0, f);
+        expect(runs_open(f->session, "index", &runs, &f->detail), STOA_ECORRUPT, f);
+    }
+    good[size] = 0;
+    expect(kv_put(f->session, "runs", name, bytes_of(good, size + 1), &f->detail), 0, f);
+    expect(runs_open(f->session, "index", &runs, &f->detail), STOA_ECORRUPT, f);
+    good[0]++;
+    expect(kv_put(f->session, "runs", name, bytes_of(good, size), &f->detail), 0, f);
+    expect(runs_open(f->session, "index", &runs, &f->detail), STOA_EVERSION, f);
+    good[0]--;
+    expect(kv_put(f->session, "runs", name, bytes_of(good, size), &f->detail), 0, f);
+    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    runs_close(runs);
+    struct kv_cursor *cursor;
+    struct bytes key;
+    struct bytes value;
+    uint8_t chunk[64];
+    expect(kv_cursor_open(f->session, "filters", &cursor, &f->detail), 0, f);
+    expect(kv_cursor_next(cursor, &f->detail), 0, f);
+    kv_cursor_current(cursor, &key, &value);
+    size_t chunk_size = key.size;
+    assert_true(chunk_size <= sizeof(chunk));
+    memcpy(chunk, key.data, chunk_size);
+    kv_cursor_close(cursor);
+    expect(kv_remove(f->session, "filters", bytes_of(chunk, chunk_size), &f->detail), 0, f);
+    expect(runs_open(f->session, "index", &runs, &f->detail), STOA_ECORRUPT, f);
+    expect(kv_table_drop(f->session, "run-index-0000000001", &f->detail), 0, f);
+    expect(runs_open(f->session, "index", &runs, &f->detail), STOA_ECORRUPT, f);
+    expect(runs_open(f->session, "", &runs, &f->detail), STOA_EINVAL, f);
+    expect(runs_open(f->session, "seventeen-letters", &runs, &f->detail), STOA_EINVAL, f);
+}
+
+static void a_failed_allocation_leaves_all_as_it_was(void **state)
+{
+    struct kv_fixture *f = *state;
+    struct runs *runs;
+    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    for (uint32_t i = 0; i < RUNS_FANOUT; i++) {
+        load_numbers(f, runs, i * 20, 40, false);
+    }
+    struct model model = {{0}};
+    for (uint32_t i = 0; i < 20 * RUNS_FANOUT + 20; i++) {
+        model.values[i] = i + 1;
+    }
+    int result;
+    uint64_t n = 1;
+    do {
+        memory_fail_at(n);
+        result = runs_merge(runs, f->session, NULL, NULL, &f->detail);
+        memory_fail_at(0);
+        n += n < 20 ? 1 : 37; /* the twin allocates for each entry */
+        if (result != 0) {
+            expect(result, STOA_ENOMEM, f);
+        }
+    } while (result != 0 || runs_merge_due(runs));
+    matches(f, runs, &model);
+    expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+    assert_int_equal(run_tables(f), 1);
+    runs_close(runs);
+}
+
+struct reader {
+    struct kv *kv;
+    struct runs *runs;
+    atomic_bool stop;
+    atomic_uint rounds;
+    atomic_uint failures;
+};
+
+static int count_entry(void *context, struct bytes key, struct bytes value)
+{
+    (void)key;
+    (void)value;
+    ++*(unsigned *)context;
+    return 0;
+}
+
+/* The writer always keeps keys 0 to 99 present. */
+static void *read_all(void *context)
+{
+    struct reader *reader = context;
+    struct kv_session *session;
+    if (kv_session_open(reader->kv, &session, NULL) != 0) {
+        atomic_fetch_add(&reader->failures, 1);
+        return NULL;
+    }
+    while (!atomic_load(&reader->stop)) {
+        struct runs_version *version = runs_acquire(reader->runs);
+        unsigned seen = 0;
+        int result = 0;
+        for (unsigned i = 0; i < 100 && result == 0; i++) {
+            uint8_t key[KEY_SIZE];
+            struct bytes value;
+            result = runs_get(version, session, key_of(i, key), &value, NULL);
+        }
+        result = result != 0
+                     ? result
+                     : runs_prefix(version, session, bytes_of(NULL, 0), count_entry, &seen, NULL);
+        runs_release(reader->runs, version);
+        if (result != 0 || seen != 100) {
+            atomic_fetch_add(&reader->failures, 1);
+        }
+        atomic_fetch_add(&reader->rounds, 1);
+    }
+    kv_session_close(session);
+    return NULL;
+}
+
+static void readers_in_threads_read_on_while_runs_merge(void **state)
+{
+    struct kv_fixture *f = *state;
+    struct runs *runs;
+    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    load_numbers(f, runs, 0, 100, false);
+    struct reader reader = {.kv = f->kv, .runs = runs};
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, read_all, &reader), 0);
+    }
+    for (uint32_t i = 0; i < 80 || atomic_load(&reader.rounds) < 40; i++) {
+        load_numbers(f, runs, i % 60, 40, false);
+        if (runs_merge_due(runs)) {
+            expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+        }
+        if (i % 30 == 29) {
+            expect(kv_checkpoint(f->session, &f->detail), 0, f);
+        }
+    }
+    atomic_store(&reader.stop, true);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    assert_int_equal(atomic_load(&reader.failures), 0);
+    runs_close(runs);
+}
+
+static void many_entries_are_sorted(void **state)
+{
+    struct kv_fixture *f = *state;
+    uint64_t random = fixture_seed();
+    enum { COUNT = 60000 };
+    struct runs_entry *entries = calloc(COUNT, sizeof(*entries));
+    uint8_t(*keys)[40] = calloc(COUNT, sizeof(*keys));
+    assert_non_null(entries);
+    assert_non_null(keys);
+    for (size_t i = 0; i < COUNT; i++) { /* few first bytes, so that later ones decide */
+        size_t size = 1 + fixture_random_below(&random, 40);
+        size_t fixed = fixture_random_below(&random, size);
+        fixture_random_fill(&random, keys[i] + fixed, size - fixed);
+        entries[i] =
+            (struct runs_entry){.key = bytes_of(keys[i], size), .value = bytes_of(keys[i], size)};
+    }
+    struct runs *runs;
+    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    /* The store itself refuses what is not in order. */
+    expect(runs_load(runs, f->session, entries, COUNT, &f->detail), 0, f);
+    expect(kv_begin(f->session, &f->detail), 0, f);
+    expect(runs_record(runs, f->session, &f->detail), 0, f);
+    expect(kv_commit(f->session, &f->detail), 0, f);
+    runs_publish(runs);
+    struct runs_version *version = runs_acquire(runs);
+    for (size_t i = 0; i < COUNT; i++) {
+        struct bytes found;
+        expect(runs_get(version, f->session, entries[i].key, &found, &f->detail), 0, f);
+        assert_true(bytes_equal(found, entries[i].key));
+    }
+    runs_release(runs, version);
+    runs_close(runs);
+    free(entries);
+    free(keys);
+}
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(random_work_matches_a_plain_model),
+    cmocka_unit_test(merged_runs_are_dropped_when_no_reader_holds_them),
+    cmocka_unit_test(tombstones_vanish_in_the_last_level),
+    cmocka_unit_test(what_no_list_names_goes_at_open),
+    cmocka_unit_test(a_rolled_back_record_can_be_made_again),
+    cmocka_unit_test(a_prefix_walk_ends_where_the_callback_says),
+    cmocka_unit_test(damaged_lists_and_lost_tables_are_found_at_open),
+    cmocka_unit_test(a_failed_allocation_leaves_all_as_it_was),
+    cmocka_unit_test(readers_in_threads_read_on_while_runs_merge),
+    cmocka_unit_test(many_entries_are_sorted),
+};
+
+enum { TEST_COUNT = sizeof(tests) / sizeof(tests[0]) };
+
+int main(void)
+{
+    static char names[2 * TEST_COUNT][96];
+    struct CMUnitTest both[2 * TEST_COUNT];
+    for (size_t i = 0; i < 2 * TEST_COUNT; i++) {
+        bool on_disk = i >= TEST_COUNT;
+        both[i] = tests[i % TEST_COUNT];
+        snprintf(names[i], sizeof(names[i]), "%s: %s", on_disk ? "wiredtiger" : "memory",
+                 both[i].name);
+        both[i].name = names[i];
+        both[i].setup_func = on_disk ? setup_wiredtiger : setup_memory;
+        both[i].teardown_func = teardown;
+    }
+    return cmocka_run_group_tests(both, NULL, NULL);
+}
