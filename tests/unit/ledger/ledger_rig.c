@@ -328,11 +328,10 @@ void ledger_rig_forget(struct ledger_rig *rig, unsigned count)
     for (unsigned i = count; i < rig->append_count; i++) {
         memory_free(rig->appends[i].payload);
     }
-    if (count < rig->append_count) {
-        rig->append_count = count;
-        rig->done_count = count;
-        rig->good_count = count;
-    }
+    ensure(count <= rig->append_count);
+    rig->append_count = count;
+    rig->done_count = count;
+    rig->good_count = count;
 }
 
 const char *ledger_rig_segment(const struct ledger_rig *rig, unsigned number)
