@@ -68,7 +68,8 @@ static int handle_error(WT_EVENT_HANDLER *handler, WT_SESSION *session, int code
 {
     (void)session;
     struct wiredtiger *wiredtiger = wiredtiger_of_handler(handler);
-    if (code == WT_TRY_SALVAGE || strstr(text, "checksum") != NULL ||
+    bool too_short = code == WT_ERROR && strstr(text, "failed to read") != NULL;
+    if (code == WT_TRY_SALVAGE || too_short || strstr(text, "checksum") != NULL ||
         strstr(text, "read error") != NULL || strstr(text, "corrupt") != NULL) {
         atomic_store_explicit(&wiredtiger->damaged, true, memory_order_relaxed);
     }
@@ -863,30 +864,18 @@ static const struct kv_ops wiredtiger_ops = {
 };
 
 /* Errors of opening that are not the files' fault keep their code; all else is damage. */
-static int open_failed(struct wiredtiger *wiredtiger, int code, struct error_detail *detail)
+static int open_failed(const struct wiredtiger *wiredtiger, int code, struct error_detail *detail)
 {
-    int result = kv_wiredtiger_error(wiredtiger, code, NULL, "open", detail);
-    switch (code) {
-    case EBUSY:
-        result = STOA_ELOCKED;
-        break;
-    case EACCES:
-    case EPERM:
-    case EROFS:
-    case ENOSPC:
-    case EDQUOT:
-    case ENOMEM:
-    case EMFILE:
-    case ENFILE:
-        break;
-    default:
-        result = STOA_ECORRUPT;
+    if (code == STOA_EIO || code == STOA_EINVAL || code == STOA_ESTOPPED ||
+        code == STOA_ENOTFOUND || code == STOA_EEXISTS || code == STOA_EUNSUPPORTED ||
+        code == STOA_ETIMEOUT || code == STOA_ECANCELED) {
+        code = STOA_ECORRUPT;
     }
     if (detail != NULL) {
-        detail->code = result;
+        detail->code = code;
     }
     error_prefix(detail, "%s", wiredtiger->path);
-    return result;
+    return code;
 }
 
 static int connect(struct wiredtiger *wiredtiger, const struct kv_options *options, bool empty,
@@ -909,7 +898,10 @@ static int connect(struct wiredtiger *wiredtiger, const struct kv_options *optio
         code = wiredtiger->connection->open_session(wiredtiger->connection, NULL, NULL,
                                                     &wiredtiger->house);
     }
-    return code == 0 ? 0 : open_failed(wiredtiger, code, detail);
+    if (code == EBUSY) { /* another process, or this one, has it open */
+        return error_set(detail, STOA_ELOCKED, "tables are open already");
+    }
+    return code == 0 ? 0 : kv_wiredtiger_error(wiredtiger, code, NULL, "open", detail);
 }
 
 static struct wiredtiger *wiredtiger_create(const struct kv_options *options)
@@ -959,6 +951,9 @@ int kv_wiredtiger_open(const struct kv_options *options, struct kv **out_kv,
         result = kv_wiredtiger_tables_load(wiredtiger, &home, empty, detail);
     }
     kv_wiredtiger_home_deinit(&home);
+    if (result != 0 && wiredtiger != NULL) {
+        result = open_failed(wiredtiger, result, detail);
+    }
     if (result != 0) {
         wiredtiger_destroy(wiredtiger);
         return result;
