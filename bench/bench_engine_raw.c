@@ -119,7 +119,8 @@ static int raw_open(const struct bench_setup *setup, enum bench_mode mode,
     (void)snprintf(path, sizeof(path), "%s/data", setup->directory);
     engine->file = open(path, O_RDWR | O_CREAT | O_DIRECT | O_CLOEXEC, 0666);
     if (engine->file < 0) {
-        (void)bench_fault_set(fault, "%s: %s", path, strerror(errno));
+        (void)bench_fault_set(fault, "%s: %s%s", path, strerror(errno),
+                              errno == EINVAL ? " (no O_DIRECT on this file system)" : "");
         goto fail;
     }
     engine->places_max = setup->blocks_max;

@@ -293,7 +293,7 @@ static uint64_t sum_of(struct bench_engine *engine, enum family family, const ui
 
 static uint64_t sum_of_transaction(struct bench_engine *engine, const uint8_t key[32])
 {
-    struct bytes place, hash, block, receipts, senders;
+    struct bytes place = {0}, hash = {0}, block = {0}, receipts = {0}, senders = {0};
     uint64_t sum = 0;
     rocksdb_pinnableslice_t *slices[5] = {0};
     slices[0] = get(engine, FAMILY_TRANSACTIONS, key, 32, &place);

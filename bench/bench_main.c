@@ -68,7 +68,8 @@ static const struct bench_engine_ops *const engines[BENCH_PEER_COUNT] = {
 static void choose_engines(struct bench_plan *plan, char *list)
 {
     memset(plan->engines, 0, sizeof(plan->engines));
-    for (char *name = strtok(list, ","); name != NULL; name = strtok(NULL, ",")) {
+    char *rest = NULL;
+    for (char *name = strtok_r(list, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
         unsigned peer = 0;
         while (peer < BENCH_PEER_COUNT && strcmp(name, bench_peer_names[peer]) != 0) {
             peer++;
@@ -87,7 +88,8 @@ static void choose_phases(struct bench_plan *plan, char *list)
 {
     static const char *const names[] = {"import", "commit", "hot", "cold"};
     plan->phases = 0;
-    for (char *name = strtok(list, ","); name != NULL; name = strtok(NULL, ",")) {
+    char *rest = NULL;
+    for (char *name = strtok_r(list, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
         unsigned i = 0;
         while (i < 4 && strcmp(name, names[i]) != 0) {
             i++;

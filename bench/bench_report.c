@@ -46,11 +46,11 @@ struct bench_round bench_report_median(const struct bench_series *series)
 {
     enum { MEMBERS = sizeof(struct bench_round) / sizeof(double) };
     ensure(series->count > 0 && series->count <= BENCH_ROUNDS_MAX);
-    double members[MEMBERS];
+    double members[MEMBERS] = {0};
     struct bench_round result;
     double max = 0;
     for (unsigned m = 0; m < MEMBERS; m++) {
-        double values[BENCH_ROUNDS_MAX];
+        double values[BENCH_ROUNDS_MAX] = {0};
         for (unsigned i = 0; i < series->count; i++) {
             double round[MEMBERS];
             memcpy(round, &series->rounds[i], sizeof(round));
