@@ -77,12 +77,275 @@ static void appends_survive_a_reopen_on_the_ring(void **state)
     ledger_rig_deinit(&rig);
 }
 
+static void appends_allocate_nothing(void **state)
+{
+    (void)state;
+    enum { COUNT = 200 };
+    struct ledger_rig rig;
+    ledger_rig_init_real(&rig, IO_BACKEND_THREADS, 16 * MIB);
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    ledger_rig_append(&rig, 20000);
+    assert_int_equal(ledger_rig_wait(&rig), 0);
+    assert_int_equal(ledger_rig_read(&rig, 0), 0);
+    /* Until the next segment is ready: making it may allocate, once a segment. */
+    uint64_t last = 0;
+    struct ledger_stats stats;
+    do {
+        last = memory_allocation_count();
+        for (int i = 0; i < 50; i++) {
+            assert_true(io_run(rig.io, 20000000) >= 0);
+        }
+        ledger_stats(rig.ledger, &stats);
+    } while (stats.segment_count < 2 || memory_allocation_count() != last);
+    uint64_t rig_count = 0;
+    uint64_t before = memory_allocation_count();
+    for (unsigned i = 0; i < COUNT; i++) {
+        uint64_t start = memory_allocation_count();
+        struct ledger_rig_append *mine = ledger_rig_append(&rig, 20000);
+        assert_non_null(mine);
+        rig_count += 1; /* the rig's own payload */
+        assert_int_equal(memory_allocation_count() - start, 1);
+        if (i % 8 == 7) {
+            assert_int_equal(ledger_rig_wait(&rig), 0);
+        }
+    }
+    assert_int_equal(memory_allocation_count() - before, rig_count);
+    assert_int_equal(ledger_rig_close(&rig), 0);
+    ledger_rig_deinit(&rig);
+}
+
+static void full_disk_fails_appends_and_lets_them_go_on_later(void **state)
+{
+    (void)state;
+    struct ledger_rig rig;
+    ledger_rig_init_sim(&rig, 8, MIB);
+    io_destroy(rig.io);
+    rig.io = NULL;
+    rig.sim.capacity = 5 * MIB / 2; /* two segments, not three */
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    unsigned full = 0;
+    for (unsigned i = 0; i < 30; i++) {
+        struct ledger_rig_append *mine = ledger_rig_append(&rig, 90000);
+        assert_int_equal(ledger_rig_wait(&rig), 0);
+        if (mine->append.result != 0) {
+            assert_int_equal(mine->append.result, STOA_ENOSPACE);
+            full++;
+        } else {
+            assert_int_equal(full, 0);
+        }
+    }
+    assert_true(full > 0);
+    unsigned good = rig.good_count;
+    struct ledger_stats stats;
+    ledger_stats(rig.ledger, &stats);
+    assert_false(stats.stopped);
+    for (unsigned i = 0; i < good; i++) {
+        assert_int_equal(ledger_rig_read(&rig, i), 0);
+    }
+    assert_int_equal(ledger_rig_verify(&rig, false, NULL), 0);
+    assert_int_equal(ledger_rig_close(&rig), 0);
+    io_destroy(rig.io);
+    rig.io = NULL;
+    rig.sim.capacity = UINT64_C(1) << 40;
+    ledger_rig_forget(&rig, good);
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    assert_int_equal(ledger_rig_scan(&rig), good);
+    for (unsigned i = 0; i < 20; i++) {
+        ledger_rig_append(&rig, 90000);
+    }
+    assert_int_equal(ledger_rig_wait(&rig), 0);
+    assert_int_equal(rig.good_count, rig.append_count);
+    assert_int_equal(ledger_rig_scan(&rig), rig.append_count);
+    ledger_rig_deinit(&rig);
+}
+
+static void failed_flush_stops_appends_for_good_and_reads_go_on(void **state)
+{
+    (void)state;
+    unsigned stopped_count = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct ledger_rig rig;
+        ledger_rig_init_sim(&rig, seed, MIB);
+        assert_int_equal(ledger_rig_open(&rig, 0), 0);
+        for (unsigned i = 0; i < 5; i++) {
+            ledger_rig_append(&rig, 5000);
+            assert_int_equal(ledger_rig_wait(&rig), 0);
+        }
+        assert_int_equal(ledger_rig_close(&rig), 0);
+        io_destroy(rig.io);
+        rig.io = NULL;
+        rig.sim.seed = seed;
+        rig.sim.sync_error_1_in = 10;
+        if (ledger_rig_open(&rig, 0) != 0) { /* the flush at open failed */
+            rig.sim.sync_error_1_in = 0;
+            ledger_rig_deinit(&rig);
+            continue;
+        }
+        bool failed = false;
+        for (unsigned i = 0; i < 60; i++) {
+            struct ledger_rig_append *mine = ledger_rig_append(&rig, 5000);
+            assert_int_equal(ledger_rig_wait(&rig), 0);
+            assert_true(mine->append.result == 0 || mine->append.result == STOA_ESTOPPED);
+            assert_true(!failed || mine->append.result == STOA_ESTOPPED);
+            failed = failed || mine->append.result != 0;
+        }
+        struct ledger_stats stats;
+        ledger_stats(rig.ledger, &stats);
+        assert_int_equal(stats.stopped, failed);
+        for (unsigned i = 0; i < rig.good_count; i++) {
+            assert_int_equal(ledger_rig_read(&rig, i), 0);
+        }
+        stopped_count += failed ? 1 : 0;
+        assert_true(!failed || ledger_rig_close(&rig) == STOA_ESTOPPED);
+        ledger_rig_deinit(&rig);
+    }
+    assert_true(stopped_count > 0);
+}
+
+static void frame_that_no_segment_holds_is_too_big_and_keeps_its_turn(void **state)
+{
+    (void)state;
+    struct ledger_rig rig;
+    ledger_rig_init_sim(&rig, 8, MIB);
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    struct ledger_rig_append *first = ledger_rig_append(&rig, 100);
+    struct ledger_rig_append *big = ledger_rig_append(&rig, 2 * MIB);
+    struct ledger_rig_append *last = ledger_rig_append(&rig, 100);
+    while (!big->done) {
+        assert_true(io_run(rig.io, 1000000) >= 0);
+    }
+    assert_true(first->done);
+    assert_int_equal(ledger_rig_wait(&rig), 0);
+    assert_int_equal(big->append.result, STOA_ETOOBIG);
+    assert_int_equal(first->append.result, 0);
+    assert_int_equal(last->append.result, 0);
+    assert_int_equal(ledger_rig_read(&rig, 2), 0);
+    ledger_rig_deinit(&rig);
+}
+
+static void frame_bigger_than_a_group_buffer_is_kept(void **state)
+{
+    (void)state;
+    struct ledger_rig rig;
+    ledger_rig_init_sim(&rig, 8, 16 * MIB);
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    ledger_rig_append(&rig, 100);
+    ledger_rig_append(&rig, 9 * MIB);
+    ledger_rig_append(&rig, 100);
+    ledger_rig_append(&rig, 10 * MIB);
+    assert_int_equal(ledger_rig_wait(&rig), 0);
+    assert_int_equal(rig.good_count, 4);
+    check_all_read(&rig);
+    assert_int_equal(ledger_rig_close(&rig), 0);
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    assert_int_equal(ledger_rig_scan(&rig), 4);
+    assert_int_equal(ledger_rig_verify(&rig, false, NULL), 0);
+    ledger_rig_deinit(&rig);
+}
+
+static void places_outside_are_not_found(void **state)
+{
+    (void)state;
+    struct ledger_rig rig;
+    ledger_rig_init_sim(&rig, 8, MIB);
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    ledger_rig_append(&rig, 100);
+    assert_int_equal(ledger_rig_wait(&rig), 0);
+    struct ledger_position good = rig.appends[0].append.position;
+    struct ledger_position bad = good;
+    bad.segment = 9;
+    assert_int_equal(ledger_rig_read_at(&rig, &bad, 0), STOA_ENOTFOUND);
+    bad = good;
+    bad.sequence += 100;
+    assert_int_equal(ledger_rig_read_at(&rig, &bad, 0), STOA_ENOTFOUND);
+    bad = good;
+    bad.size = UINT32_MAX;
+    assert_int_equal(ledger_rig_read_at(&rig, &bad, 0), STOA_ENOTFOUND);
+    bad = good;
+    bad.offset += 64;
+    assert_int_equal(ledger_rig_read_at(&rig, &bad, 0), STOA_ECORRUPT);
+    bad = good;
+    bad.size += 1;
+    assert_int_equal(ledger_rig_read_at(&rig, &bad, 0), STOA_ECORRUPT);
+    ledger_rig_deinit(&rig);
+}
+
+static int stop_at_third(void *context, const struct ledger_frame *frame)
+{
+    unsigned *count = context;
+    assert_int_equal(frame->result, 0);
+    return ++*count == 3 ? 7 : 0;
+}
+
+static int check_from(void *context, const struct ledger_frame *frame)
+{
+    uint64_t *next = context;
+    assert_int_equal(frame->result, 0);
+    assert_true(frame->position.sequence >= *next);
+    *next = frame->position.sequence + 1;
+    return 0;
+}
+
+static void scan_begins_where_it_is_told_and_ends_when_told(void **state)
+{
+    (void)state;
+    struct ledger_rig rig;
+    ledger_rig_init_sim(&rig, 8, MIB);
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    for (unsigned i = 0; i < 60; i++) {
+        ledger_rig_append(&rig, 70000);
+    }
+    assert_int_equal(ledger_rig_wait(&rig), 0);
+    unsigned count = 0;
+    assert_int_equal(ledger_scan(rig.ledger, 0, NULL, stop_at_third, &count, &rig.detail), 7);
+    assert_int_equal(count, 3);
+    for (unsigned i = 0; i < 60; i += 7) {
+        const struct ledger_position *position = &rig.appends[i].append.position;
+        uint64_t last = rig.appends[59].append.position.sequence;
+        uint64_t next = position->sequence;
+        assert_int_equal(ledger_scan(rig.ledger, next, NULL, check_from, &next, &rig.detail), 0);
+        assert_int_equal(next, last + 1);
+        next = position->sequence;
+        assert_int_equal(ledger_scan(rig.ledger, next, position, check_from, &next, &rig.detail),
+                         0);
+        assert_int_equal(next, last + 1);
+    }
+    ledger_rig_deinit(&rig);
+}
+
+static void closing_ends_what_waits(void **state)
+{
+    (void)state;
+    struct ledger_rig rig;
+    ledger_rig_init_sim(&rig, 8, MIB);
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    for (unsigned i = 0; i < 40; i++) {
+        ledger_rig_append(&rig, 90000);
+    }
+    assert_int_equal(ledger_rig_close(&rig), 0);
+    assert_int_equal(rig.done_count, 40);
+    for (unsigned i = 0; i < 40; i++) {
+        assert_int_equal(rig.appends[i].append.result, i < rig.good_count ? 0 : STOA_ECLOSED);
+    }
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    assert_int_equal(ledger_rig_scan(&rig), rig.good_count);
+    ledger_rig_deinit(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(appends_survive_a_reopen_on_the_simulated_disk),
         cmocka_unit_test(appends_survive_a_reopen_on_threads),
         cmocka_unit_test(appends_survive_a_reopen_on_the_ring),
+        cmocka_unit_test(appends_allocate_nothing),
+        cmocka_unit_test(full_disk_fails_appends_and_lets_them_go_on_later),
+        cmocka_unit_test(failed_flush_stops_appends_for_good_and_reads_go_on),
+        cmocka_unit_test(frame_that_no_segment_holds_is_too_big_and_keeps_its_turn),
+        cmocka_unit_test(frame_bigger_than_a_group_buffer_is_kept),
+        cmocka_unit_test(places_outside_are_not_found),
+        cmocka_unit_test(scan_begins_where_it_is_told_and_ends_when_told),
+        cmocka_unit_test(closing_ends_what_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
