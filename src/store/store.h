@@ -46,7 +46,8 @@ int store_close(struct store *store, struct error_detail *detail);
 /* Free everything, finish nothing: after a simulated power cut. */
 void store_abandon(struct store *store);
 
-/* A request, embedded in its owner; filled, submitted, done from io_run. Results as in stoa.h. */
+/* A request, embedded in its owner; filled, submitted, done on the loop: from io_run, or already
+ * from inside store_submit where the answer is at hand. Results as in stoa.h. */
 enum store_request_kind {
     STORE_PUT_BLOCK,
     STORE_GET_BLOCK,

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/index.h"
+
+#include <stdlib.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+
+static const char table_heights[] = "heights";
+static const char table_blocks[] = "blocks";
+static const char table_meta[] = "meta";
+static const char key_applied[] = "applied";
+
+struct index {
+    struct runs *transactions;
+    struct runs *state;
+    /* Scratch of index_apply, kept from batch to batch. */
+    struct runs_entry *entries;
+    size_t entry_capacity;
+    uint8_t *keys;
+    size_t key_capacity;
+    struct block_row *rows;
+    size_t row_capacity;
+};
+
+/* One row of the table of blocks, to be sorted by hash. */
+struct block_row {
+    const uint8_t *hash;
+    const struct pending_block *block;
+    unsigned flags;
+};
+
+static int read_applied(struct kv_session *session, uint64_t store_id,
+                        struct place_applied *out_applied, struct error_detail *detail)
+{
+    struct bytes value;
+    int result =
+        kv_get(session, table_meta, bytes_of(key_applied, sizeof(key_applied) - 1), &value, detail);
+    if (result == STOA_ENOTFOUND) {
+        *out_applied = (struct place_applied){.store_id = store_id};
+        return 0;
+    }
+    if (result != 0) {
+        return result;
+    }
+    struct place_applied applied;
+    if (place_decode_applied(value, &applied) != 0) {
+        return error_set(detail, STOA_ECORRUPT, "tables: the applied position is not readable");
+    }
+    if (applied.store_id != store_id) {
+        return error_set(detail, STOA_ECORRUPT, "tables: they belong to another store");
+    }
+    *out_applied = applied;
+    return 0;
+}
+
+int index_open(struct kv *kv, struct kv_session *session, uint64_t store_id,
+               struct index **out_index, struct place_applied *out_applied,
+               struct error_detail *detail)
+{
+    ensure(kv == session->kv);
+    struct index *index = memory_alloc_zeroed(1, sizeof(*index));
+    if (index == NULL) {
+        return error_set(detail, STOA_ENOMEM, "open tables");
+    }
+    int result = kv_table_create(session, table_heights, KV_ORDERED, detail);
+    if (result == 0) {
+        result = kv_table_create(session, table_blocks, KV_POINT, detail);
+    }
+    if (result == 0) {
+        result = kv_table_create(session, table_meta, KV_POINT, detail);
+    }
+    if (result == 0) {
+        result = runs_open(session, "transactions", &index->transactions, detail);
+    }
+    if (result == 0) {
+        result = runs_open(session, "state", &index->state, detail);
+    }
+    if (result == 0) {
+        result = read_applied(session, store_id, out_applied, detail);
+    }
+    if (result != 0) {
+        index_close(index);
+        return result;
+    }
+    *out_index = index;
+    return 0;
+}
+
+void index_close(struct index *index)
+{
+    if (index == NULL) {
+        return;
+    }
+    runs_close(index->transactions);
+    runs_close(index->state);
+    memory_free(index->entries);
+    memory_free(index->keys);
+    memory_free(index->rows);
+    memory_free(index);
+}
+
+static int scratch(void **array, size_t *capacity, size_t wanted, size_t item_size)
+{
+    if (wanted <= *capacity) {
+        return 0;
+    }
+    void *grown = memory_alloc_zeroed(wanted, item_size);
+    if (grown == NULL) {
+        return STOA_ENOMEM;
+    }
+    memory_free(*array);
+    *array = grown;
+    *capacity = wanted;
+    return 0;
+}
+
+static int reserve_scratch(struct index *index, const struct pending *batch)
+{
+    size_t transactions = pending_transaction_count(batch);
+    size_t changes = pending_change_count(batch);
+    size_t entries = transactions > changes ? transactions : changes;
+    size_t rows = 2 * pending_block_count(batch);
+    if (scratch((void **)&index->entries, &index->entry_capacity, entries,
+                sizeof(*index->entries)) != 0 ||
+        scratch((void **)&index->keys, &index->key_capacity,
+                transactions * PLACE_TRANSACTION_KEY_SIZE, 1) != 0 ||
+        scratch((void **)&index->rows, &index->row_capacity, rows, sizeof(*index->rows)) != 0) {
+        return STOA_ENOMEM;
+    }
+    return 0;
+}
+
+static int load_transactions(struct index *index, struct kv_session *session,
+                             const struct pending *batch, struct error_detail *detail)
+{
+    size_t count = pending_transaction_count(batch);
+    for (size_t i = 0; i < count; i++) {
+        const struct pending_transaction *transaction = pending_transaction_at(batch, i);
+        uint8_t *key = index->keys + i * PLACE_TRANSACTION_KEY_SIZE;
+        place_encode_transaction_key(transaction->prefix, transaction->height, transaction->index,
+                                     key);
+        index->entries[i] = (struct runs_entry){.key = bytes_of(key, PLACE_TRANSACTION_KEY_SIZE)};
+    }
+    return runs_load(index->transactions, session, index->entries, count, detail);
+}
+
+static int load_state(struct index *index, struct kv_session *session, const struct pending *batch,
+                      struct error_detail *detail)
+{
+    size_t count = pending_change_count(batch);
+    for (size_t i = 0; i < count; i++) {
+        struct pending_change change;
+        pending_change_at(batch, i, &change);
+        index->entries[i] = (struct runs_entry){
+            .key = change.key, .value = change.value, .removed = change.removed};
+    }
+    return runs_load(index->state, session, index->entries, count, detail);
+}
+
+static int put_heights(struct kv_session *session, const struct pending *batch,
+                       struct error_detail *detail)
+{
+    for (size_t i = 0; i < pending_block_count(batch); i++) {
+        const struct pending_block *block = pending_block_at(batch, i);
+        if (block->side) {
+            continue;
+        }
+        uint8_t key[PLACE_HEIGHT_KEY_SIZE];
+        uint8_t value[PLACE_HEIGHT_VALUE_SIZE];
+        place_encode_height_key(block->height, key);
+        place_encode_height(block->hash, &block->position, value);
+        int result = kv_put(session, table_heights, bytes_of(key, sizeof(key)),
+                            bytes_of(value, sizeof(value)), detail);
+        if (result != 0) {
+            return result;
+        }
+    }
+    return 0;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const struct block_row *left = a;
+    const struct block_row *right = b;
+    return memcmp(left->hash, right->hash, 32);
+}
+
+static int put_blocks(struct index *index, struct kv_session *session, const struct pending *batch,
+                      struct error_detail *detail)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < pending_block_count(batch); i++) {
+        const struct pending_block *block = pending_block_at(batch, i);
+        unsigned flags = block->side ? PLACE_SIDE : 0;
+        index->rows[count++] = (struct block_row){block->hash, block, flags};
+        if (block->has_envelope) {
+            index->rows[count++] =
+                (struct block_row){block->envelope_hash, block, flags | PLACE_ENVELOPE};
+        }
+    }
+    qsort(index->rows, count, sizeof(*index->rows), compare_rows);
+    for (size_t i = 0; i < count; i++) {
+        const struct block_row *row = &index->rows[i];
+        uint8_t value[PLACE_BLOCK_VALUE_SIZE];
+        place_encode_block(row->block->height, &row->block->position, row->flags, value);
+        int result = kv_put(session, table_blocks, bytes_of(row->hash, 32),
+                            bytes_of(value, sizeof(value)), detail);
+        if (result != 0) {
+            return result;
+        }
+    }
+    return 0;
+}
+
+static int put_applied(struct kv_session *session, const struct place_applied *applied,
+                       struct error_detail *detail)
+{
+    uint8_t value[PLACE_APPLIED_SIZE];
+    place_encode_applied(applied, value);
+    return kv_put(session, table_meta, bytes_of(key_applied, sizeof(key_applied) - 1),
+                  bytes_of(value, sizeof(value)), detail);
+}
+
+/* The transaction that makes a batch visible: mutable tables, lists of runs, applied position. */
+static int commit_batch(struct index *index, struct kv_session *session,
+                        const struct pending *batch, const struct place_applied *applied,
+                        struct error_detail *detail)
+{
+    int result = kv_begin(session, detail);
+    if (result != 0) {
+        return result;
+    }
+    result = put_heights(session, batch, detail);
+    if (result == 0) {
+        result = put_blocks(index, session, batch, detail);
+    }
+    if (result == 0 && pending_transaction_count(batch) != 0) {
+        result = runs_record(index->transactions, session, detail);
+    }
+    if (result == 0 && pending_change_count(batch) != 0) {
+        result = runs_record(index->state, session, detail);
+    }
+    if (result == 0) {
+        result = put_applied(session, applied, detail);
+    }
+    if (result != 0) {
+        kv_rollback(session);
+        return result;
+    }
+    return kv_commit(session, detail);
+}
+
+int index_apply(struct index *index, struct kv_session *session, const struct pending *batch,
+                const struct place_applied *applied, struct error_detail *detail)
+{
+    if (reserve_scratch(index, batch) != 0) {
+        return error_set(detail, STOA_ENOMEM, "apply %zu blocks", pending_block_count(batch));
+    }
+    bool has_transactions = pending_transaction_count(batch) != 0;
+    bool has_state = pending_change_count(batch) != 0;
+    bool loaded_transactions = false;
+    bool loaded_state = false;
+    int result = 0;
+    if (has_transactions) {
+        result = load_transactions(index, session, batch, detail);
+        loaded_transactions = result == 0;
+    }
+    if (result == 0 && has_state) {
+        result = load_state(index, session, batch, detail);
+        loaded_state = result == 0;
+    }
+    if (result == 0) {
+        result = commit_batch(index, session, batch, applied, detail);
+    }
+    if (result != 0) {
+        error_prefix(detail, "apply %zu blocks", pending_block_count(batch));
+    }
+    if (loaded_transactions) {
+        if (result == 0) {
+            runs_publish(index->transactions);
+        } else {
+            runs_discard(index->transactions, session);
+        }
+    }
+    if (loaded_state) {
+        if (result == 0) {
+            runs_publish(index->state);
+        } else {
+            runs_discard(index->state, session);
+        }
+    }
+    return result;
+}
+
+bool index_merge_due(const struct index *index)
+{
+    return runs_merge_due(index->transactions) || runs_merge_due(index->state);
+}
+
+int index_merge(struct index *index, struct kv_session *session, bool (*stop)(void *context),
+                void *context, bool *out_merged, struct error_detail *detail)
+{
+    struct runs *due = NULL;
+    if (runs_merge_due(index->state)) {
+        due = index->state;
+    } else if (runs_merge_due(index->transactions)) {
+        due = index->transactions;
+    }
+    *out_merged = due != NULL;
+    return due == NULL ? 0 : runs_merge(due, session, stop, context, detail);
+}
+
+int index_find_height(struct index *index, struct kv_session *session, uint64_t height,
+                      uint8_t out_hash[32], struct index_place *out_place,
+                      struct error_detail *detail)
+{
+    (void)index; /* the mutable tables are found by name */
+    uint8_t key[PLACE_HEIGHT_KEY_SIZE];
+    struct bytes value;
+    place_encode_height_key(height, key);
+    int result = kv_get(session, table_heights, bytes_of(key, sizeof(key)), &value, detail);
+    if (result != 0) {
+        return result;
+    }
+    struct index_place place = {.height = height, .canonical = true};
+    if (place_decode_height(value, out_hash, &place.position) != 0) {
+        return error_set(detail, STOA_ECORRUPT, "tables: height %llu is not readable",
+                         (unsigned long long)height);
+    }
+    *out_place = place;
+    return 0;
+}
+
+int index_find_hash(struct index *index, struct kv_session *session, const uint8_t hash[32],
+                    struct index_place *out_place, struct error_detail *detail)
+{
+    struct bytes value;
+    int result = kv_get(session, table_blocks, bytes_of(hash, 32), &value, detail);
+    if (result != 0) {
+        return result;
+    }
+    struct index_place place;
+    unsigned flags;
+    if (place_decode_block(value, &place.height, &place.position, &flags) != 0) {
+        return error_set(detail, STOA_ECORRUPT, "tables: a block's place is not readable");
+    }
+    (void)index; /* as above */
+    place.canonical = (flags & PLACE_SIDE) == 0;
+    *out_place = place;
+    return 0;
+}
+
+struct candidates {
+    struct index_transaction *out;
+    size_t count;
+};
+
+static int add_candidate(void *context, struct bytes key, struct bytes value)
+{
+    struct candidates *candidates = context;
+    uint64_t prefix;
+    (void)value; /* empty */
+    if (candidates->count == INDEX_CANDIDATES_MAX) {
+        return STOA_ETOOBIG;
+    }
+    struct index_transaction *candidate = &candidates->out[candidates->count];
+    int result = place_decode_transaction_key(key, &prefix, &candidate->height, &candidate->index);
+    candidates->count += result == 0;
+    return result;
+}
+
+int index_find_transaction(struct index *index, struct kv_session *session, const uint8_t hash[32],
+                           struct index_transaction out_candidates[INDEX_CANDIDATES_MAX],
+                           size_t *out_count, struct error_detail *detail)
+{
+    struct candidates candidates = {.out = out_candidates};
+    struct runs_version *version = runs_acquire(index->transactions);
+    int result = runs_prefix(version, session, bytes_of(hash, PLACE_TRANSACTION_PREFIX_SIZE),
+                             add_candidate, &candidates, detail);
+    runs_release(index->transactions, version);
+    if (result != 0) {
+        return result;
+    }
+    for (size_t i = 0; i < candidates.count; i++) {
+        uint8_t block_hash[32];
+        struct index_place place;
+        result =
+            index_find_height(index, session, out_candidates[i].height, block_hash, &place, detail);
+        if (result != 0) {
+            return result == STOA_ENOTFOUND
+                       ? error_set(detail, STOA_ECORRUPT,
+                                   "tables: a transaction names height %llu, which is not there",
+                                   (unsigned long long)out_candidates[i].height)
+                       : result;
+        }
+        out_candidates[i].position = place.position;
+    }
+    *out_count = candidates.count;
+    return 0;
+}
+
+int index_find_state(struct index *index, struct kv_session *session, struct bytes key,
+                     struct bytes *out_value, struct error_detail *detail)
+{
+    struct runs_version *version = runs_acquire(index->state);
+    int result = runs_get(version, session, key, out_value, detail);
+    runs_release(index->state, version);
+    return result;
+}
+
+static int count_table(struct kv_session *session, const char *table, uint64_t *out_count,
+                       struct error_detail *detail)
+{
+    struct kv_cursor *cursor;
+    int result = kv_cursor_open(session, table, &cursor, detail);
+    if (result != 0) {
+        return result;
+    }
+    uint64_t count = 0;
+    while ((result = kv_cursor_next(cursor, detail)) == 0) {
+        count++;
+    }
+    kv_cursor_close(cursor);
+    *out_count = count;
+    return result == STOA_ENOTFOUND ? 0 : result;
+}
+
+static int count_entry(void *context, struct bytes key, struct bytes value)
+{
+    uint64_t *count = context;
+    (void)key;
+    (void)value;
+    (*count)++;
+    return 0;
+}
+
+int index_count(struct index *index, struct kv_session *session, struct index_counts *out_counts,
+                struct error_detail *detail)
+{
+    struct index_counts counts = {0};
+    int result = count_table(session, table_heights, &counts.heights, detail);
+    if (result == 0) {
+        result = count_table(session, table_blocks, &counts.blocks, detail);
+    }
+    if (result == 0) {
+        struct runs_version *version = runs_acquire(index->transactions);
+        result = runs_prefix(version, session, bytes_of(NULL, 0), count_entry, &counts.transactions,
+                             detail);
+        runs_release(index->transactions, version);
+    }
+    if (result == 0) {
+        *out_counts = counts;
+    }
+    return result;
+}

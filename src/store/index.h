@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* index.h: the store's tables: opened, looked up in, and brought forward by whole batches of
+ * pending blocks. All calls block and run on table workers, each with its own session; one caller
+ * at a time applies. Layout: place.h. */
+#ifndef INDEX_H
+#define INDEX_H
+
+#include "store/pending.h"
+#include "store/place.h"
+#include "tables/kv.h"
+#include "tables/runs.h"
+
+struct index;
+
+/* Where a block is. */
+struct index_place {
+    uint64_t height;
+    struct ledger_position position;
+    bool canonical;
+};
+
+struct index_transaction {
+    uint64_t height;
+    uint32_t index;
+    struct ledger_position position; /* of the block's frame */
+};
+
+enum { INDEX_CANDIDATES_MAX = 8 };
+
+/* Open the tables of the store STORE_ID in KV, making them where absent. STOA_ECORRUPT: they are
+ * not this store's, or not in order; the caller makes them anew from the ledger. */
+int index_open(struct kv *kv, struct kv_session *session, uint64_t store_id,
+               struct index **out_index, struct place_applied *out_applied,
+               struct error_detail *detail);
+void index_close(struct index *index);
+
+/* Bring the tables forward by BATCH and to APPLIED, in one transaction. Nothing changes on failure.
+ */
+int index_apply(struct index *index, struct kv_session *session, const struct pending *batch,
+                const struct place_applied *applied, struct error_detail *detail);
+
+/* Merge one level of runs where that is due. MERGED says whether there was anything to do. */
+int index_merge(struct index *index, struct kv_session *session, bool (*stop)(void *context),
+                void *context, bool *out_merged, struct error_detail *detail);
+bool index_merge_due(const struct index *index);
+
+/* STOA_ENOTFOUND. */
+int index_find_height(struct index *index, struct kv_session *session, uint64_t height,
+                      uint8_t out_hash[32], struct index_place *out_place,
+                      struct error_detail *detail);
+int index_find_hash(struct index *index, struct kv_session *session, const uint8_t hash[32],
+                    struct index_place *out_place, struct error_detail *detail);
+
+/* The canonical transactions whose hash begins as HASH does, at most INDEX_CANDIDATES_MAX
+ * (STOA_ETOOBIG past that). */
+int index_find_transaction(struct index *index, struct kv_session *session, const uint8_t hash[32],
+                           struct index_transaction out_candidates[INDEX_CANDIDATES_MAX],
+                           size_t *out_count, struct error_detail *detail);
+
+/* The value is valid until the session's next call. */
+int index_find_state(struct index *index, struct kv_session *session, struct bytes key,
+                     struct bytes *out_value, struct error_detail *detail);
+
+/* How many entries each table has, by walking all of it: for verify. */
+struct index_counts {
+    uint64_t heights;
+    uint64_t blocks;
+    uint64_t transactions;
+};
+int index_count(struct index *index, struct kv_session *session, struct index_counts *out_counts,
+                struct error_detail *detail);
+
+#endif

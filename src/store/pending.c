@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/pending.h"
+
+#include <xxhash.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "stoa/error.h"
+#include "store/record.h"
+
+/* Hash chains over arrays: a slot holds an index + 1, 0 is the end. The links lie in an array
+ * beside the items. */
+struct chains {
+    uint32_t *heads;
+    uint32_t head_count; /* a power of two */
+    uint32_t *links;
+    size_t link_capacity;
+};
+
+struct change {
+    uint64_t hash;
+    const uint8_t *key;
+    const uint8_t *value;
+    uint32_t value_size;
+    uint16_t key_size;
+    bool removed;
+};
+
+enum { CHUNK_SIZE = 4 << 20, HEADS_MIN = 1 << 10 };
+
+struct chunk {
+    struct chunk *next;
+    size_t size; /* of data */
+    size_t used;
+    uint8_t data[];
+};
+
+struct pending {
+    struct pending_block *blocks;
+    size_t block_count;
+    size_t block_capacity;
+    struct chains
+        block_chains;    /* two links a block: 2 * index by hash, 2 * index + 1 by envelope hash */
+    uint32_t *canonical; /* indexes of canonical blocks, heights rising by one */
+    size_t canonical_count;
+    size_t canonical_capacity;
+    struct pending_transaction *transactions;
+    size_t transaction_count;
+    size_t transaction_capacity;
+    struct chains transaction_chains;
+    struct change *changes;
+    size_t change_count;
+    size_t change_capacity;
+    struct chains change_chains;
+    struct chunk *chunks; /* the one in use first */
+    struct chunk *spare;
+    size_t size;
+};
+
+struct pending *pending_create(void)
+{
+    return memory_alloc_zeroed(1, sizeof(struct pending));
+}
+
+static void chains_deinit(struct chains *chains)
+{
+    memory_free(chains->heads);
+    memory_free(chains->links);
+}
+
+static void chunks_free(struct chunk *chunk)
+{
+    while (chunk != NULL) {
+        struct chunk *next = chunk->next;
+        memory_free(chunk);
+        chunk = next;
+    }
+}
+
+void pending_destroy(struct pending *pending)
+{
+    if (pending == NULL) {
+        return;
+    }
+    memory_free(pending->blocks);
+    memory_free(pending->canonical);
+    memory_free(pending->transactions);
+    memory_free(pending->changes);
+    chains_deinit(&pending->block_chains);
+    chains_deinit(&pending->transaction_chains);
+    chains_deinit(&pending->change_chains);
+    chunks_free(pending->chunks);
+    chunks_free(pending->spare);
+    memory_free(pending);
+}
+
+static void chains_clear(struct chains *chains)
+{
+    if (chains->head_count != 0) {
+        memset(chains->heads, 0, chains->head_count * sizeof(*chains->heads));
+    }
+}
+
+void pending_clear(struct pending *pending)
+{
+    pending->block_count = 0;
+    pending->canonical_count = 0;
+    pending->transaction_count = 0;
+    pending->change_count = 0;
+    pending->size = 0;
+    chains_clear(&pending->block_chains);
+    chains_clear(&pending->transaction_chains);
+    chains_clear(&pending->change_chains);
+    while (pending->chunks != NULL) {
+        struct chunk *chunk = pending->chunks;
+        pending->chunks = chunk->next;
+        if (chunk->size == CHUNK_SIZE) {
+            chunk->used = 0;
+            chunk->next = pending->spare;
+            pending->spare = chunk;
+        } else {
+            memory_free(chunk);
+        }
+    }
+}
+
+/* Room for WANTED items in an array that doubles. */
+static int grow(void **array, size_t *capacity, size_t wanted, size_t item_size)
+{
+    if (wanted <= *capacity) {
+        return 0;
+    }
+    size_t next = *capacity < 64 ? 64 : *capacity;
+    while (next < wanted) {
+        next *= 2;
+    }
+    size_t bytes;
+    if (__builtin_mul_overflow(next, item_size, &bytes)) {
+        return STOA_ENOMEM;
+    }
+    void *grown = memory_resize(*array, bytes);
+    if (grown == NULL) {
+        return STOA_ENOMEM;
+    }
+    *array = grown;
+    *capacity = next;
+    return 0;
+}
+
+static uint32_t *chains_head(const struct chains *chains, uint64_t hash)
+{
+    return &chains->heads[(hash ^ hash >> 32) & (chains->head_count - 1)];
+}
+
+static void chains_add(struct chains *chains, uint64_t hash, size_t index)
+{
+    uint32_t *head = chains_head(chains, hash);
+    chains->links[index] = *head;
+    *head = (uint32_t)index + 1;
+}
+
+/* Room for WANTED links, with about as many heads. HASH_OF gives the hash of each present link when
+ * heads are made anew. */
+static int
+chains_reserve(struct chains *chains, size_t wanted, size_t present, const struct pending *pending,
+               bool (*hash_of)(const struct pending *pending, size_t index, uint64_t *out_hash))
+{
+    if (wanted >= UINT32_MAX || grow((void **)&chains->links, &chains->link_capacity, wanted,
+                                     sizeof(*chains->links)) != 0) {
+        return STOA_ENOMEM;
+    }
+    if (chains->head_count >= wanted) {
+        return 0;
+    }
+    uint32_t count = chains->head_count < HEADS_MIN ? HEADS_MIN : chains->head_count;
+    while (count < wanted) {
+        count *= 2;
+    }
+    uint32_t *heads = memory_alloc_zeroed(count, sizeof(*heads));
+    if (heads == NULL) {
+        return STOA_ENOMEM;
+    }
+    memory_free(chains->heads);
+    chains->heads = heads;
+    chains->head_count = count;
+    for (size_t i = 0; i < present; i++) {
+        uint64_t hash;
+        if (hash_of(pending, i, &hash)) {
+            chains_add(chains, hash, i);
+        }
+    }
+    return 0;
+}
+
+static bool block_hash_of(const struct pending *pending, size_t index, uint64_t *out_hash)
+{
+    const struct pending_block *block = &pending->blocks[index / 2];
+    *out_hash = bytes_load_be64(index % 2 == 0 ? block->hash : block->envelope_hash);
+    return index % 2 == 0 || block->has_envelope;
+}
+
+static bool transaction_hash_of(const struct pending *pending, size_t index, uint64_t *out_hash)
+{
+    *out_hash = pending->transactions[index].prefix;
+    return true;
+}
+
+static bool change_hash_of(const struct pending *pending, size_t index, uint64_t *out_hash)
+{
+    *out_hash = pending->changes[index].hash;
+    return true;
+}
+
+/* Room for SIZE bytes in the chunk in use, so that a following copy cannot fail. */
+static int reserve_bytes(struct pending *pending, size_t size)
+{
+    struct chunk *chunk = pending->chunks;
+    if (chunk != NULL && chunk->size - chunk->used >= size) {
+        return 0;
+    }
+    if (size <= CHUNK_SIZE && pending->spare != NULL) {
+        chunk = pending->spare;
+        pending->spare = chunk->next;
+    } else {
+        size_t room = size < CHUNK_SIZE ? CHUNK_SIZE : size;
+        chunk = memory_alloc(sizeof(*chunk) + room);
+        if (chunk == NULL) {
+            return STOA_ENOMEM;
+        }
+        chunk->size = room;
+        chunk->used = 0;
+    }
+    chunk->next = pending->chunks;
+    pending->chunks = chunk;
+    return 0;
+}
+
+static struct change *find_change(const struct pending *pending, uint64_t hash, struct bytes key)
+{
+    if (pending->change_count == 0) {
+        return NULL;
+    }
+    uint32_t link = *chains_head(&pending->change_chains, hash);
+    while (link != 0) {
+        struct change *change = &pending->changes[link - 1];
+        if (change->hash == hash && change->key_size == key.size &&
+            memcmp(change->key, key.data, key.size) == 0) {
+            return change;
+        }
+        link = pending->change_chains.links[link - 1];
+    }
+    return NULL;
+}
+
+static void add_change(struct pending *pending, const struct record_change *given)
+{
+    uint64_t hash = XXH3_64bits(given->key.data, given->key.size);
+    struct change *change = find_change(pending, hash, given->key);
+    if (change == NULL) {
+        change = &pending->changes[pending->change_count];
+        *change = (struct change){
+            .hash = hash,
+            .key = given->key.data,
+            .key_size = (uint16_t)given->key.size,
+        };
+        chains_add(&pending->change_chains, hash, pending->change_count);
+        pending->change_count++;
+    }
+    change->value = given->value.data;
+    change->value_size = (uint32_t)given->value.size;
+    change->removed = given->removed;
+}
+
+/* Copy CHANGES into the batch and add each. Room was reserved. */
+static void add_changes(struct pending *pending, struct bytes changes)
+{
+    if (changes.size == 0) {
+        return;
+    }
+    struct chunk *chunk = pending->chunks;
+    uint8_t *copy = chunk->data + chunk->used;
+    memcpy(copy, changes.data, changes.size);
+    chunk->used += changes.size;
+    pending->size += changes.size;
+    struct bytes cursor = bytes_of(copy, changes.size);
+    struct record_change change;
+    while (record_next_change(&cursor, &change) == 0) {
+        add_change(pending, &change);
+    }
+}
+
+static int count_changes(struct bytes changes, size_t *out_count)
+{
+    struct record_change change;
+    size_t count = 0;
+    int result;
+    while ((result = record_next_change(&changes, &change)) == 0) {
+        count++;
+    }
+    *out_count = count;
+    return result == STOA_ENOTFOUND ? 0 : result;
+}
+
+static int reserve(struct pending *pending, size_t transactions, struct bytes changes)
+{
+    size_t change_count;
+    int result = count_changes(changes, &change_count);
+    if (result != 0) {
+        return result;
+    }
+    size_t blocks = pending->block_count + 1;
+    size_t all_transactions = pending->transaction_count + transactions;
+    size_t all_changes = pending->change_count + change_count;
+    if (grow((void **)&pending->blocks, &pending->block_capacity, blocks,
+             sizeof(*pending->blocks)) != 0 ||
+        grow((void **)&pending->canonical, &pending->canonical_capacity, blocks,
+             sizeof(*pending->canonical)) != 0 ||
+        grow((void **)&pending->transactions, &pending->transaction_capacity, all_transactions,
+             sizeof(*pending->transactions)) != 0 ||
+        grow((void **)&pending->changes, &pending->change_capacity, all_changes,
+             sizeof(*pending->changes)) != 0 ||
+        chains_reserve(&pending->block_chains, 2 * blocks, 2 * pending->block_count, pending,
+                       block_hash_of) != 0 ||
+        chains_reserve(&pending->transaction_chains, all_transactions, pending->transaction_count,
+                       pending, transaction_hash_of) != 0 ||
+        chains_reserve(&pending->change_chains, all_changes, pending->change_count, pending,
+                       change_hash_of) != 0) {
+        return STOA_ENOMEM;
+    }
+    return reserve_bytes(pending, changes.size);
+}
+
+int pending_add(struct pending *pending, const struct pending_block *block,
+                const uint64_t *prefixes, size_t prefix_count, struct bytes changes)
+{
+    size_t transactions = block->side ? 0 : prefix_count;
+    int result = reserve(pending, transactions, changes);
+    if (result != 0) {
+        return result;
+    }
+    size_t index = pending->block_count++;
+    pending->blocks[index] = *block;
+    pending->size += sizeof(*block) + transactions * sizeof(struct pending_transaction);
+    chains_add(&pending->block_chains, bytes_load_be64(block->hash), 2 * index);
+    if (block->has_envelope) {
+        chains_add(&pending->block_chains, bytes_load_be64(block->envelope_hash), 2 * index + 1);
+    }
+    if (!block->side) {
+        ensure(pending->canonical_count == 0 ||
+               pending->blocks[pending->canonical[pending->canonical_count - 1]].height + 1 ==
+                   block->height);
+        pending->canonical[pending->canonical_count++] = (uint32_t)index;
+    }
+    for (size_t i = 0; i < transactions; i++) {
+        size_t at = pending->transaction_count++;
+        pending->transactions[at] = (struct pending_transaction){
+            .prefix = prefixes[i], .height = block->height, .index = (uint32_t)i};
+        chains_add(&pending->transaction_chains, prefixes[i], at);
+    }
+    add_changes(pending, changes);
+    return 0;
+}
+
+size_t pending_block_count(const struct pending *pending)
+{
+    return pending->block_count;
+}
+
+size_t pending_transaction_count(const struct pending *pending)
+{
+    return pending->transaction_count;
+}
+
+size_t pending_change_count(const struct pending *pending)
+{
+    return pending->change_count;
+}
+
+size_t pending_size(const struct pending *pending)
+{
+    return pending->size;
+}
+
+const struct pending_block *pending_block_at(const struct pending *pending, size_t index)
+{
+    ensure(index < pending->block_count);
+    return &pending->blocks[index];
+}
+
+const struct pending_transaction *pending_transaction_at(const struct pending *pending,
+                                                         size_t index)
+{
+    ensure(index < pending->transaction_count);
+    return &pending->transactions[index];
+}
+
+static void change_view(const struct change *change, struct pending_change *out_change)
+{
+    *out_change = (struct pending_change){
+        .key = bytes_of(change->key, change->key_size),
+        .value = bytes_of(change->value, change->value_size),
+        .removed = change->removed,
+    };
+}
+
+void pending_change_at(const struct pending *pending, size_t index,
+                       struct pending_change *out_change)
+{
+    ensure(index < pending->change_count);
+    change_view(&pending->changes[index], out_change);
+}
+
+const struct pending_block *pending_find_hash(const struct pending *pending, const uint8_t hash[32])
+{
+    if (pending->block_count == 0) {
+        return NULL;
+    }
+    uint32_t link = *chains_head(&pending->block_chains, bytes_load_be64(hash));
+    while (link != 0) {
+        size_t index = link - 1;
+        const struct pending_block *block = &pending->blocks[index / 2];
+        if (memcmp(index % 2 == 0 ? block->hash : block->envelope_hash, hash, 32) == 0) {
+            return block;
+        }
+        link = pending->block_chains.links[index];
+    }
+    return NULL;
+}
+
+const struct pending_block *pending_find_height(const struct pending *pending, uint64_t height)
+{
+    if (pending->canonical_count == 0) {
+        return NULL;
+    }
+    uint64_t first = pending->blocks[pending->canonical[0]].height;
+    if (height < first || height - first >= pending->canonical_count) {
+        return NULL;
+    }
+    const struct pending_block *block = &pending->blocks[pending->canonical[height - first]];
+    ensure(block->height == height && !block->side);
+    return block;
+}
+
+const struct pending_transaction *pending_find_transaction(const struct pending *pending,
+                                                           uint64_t prefix, size_t *cursor)
+{
+    if (pending->transaction_count == 0) {
+        return NULL;
+    }
+    const struct chains *chains = &pending->transaction_chains;
+    uint32_t link = *cursor == SIZE_MAX ? *chains_head(chains, prefix) : chains->links[*cursor];
+    while (link != 0) {
+        size_t index = link - 1;
+        if (pending->transactions[index].prefix == prefix) {
+            *cursor = index;
+            return &pending->transactions[index];
+        }
+        link = chains->links[index];
+    }
+    return NULL;
+}
+
+bool pending_find_change(const struct pending *pending, struct bytes key,
+                         struct pending_change *out_change)
+{
+    const struct change *change = find_change(pending, XXH3_64bits(key.data, key.size), key);
+    if (change != NULL) {
+        change_view(change, out_change);
+    }
+    return change != NULL;
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* pending.h: blocks that are durable in the ledger and not yet in the tables, and what the tables
+ * will learn from them.
+ *
+ * One `struct pending` is one batch: filled by the loop block by block, then frozen, applied as a
+ * whole by a worker, and cleared for reuse. While it exists reads ask it before the tables, newest
+ * batch first. Of state changes only the newest of a key is kept, so that a key changed by a
+ * hundred blocks reaches the tables once.
+ *
+ * Memory: grows to the largest batch and is then reused: adding a block to a warm batch allocates
+ * nothing. The loop owns a batch while it is open; a frozen one is only read, by the loop and by
+ * the worker that applies it. */
+#ifndef PENDING_H
+#define PENDING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "ledger/ledger.h"
+
+struct pending;
+
+struct pending_block {
+    uint8_t hash[32];
+    uint8_t envelope_hash[32];
+    uint8_t total_difficulty[32];
+    uint64_t height;
+    struct ledger_position position;
+    bool side;
+    bool has_envelope;
+};
+
+struct pending_transaction {
+    uint64_t prefix; /* first 8 bytes of the hash, big-endian */
+    uint64_t height;
+    uint32_t index;
+};
+
+struct pending_change {
+    struct bytes key;
+    struct bytes value;
+    bool removed;
+};
+
+struct pending *pending_create(void);
+void pending_destroy(struct pending *pending);
+
+/* Forget everything, keep the memory. */
+void pending_clear(struct pending *pending);
+
+/* Add the next block. PREFIXES: one a transaction (not looked at for a side block); CHANGES as in
+ * record.h, copied. STOA_ENOMEM: nothing was added. STOA_ECORRUPT: CHANGES are not in that form. */
+int pending_add(struct pending *pending, const struct pending_block *block,
+                const uint64_t *prefixes, size_t prefix_count, struct bytes changes);
+
+size_t pending_block_count(const struct pending *pending);
+size_t pending_transaction_count(const struct pending *pending);
+size_t pending_change_count(const struct pending *pending);
+
+/* Bytes of keys and values copied, superseded ones included: what bounds a batch. */
+size_t pending_size(const struct pending *pending);
+
+/* In order of arrival. */
+const struct pending_block *pending_block_at(const struct pending *pending, size_t index);
+const struct pending_transaction *pending_transaction_at(const struct pending *pending,
+                                                         size_t index);
+
+/* Each key once, newest, in no order. */
+void pending_change_at(const struct pending *pending, size_t index,
+                       struct pending_change *out_change);
+
+/* By hash or by envelope hash; NULL where absent. */
+const struct pending_block *pending_find_hash(const struct pending *pending,
+                                              const uint8_t hash[32]);
+
+/* Of the canonical chain; NULL where absent. */
+const struct pending_block *pending_find_height(const struct pending *pending, uint64_t height);
+
+/* The canonical transactions whose hash begins with PREFIX: the first after *CURSOR (begin with
+ * SIZE_MAX), newest first; NULL where no more. */
+const struct pending_transaction *pending_find_transaction(const struct pending *pending,
+                                                           uint64_t prefix, size_t *cursor);
+
+/* False where the batch does not change KEY. */
+bool pending_find_change(const struct pending *pending, struct bytes key,
+                         struct pending_change *out_change);
+
+#endif

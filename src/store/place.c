@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/place.h"
+
+#include "base/ensure.h"
+#include "stoa/error.h"
+
+enum { POSITION_SIZE = 20, APPLIED_VERSION = 1 };
+
+static_assert(PLACE_HEIGHT_VALUE_SIZE == 32 + POSITION_SIZE, "layout");
+static_assert(PLACE_BLOCK_VALUE_SIZE == 8 + POSITION_SIZE + 1, "layout");
+static_assert(PLACE_APPLIED_SIZE == 8 + 8 + POSITION_SIZE + 1 + 4 + 8 + 32 + 32, "layout");
+
+static void encode_position(const struct ledger_position *position, uint8_t *out)
+{
+    bytes_store_le32(out, position->segment);
+    bytes_store_le32(out + 4, position->offset);
+    bytes_store_le32(out + 8, position->size);
+    bytes_store_le64(out + 12, position->sequence);
+}
+
+static struct ledger_position decode_position(const uint8_t *in)
+{
+    return (struct ledger_position){
+        .segment = bytes_load_le32(in),
+        .offset = bytes_load_le32(in + 4),
+        .size = bytes_load_le32(in + 8),
+        .sequence = bytes_load_le64(in + 12),
+    };
+}
+
+void place_encode_height_key(uint64_t height, uint8_t out[PLACE_HEIGHT_KEY_SIZE])
+{
+    bytes_store_be64(out, height);
+}
+
+uint64_t place_decode_height_key(const uint8_t *key)
+{
+    return bytes_load_be64(key);
+}
+
+void place_encode_height(const uint8_t hash[32], const struct ledger_position *position,
+                         uint8_t out[PLACE_HEIGHT_VALUE_SIZE])
+{
+    memcpy(out, hash, 32);
+    encode_position(position, out + 32);
+}
+
+int place_decode_height(struct bytes value, uint8_t out_hash[32],
+                        struct ledger_position *out_position)
+{
+    if (value.size != PLACE_HEIGHT_VALUE_SIZE) {
+        return STOA_ECORRUPT;
+    }
+    memcpy(out_hash, value.data, 32);
+    *out_position = decode_position(value.data + 32);
+    return 0;
+}
+
+void place_encode_block(uint64_t height, const struct ledger_position *position, unsigned flags,
+                        uint8_t out[PLACE_BLOCK_VALUE_SIZE])
+{
+    bytes_store_le64(out, height);
+    encode_position(position, out + 8);
+    out[8 + POSITION_SIZE] = (uint8_t)flags;
+}
+
+int place_decode_block(struct bytes value, uint64_t *out_height,
+                       struct ledger_position *out_position, unsigned *out_flags)
+{
+    if (value.size != PLACE_BLOCK_VALUE_SIZE) {
+        return STOA_ECORRUPT;
+    }
+    *out_height = bytes_load_le64(value.data);
+    *out_position = decode_position(value.data + 8);
+    *out_flags = value.data[8 + POSITION_SIZE];
+    return 0;
+}
+
+void place_encode_transaction_key(uint64_t prefix, uint64_t height, uint32_t index,
+                                  uint8_t out[PLACE_TRANSACTION_KEY_SIZE])
+{
+    ensure(height <= PLACE_HEIGHT_MAX);
+    ensure(index <= PLACE_TRANSACTION_INDEX_MAX);
+    bytes_store_be64(out, prefix);
+    bytes_store_be64(out + 8, height << 24 | index);
+}
+
+int place_decode_transaction_key(struct bytes key, uint64_t *out_prefix, uint64_t *out_height,
+                                 uint32_t *out_index)
+{
+    if (key.size != PLACE_TRANSACTION_KEY_SIZE) {
+        return STOA_ECORRUPT;
+    }
+    uint64_t place = bytes_load_be64(key.data + 8);
+    *out_prefix = bytes_load_be64(key.data);
+    *out_height = place >> 24;
+    *out_index = (uint32_t)(place & PLACE_TRANSACTION_INDEX_MAX);
+    return 0;
+}
+
+void place_encode_applied(const struct place_applied *applied, uint8_t out[PLACE_APPLIED_SIZE])
+{
+    memset(out, 0, PLACE_APPLIED_SIZE);
+    bytes_store_le32(out, APPLIED_VERSION);
+    bytes_store_le64(out + 8, applied->store_id);
+    encode_position(&applied->position, out + 16);
+    out[36] = applied->has_head;
+    bytes_store_le64(out + 41, applied->head_height);
+    memcpy(out + 49, applied->head_hash, 32);
+    memcpy(out + 81, applied->head_total_difficulty, 32);
+}
+
+int place_decode_applied(struct bytes value, struct place_applied *out_applied)
+{
+    if (value.size != PLACE_APPLIED_SIZE || bytes_load_le32(value.data) != APPLIED_VERSION) {
+        return STOA_ECORRUPT;
+    }
+    struct place_applied applied = {
+        .store_id = bytes_load_le64(value.data + 8),
+        .position = decode_position(value.data + 16),
+        .has_head = value.data[36] != 0,
+        .head_height = bytes_load_le64(value.data + 41),
+    };
+    memcpy(applied.head_hash, value.data + 49, 32);
+    memcpy(applied.head_total_difficulty, value.data + 81, 32);
+    *out_applied = applied;
+    return 0;
+}

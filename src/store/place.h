@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* place.h: keys and values of the store's tables. Integers are big-endian in keys, little-endian in
+ * values. Pure.
+ *
+ *   heights       height (8) -> block hash (32), position (20)                       canonical
+ * chain blocks        block or envelope hash (32) -> height (8), position (20), flags (1)
+ *   transactions  first 8 bytes of the hash, height (5), index (3) -> nothing        runs;
+ * canonical chain state         key -> value runs; newest wins meta          "applied" -> see
+ * struct place_applied
+ *
+ * A position is segment (4), offset (4), size (4), sequence (8) of the block's frame. Two
+ * transactions whose hashes begin alike have two entries; reading the blocks tells them apart. */
+#ifndef PLACE_H
+#define PLACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "ledger/ledger.h"
+
+enum {
+    PLACE_HEIGHT_KEY_SIZE = 8,
+    PLACE_HEIGHT_VALUE_SIZE = 52,
+    PLACE_BLOCK_KEY_SIZE = 32,
+    PLACE_BLOCK_VALUE_SIZE = 29,
+    PLACE_TRANSACTION_KEY_SIZE = 16,
+    PLACE_TRANSACTION_PREFIX_SIZE = 8,
+    PLACE_APPLIED_SIZE = 113,
+    PLACE_SIDE = 1 << 0,     /* flag: not of the canonical chain */
+    PLACE_ENVELOPE = 1 << 1, /* flag: the key is the envelope's hash */
+};
+
+#define PLACE_HEIGHT_MAX ((UINT64_C(1) << 40) - 1)
+#define PLACE_TRANSACTION_INDEX_MAX ((UINT32_C(1) << 24) - 1)
+
+/* Up to where the tables speak for the ledger; changes with them in one transaction. */
+struct place_applied {
+    uint64_t store_id;
+    struct ledger_position position; /* of the last frame applied; sequence 0: none */
+    bool has_head;
+    uint64_t head_height;
+    uint8_t head_hash[32];
+    uint8_t head_total_difficulty[32];
+};
+
+void place_encode_height_key(uint64_t height, uint8_t out[PLACE_HEIGHT_KEY_SIZE]);
+uint64_t place_decode_height_key(const uint8_t *key);
+
+void place_encode_height(const uint8_t hash[32], const struct ledger_position *position,
+                         uint8_t out[PLACE_HEIGHT_VALUE_SIZE]);
+int place_decode_height(struct bytes value, uint8_t out_hash[32],
+                        struct ledger_position *out_position);
+
+void place_encode_block(uint64_t height, const struct ledger_position *position, unsigned flags,
+                        uint8_t out[PLACE_BLOCK_VALUE_SIZE]);
+int place_decode_block(struct bytes value, uint64_t *out_height,
+                       struct ledger_position *out_position, unsigned *out_flags);
+
+void place_encode_transaction_key(uint64_t prefix, uint64_t height, uint32_t index,
+                                  uint8_t out[PLACE_TRANSACTION_KEY_SIZE]);
+int place_decode_transaction_key(struct bytes key, uint64_t *out_prefix, uint64_t *out_height,
+                                 uint32_t *out_index);
+
+void place_encode_applied(const struct place_applied *applied, uint8_t out[PLACE_APPLIED_SIZE]);
+int place_decode_applied(struct bytes value, struct place_applied *out_applied);
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/prepare.h"
+
+#include "base/ensure.h"
+#include "chain/receipt.h"
+#include "store/record.h"
+
+void prepare_init(struct prepare *prepare)
+{
+    *prepare = (struct prepare){.put = NULL};
+}
+
+void prepare_deinit(struct prepare *prepare)
+{
+    buffer_deinit(&prepare->senders);
+    buffer_deinit(&prepare->changes);
+    buffer_deinit(&prepare->transaction_prefixes);
+}
+
+static int check_hash(const struct prepare *prepare, struct error_detail *detail)
+{
+    const uint8_t *expected = prepare->put->expected_hash;
+    if (expected == NULL || memcmp(expected, prepare->block.hash, 32) == 0) {
+        return 0;
+    }
+    char is[65];
+    char wanted[65];
+    bytes_to_hex(prepare->block.hash, 32, is);
+    bytes_to_hex(expected, 32, wanted);
+    return error_set(detail, STOA_EREFUSED, "hash: block is 0x%s, expected 0x%s", is, wanted);
+}
+
+/* Sender of one transaction: recovered unless skipped, compared with what the caller gave. */
+static int sender_of(struct prepare *prepare, struct transaction_recovery *recovery,
+                     const struct transaction *transaction, size_t index,
+                     struct error_detail *detail)
+{
+    uint8_t sender[20];
+    int result = transaction_sender(recovery, transaction, sender, detail);
+    if (result != 0) {
+        error_prefix(detail, "transactions[%zu]", index);
+        return result;
+    }
+    const uint8_t *given = prepare->put->senders;
+    if (given != NULL && memcmp(given + 20 * index, sender, 20) != 0) {
+        char is[41];
+        char wanted[41];
+        bytes_to_hex(sender, 20, is);
+        bytes_to_hex(given + 20 * index, 20, wanted);
+        return error_set(detail, STOA_EREFUSED,
+                         "transactions[%zu].from: signed by 0x%s, given as 0x%s", index, is,
+                         wanted);
+    }
+    return buffer_append(&prepare->senders, sender, 20);
+}
+
+static int check_transactions(struct prepare *prepare, struct transaction_recovery *recovery,
+                              struct error_detail *detail)
+{
+    bool recover = (prepare->put->skip & STOA_SKIP_SENDERS) == 0;
+    struct bytes cursor = prepare->block.transactions;
+    struct bytes envelope;
+    size_t index = 0;
+    int result;
+    while ((result = block_next_transaction(&cursor, &envelope, detail)) == 0) {
+        struct transaction transaction;
+        result = transaction_decode(envelope, &transaction, detail);
+        if (result != 0) {
+            error_prefix(detail, "transactions[%zu]", index);
+            return result;
+        }
+        if (prepare->chain_id != 0 && transaction.has_chain_id &&
+            transaction.chain_id != prepare->chain_id) {
+            return error_set(
+                detail, STOA_EREFUSED, "transactions[%zu].chainId: %llu, this chain is %llu", index,
+                (unsigned long long)transaction.chain_id, (unsigned long long)prepare->chain_id);
+        }
+        if (recover) {
+            result = sender_of(prepare, recovery, &transaction, index, detail);
+            if (result != 0) {
+                return result;
+            }
+        }
+        index++;
+    }
+    if (result != STOA_ENOTFOUND) {
+        return result;
+    }
+    ensure(index == prepare->block.transaction_count);
+    if (!recover && prepare->put->senders != NULL) {
+        return buffer_append(&prepare->senders, prepare->put->senders, 20 * index);
+    }
+    return 0;
+}
+
+static int check_roots(const struct prepare *prepare, struct error_detail *detail)
+{
+    const struct stoa_store_block *put = prepare->put;
+    int result = 0;
+    if ((put->skip & STOA_SKIP_TRANSACTIONS_ROOT) == 0) {
+        result = block_check_transactions_root(&prepare->block, detail);
+    }
+    if (result == 0 && (put->skip & STOA_SKIP_UNCLES_HASH) == 0) {
+        result = block_check_uncles_hash(&prepare->block, detail);
+    }
+    if (result == 0 && (put->skip & STOA_SKIP_WITHDRAWALS_ROOT) == 0) {
+        result = block_check_withdrawals_root(&prepare->block, detail);
+    }
+    if (result == 0 && (put->skip & STOA_SKIP_RECEIPTS) == 0 && put->receipts.data != NULL) {
+        result = receipt_check_list(&prepare->block.header, prepare->block.transactions,
+                                    prepare->block.transaction_count,
+                                    bytes_of(put->receipts.data, put->receipts.size), detail);
+    }
+    return result;
+}
+
+static int encode_changes(struct prepare *prepare, struct error_detail *detail)
+{
+    const struct stoa_store_block *put = prepare->put;
+    for (size_t i = 0; i < put->change_count; i++) {
+        const struct stoa_change *change = &put->changes[i];
+        if (change->key.size < 1 || change->key.size > RECORD_CHANGE_KEY_MAX) {
+            return error_set(detail, STOA_EINVAL,
+                             "changes[%zu].key: %zu bytes; 1 to %d are allowed", i,
+                             change->key.size, RECORD_CHANGE_KEY_MAX);
+        }
+        if (change->value.size > RECORD_CHANGE_VALUE_MAX) {
+            return error_set(detail, STOA_ETOOBIG, "changes[%zu].value: %zu bytes", i,
+                             change->value.size);
+        }
+        struct record_change encoded = {
+            .key = bytes_of(change->key.data, change->key.size),
+            .value = bytes_of(change->value.data, change->value.size),
+            .removed = change->value.data == NULL,
+        };
+        if (record_append_change(&prepare->changes, &encoded) != 0) {
+            return error_set(detail, STOA_ENOMEM, "changes");
+        }
+    }
+    return 0;
+}
+
+int prepare_verify(struct prepare *prepare, struct transaction_recovery *recovery)
+{
+    const struct stoa_store_block *put = prepare->put;
+    struct error_detail *detail = &prepare->detail;
+    ensure(put != NULL && recovery != NULL);
+    buffer_clear(&prepare->senders);
+    buffer_clear(&prepare->changes);
+    buffer_clear(&prepare->transaction_prefixes);
+    int result = block_decode(bytes_of(put->block.data, put->block.size), &prepare->block, detail);
+    if (result == 0) {
+        result = check_hash(prepare, detail);
+    }
+    if (result == 0) {
+        result = check_roots(prepare, detail);
+    }
+    if (result == 0) {
+        result = check_transactions(prepare, recovery, detail);
+    }
+    if (result == 0 && (put->envelope.data == NULL) != (put->envelope_hash == NULL)) {
+        result = error_set(detail, STOA_EINVAL, "envelope: it goes with its hash");
+    }
+    if (result == 0) {
+        result = encode_changes(prepare, detail);
+    }
+    prepare->result = result;
+    return result;
+}
+
+int prepare_index(struct prepare *prepare)
+{
+    struct bytes cursor = prepare->block.transactions;
+    struct bytes envelope;
+    if (buffer_reserve(&prepare->transaction_prefixes,
+                       prepare->block.transaction_count * sizeof(uint64_t)) != 0) {
+        prepare->result = error_set(&prepare->detail, STOA_ENOMEM, "transaction index");
+        return prepare->result;
+    }
+    while (block_next_transaction(&cursor, &envelope, NULL) == 0) {
+        uint8_t hash[32];
+        transaction_hash(envelope, hash);
+        uint64_t prefix = bytes_load_be64(hash);
+        int appended = buffer_append(&prepare->transaction_prefixes, &prefix, sizeof(prefix));
+        ensure(appended == 0); /* reserved above */
+    }
+    return 0;
+}

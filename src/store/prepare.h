@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* prepare.h: what is done to a block before it enters the ledger, on a worker: decode, verify,
+ * recover senders, and compute what the indexes need. Pure but for the worker's recovery context;
+ * one prepared block belongs to one thread at a time.
+ *
+ * Two stages, so that the second runs while the ledger writes:
+ *   prepare_verify  encoding, hash, roots, receipts, senders, changes encoded;
+ *   prepare_index   transaction hashes.
+ * The parent is checked by the store, which alone knows the order of blocks. */
+#ifndef PREPARE_H
+#define PREPARE_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+#include "chain/block.h"
+#include "chain/transaction.h"
+#include "stoa.h"
+
+/* Reused from block to block: the buffers keep their memory. */
+struct prepare {
+    const struct stoa_store_block *put; /* the caller's, until the block is stored */
+    uint64_t chain_id;                  /* transactions must name it; 0: any */
+
+    struct block block;                 /* views into put->block */
+    struct buffer senders;              /* 20 bytes a transaction, or empty */
+    struct buffer changes;              /* encoded as in record.h */
+    struct buffer transaction_prefixes; /* uint64_t each: first 8 bytes of the hash, big-endian */
+    int result;
+    struct error_detail detail;
+};
+
+void prepare_init(struct prepare *prepare);
+void prepare_deinit(struct prepare *prepare);
+
+/* Sets and returns prepare->result: 0, STOA_EINVAL, STOA_EREFUSED, STOA_ENOMEM; detail names the
+ * field. */
+int prepare_verify(struct prepare *prepare, struct transaction_recovery *recovery);
+
+/* After a good prepare_verify. STOA_ENOMEM. */
+int prepare_index(struct prepare *prepare);
+
+#endif

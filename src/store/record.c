@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/record.h"
+
+#include "base/ensure.h"
+
+enum {
+    OFFSET_VERSION = 0,
+    OFFSET_FLAGS = 1,
+    OFFSET_TRANSACTION_COUNT = 4,
+    OFFSET_BLOCK_SIZE = 8,
+    OFFSET_RECEIPTS_SIZE = 12,
+    OFFSET_ENVELOPE_SIZE = 16,
+    OFFSET_CHANGES_SIZE = 20,
+    OFFSET_HASH = 24,
+    OFFSET_TOTAL_DIFFICULTY = 56,
+    OFFSET_ENVELOPE_HASH = 88,
+};
+
+static const unsigned known_flags =
+    RECORD_SIDE | RECORD_RECEIPTS | RECORD_SENDERS | RECORD_ENVELOPE;
+
+void record_encode_header(const struct record *record, uint8_t out[RECORD_HEADER_SIZE])
+{
+    ensure((record->flags & ~known_flags) == 0);
+    ensure(record->block.size <= UINT32_MAX && record->receipts.size <= UINT32_MAX);
+    ensure(record->envelope.size <= UINT32_MAX && record->changes.size <= UINT32_MAX);
+    memset(out, 0, RECORD_HEADER_SIZE);
+    out[OFFSET_VERSION] = RECORD_VERSION;
+    out[OFFSET_FLAGS] = (uint8_t)record->flags;
+    bytes_store_le32(out + OFFSET_TRANSACTION_COUNT, record->transaction_count);
+    bytes_store_le32(out + OFFSET_BLOCK_SIZE, (uint32_t)record->block.size);
+    bytes_store_le32(out + OFFSET_RECEIPTS_SIZE, (uint32_t)record->receipts.size);
+    bytes_store_le32(out + OFFSET_ENVELOPE_SIZE, (uint32_t)record->envelope.size);
+    bytes_store_le32(out + OFFSET_CHANGES_SIZE, (uint32_t)record->changes.size);
+    memcpy(out + OFFSET_HASH, record->hash, 32);
+    memcpy(out + OFFSET_TOTAL_DIFFICULTY, record->total_difficulty, 32);
+    if (record->envelope_hash != NULL) {
+        memcpy(out + OFFSET_ENVELOPE_HASH, record->envelope_hash, 32);
+    }
+}
+
+static struct bytes take(struct bytes *rest, size_t size)
+{
+    struct bytes part = bytes_of(rest->data, size);
+    rest->data += size;
+    rest->size -= size;
+    return part;
+}
+
+int record_decode(struct bytes payload, struct record *out_record, struct error_detail *detail)
+{
+    const uint8_t *p = payload.data;
+    if (payload.size < RECORD_HEADER_SIZE) {
+        return error_set(detail, STOA_ECORRUPT, "block record: %zu bytes are too few",
+                         payload.size);
+    }
+    if (p[OFFSET_VERSION] != RECORD_VERSION || (p[OFFSET_FLAGS] & ~known_flags) != 0) {
+        return error_set(detail, STOA_ECORRUPT, "block record: version %u, flags 0x%x are unknown",
+                         p[OFFSET_VERSION], p[OFFSET_FLAGS]);
+    }
+    struct record record = {
+        .flags = p[OFFSET_FLAGS],
+        .transaction_count = bytes_load_le32(p + OFFSET_TRANSACTION_COUNT),
+        .hash = p + OFFSET_HASH,
+        .total_difficulty = p + OFFSET_TOTAL_DIFFICULTY,
+        .envelope_hash = p + OFFSET_ENVELOPE_HASH,
+    };
+    uint64_t block_size = bytes_load_le32(p + OFFSET_BLOCK_SIZE);
+    uint64_t receipts_size = bytes_load_le32(p + OFFSET_RECEIPTS_SIZE);
+    uint64_t envelope_size = bytes_load_le32(p + OFFSET_ENVELOPE_SIZE);
+    uint64_t changes_size = bytes_load_le32(p + OFFSET_CHANGES_SIZE);
+    uint64_t senders_size =
+        (record.flags & RECORD_SENDERS) != 0 ? (uint64_t)record.transaction_count * 20 : 0;
+    uint64_t total = RECORD_HEADER_SIZE + block_size + receipts_size + senders_size +
+                     envelope_size + changes_size;
+    if (total != payload.size) {
+        return error_set(detail, STOA_ECORRUPT, "block record: %zu bytes instead of %llu",
+                         payload.size, (unsigned long long)total);
+    }
+    struct bytes rest = bytes_of(p + RECORD_HEADER_SIZE, payload.size - RECORD_HEADER_SIZE);
+    record.block = take(&rest, block_size);
+    record.receipts = take(&rest, receipts_size);
+    record.senders = take(&rest, senders_size);
+    record.envelope = take(&rest, envelope_size);
+    record.changes = take(&rest, changes_size);
+    ensure(rest.size == 0);
+    *out_record = record;
+    return 0;
+}
+
+int record_next_change(struct bytes *cursor, struct record_change *out_change)
+{
+    if (cursor->size == 0) {
+        return STOA_ENOTFOUND;
+    }
+    if (cursor->size < RECORD_CHANGE_HEADER_SIZE) {
+        return STOA_ECORRUPT;
+    }
+    size_t key_size = bytes_load_le16(cursor->data);
+    uint32_t value_size = bytes_load_le32(cursor->data + 2);
+    bool removed = value_size == RECORD_REMOVED;
+    size_t value_bytes = removed ? 0 : value_size;
+    if (cursor->size - RECORD_CHANGE_HEADER_SIZE < key_size ||
+        cursor->size - RECORD_CHANGE_HEADER_SIZE - key_size < value_bytes) {
+        return STOA_ECORRUPT;
+    }
+    (void)take(cursor, RECORD_CHANGE_HEADER_SIZE); /* read above */
+    struct bytes key = take(cursor, key_size);
+    struct bytes value = take(cursor, value_bytes);
+    *out_change = (struct record_change){.key = key, .value = value, .removed = removed};
+    return 0;
+}
+
+int record_append_change(struct buffer *buffer, const struct record_change *change)
+{
+    ensure(change->key.size >= 1 && change->key.size <= RECORD_CHANGE_KEY_MAX);
+    ensure(change->value.size < RECORD_REMOVED);
+    int result =
+        buffer_reserve(buffer, RECORD_CHANGE_HEADER_SIZE + change->key.size + change->value.size);
+    if (result != 0) {
+        return result;
+    }
+    uint8_t *p = buffer->data + buffer->size;
+    bytes_store_le16(p, (uint16_t)change->key.size);
+    bytes_store_le32(p + 2, change->removed ? RECORD_REMOVED : (uint32_t)change->value.size);
+    memcpy(p + RECORD_CHANGE_HEADER_SIZE, change->key.data, change->key.size);
+    if (!change->removed && change->value.size != 0) {
+        memcpy(p + RECORD_CHANGE_HEADER_SIZE + change->key.size, change->value.data,
+               change->value.size);
+    }
+    buffer->size +=
+        RECORD_CHANGE_HEADER_SIZE + change->key.size + (change->removed ? 0 : change->value.size);
+    return 0;
+}

@@ -1,0 +1,696 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "chain/genesis.h"
+#include "store/store_private.h"
+
+static const char file_identity[] = "STORE";
+static const char file_lock[] = "LOCK";
+static const char folder_ledger[] = "ledger";
+static const char folder_tables[] = "tables";
+
+static const uint64_t checkpoint_ns_default = 30000000000;
+enum { TABLE_WORKERS_DEFAULT = 4, WRITER_COUNT = 3, VERIFY_WORKERS_DEFAULT = 2 };
+
+static int join(char out[STORE_PATH_SIZE_MAX], const char *directory, const char *name,
+                struct error_detail *detail)
+{
+    int length = snprintf(out, STORE_PATH_SIZE_MAX, "%s/%s", directory, name);
+    ensure(length >= 0);
+    return length < STORE_PATH_SIZE_MAX
+               ? 0
+               : error_set(detail, STOA_EINVAL, "the path of the store is too long");
+}
+
+/* ---- small blocking file operations, for creating and opening ---- */
+
+static int make_directory(struct io *io, const char *path, struct error_detail *detail)
+{
+    struct io_request request = {.op = IO_MKDIR, .path = path};
+    return io_wait(io, &request) < 0
+               ? error_set_errno(detail, request.os_error, "make directory %s", path)
+               : 0;
+}
+
+static int sync_directory(struct io *io, const char *path, struct error_detail *detail)
+{
+    struct io_request request = {.op = IO_SYNC_DIR, .path = path};
+    return io_wait(io, &request) < 0
+               ? error_set_errno(detail, request.os_error, "flush directory %s", path)
+               : 0;
+}
+
+static int make_empty_file(struct io *io, const char *path, struct error_detail *detail)
+{
+    struct io_request open = {.op = IO_OPEN, .path = path, .flags = IO_OPEN_WRITE | IO_OPEN_CREATE};
+    int64_t file = io_wait(io, &open);
+    if (file < 0) {
+        return error_set_errno(detail, open.os_error, "create %s", path);
+    }
+    struct io_request close = {.op = IO_CLOSE, .file = (int)file};
+    return io_wait(io, &close) < 0 ? error_set_errno(detail, close.os_error, "close %s", path) : 0;
+}
+
+struct removal {
+    struct io *io;
+    const char *directory;
+    char **names;
+    size_t count;
+    size_t capacity;
+    int result;
+};
+
+static void note_name(void *context, const char *name)
+{
+    struct removal *removal = context;
+    if (removal->count == removal->capacity) {
+        size_t capacity = removal->capacity == 0 ? 64 : 2 * removal->capacity;
+        char **names = memory_resize(removal->names, capacity * sizeof(*names));
+        if (names == NULL) {
+            removal->result = STOA_ENOMEM;
+            return;
+        }
+        removal->names = names;
+        removal->capacity = capacity;
+    }
+    removal->names[removal->count] = memory_copy_text(name);
+    if (removal->names[removal->count] == NULL) {
+        removal->result = STOA_ENOMEM;
+        return;
+    }
+    removal->count++;
+}
+
+/* Remove the files of a directory that has no directories in it. */
+static int empty_directory(struct io *io, const char *directory, struct error_detail *detail)
+{
+    struct removal removal = {.io = io, .directory = directory};
+    int result = io_list(io, directory, note_name, &removal);
+    if (result == 0) {
+        result = removal.result;
+    }
+    if (result != 0) {
+        (void)error_set(detail, result, "list %s", directory); /* text only */
+    }
+    for (size_t i = 0; i < removal.count; i++) {
+        char path[STORE_PATH_SIZE_MAX];
+        if (result == 0) {
+            result = join(path, directory, removal.names[i], detail);
+        }
+        struct io_request request = {.op = IO_UNLINK, .path = path};
+        if (result == 0 && io_wait(io, &request) < 0) {
+            result = error_set_errno(detail, request.os_error, "remove %s", path);
+        }
+        memory_free(removal.names[i]);
+    }
+    memory_free(removal.names);
+    return result;
+}
+
+/* ---- creating ---- */
+
+static void count_name(void *context, const char *name)
+{
+    size_t *count = context;
+    (void)name;
+    (*count)++;
+}
+
+/* The directory must not exist or be empty. */
+static int check_target(struct io *io, const char *directory, struct error_detail *detail)
+{
+    size_t count = 0;
+    int result = io_list(io, directory, count_name, &count);
+    if (result == STOA_ENOTFOUND) {
+        return 0;
+    }
+    if (result != 0) {
+        return error_set(detail, result, "list %s: %s", directory, stoa_strerror(result));
+    }
+    return count == 0 ? 0
+                      : error_set(detail, STOA_EEXISTS, "%s exists and is not empty", directory);
+}
+
+static void done_genesis(struct ledger_append *append)
+{
+    struct store_put *put = append->context;
+    put->durable = true;
+}
+
+/* Append block 0 to an open ledger and wait for it. */
+static int append_genesis(struct io *io, struct ledger *ledger, const struct genesis *genesis,
+                          struct error_detail *detail)
+{
+    static const uint8_t zero[32];
+    struct stoa_store_block block = STOA_STORE_BLOCK_INIT;
+    block.block = (struct stoa_bytes){genesis->block.data, genesis->block.size};
+    struct store_put put = {.store = NULL};
+    prepare_init(&put.prepare);
+    put.prepare.put = &block;
+    int result = block_decode(buffer_bytes(&genesis->block), &put.prepare.block, detail);
+    if (result == 0) {
+        store_put_make_record(&put, zero);
+        put.append.done = done_genesis;
+        ledger_append(ledger, &put.append);
+        while (!put.durable && result == 0) {
+            int ran = io_run(io, 1000000000);
+            result = ran < 0 ? error_set(detail, ran, "store the genesis block") : 0;
+        }
+    }
+    if (result == 0 && put.append.result != 0) {
+        result = error_set(detail, put.append.result, "store the genesis block: %s",
+                           stoa_strerror(put.append.result));
+    }
+    prepare_deinit(&put.prepare);
+    return result;
+}
+
+static int make_ledger(struct io *io, const char *directory, uint64_t store_id,
+                       const struct genesis *genesis, struct error_detail *detail)
+{
+    char path[STORE_PATH_SIZE_MAX];
+    int result = join(path, directory, folder_ledger, detail);
+    if (result == 0) {
+        result = make_directory(io, path, detail);
+    }
+    struct ledger_options options = {.io = io, .path = path, .store_id = store_id};
+    if (result == 0) {
+        result = ledger_create(&options, detail);
+    }
+    if (result != 0 || genesis == NULL) {
+        return result;
+    }
+    struct ledger *ledger;
+    struct ledger_recovery recovery;
+    result = ledger_open(&options, 0, &ledger, &recovery, detail);
+    if (result == 0) {
+        result = append_genesis(io, ledger, genesis, detail);
+        int closed = ledger_close(ledger, result == 0 ? detail : NULL);
+        result = result != 0 ? result : closed;
+    }
+    return result;
+}
+
+/* Fill DIRECTORY, which exists, with a whole store. */
+static int fill(struct io *io, const char *directory, const struct identity *identity,
+                const struct genesis *genesis, struct error_detail *detail)
+{
+    char path[STORE_PATH_SIZE_MAX];
+    int result = make_ledger(io, directory, identity->store_id, genesis, detail);
+    if (result == 0) {
+        result = join(path, directory, folder_tables, detail);
+    }
+    if (result == 0) {
+        result = make_directory(io, path, detail);
+    }
+    if (result == 0) {
+        result = join(path, directory, file_lock, detail);
+    }
+    if (result == 0) {
+        result = make_empty_file(io, path, detail);
+    }
+    if (result == 0) {
+        result = join(path, directory, file_identity, detail);
+    }
+    if (result == 0) {
+        result = identity_write(io, path, identity, detail);
+    }
+    return result == 0 ? sync_directory(io, directory, detail) : result;
+}
+
+/* DIR without slashes at its end, and its parent. */
+static int split_directory(const char *directory, char out[STORE_PATH_SIZE_MAX],
+                           char out_parent[STORE_PATH_SIZE_MAX], struct error_detail *detail)
+{
+    size_t length = strlen(directory);
+    while (length > 1 && directory[length - 1] == '/') {
+        length--;
+    }
+    if (length == 0 || length + 32 > STORE_PATH_SIZE_MAX) {
+        return error_set(detail, STOA_EINVAL, "the path of the store is %s",
+                         length == 0 ? "empty" : "too long");
+    }
+    memcpy(out, directory, length);
+    out[length] = '\0';
+    const char *slash = strrchr(out, '/');
+    if (slash == NULL) {
+        memcpy(out_parent, ".", 2);
+    } else {
+        size_t size = slash == out ? 1 : (size_t)(slash - out);
+        memcpy(out_parent, out, size);
+        out_parent[size] = '\0';
+    }
+    return 0;
+}
+
+/* Make the store beside its final name and rename it into place, so that it appears whole or not at
+ * all. */
+static int create_at(struct io *io, const char *directory, const struct identity *identity,
+                     const struct genesis *genesis, struct error_detail *detail)
+{
+    char target[STORE_PATH_SIZE_MAX];
+    char parent[STORE_PATH_SIZE_MAX];
+    char making[STORE_PATH_SIZE_MAX];
+    int result = split_directory(directory, target, parent, detail);
+    if (result != 0) {
+        return result;
+    }
+    uint32_t random;
+    io_random(io, &random, sizeof(random));
+    int length = snprintf(making, sizeof(making), "%s.new-%08x", target, random);
+    ensure(length > 0 && (size_t)length < sizeof(making));
+    result = make_directory(io, making, detail);
+    if (result == 0) {
+        result = fill(io, making, identity, genesis, detail);
+    }
+    struct io_request rename = {.op = IO_RENAME, .path = making, .path_to = target};
+    if (result == 0 && io_wait(io, &rename) < 0) {
+        result = error_set_errno(detail, rename.os_error, "rename %s to %s", making, target);
+    }
+    if (result == 0) {
+        result = sync_directory(io, parent, detail);
+    }
+    return result;
+}
+
+int store_create(struct io *io, const char *directory, const struct stoa_create_options *options,
+                 struct error_detail *detail)
+{
+    struct genesis genesis;
+    bool has_genesis = options->genesis_json != NULL;
+    int result = check_target(io, directory, detail);
+    if (result != 0) {
+        return result;
+    }
+    if (has_genesis) {
+        result = genesis_parse(bytes_of(options->genesis_json, options->genesis_json_size),
+                               &genesis, detail);
+        if (result != 0) {
+            error_prefix(detail, "genesis");
+            return result;
+        }
+    }
+    struct identity identity = {.chain_id = options->chain_id, .has_genesis = has_genesis};
+    while (identity.store_id == 0) {
+        io_random(io, &identity.store_id, sizeof(identity.store_id));
+    }
+    if (has_genesis) {
+        memcpy(identity.genesis_hash, genesis.hash, 32);
+        if (identity.chain_id == 0) {
+            identity.chain_id = genesis.chain_id;
+        } else if (genesis.chain_id != 0 && genesis.chain_id != identity.chain_id) {
+            result = error_set(
+                detail, STOA_EINVAL, "chain id %llu given, but the genesis says %llu",
+                (unsigned long long)identity.chain_id, (unsigned long long)genesis.chain_id);
+        }
+    }
+    if (result == 0) {
+        result = create_at(io, directory, &identity, has_genesis ? &genesis : NULL, detail);
+    }
+    if (has_genesis) {
+        genesis_deinit(&genesis);
+    }
+    return result;
+}
+
+/* ---- opening ---- */
+
+static int start_session(void *context, unsigned index, void **out_state,
+                         struct error_detail *detail)
+{
+    struct store *store = context;
+    (void)index;
+    struct kv_session *session;
+    int result = kv_session_open(store->kv, &session, detail);
+    if (result == 0) {
+        *out_state = session;
+    }
+    return result;
+}
+
+static void stop_session(void *context, void *state)
+{
+    (void)context;
+    kv_session_close(state);
+}
+
+static int start_recovery(void *context, unsigned index, void **out_state,
+                          struct error_detail *detail)
+{
+    (void)context;
+    (void)index;
+    *out_state = transaction_recovery_create();
+    return *out_state == NULL ? error_set(detail, STOA_ENOMEM, "signature recovery") : 0;
+}
+
+static void stop_recovery(void *context, void *state)
+{
+    (void)context;
+    transaction_recovery_destroy(state);
+}
+
+static int open_kv(struct store *store, const struct store_options *options, const char *path,
+                   struct error_detail *detail)
+{
+    struct kv_options kv_options = {.path = path, .cache_size = options->table_cache_size};
+    int result = options->memory_tables != NULL
+                     ? kv_memory_open(options->memory_tables, &store->kv, detail)
+                     : kv_wiredtiger_open(&kv_options, &store->kv, detail);
+    if (result == 0) {
+        result = kv_session_open(store->kv, &store->session, detail);
+    }
+    if (result == 0) {
+        result = index_open(store->kv, store->session, store->identity.store_id, &store->index,
+                            &store->applied, detail);
+    }
+    return result;
+}
+
+static void close_kv(struct store *store)
+{
+    index_close(store->index);
+    kv_session_close(store->session);
+    if (store->kv != NULL) {
+        kv_close(store->kv);
+    }
+    store->index = NULL;
+    store->session = NULL;
+    store->kv = NULL;
+}
+
+/* Tables that are missing or damaged are made anew; the replay that follows fills them from the
+ * ledger. */
+static int open_tables(struct store *store, const struct store_options *options,
+                       struct error_detail *detail)
+{
+    char path[STORE_PATH_SIZE_MAX];
+    int result = join(path, store->directory, folder_tables, detail);
+    if (result != 0) {
+        return result;
+    }
+    if (options->memory_tables != NULL) {
+        return open_kv(store, options, path, detail);
+    }
+    size_t count = 0;
+    result = io_list(store->io, path, count_name, &count);
+    if (result == STOA_ENOTFOUND) {
+        store->rebuilt = true;
+        result = make_directory(store->io, path, detail);
+    } else if (result != 0) {
+        return error_set(detail, result, "list %s: %s", path, stoa_strerror(result));
+    }
+    if (result == 0) {
+        result = open_kv(store, options, path, detail);
+    }
+    if (result == STOA_ECORRUPT) {
+        store->rebuilt = true;
+        close_kv(store);
+        result = empty_directory(store->io, path, detail);
+        if (result == 0) {
+            result = open_kv(store, options, path, detail);
+        }
+    }
+    return result;
+}
+
+static int open_ledger(struct store *store, const struct store_options *options,
+                       struct error_detail *detail)
+{
+    char path[STORE_PATH_SIZE_MAX];
+    int result = join(path, store->directory, folder_ledger, detail);
+    struct ledger_options ledger_options = {
+        .io = store->io,
+        .path = path,
+        .store_id = store->identity.store_id,
+        .segment_size = options->segment_size,
+        .prepare = options->bulk ? LEDGER_ALLOCATE : LEDGER_PREWRITE,
+    };
+    if (result == 0) {
+        result = ledger_open(&ledger_options, store->applied.position.sequence, &store->ledger,
+                             &store->recovery, detail);
+    }
+    return result;
+}
+
+static int start_workers(struct store *store, const struct store_options *options,
+                         struct error_detail *detail)
+{
+    struct workers_options tables = {
+        .io = store->io,
+        .count = options->table_workers != 0 ? options->table_workers : TABLE_WORKERS_DEFAULT,
+        .name = "stoa-read",
+        .start = start_session,
+        .stop = stop_session,
+        .context = store,
+    };
+    int result = workers_create(&tables, &store->readers, detail);
+    if (result == 0) {
+        tables.count = WRITER_COUNT;
+        tables.name = "stoa-apply";
+        result = workers_create(&tables, &store->writers, detail);
+    }
+    if (result == 0) {
+        struct workers_options verify = {
+            .io = store->io,
+            .count =
+                options->verify_workers != 0 ? options->verify_workers : VERIFY_WORKERS_DEFAULT,
+            .name = "stoa-verify",
+            .start = start_recovery,
+            .stop = stop_recovery,
+        };
+        result = workers_create(&verify, &store->verifiers, detail);
+    }
+    return result;
+}
+
+static int read_identity(struct store *store, struct error_detail *detail)
+{
+    char path[STORE_PATH_SIZE_MAX];
+    int result = join(path, store->directory, file_identity, detail);
+    if (result == 0) {
+        result = identity_read(store->io, path, &store->identity, detail);
+    }
+    if (result == STOA_ENOTFOUND) {
+        return error_set(detail, result, "%s is not a store", store->directory);
+    }
+    if (result != 0) {
+        return result;
+    }
+    result = join(path, store->directory, file_lock, detail);
+    if (result != 0) {
+        return result;
+    }
+    result = io_lock(store->io, path, &store->lock);
+    if (result == STOA_ELOCKED) {
+        return error_set(detail, result, "%s is in use by another process", store->directory);
+    }
+    return result == 0 ? 0 : error_set(detail, result, "lock %s: %s", path, stoa_strerror(result));
+}
+
+static int make_batches(struct store *store, struct error_detail *detail)
+{
+    for (unsigned i = 0; i < STORE_FROZEN_MAX + 1; i++) {
+        struct pending *batch = pending_create();
+        if (batch == NULL) {
+            return error_set(detail, STOA_ENOMEM, "open");
+        }
+        if (store->open == NULL) {
+            store->open = batch;
+        } else {
+            store->idle[store->idle_count++] = batch;
+        }
+    }
+    return 0;
+}
+
+static int open_parts(struct store *store, const struct store_options *options,
+                      struct error_detail *detail)
+{
+    int result = read_identity(store, detail);
+    if (result == 0) {
+        result = make_batches(store, detail);
+    }
+    if (result == 0) {
+        result = open_tables(store, options, detail);
+    }
+    if (result == 0) {
+        result = open_ledger(store, options, detail);
+    }
+    if (result == 0) {
+        result = store_replay(store, options, detail);
+    }
+    if (result == 0) {
+        result = start_workers(store, options, detail);
+    }
+    return result;
+}
+
+int store_open(const struct store_options *options, struct store **out_store,
+               struct error_detail *detail)
+{
+    struct store *store = memory_alloc_zeroed(1, sizeof(*store));
+    char parent[STORE_PATH_SIZE_MAX];
+    if (store == NULL) {
+        return error_set(detail, STOA_ENOMEM, "open");
+    }
+    store->io = options->io;
+    store->lock = -1;
+    store->memory_tables = options->memory_tables != NULL;
+    store->checkpoint_ns =
+        options->checkpoint_ns != 0 ? options->checkpoint_ns : checkpoint_ns_default;
+    int result = split_directory(options->directory, store->directory, parent, detail);
+    if (result == 0) {
+        result = open_parts(store, options, detail);
+    }
+    if (result != 0) {
+        store_abandon(store);
+        return result;
+    }
+    store->checkpointed_sequence = store->rebuilt ? 0 : store->applied.position.sequence;
+    store_apply_start_timer(store);
+    *out_store = store;
+    return 0;
+}
+
+/* ---- closing ---- */
+
+static void release(struct store *store)
+{
+    workers_destroy(store->verifiers);
+    workers_destroy(store->readers);
+    workers_destroy(store->writers);
+    close_kv(store);
+    store_put_free_pool(store);
+    store_get_free_pool(store);
+    pending_destroy(store->open);
+    for (unsigned i = 0; i < store->frozen_count; i++) {
+        pending_destroy(store->frozen[i]);
+    }
+    for (unsigned i = 0; i < store->idle_count; i++) {
+        pending_destroy(store->idle[i]);
+    }
+    if (store->lock >= 0) {
+        io_unlock(store->io, store->lock);
+    }
+    memory_free(store);
+}
+
+void store_abandon(struct store *store)
+{
+    if (store != NULL) {
+        __atomic_store_n(&store->closing, true, __ATOMIC_RELAXED);
+        ledger_abandon(store->ledger);
+        release(store);
+    }
+}
+
+int store_close(struct store *store, struct error_detail *detail)
+{
+    if (store == NULL) {
+        return 0;
+    }
+    int result = 0;
+    while (store->pending_requests != 0 && result >= 0) {
+        result = io_run(store->io, 1000000000);
+    }
+    ensure(store->views_out == 0);
+    result = result < 0 ? error_set(detail, result, "close") : 0;
+    __atomic_store_n(&store->closing, true, __ATOMIC_RELAXED);
+    if (result == 0) {
+        result = store_apply_checkpoint(store, detail);
+    }
+    store_apply_wait_idle(store);
+    (void)io_cancel(store->io, &store->timer); /* it may have run out already */
+    while (store->timer.pending && io_run(store->io, 1000000000) >= 0) {
+    }
+    int closed = ledger_close(store->ledger, result == 0 ? detail : NULL);
+    store->ledger = NULL;
+    release(store);
+    return result != 0 ? result : closed;
+}
+
+/* ---- serving ---- */
+
+void store_finish_request(struct store *store, struct store_request *request, int result)
+{
+    ensure(store->pending_requests > 0);
+    store->pending_requests--;
+    request->result = result;
+    if (result != 0 && request->detail.code == 0) {
+        (void)error_set(&request->detail, result, "%s", stoa_strerror(result)); /* text only */
+    }
+    request->done(request);
+}
+
+void store_submit(struct store *store, struct store_request *request)
+{
+    store->pending_requests++;
+    request->result = 0;
+    request->detail.code = 0;
+    request->detail.os_error = 0;
+    request->detail.text[0] = '\0';
+    if (request->kind == STORE_PUT_BLOCK) {
+        store_put_submit(store, request);
+    } else {
+        store_get_submit(store, request);
+    }
+}
+
+unsigned store_pending(const struct store *store)
+{
+    return store->pending_requests;
+}
+
+void store_get_head(const struct store *store, struct stoa_head *out_head)
+{
+    *out_head = (struct stoa_head){
+        .empty = !store->head.present,
+        .height = store->head.height,
+        .chain_id = store->identity.chain_id,
+    };
+    memcpy(out_head->hash, store->head.hash, 32);
+    memcpy(out_head->total_difficulty, store->head.total_difficulty, 32);
+    memcpy(out_head->genesis_hash, store->identity.genesis_hash, 32);
+}
+
+void store_get_stats(struct store *store, struct stoa_stats *out_stats)
+{
+    struct ledger_stats ledger;
+    struct kv_statistics tables;
+    ledger_stats(store->ledger, &ledger);
+    kv_statistics(store->session, &tables);
+    uint64_t waiting = pending_block_count(store->open);
+    for (unsigned i = 0; i < store->frozen_count; i++) {
+        waiting += pending_block_count(store->frozen[i]);
+    }
+    *out_stats = (struct stoa_stats){
+        .size = sizeof(*out_stats),
+        .blocks = store->head.present ? store->head.height + 1 : 0,
+        .ledger_segments = ledger.segment_count,
+        .ledger_bytes = ledger.segment_bytes,
+        .ledger_sequence = ledger.last_sequence,
+        .applied_sequence = store->applied.position.sequence,
+        .pending_blocks = waiting,
+        .table_bytes = tables.file_bytes,
+        .frame_bytes = ledger.frame_bytes,
+        .written_bytes = ledger.written_bytes,
+        .groups = ledger.group_count,
+        .appends = ledger.append_count,
+        .recovered_blocks = store->replayed_blocks,
+        .cut_bytes = store->recovery.cut_bytes,
+        .rebuilt_tables = store->rebuilt,
+        .stopped = ledger.stopped || store->apply_failed != 0,
+    };
+    snprintf(out_stats->io, sizeof(out_stats->io), "%s", store->io->ops->name);
+    snprintf(out_stats->io_features, sizeof(out_stats->io_features), "%s", store->io->features);
+}
+
+int store_checkpoint(struct store *store, struct error_detail *detail)
+{
+    return store_apply_checkpoint(store, detail);
+}

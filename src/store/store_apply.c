@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* From the pending tier into the tables, off the latency path. Blocks gather in the open batch;
+ * when it is large or old enough it is frozen and applied by a worker in one table transaction, and
+ * the next one takes blocks meanwhile. Merges of runs and checkpoints run beside it. When the
+ * tables fall behind, puts wait: see store_apply_has_room.
+ *
+ * A failed apply stops writing: the ledger has everything, the next open replays it. */
+#include "base/ensure.h"
+#include "store/store_private.h"
+
+static const uint64_t tick_ns = 100000000;       /* how often age is looked at */
+static const uint64_t batch_age_ns = 1000000000; /* a batch is applied at the latest after this */
+
+static void start_apply(struct store *store);
+static void start_merge(struct store *store);
+
+/* The first failure is the one that is told. */
+static void fail(struct store *store, int result, const struct error_detail *detail)
+{
+    if (store->apply_failed == 0) {
+        store->apply_failed = result;
+        store->failed_detail = *detail;
+    }
+}
+
+static bool batch_is_full(const struct pending *batch)
+{
+    return pending_block_count(batch) >= STORE_BATCH_BLOCKS_MAX ||
+           pending_size(batch) >= STORE_BATCH_SIZE_MAX;
+}
+
+bool store_apply_has_room(const struct store *store)
+{
+    return store->frozen_count < STORE_FROZEN_MAX || !batch_is_full(store->open);
+}
+
+static struct pending *take_idle(struct store *store)
+{
+    ensure(store->idle_count > 0);
+    return store->idle[--store->idle_count];
+}
+
+void store_apply_freeze(struct store *store)
+{
+    if (pending_block_count(store->open) == 0 || store->frozen_count == STORE_FROZEN_MAX) {
+        return;
+    }
+    store->frozen_applied[store->frozen_count] = store->open_applied;
+    store->frozen[store->frozen_count++] = store->open;
+    store->open = take_idle(store);
+    start_apply(store);
+}
+
+/* The oldest frozen batch is in the tables. */
+static void retire_first(struct store *store)
+{
+    ensure(store->frozen_count > 0);
+    struct pending *batch = store->frozen[0];
+    store->applied = store->frozen_applied[0];
+    store->frozen_count--;
+    for (unsigned i = 0; i < store->frozen_count; i++) {
+        store->frozen[i] = store->frozen[i + 1];
+        store->frozen_applied[i] = store->frozen_applied[i + 1];
+    }
+    pending_clear(batch);
+    store->idle[store->idle_count++] = batch;
+}
+
+static void run_apply(struct workers_job *job, void *worker_state)
+{
+    struct store *store = job->context;
+    /* The loop touches neither the first frozen batch's contents nor its applied position until
+     * done. */
+    store->apply_result = index_apply(store->index, worker_state, store->frozen[0],
+                                      &store->frozen_applied[0], &store->apply_detail);
+}
+
+static void done_apply(struct workers_job *job)
+{
+    struct store *store = job->context;
+    store->applying = false;
+    if (store->apply_result != 0) {
+        fail(store, store->apply_result, &store->apply_detail);
+        store_put_advance(store); /* those that wait are told */
+        return;
+    }
+    retire_first(store);
+    if (batch_is_full(store->open)) {
+        store_apply_freeze(store);
+    }
+    start_apply(store);
+    start_merge(store);
+    store_put_advance(store);
+}
+
+static void start_apply(struct store *store)
+{
+    if (store->applying || store->frozen_count == 0 || store->apply_failed != 0) {
+        return;
+    }
+    store->applying = true;
+    store->apply_job = (struct workers_job){.run = run_apply, .done = done_apply, .context = store};
+    workers_submit(store->writers, &store->apply_job);
+}
+
+static bool merge_should_stop(void *context)
+{
+    const struct store *store = context;
+    return __atomic_load_n(&store->closing, __ATOMIC_RELAXED); /* a hint only */
+}
+
+static void run_merge(struct workers_job *job, void *worker_state)
+{
+    struct store *store = job->context;
+    bool merged;
+    store->merge_result = index_merge(store->index, worker_state, merge_should_stop, store, &merged,
+                                      &store->merge_detail);
+}
+
+static void done_merge(struct workers_job *job)
+{
+    struct store *store = job->context;
+    store->merging = false;
+    if (store->merge_result == 0) {
+        start_merge(store);
+    } else if (store->merge_result != STOA_ECANCELED && store->merge_result != STOA_EBUSY) {
+        fail(store, store->merge_result, &store->merge_detail);
+    }
+}
+
+static void start_merge(struct store *store)
+{
+    if (store->merging || store->closing || store->apply_failed != 0 ||
+        !index_merge_due(store->index)) {
+        return;
+    }
+    store->merging = true;
+    store->merge_job = (struct workers_job){.run = run_merge, .done = done_merge, .context = store};
+    workers_submit(store->writers, &store->merge_job);
+}
+
+int store_apply_add(struct store *store, const struct pending_block *block,
+                    const uint64_t *prefixes, size_t prefix_count, struct bytes changes)
+{
+    if (pending_block_count(store->open) == 0) {
+        store->open_since_ns = io_now_ns(store->io);
+    }
+    int result = pending_add(store->open, block, prefixes, prefix_count, changes);
+    if (result != 0) {
+        return result;
+    }
+    store->open_applied.position = block->position;
+    if (!block->side) {
+        store->open_applied.has_head = true;
+        store->open_applied.head_height = block->height;
+        memcpy(store->open_applied.head_hash, block->hash, 32);
+        memcpy(store->open_applied.head_total_difficulty, block->total_difficulty, 32);
+    }
+    if (batch_is_full(store->open) && store->writers != NULL) {
+        store_apply_freeze(store);
+    }
+    return 0;
+}
+
+static void run_checkpoint(struct workers_job *job, void *worker_state)
+{
+    struct store *store = job->context;
+    store->checkpoint_result = kv_checkpoint(worker_state, &store->checkpoint_detail);
+}
+
+static void done_checkpoint(struct workers_job *job)
+{
+    struct store *store = job->context;
+    store->checkpointing = false;
+    if (store->checkpoint_result == STOA_EBUSY) {
+        store->checkpointed_sequence = 0; /* the next tick tries again */
+    } else if (store->checkpoint_result != 0) {
+        fail(store, store->checkpoint_result, &store->checkpoint_detail);
+    }
+}
+
+static void start_checkpoint(struct store *store)
+{
+    ensure(!store->checkpointing);
+    store->checkpointing = true;
+    store->checkpoint_last_ns = io_now_ns(store->io);
+    store->checkpointed_sequence = store->applied.position.sequence;
+    store->checkpoint_job =
+        (struct workers_job){.run = run_checkpoint, .done = done_checkpoint, .context = store};
+    workers_submit(store->writers, &store->checkpoint_job);
+}
+
+static void tick(struct io_request *timer)
+{
+    struct store *store = timer->context;
+    uint64_t now = io_now_ns(store->io);
+    if (store->closing || timer->result == STOA_ECANCELED) {
+        return;
+    }
+    if (pending_block_count(store->open) != 0 && !store->applying &&
+        now - store->open_since_ns >= batch_age_ns) {
+        store_apply_freeze(store);
+    }
+    if (!store->checkpointing && store->apply_failed == 0 &&
+        now - store->checkpoint_last_ns >= store->checkpoint_ns &&
+        store->applied.position.sequence != store->checkpointed_sequence) {
+        start_checkpoint(store);
+    }
+    timer->deadline_ns = now + tick_ns;
+    io_submit(store->io, timer);
+}
+
+void store_apply_start_timer(struct store *store)
+{
+    uint64_t now = io_now_ns(store->io);
+    store->checkpoint_last_ns = now;
+    store->timer = (struct io_request){
+        .op = IO_TIMER, .deadline_ns = now + tick_ns, .done = tick, .context = store};
+    io_submit(store->io, &store->timer);
+}
+
+static const uint64_t wait_ns = 1000000000; /* of one turn; a completion ends it early */
+
+/* One turn of the loop while something is waited for. */
+static int turn(struct store *store)
+{
+    int result = io_run(store->io, wait_ns);
+    return result < 0 ? result : 0;
+}
+
+void store_apply_wait_idle(struct store *store)
+{
+    while (store->applying || store->merging || store->checkpointing) {
+        if (turn(store) != 0) {
+            return; /* a loop that is broken completes nothing more */
+        }
+    }
+}
+
+int store_apply_all(struct store *store, struct error_detail *detail)
+{
+    int result = 0;
+    while (result == 0 && store->apply_failed == 0 &&
+           (store->frozen_count != 0 || pending_block_count(store->open) != 0)) {
+        store_apply_freeze(store);
+        start_apply(store);
+        result = turn(store);
+    }
+    if (result != 0) {
+        return error_set(detail, result, "apply to the tables");
+    }
+    if (store->apply_failed != 0 && detail != NULL) {
+        *detail = store->failed_detail;
+    }
+    return store->apply_failed;
+}
+
+int store_apply_here(struct store *store, struct error_detail *detail)
+{
+    if (pending_block_count(store->open) == 0) {
+        return 0;
+    }
+    int result =
+        index_apply(store->index, store->session, store->open, &store->open_applied, detail);
+    if (result != 0) {
+        return result;
+    }
+    store->applied = store->open_applied;
+    pending_clear(store->open);
+    bool merged = true;
+    while (result == 0 && merged) {
+        result = index_merge(store->index, store->session, NULL, NULL, &merged, detail);
+    }
+    return result;
+}
+
+int store_apply_checkpoint(struct store *store, struct error_detail *detail)
+{
+    int result = store_apply_all(store, detail);
+    if (result != 0) {
+        return result;
+    }
+    while (store->checkpointing) {
+        result = turn(store);
+        if (result != 0) {
+            return error_set(detail, result, "checkpoint");
+        }
+    }
+    if (store->checkpointed_sequence == store->applied.position.sequence) {
+        return store->apply_failed;
+    }
+    start_checkpoint(store);
+    while (store->checkpointing) {
+        result = turn(store);
+        if (result != 0) {
+            return error_set(detail, result, "checkpoint");
+        }
+    }
+    if (store->checkpoint_result != 0 && detail != NULL) {
+        *detail = store->checkpoint_detail;
+    }
+    return store->checkpoint_result;
+}

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A read's way: the pending batches answer at once where they can; else a worker asks the tables;
+ * then one direct read fetches the frame, and its checksum, hash and place are compared before
+ * anything is handed out. */
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "chain/block.h"
+#include "chain/receipt.h"
+#include "store/store_private.h"
+
+static struct store_get *take_get(struct store *store)
+{
+    struct store_get *get = store->get_pool;
+    if (get != NULL) {
+        store->get_pool = get->next;
+        *get = (struct store_get){.store = store};
+        return get;
+    }
+    get = memory_alloc_zeroed(1, sizeof(*get));
+    if (get != NULL) {
+        get->store = store;
+    }
+    return get;
+}
+
+static struct stoa_view *take_view(struct store *store)
+{
+    struct stoa_view *view = store->view_pool;
+    if (view != NULL) {
+        store->view_pool = view->next;
+    } else {
+        view = memory_alloc_zeroed(1, sizeof(*view));
+    }
+    if (view != NULL) {
+        view->store = store;
+        store->views_out++;
+    }
+    return view;
+}
+
+static void put_view(struct stoa_view *view)
+{
+    struct store *store = view->store;
+    ensure(store->views_out > 0);
+    store->views_out--;
+    view->next = store->view_pool;
+    store->view_pool = view;
+}
+
+void store_view_release(struct stoa_view *view)
+{
+    if (view != NULL) {
+        ledger_read_release(&view->read);
+        put_view(view);
+    }
+}
+
+void store_get_free_pool(struct store *store)
+{
+    while (store->get_pool != NULL) {
+        struct store_get *next = store->get_pool->next;
+        memory_free(store->get_pool);
+        store->get_pool = next;
+    }
+    while (store->view_pool != NULL) {
+        struct stoa_view *next = store->view_pool->next;
+        memory_free(store->view_pool);
+        store->view_pool = next;
+    }
+}
+
+static void finish(struct store_get *get, int result)
+{
+    struct store *store = get->store;
+    struct store_request *request = get->request;
+    get->next = store->get_pool;
+    store->get_pool = get;
+    store_finish_request(store, request, result);
+}
+
+static struct bytes item_at(struct bytes cursor, uint32_t wanted,
+                            int (*next)(struct bytes *cursor, struct bytes *out_item,
+                                        struct error_detail *detail))
+{
+    struct bytes item = bytes_of(NULL, 0);
+    for (uint32_t i = 0; i <= wanted; i++) {
+        if (next(&cursor, &item, NULL) != 0) {
+            return bytes_of(NULL, 0);
+        }
+    }
+    return item;
+}
+
+static struct stoa_bytes public_bytes(struct bytes bytes)
+{
+    return (struct stoa_bytes){bytes.data, bytes.size};
+}
+
+static void fill_block(const struct record *record, struct store_get *get, struct stoa_block *out)
+{
+    *out = (struct stoa_block){
+        .height = get->view->read.height,
+        .canonical = get->canonical,
+        .block = public_bytes(record->block),
+        .view = get->view,
+    };
+    memcpy(out->hash, record->hash, 32);
+    memcpy(out->total_difficulty, record->total_difficulty, 32);
+    if ((record->flags & RECORD_RECEIPTS) != 0) {
+        out->receipts = public_bytes(record->receipts);
+    }
+    if ((record->flags & RECORD_SENDERS) != 0) {
+        out->senders = public_bytes(record->senders);
+    }
+    if ((record->flags & RECORD_ENVELOPE) != 0) {
+        out->envelope = public_bytes(record->envelope);
+    }
+}
+
+/* The parts of a block record that a transaction's answer needs. False: this is not the transaction
+ * that was asked for. */
+static bool fill_transaction(const struct record *record, struct store_get *get, uint32_t index)
+{
+    struct store_request *request = get->request;
+    struct rlp_item header;
+    struct bytes block;
+    struct bytes transactions;
+    struct bytes cursor = record->block;
+    if (rlp_read_list(&cursor, &block, NULL) != 0 || rlp_read(&block, &header, NULL) != 0 ||
+        rlp_read_list(&block, &transactions, NULL) != 0) {
+        return false;
+    }
+    struct bytes envelope = item_at(transactions, index, block_next_transaction);
+    uint8_t hash[32];
+    if (envelope.data == NULL) {
+        return false;
+    }
+    transaction_hash(envelope, hash);
+    if (memcmp(hash, request->hash, 32) != 0) {
+        return false;
+    }
+    struct stoa_transaction *out = &request->transaction;
+    *out = (struct stoa_transaction){.index = index, .transaction = public_bytes(envelope)};
+    fill_block(record, get, &out->block);
+    memcpy(out->hash, hash, 32);
+    if (out->block.receipts.data != NULL) {
+        struct bytes receipts;
+        cursor = record->receipts;
+        if (rlp_read_list(&cursor, &receipts, NULL) == 0) {
+            out->receipt = public_bytes(item_at(receipts, index, receipt_next));
+        }
+    }
+    if (out->block.senders.data != NULL) {
+        out->sender = out->block.senders.data + (size_t)20 * index;
+    }
+    return true;
+}
+
+static void ask_tables(struct store_get *get);
+static void next_candidate(struct store_get *get);
+
+static void done_read(struct ledger_read *read)
+{
+    struct store_get *get = read->context;
+    struct store_request *request = get->request;
+    struct record record;
+    int result = read->result;
+    if (result != 0) {
+        request->detail = read->detail;
+        store_view_release(get->view);
+        finish(get, result);
+        return;
+    }
+    if (read->kind != LEDGER_BLOCK) {
+        result = error_set(&request->detail, STOA_ECORRUPT,
+                           "tables: frame %llu is not a block, though an index says so",
+                           (unsigned long long)read->position.sequence);
+    } else {
+        result = record_decode(read->payload, &record, &request->detail);
+    }
+    if (result != 0) {
+        store_view_release(get->view);
+        finish(get, result);
+        return;
+    }
+    if (request->kind == STORE_GET_BLOCK) {
+        fill_block(&record, get, &request->block);
+        finish(get, 0);
+        return;
+    }
+    if (fill_transaction(&record, get, get->candidates[get->candidate_next].index)) {
+        finish(get, 0);
+        return;
+    }
+    store_view_release(get->view);
+    get->candidate_next++;
+    next_candidate(get);
+}
+
+static void start_read(struct store_get *get, const struct ledger_position *position)
+{
+    get->view = take_view(get->store);
+    if (get->view == NULL) {
+        finish(get, error_set(&get->request->detail, STOA_ENOMEM, "read a block"));
+        return;
+    }
+    get->view->read =
+        (struct ledger_read){.position = *position, .done = done_read, .context = get};
+    ledger_read(get->store->ledger, &get->view->read);
+}
+
+/* Read the next place where the transaction may be; the tables are asked when the pending ones are
+ * used up. */
+static void next_candidate(struct store_get *get)
+{
+    if (get->candidate_next < get->candidate_count) {
+        get->canonical = true;
+        start_read(get, &get->candidates[get->candidate_next].position);
+    } else if (!get->from_tables) {
+        ask_tables(get);
+    } else {
+        finish(get, STOA_ENOTFOUND);
+    }
+}
+
+static void run_lookup(struct workers_job *job, void *worker_state)
+{
+    struct store_get *get = job->context;
+    struct store_request *request = get->request;
+    struct index *index = get->store->index;
+    struct error_detail *detail = &request->detail;
+    uint8_t hash[32];
+    if (request->kind == STORE_GET_TRANSACTION) {
+        get->lookup_result = index_find_transaction(index, worker_state, request->hash,
+                                                    get->candidates, &get->candidate_count, detail);
+    } else if (request->kind == STORE_GET_BLOCK && request->key.by == STOA_BY_HEIGHT) {
+        get->lookup_result =
+            index_find_height(index, worker_state, request->key.height, hash, &get->place, detail);
+    } else if (request->kind == STORE_GET_BLOCK) {
+        get->lookup_result =
+            index_find_hash(index, worker_state, request->key.hash, &get->place, detail);
+    } else {
+        struct bytes value;
+        get->lookup_result =
+            index_find_state(index, worker_state, request->state_key, &value, detail);
+        if (get->lookup_result == 0) {
+            uint8_t *copy = memory_alloc(value.size);
+            if (copy == NULL) {
+                get->lookup_result = error_set(detail, STOA_ENOMEM, "read a state value");
+                return;
+            }
+            if (value.size != 0) {
+                memcpy(copy, value.data, value.size);
+            }
+            request->value = bytes_of(copy, value.size);
+        }
+    }
+}
+
+static void done_lookup(struct workers_job *job)
+{
+    struct store_get *get = job->context;
+    struct store_request *request = get->request;
+    if (get->lookup_result != 0 || request->kind == STORE_GET_STATE) {
+        finish(get, get->lookup_result);
+    } else if (request->kind == STORE_GET_BLOCK) {
+        get->canonical = get->place.canonical;
+        start_read(get, &get->place.position);
+    } else {
+        next_candidate(get);
+    }
+}
+
+static void ask_tables(struct store_get *get)
+{
+    get->from_tables = true;
+    get->candidate_count = 0;
+    get->candidate_next = 0;
+    get->job = (struct workers_job){.run = run_lookup, .done = done_lookup, .context = get};
+    workers_submit(get->store->readers, &get->job);
+}
+
+/* The batches that are not in the tables, newest first. */
+static const struct pending *batch_at(const struct store *store, unsigned index)
+{
+    if (index == 0) {
+        return store->open;
+    }
+    return index <= store->frozen_count ? store->frozen[store->frozen_count - index] : NULL;
+}
+
+static void get_block(struct store_get *get)
+{
+    const struct stoa_block_key *key = &get->request->key;
+    const struct store *store = get->store;
+    const struct pending_block *block = NULL;
+    const struct pending *batch;
+    for (unsigned i = 0; block == NULL && (batch = batch_at(store, i)) != NULL; i++) {
+        block = key->by == STOA_BY_HASH ? pending_find_hash(batch, key->hash)
+                                        : pending_find_height(batch, key->height);
+    }
+    if (block == NULL) {
+        ask_tables(get);
+        return;
+    }
+    get->canonical = !block->side;
+    start_read(get, &block->position);
+}
+
+static void get_transaction(struct store_get *get)
+{
+    const struct store *store = get->store;
+    uint64_t prefix = bytes_load_be64(get->request->hash);
+    const struct pending *batch;
+    for (unsigned i = 0; (batch = batch_at(store, i)) != NULL; i++) {
+        const struct pending_transaction *transaction;
+        size_t cursor = SIZE_MAX;
+        while (get->candidate_count < INDEX_CANDIDATES_MAX &&
+               (transaction = pending_find_transaction(batch, prefix, &cursor)) != NULL) {
+            const struct pending_block *block = pending_find_height(batch, transaction->height);
+            ensure(block != NULL);
+            get->candidates[get->candidate_count++] = (struct index_transaction){
+                .height = transaction->height,
+                .index = transaction->index,
+                .position = block->position,
+            };
+        }
+    }
+    next_candidate(get);
+}
+
+static void get_state(struct store_get *get)
+{
+    const struct store *store = get->store;
+    struct store_request *request = get->request;
+    const struct pending *batch;
+    for (unsigned i = 0; (batch = batch_at(store, i)) != NULL; i++) {
+        struct pending_change change;
+        if (!pending_find_change(batch, request->state_key, &change)) {
+            continue;
+        }
+        if (change.removed) {
+            finish(get, STOA_ENOTFOUND);
+            return;
+        }
+        uint8_t *copy = memory_alloc(change.value.size);
+        if (copy == NULL) {
+            finish(get, error_set(&request->detail, STOA_ENOMEM, "read a state value"));
+            return;
+        }
+        memcpy(copy, change.value.data, change.value.size);
+        request->value = bytes_of(copy, change.value.size);
+        finish(get, 0);
+        return;
+    }
+    ask_tables(get);
+}
+
+void store_get_submit(struct store *store, struct store_request *request)
+{
+    if (request->kind == STORE_GET_BLOCK && request->key.by == STOA_LATEST) {
+        if (!store->head.present) {
+            store_finish_request(store, request, STOA_ENOTFOUND);
+            return;
+        }
+        request->key.by = STOA_BY_HEIGHT;
+        request->key.height = store->head.height;
+    }
+    struct store_get *get = take_get(store);
+    if (get == NULL) {
+        store_finish_request(store, request, STOA_ENOMEM);
+        return;
+    }
+    get->request = request;
+    if (request->kind == STORE_GET_BLOCK) {
+        get_block(get);
+    } else if (request->kind == STORE_GET_TRANSACTION) {
+        get_transaction(get);
+    } else {
+        get_state(get);
+    }
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* store_private.h: the store's state, shared by store*.c. Everything here belongs to the loop's
+ * thread; what a worker may touch is in its job.
+ *
+ * A block's way (store_put.c):   submitted -> verified by a worker -> linked to its parent, in the
+ * order submitted
+ *   -> appended to the ledger, while a worker computes its index entries -> durable and indexed, in
+ * order
+ *   -> in the open pending batch, head moved, acknowledged.
+ * A batch's way (store_apply.c): open -> frozen -> applied by a worker -> cleared.
+ * A read's way (store_get.c):    pending batches, newest first -> tables (worker) -> one direct
+ * read of the frame. */
+#ifndef STORE_PRIVATE_H
+#define STORE_PRIVATE_H
+
+#include "io/workers.h"
+#include "store/identity.h"
+#include "store/index.h"
+#include "store/pending.h"
+#include "store/prepare.h"
+#include "store/record.h"
+#include "store/store.h"
+
+enum {
+    STORE_BATCH_BLOCKS_MAX = 1024,
+    STORE_BATCH_SIZE_MAX = 64 << 20,
+    STORE_FROZEN_MAX = 3, /* batches that wait; more, and puts wait */
+    STORE_PATH_SIZE_MAX = 4096,
+};
+
+/* A point of the canonical chain. */
+struct store_tip {
+    bool present;
+    bool damaged; /* its frame is not readable: nothing can be linked to it */
+    uint64_t height;
+    uint8_t hash[32];
+    uint8_t total_difficulty[32];
+};
+
+struct store_put {
+    struct store *store;
+    struct store_request *request;
+    struct workers_job verify_job;
+    struct workers_job lookup_job;
+    struct workers_job index_job;
+    struct prepare prepare;
+    struct ledger_append append;
+    uint8_t record_header[RECORD_HEADER_SIZE];
+    uint8_t total_difficulty[32];
+    bool verified;
+    bool looking;
+    bool durable; /* or failed: append.result says */
+    bool indexed;
+    /* Answer of the lookup. */
+    bool known; /* the block itself is stored */
+    bool parent_known;
+    struct index_place parent;
+    int lookup_result;
+    struct store_put *next;
+};
+
+struct store_put_queue {
+    struct store_put *first;
+    struct store_put **last;
+    size_t count;
+};
+
+/* A view handed out: the frame's buffer, until released. */
+struct stoa_view {
+    struct store *store;
+    struct ledger_read read;
+    struct stoa_view *next;
+};
+
+struct store_get {
+    struct store *store;
+    struct store_request *request;
+    struct workers_job job;
+    struct stoa_view *view;
+    bool canonical;
+    bool from_tables; /* the tables were asked */
+    int lookup_result;
+    struct index_place place;
+    struct index_transaction candidates[INDEX_CANDIDATES_MAX];
+    size_t candidate_count;
+    size_t candidate_next;
+    struct store_get *next;
+};
+
+struct store {
+    struct io *io;
+    char directory[STORE_PATH_SIZE_MAX];
+    int lock;
+    struct identity identity;
+    struct ledger *ledger;
+    struct kv *kv;
+    struct kv_session *session; /* the loop's own: opening, closing and verify only */
+    struct index *index;
+    struct workers *verifiers;
+    struct workers *readers;
+    struct workers *writers;
+    bool memory_tables;
+
+    struct store_tip head; /* acknowledged */
+    struct store_tip tip;  /* appended: what the next canonical block must name as its parent */
+    struct store_put_queue puts;     /* submitted, not yet appended */
+    struct store_put_queue appended; /* appended, not yet acknowledged */
+    struct store_put *put_pool;
+    struct store_get *get_pool;
+    struct stoa_view *view_pool;
+    unsigned pending_requests;
+    unsigned views_out;
+    int append_failed; /* while the queue of appended blocks drains after a failed one: its result
+                        */
+
+    struct pending *open;                     /* the batch that takes blocks */
+    struct pending *frozen[STORE_FROZEN_MAX]; /* oldest first; [0] is the one being applied */
+    unsigned frozen_count;
+    struct pending *idle[STORE_FROZEN_MAX + 1];
+    unsigned idle_count;
+    struct place_applied
+        frozen_applied[STORE_FROZEN_MAX]; /* what the tables say once that batch is in */
+    struct place_applied open_applied;    /* likewise of the open batch */
+    struct place_applied applied;         /* what the tables say now */
+    struct workers_job apply_job;
+    struct error_detail apply_detail;
+    int apply_result;
+    bool applying;
+    int apply_failed; /* the tables take nothing any more: STOA_E… */
+    struct error_detail failed_detail;
+    uint64_t open_since_ns;
+
+    struct workers_job merge_job;
+    bool merging;
+    int merge_result;
+    struct error_detail merge_detail;
+
+    struct workers_job checkpoint_job;
+    bool checkpointing;
+    int checkpoint_result;
+    struct error_detail checkpoint_detail;
+    struct io_request timer;
+    uint64_t checkpoint_ns;
+    uint64_t checkpoint_last_ns;
+    uint64_t checkpointed_sequence;
+    bool closing;
+
+    struct ledger_recovery recovery;
+    uint64_t replayed_blocks;
+    bool rebuilt;
+};
+
+/* store_put.c */
+void store_put_submit(struct store *store, struct store_request *request);
+void store_put_advance(
+    struct store *store); /* room in the pending tier: go on with puts that wait */
+void store_put_free_pool(struct store *store);
+/* Fill put->append with the frame of the verified block in put->prepare. */
+void store_put_make_record(struct store_put *put, const uint8_t parent_difficulty[32]);
+
+/* store_get.c */
+void store_get_submit(struct store *store, struct store_request *request);
+void store_get_free_pool(struct store *store);
+
+/* store_apply.c */
+bool store_apply_has_room(const struct store *store);
+int store_apply_add(struct store *store, const struct pending_block *block,
+                    const uint64_t *prefixes, size_t prefix_count, struct bytes changes);
+void store_apply_freeze(struct store *store);
+void store_apply_start_timer(struct store *store);
+int store_apply_all(struct store *store,
+                    struct error_detail *detail); /* blocking, on the workers */
+int store_apply_here(struct store *store,
+                     struct error_detail *detail); /* blocking, on the loop, while opening */
+int store_apply_checkpoint(struct store *store, struct error_detail *detail); /* blocking */
+void store_apply_wait_idle(struct store *store);
+
+/* store_replay.c */
+int store_replay(struct store *store, const struct store_options *options,
+                 struct error_detail *detail);
+
+/* store.c */
+void store_finish_request(struct store *store, struct store_request *request, int result);
+
+#endif

@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A block's way into the store. Verification and index entries are computed by workers in any
+ * order; linking to the parent, appending and acknowledging happen on the loop in the order
+ * submitted, so that a block may follow its parent without waiting for it. When an append fails,
+ * the blocks behind it fail too and the tip goes back to the head. */
+#include <stdio.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "store/store_private.h"
+
+static void advance_appended(struct store *store);
+
+static void queue_push(struct store_put_queue *queue, struct store_put *put)
+{
+    put->next = NULL;
+    if (queue->first == NULL) {
+        queue->last = &queue->first;
+    }
+    *queue->last = put;
+    queue->last = &put->next;
+    queue->count++;
+}
+
+static struct store_put *queue_pop(struct store_put_queue *queue)
+{
+    struct store_put *put = queue->first;
+    ensure(put != NULL && queue->count != 0);
+    queue->first = put->next;
+    queue->count--;
+    return put;
+}
+
+static void put_destroy(struct store_put *put)
+{
+    prepare_deinit(&put->prepare);
+    memory_free(put);
+}
+
+void store_put_free_pool(struct store *store)
+{
+    struct store_put *lists[] = {store->put_pool, store->puts.first, store->appended.first};
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        while (lists[i] != NULL) {
+            struct store_put *next = lists[i]->next;
+            put_destroy(lists[i]);
+            lists[i] = next;
+        }
+    }
+    store->put_pool = NULL;
+    store->puts = (struct store_put_queue){.first = NULL};
+    store->appended = (struct store_put_queue){.first = NULL};
+}
+
+/* Answer and take the work object back. */
+static void finish(struct store_put *put, int result)
+{
+    struct store *store = put->store;
+    struct store_request *request = put->request;
+    if (result != 0 && request->detail.code == 0) {
+        (void)error_set(&request->detail, result, "%s", stoa_strerror(result)); /* text only */
+    }
+    put->request = NULL;
+    put->next = store->put_pool;
+    store->put_pool = put;
+    store_finish_request(store, request, result);
+}
+
+static void run_verify(struct workers_job *job, void *worker_state)
+{
+    struct store_put *put = job->context;
+    (void)prepare_verify(&put->prepare, worker_state); /* kept in prepare.result */
+}
+
+static void run_index(struct workers_job *job, void *worker_state)
+{
+    struct store_put *put = job->context;
+    (void)worker_state;                 /* hashing needs none */
+    (void)prepare_index(&put->prepare); /* kept in prepare.result */
+}
+
+static void done_index(struct workers_job *job)
+{
+    struct store_put *put = job->context;
+    put->indexed = true;
+    advance_appended(put->store);
+}
+
+static void done_append(struct ledger_append *append)
+{
+    struct store_put *put = append->context;
+    put->durable = true;
+    advance_appended(put->store);
+}
+
+/* SUM = A + B, 256 bits, big-endian. */
+static void add_difficulty(const uint8_t a[32], const uint8_t b[32], uint8_t sum[32])
+{
+    unsigned carry = 0;
+    for (int i = 31; i >= 0; i--) {
+        unsigned digit = (unsigned)a[i] + b[i] + carry;
+        sum[i] = (uint8_t)digit;
+        carry = digit >> 8;
+    }
+}
+
+void store_put_make_record(struct store_put *put, const uint8_t parent_difficulty[32])
+{
+    const struct stoa_store_block *given = put->prepare.put;
+    const struct prepare *prepare = &put->prepare;
+    bool has_senders = prepare->senders.size != 0;
+    add_difficulty(parent_difficulty, prepare->block.header.difficulty, put->total_difficulty);
+    struct record record = {
+        .flags = ((given->flags & STOA_STORE_SIDE) != 0 ? RECORD_SIDE : 0) |
+                 (given->receipts.data != NULL ? RECORD_RECEIPTS : 0) |
+                 (has_senders ? RECORD_SENDERS : 0) |
+                 (given->envelope.data != NULL ? RECORD_ENVELOPE : 0),
+        .transaction_count = (uint32_t)prepare->block.transaction_count,
+        .hash = prepare->block.hash,
+        .total_difficulty = put->total_difficulty,
+        .envelope_hash = given->envelope_hash,
+        .block = bytes_of(given->block.data, given->block.size),
+        .receipts = bytes_of(given->receipts.data, given->receipts.size),
+        .senders = buffer_bytes(&prepare->senders),
+        .envelope = bytes_of(given->envelope.data, given->envelope.size),
+        .changes = buffer_bytes(&prepare->changes),
+    };
+    record_encode_header(&record, put->record_header);
+    put->append = (struct ledger_append){
+        .kind = LEDGER_BLOCK,
+        .height = prepare->block.header.number,
+        .parts = {bytes_of(put->record_header, RECORD_HEADER_SIZE), record.block, record.receipts,
+                  record.senders, record.envelope, record.changes},
+        .part_count = 6,
+        .done = done_append,
+        .context = put,
+    };
+}
+
+static void append(struct store_put *put, const uint8_t parent_difficulty[32])
+{
+    struct store *store = put->store;
+    store_put_make_record(put, parent_difficulty);
+    put->durable = false;
+    put->indexed = false;
+    if ((put->prepare.put->flags & STOA_STORE_SIDE) == 0) {
+        store->tip =
+            (struct store_tip){.present = true, .height = put->prepare.block.header.number};
+        memcpy(store->tip.hash, put->prepare.block.hash, 32);
+        memcpy(store->tip.total_difficulty, put->total_difficulty, 32);
+    }
+    queue_push(&store->appended, put);
+    put->index_job = (struct workers_job){.run = run_index, .done = done_index, .context = put};
+    workers_submit(store->verifiers, &put->index_job);
+    ledger_append(store->ledger, &put->append);
+}
+
+/* A stored block, among those appended and not yet acknowledged, in the pending batches, or NULL.
+ */
+static bool find_recent(const struct store *store, const uint8_t hash[32],
+                        struct index_place *out_place, uint8_t out_total_difficulty[32])
+{
+    for (const struct store_put *put = store->appended.first; put != NULL; put = put->next) {
+        if (memcmp(put->prepare.block.hash, hash, 32) == 0) {
+            out_place->height = put->prepare.block.header.number;
+            memcpy(out_total_difficulty, put->total_difficulty, 32);
+            return true;
+        }
+    }
+    const struct pending_block *block = pending_find_hash(store->open, hash);
+    for (unsigned i = store->frozen_count; block == NULL && i > 0; i--) {
+        block = pending_find_hash(store->frozen[i - 1], hash);
+    }
+    if (block != NULL) {
+        out_place->height = block->height;
+        memcpy(out_total_difficulty, block->total_difficulty, 32);
+    }
+    return block != NULL;
+}
+
+/* Not the plain case: is the block stored already, is its parent? Asks the tables. */
+static void run_lookup(struct workers_job *job, void *worker_state)
+{
+    struct store_put *put = job->context;
+    struct kv_session *session = worker_state;
+    struct index *index = put->store->index;
+    struct error_detail *detail = &put->prepare.detail;
+    struct index_place place;
+    int result = 0;
+    if (!put->known) {
+        result = index_find_hash(index, session, put->prepare.block.hash, &place, detail);
+        put->known = result == 0;
+    }
+    if ((result == 0 || result == STOA_ENOTFOUND) && !put->parent_known) {
+        result = index_find_hash(index, session, put->prepare.block.header.parent_hash,
+                                 &put->parent, detail);
+        put->parent_known = result == 0;
+    }
+    put->lookup_result = result == STOA_ENOTFOUND ? 0 : result;
+}
+
+static int refuse_parent(struct store_put *put, const char *why)
+{
+    char parent[65];
+    bytes_to_hex(put->prepare.block.header.parent_hash, 32, parent);
+    return error_set(&put->request->detail, STOA_EREFUSED, "parentHash: block %llu names 0x%s, %s",
+                     (unsigned long long)put->prepare.block.header.number, parent, why);
+}
+
+static int check_number(struct store_put *put, uint64_t parent_height)
+{
+    uint64_t number = put->prepare.block.header.number;
+    if (number == parent_height + 1) {
+        return 0;
+    }
+    return error_set(&put->request->detail, STOA_EREFUSED, "number: %llu, but its parent has %llu",
+                     (unsigned long long)number, (unsigned long long)parent_height);
+}
+
+/* The first block of an empty store. */
+static int check_genesis(struct store_put *put)
+{
+    const struct store *store = put->store;
+    uint64_t number = put->prepare.block.header.number;
+    struct error_detail *detail = &put->request->detail;
+    if (number != 0) {
+        return error_set(detail, STOA_EREFUSED,
+                         "number: %llu, but the store is empty and begins with block 0",
+                         (unsigned long long)number);
+    }
+    if (store->identity.has_genesis &&
+        memcmp(store->identity.genesis_hash, put->prepare.block.hash, 32) != 0) {
+        return error_set(detail, STOA_EREFUSED, "hash: block 0 is not this store's genesis");
+    }
+    return 0;
+}
+
+enum { LINK_APPEND, LINK_LOOKUP, LINK_REFUSED };
+
+/* The plain cases, answered without the tables. Sets the request's detail where refused. */
+static int link_plain(struct store_put *put, int *out_result)
+{
+    struct store *store = put->store;
+    const struct header *header = &put->prepare.block.header;
+    bool side = (put->prepare.put->flags & STOA_STORE_SIDE) != 0;
+    if (header->number > PLACE_HEIGHT_MAX ||
+        put->prepare.block.transaction_count > PLACE_TRANSACTION_INDEX_MAX) {
+        *out_result = error_set(&put->request->detail, STOA_ETOOBIG,
+                                "number: heights up to 2^40 and 2^24 transactions are kept");
+        return LINK_REFUSED;
+    }
+    if (side) {
+        return LINK_LOOKUP;
+    }
+    if (!store->tip.present) {
+        *out_result = check_genesis(put);
+        return *out_result == 0 ? LINK_APPEND : LINK_REFUSED;
+    }
+    if (store->tip.damaged) {
+        *out_result = error_set(&put->request->detail, STOA_ECORRUPT,
+                                "the newest block, height %llu, is damaged: repair it first",
+                                (unsigned long long)store->tip.height);
+        return LINK_REFUSED;
+    }
+    if (memcmp(header->parent_hash, store->tip.hash, 32) == 0) {
+        *out_result = check_number(put, store->tip.height);
+        return *out_result == 0 ? LINK_APPEND : LINK_REFUSED;
+    }
+    return LINK_LOOKUP;
+}
+
+/* With the answer of the lookup. 0: append as a side block. */
+static int link_looked_up(struct store_put *put)
+{
+    if (put->lookup_result != 0) {
+        put->request->detail = put->prepare.detail;
+        return put->lookup_result;
+    }
+    uint64_t number = put->prepare.block.header.number;
+    if (put->known) {
+        return error_set(&put->request->detail, STOA_EEXISTS, "block %llu is stored already",
+                         (unsigned long long)number);
+    }
+    if (!put->parent_known) {
+        return refuse_parent(put, "which is not stored");
+    }
+    int result = check_number(put, put->parent.height);
+    if (result != 0) {
+        return result;
+    }
+    if ((put->prepare.put->flags & STOA_STORE_SIDE) == 0) {
+        char text[96];
+        snprintf(text, sizeof(text), "which is not the head (height %llu)",
+                 (unsigned long long)put->store->tip.height);
+        return refuse_parent(put, text);
+    }
+    return 0;
+}
+
+static void done_lookup(struct workers_job *job)
+{
+    struct store_put *put = job->context;
+    put->looking = false;
+    store_put_advance(put->store);
+}
+
+static void start_lookup(struct store_put *put)
+{
+    struct store *store = put->store;
+    struct index_place place;
+    put->looking = true;
+    put->known = find_recent(store, put->prepare.block.hash, &place, put->total_difficulty);
+    put->parent_known = find_recent(store, put->prepare.block.header.parent_hash, &put->parent,
+                                    put->total_difficulty);
+    put->lookup_job = (struct workers_job){.run = run_lookup, .done = done_lookup, .context = put};
+    workers_submit(store->readers, &put->lookup_job);
+}
+
+/* Total difficulty of a side block's parent comes from its record, read by the same path as any
+ * get. */
+struct parent_read {
+    struct store_request request;
+    struct store_put *put;
+};
+
+static void done_parent(struct store_request *request)
+{
+    struct parent_read *parent = request->context;
+    struct store_put *put = parent->put;
+    struct store *store = put->store;
+    put->looking = false;
+    ensure(store->puts.first == put);
+    (void)queue_pop(&store->puts);
+    if (request->result == 0) {
+        append(put, request->block.total_difficulty);
+        store_view_release(request->block.view);
+    } else {
+        put->request->detail = request->detail;
+        error_prefix(&put->request->detail, "read the parent");
+        finish(put, request->result);
+    }
+    memory_free(parent);
+    store_put_advance(store);
+}
+
+/* PUT stays first in the queue until its parent was read. */
+static int start_parent_read(struct store_put *put)
+{
+    struct parent_read *parent = memory_alloc_zeroed(1, sizeof(*parent));
+    if (parent == NULL) {
+        return error_set(&put->request->detail, STOA_ENOMEM, "store a side block");
+    }
+    parent->put = put;
+    parent->request = (struct store_request){
+        .kind = STORE_GET_BLOCK,
+        .key = {.by = STOA_BY_HASH},
+        .done = done_parent,
+        .context = parent,
+    };
+    memcpy(parent->request.key.hash, put->prepare.block.header.parent_hash, 32);
+    put->looking = true;
+    store_submit(put->store, &parent->request);
+    return 0;
+}
+
+/* One step for the first of the queue. False: it waits for something. */
+static bool advance_first(struct store *store, struct store_put *put)
+{
+    static const uint8_t zero[32];
+    int result = 0;
+    if (put->prepare.result != 0) {
+        put->request->detail = put->prepare.detail;
+        (void)queue_pop(&store->puts); /* PUT itself */
+        finish(put, put->prepare.result);
+        return true;
+    }
+    memcpy(put->request->hash, put->prepare.block.hash, 32);
+    put->request->height = put->prepare.block.header.number;
+    if (put->lookup_job.context == NULL) {
+        int link = link_plain(put, &result);
+        if (link == LINK_LOOKUP) {
+            start_lookup(put);
+            return false;
+        }
+        (void)queue_pop(&store->puts); /* PUT itself */
+        if (link == LINK_APPEND) {
+            append(put, store->tip.present ? store->tip.total_difficulty : zero);
+        } else {
+            finish(put, result);
+        }
+        return true;
+    }
+    result = link_looked_up(put);
+    if (result == 0 && store->appended.first == NULL) {
+        result = start_parent_read(put);
+        if (result == 0) {
+            return false;
+        }
+    } else if (result == 0) {
+        return false; /* its parent may be among them: wait until they are readable */
+    }
+    (void)queue_pop(&store->puts); /* PUT itself */
+    finish(put, result);
+    return true;
+}
+
+void store_put_advance(struct store *store)
+{
+    while (store->puts.first != NULL) {
+        struct store_put *put = store->puts.first;
+        if (!put->verified || put->looking) {
+            return;
+        }
+        if (store->apply_failed != 0) {
+            put->request->detail = store->failed_detail;
+            (void)queue_pop(&store->puts); /* PUT itself */
+            finish(put, store->apply_failed);
+            continue;
+        }
+        /* Everything appended must find room in the batches, and the ledger must not run far ahead.
+         */
+        if (!store_apply_has_room(store) || store->append_failed != 0) {
+            return;
+        }
+        if (!advance_first(store, put)) {
+            return;
+        }
+    }
+}
+
+static void done_verify(struct workers_job *job)
+{
+    struct store_put *put = job->context;
+    put->verified = true;
+    store_put_advance(put->store);
+}
+
+/* The block is durable and its entries are computed: it becomes visible. */
+static int make_visible(struct store_put *put)
+{
+    struct store *store = put->store;
+    const struct prepare *prepare = &put->prepare;
+    bool side = (prepare->put->flags & STOA_STORE_SIDE) != 0;
+    struct pending_block block = {
+        .height = prepare->block.header.number,
+        .position = put->append.position,
+        .side = side,
+        .has_envelope = prepare->put->envelope_hash != NULL,
+    };
+    memcpy(block.hash, prepare->block.hash, 32);
+    memcpy(block.total_difficulty, put->total_difficulty, 32);
+    if (block.has_envelope) {
+        memcpy(block.envelope_hash, prepare->put->envelope_hash, 32);
+    }
+    const uint64_t *prefixes = (const void *)prepare->transaction_prefixes.data;
+    int result = store_apply_add(store, &block, prefixes,
+                                 prepare->transaction_prefixes.size / sizeof(*prefixes),
+                                 buffer_bytes(&prepare->changes));
+    if (result == 0 && !side) {
+        store->head = (struct store_tip){.present = true, .height = block.height};
+        memcpy(store->head.hash, block.hash, 32);
+        memcpy(store->head.total_difficulty, block.total_difficulty, 32);
+    }
+    return result;
+}
+
+/* A durable block enters the pending tier. Where it cannot, the store takes no more: the ledger has
+ * the block, and the next open will bring it back. */
+static int take_in(struct store_put *put)
+{
+    struct store *store = put->store;
+    bool side = (put->prepare.put->flags & STOA_STORE_SIDE) != 0;
+    /* Durable behind a failed one it could not be linked. The ledger promises that this does not
+     * happen. */
+    ensure(store->append_failed == 0 || side);
+    if (store->apply_failed == 0) {
+        int result = put->prepare.result != 0 ? put->prepare.result : make_visible(put);
+        if (result == 0) {
+            return 0;
+        }
+        store->apply_failed = error_set(&store->failed_detail, result,
+                                        "block %llu is durable but not indexed: reopen",
+                                        (unsigned long long)put->prepare.block.header.number);
+    }
+    put->request->detail = store->failed_detail;
+    return store->apply_failed;
+}
+
+static void advance_appended(struct store *store)
+{
+    while (store->appended.first != NULL) {
+        struct store_put *put = store->appended.first;
+        if (!put->durable || !put->indexed) {
+            return;
+        }
+        (void)queue_pop(&store->appended); /* PUT itself */
+        int result = put->append.result;
+        if (result != 0) {
+            store->append_failed = store->append_failed != 0 ? store->append_failed : result;
+        } else {
+            result = take_in(put);
+        }
+        finish(put, result);
+    }
+    if (store->append_failed != 0) {
+        store->append_failed = 0;
+        store->tip = store->head;
+    }
+    store_put_advance(store);
+}
+
+static struct store_put *take_put(struct store *store)
+{
+    struct store_put *put = store->put_pool;
+    if (put != NULL) {
+        store->put_pool = put->next;
+        return put;
+    }
+    put = memory_alloc_zeroed(1, sizeof(*put));
+    if (put != NULL) {
+        prepare_init(&put->prepare);
+        put->store = store;
+    }
+    return put;
+}
+
+void store_put_submit(struct store *store, struct store_request *request)
+{
+    struct store_put *put = take_put(store);
+    if (put == NULL) {
+        store_finish_request(store, request, STOA_ENOMEM);
+        return;
+    }
+    put->request = request;
+    put->verified = false;
+    put->looking = false;
+    put->known = false;
+    put->parent_known = false;
+    put->lookup_job.context = NULL;
+    put->prepare.put = &request->put;
+    put->prepare.chain_id = store->identity.chain_id;
+    put->prepare.detail.code = 0;
+    put->prepare.detail.text[0] = '\0';
+    put->verify_job = (struct workers_job){.run = run_verify, .done = done_verify, .context = put};
+    queue_push(&store->puts, put);
+    workers_submit(store->verifiers, &put->verify_job);
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Bringing the tables up to the ledger at open: every frame behind the applied position is read
+ * again and goes the same way as when it was stored. With no tables at all that is the whole
+ * ledger.
+ *
+ * A damaged frame costs no other block: its place is still indexed by the height in its header, and
+ * by the hash that its child names as parent, so that a read of it reports the damage instead of
+ * "not found". */
+#include "base/ensure.h"
+#include "store/store_private.h"
+
+struct replay {
+    struct store *store;
+    struct prepare prepare;       /* for its index stage */
+    struct pending_block damaged; /* the frame before was a damaged block */
+    bool has_damaged;
+    uint64_t done_bytes;
+    uint64_t total_bytes;
+    void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
+    void *progress_context;
+    struct error_detail *detail;
+};
+
+static int add(struct replay *replay, const struct pending_block *block, const uint64_t *prefixes,
+               size_t prefix_count, struct bytes changes)
+{
+    struct store *store = replay->store;
+    struct pending *open = store->open;
+    size_t count = pending_block_count(open);
+    bool gap = !block->side && store->tip.present && store->tip.height + 1 != block->height;
+    if (count >= STORE_BATCH_BLOCKS_MAX || pending_size(open) >= STORE_BATCH_SIZE_MAX ||
+        (gap && count != 0)) {
+        int result = store_apply_here(store, replay->detail);
+        if (result != 0) {
+            return result;
+        }
+    }
+    int result = store_apply_add(store, block, prefixes, prefix_count, changes);
+    if (result != 0) {
+        return error_set(replay->detail, result, "replay block %llu",
+                         (unsigned long long)block->height);
+    }
+    store->replayed_blocks++;
+    if (!block->side) {
+        store->tip = (struct store_tip){.present = true, .height = block->height};
+        memcpy(store->tip.hash, block->hash, 32);
+        memcpy(store->tip.total_difficulty, block->total_difficulty, 32);
+    }
+    return 0;
+}
+
+/* The damaged block before, now with the hash its child gives it (NULL: unknown). */
+static int add_damaged(struct replay *replay, const uint8_t *hash)
+{
+    if (!replay->has_damaged) {
+        return 0;
+    }
+    replay->has_damaged = false;
+    if (hash != NULL) {
+        memcpy(replay->damaged.hash, hash, 32);
+    }
+    int result = add(replay, &replay->damaged, NULL, 0, bytes_of(NULL, 0));
+    replay->store->tip.damaged = true;
+    return result;
+}
+
+static int note_damaged(struct replay *replay, const struct ledger_frame *frame)
+{
+    const struct store *store = replay->store;
+    int result = add_damaged(replay, NULL);
+    bool follows = store->tip.present ? frame->height == store->tip.height + 1 : frame->height == 0;
+    if (result == 0 && frame->kind == LEDGER_BLOCK && follows) {
+        replay->has_damaged = true;
+        replay->damaged =
+            (struct pending_block){.height = frame->height, .position = frame->position};
+    }
+    return result;
+}
+
+static int replay_block(struct replay *replay, const struct ledger_frame *frame)
+{
+    struct record record;
+    struct prepare *prepare = &replay->prepare;
+    int result = record_decode(frame->payload, &record, replay->detail);
+    if (result == 0) {
+        result = block_decode(record.block, &prepare->block, replay->detail);
+    }
+    if (result != 0) {
+        error_prefix(replay->detail, "frame %llu", (unsigned long long)frame->position.sequence);
+        return STOA_ECORRUPT;
+    }
+    buffer_clear(&prepare->transaction_prefixes);
+    result = prepare_index(prepare);
+    if (result != 0) {
+        return error_set(replay->detail, result, "replay");
+    }
+    struct pending_block block = {
+        .height = prepare->block.header.number,
+        .position = frame->position,
+        .side = (record.flags & RECORD_SIDE) != 0,
+        .has_envelope = (record.flags & RECORD_ENVELOPE) != 0,
+    };
+    memcpy(block.hash, record.hash, 32);
+    memcpy(block.total_difficulty, record.total_difficulty, 32);
+    memcpy(block.envelope_hash, record.envelope_hash, 32);
+    if (!block.side) {
+        bool child = replay->has_damaged && replay->damaged.height + 1 == block.height;
+        result = add_damaged(replay, child ? prepare->block.header.parent_hash : NULL);
+        if (result != 0) {
+            return result;
+        }
+    }
+    const uint64_t *prefixes = (const void *)prepare->transaction_prefixes.data;
+    return add(replay, &block, prefixes, prepare->transaction_prefixes.size / sizeof(*prefixes),
+               record.changes);
+}
+
+static int replay_frame(void *context, const struct ledger_frame *frame)
+{
+    struct replay *replay = context;
+    if (frame->position.sequence <= replay->store->applied.position.sequence) {
+        return 0; /* where the scan began */
+    }
+    replay->done_bytes += frame->position.size;
+    if (replay->progress != NULL) {
+        replay->progress(replay->progress_context, "replaying the ledger", replay->done_bytes,
+                         replay->total_bytes);
+    }
+    if (frame->result != 0) {
+        return note_damaged(replay, frame);
+    }
+    if (frame->kind != LEDGER_BLOCK) {
+        return error_set(replay->detail, STOA_EVERSION,
+                         "frame %llu is of kind %d, which this program does not know",
+                         (unsigned long long)frame->position.sequence, (int)frame->kind);
+    }
+    return replay_block(replay, frame);
+}
+
+static int check_ends(const struct store *store, struct error_detail *detail)
+{
+    uint64_t applied = store->applied.position.sequence;
+    if (applied <= store->recovery.last_sequence) {
+        return 0;
+    }
+    return error_set(detail, STOA_ECORRUPT,
+                     "the tables know frame %llu, but the ledger ends at %llu: acknowledged blocks "
+                     "are missing from it",
+                     (unsigned long long)applied,
+                     (unsigned long long)store->recovery.last_sequence);
+}
+
+int store_replay(struct store *store, const struct store_options *options,
+                 struct error_detail *detail)
+{
+    int result = check_ends(store, detail);
+    if (result != 0) {
+        return result;
+    }
+    struct ledger_stats stats;
+    ledger_stats(store->ledger, &stats);
+    struct replay replay = {
+        .store = store,
+        .total_bytes = stats.segment_bytes,
+        .progress = options->progress,
+        .progress_context = options->progress_context,
+        .detail = detail,
+    };
+    store->tip = (struct store_tip){
+        .present = store->applied.has_head,
+        .height = store->applied.head_height,
+    };
+    memcpy(store->tip.hash, store->applied.head_hash, 32);
+    memcpy(store->tip.total_difficulty, store->applied.head_total_difficulty, 32);
+    static const uint8_t zero[32];
+    store->tip.damaged = store->tip.present && memcmp(store->tip.hash, zero, 32) == 0;
+    store->open_applied = store->applied;
+    prepare_init(&replay.prepare);
+    const struct ledger_position *from = &store->applied.position;
+    if (store->applied.position.sequence < store->recovery.last_sequence) {
+        result = ledger_scan(store->ledger, from->sequence == 0 ? 1 : from->sequence,
+                             from->sequence == 0 ? NULL : from, replay_frame, &replay, detail);
+    }
+    if (result == 0) {
+        result = add_damaged(&replay, NULL);
+    }
+    prepare_deinit(&replay.prepare);
+    store->head = store->tip;
+    return result;
+}

@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Checking everything: the ledger's bytes (by ledger_verify, which shows each good frame on the
+ * way), each block against its header, and each index entry both ways: every block and transaction
+ * is found where it lies, and the tables have no entry more. Runs on the loop, with the store
+ * quiet. */
+#include <stdio.h>
+
+#include "base/ensure.h"
+#include "chain/receipt.h"
+#include "store/store_private.h"
+
+struct verify {
+    struct store *store;
+    void (*damage)(void *context, const struct stoa_damage *damage);
+    void *damage_context;
+    struct stoa_verify_report report;
+    uint64_t canonical;
+    uint64_t block_keys;
+    bool has_last;
+    uint64_t last_height;
+    uint8_t last_hash[32];
+    struct error_detail *detail;
+};
+
+static void ledger_damage(void *context, const struct ledger_damage *damage)
+{
+    struct verify *verify = context;
+    char file[64];
+    snprintf(file, sizeof(file), "ledger/%s", damage->file);
+    verify->report.damages++;
+    verify->damage(verify->damage_context, &(struct stoa_damage){
+                                               .file = file,
+                                               .offset = damage->offset,
+                                               .size = damage->size,
+                                               .height = damage->height,
+                                               .has_height = damage->has_height,
+                                               .what = damage->what,
+                                           });
+}
+
+static void report(struct verify *verify, const struct ledger_frame *frame, const char *file,
+                   const char *what)
+{
+    verify->report.damages++;
+    verify->damage(verify->damage_context, &(struct stoa_damage){
+                                               .file = file,
+                                               .offset = frame->position.offset,
+                                               .size = frame->position.size,
+                                               .height = frame->height,
+                                               .has_height = 1,
+                                               .what = what,
+                                           });
+}
+
+static void report_block(struct verify *verify, const struct ledger_frame *frame, const char *what)
+{
+    char file[64];
+    snprintf(file, sizeof(file), "ledger/%08u.seg", frame->position.segment);
+    report(verify, frame, file, what);
+}
+
+/* The block against its header and its receipts. False: damage was reported. */
+static bool check_contents(struct verify *verify, const struct ledger_frame *frame,
+                           const struct record *record, struct block *out_block)
+{
+    struct error_detail detail = {.code = 0};
+    int result = block_decode(record->block, out_block, &detail);
+    if (result == 0 && memcmp(out_block->hash, record->hash, 32) != 0) {
+        result = error_set(&detail, STOA_ECORRUPT, "hash: differs from the record's");
+    }
+    if (result == 0 && out_block->header.number != frame->height) {
+        result = error_set(&detail, STOA_ECORRUPT, "number: differs from the frame's");
+    }
+    if (result == 0) {
+        result = block_check_transactions_root(out_block, &detail);
+    }
+    if (result == 0) {
+        result = block_check_uncles_hash(out_block, &detail);
+    }
+    if (result == 0) {
+        result = block_check_withdrawals_root(out_block, &detail);
+    }
+    if (result == 0 && (record->flags & RECORD_RECEIPTS) != 0) {
+        result = receipt_check_list(&out_block->header, out_block->transactions,
+                                    out_block->transaction_count, record->receipts, &detail);
+    }
+    if (result != 0) {
+        report_block(verify, frame, detail.text);
+    }
+    return result == 0;
+}
+
+static bool same_position(const struct ledger_position *a, const struct ledger_position *b)
+{
+    return a->segment == b->segment && a->offset == b->offset && a->size == b->size &&
+           a->sequence == b->sequence;
+}
+
+static int check_place(struct verify *verify, const struct ledger_frame *frame,
+                       const uint8_t key[32], bool canonical)
+{
+    struct store *store = verify->store;
+    struct index_place place;
+    int result = index_find_hash(store->index, store->session, key, &place, verify->detail);
+    verify->block_keys++;
+    if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
+        return result;
+    }
+    if (result != 0 || !same_position(&place.position, &frame->position) ||
+        place.height != frame->height || place.canonical != canonical) {
+        report(verify, frame, "tables/blocks", "entry of this block is missing or wrong");
+    }
+    return 0;
+}
+
+static int check_height(struct verify *verify, const struct ledger_frame *frame,
+                        const struct record *record)
+{
+    struct store *store = verify->store;
+    struct index_place place;
+    uint8_t hash[32];
+    int result = index_find_height(store->index, store->session, frame->height, hash, &place,
+                                   verify->detail);
+    if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
+        return result;
+    }
+    if (result != 0 || !same_position(&place.position, &frame->position) ||
+        memcmp(hash, record->hash, 32) != 0) {
+        report(verify, frame, "tables/heights", "entry of this height is missing or wrong");
+    }
+    return 0;
+}
+
+static int check_transactions(struct verify *verify, const struct ledger_frame *frame,
+                              const struct block *block)
+{
+    struct store *store = verify->store;
+    struct bytes cursor = block->transactions;
+    struct bytes envelope;
+    for (uint32_t i = 0; block_next_transaction(&cursor, &envelope, NULL) == 0; i++) {
+        struct index_transaction candidates[INDEX_CANDIDATES_MAX];
+        size_t count = 0;
+        uint8_t hash[32];
+        transaction_hash(envelope, hash);
+        int result = index_find_transaction(store->index, store->session, hash, candidates, &count,
+                                            verify->detail);
+        if (result != 0 && result != STOA_ECORRUPT) {
+            return result;
+        }
+        bool found = false;
+        for (size_t c = 0; result == 0 && c < count; c++) {
+            found = found || (candidates[c].height == frame->height && candidates[c].index == i);
+        }
+        if (!found) {
+            report(verify, frame, "tables/transactions", "entry of a transaction is missing");
+        }
+        verify->report.transactions++;
+    }
+    return 0;
+}
+
+static void check_parent(struct verify *verify, const struct ledger_frame *frame,
+                         const struct block *block)
+{
+    if (verify->has_last && verify->last_height + 1 == frame->height &&
+        memcmp(block->header.parent_hash, verify->last_hash, 32) != 0) {
+        report_block(verify, frame, "parentHash: does not name the block before");
+    }
+    verify->has_last = true;
+    verify->last_height = frame->height;
+    memcpy(verify->last_hash, block->hash, 32);
+}
+
+static int verify_frame(void *context, const struct ledger_frame *frame)
+{
+    struct verify *verify = context;
+    struct record record;
+    struct block block;
+    if (frame->kind != LEDGER_BLOCK) {
+        return 0;
+    }
+    if (record_decode(frame->payload, &record, NULL) != 0) {
+        report_block(verify, frame, "block record");
+        return 0;
+    }
+    if (!check_contents(verify, frame, &record, &block)) {
+        return 0;
+    }
+    bool canonical = (record.flags & RECORD_SIDE) == 0;
+    verify->report.blocks++;
+    if ((record.flags & RECORD_RECEIPTS) != 0) {
+        verify->report.receipts += block.transaction_count;
+    }
+    int result = check_place(verify, frame, record.hash, canonical);
+    if (result == 0 && (record.flags & RECORD_ENVELOPE) != 0) {
+        result = check_place(verify, frame, record.envelope_hash, canonical);
+    }
+    if (result != 0 || !canonical) {
+        return result;
+    }
+    verify->canonical++;
+    check_parent(verify, frame, &block);
+    result = check_height(verify, frame, &record);
+    return result == 0 ? check_transactions(verify, frame, &block) : result;
+}
+
+static void report_count(struct verify *verify, const char *file, uint64_t has, uint64_t wanted)
+{
+    if (has == wanted) {
+        return;
+    }
+    char what[96];
+    snprintf(what, sizeof(what), "%llu entries instead of %llu", (unsigned long long)has,
+             (unsigned long long)wanted);
+    verify->report.damages++;
+    verify->damage(verify->damage_context, &(struct stoa_damage){.file = file, .what = what});
+}
+
+/* The other way round: with every entry that should be there found, equal counts mean that there is
+ * no other. */
+static int check_counts(struct verify *verify)
+{
+    struct store *store = verify->store;
+    struct index_counts counts;
+    int result = index_count(store->index, store->session, &counts, verify->detail);
+    if (result == 0) {
+        report_count(verify, "tables/heights", counts.heights, verify->canonical);
+        report_count(verify, "tables/blocks", counts.blocks, verify->block_keys);
+        report_count(verify, "tables/transactions", counts.transactions,
+                     verify->report.transactions);
+    }
+    return result;
+}
+
+int store_verify(struct store *store,
+                 void (*damage)(void *context, const struct stoa_damage *damage), void *context,
+                 struct stoa_verify_report *out_report, struct error_detail *detail)
+{
+    struct verify verify = {
+        .store = store, .damage = damage, .damage_context = context, .detail = detail};
+    int result = store_apply_checkpoint(store, detail);
+    if (result != 0) {
+        return result;
+    }
+    struct ledger_verify_report ledger = {0};
+    result = ledger_verify(store->ledger, ledger_damage, verify_frame, &verify, &ledger, detail);
+    if (result != 0 && result != STOA_ECORRUPT) {
+        return result;
+    }
+    if (verify.report.damages == 0) {
+        result = check_counts(&verify);
+        if (result != 0) {
+            return result;
+        }
+    }
+    verify.report.segments = ledger.segments;
+    verify.report.frames = ledger.frames;
+    verify.report.bytes = ledger.bytes;
+    *out_report = verify.report;
+    if (verify.report.damages != 0) {
+        return error_set(detail, STOA_ECORRUPT, "%llu damages found",
+                         (unsigned long long)verify.report.damages);
+    }
+    return 0;
+}
