@@ -46,6 +46,15 @@ int store_close(struct store *store, struct error_detail *detail);
 /* Free everything, finish nothing: after a simulated power cut. */
 void store_abandon(struct store *store);
 
+/* A view handed out: the frame's buffer, until released. HOME and NEXT are for whoever brings it
+ * back. */
+struct stoa_view {
+    struct store *store;
+    struct ledger_read read;
+    void *home;
+    struct stoa_view *next;
+};
+
 /* A request, embedded in its owner; filled, submitted, done on the loop: from io_run, or already
  * from inside store_submit where the answer is at hand. Results as in stoa.h. */
 enum store_request_kind {

@@ -65,13 +65,6 @@ struct store_put_queue {
     size_t count;
 };
 
-/* A view handed out: the frame's buffer, until released. */
-struct stoa_view {
-    struct store *store;
-    struct ledger_read read;
-    struct stoa_view *next;
-};
-
 struct store_get {
     struct store *store;
     struct store_request *request;
