@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "support/simstore.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+
+static const char directory[] = "/store";
+static const uint64_t turn_ns = 1000000000;
+
+void simstore_init(struct simstore *sim, uint64_t seed)
+{
+    *sim = (struct simstore){.segment_size = LEDGER_SEGMENT_SIZE_MIN};
+    sim->disk = io_disk_create(seed);
+    sim->tables = kv_memory_disk_create();
+    assert_non_null(sim->disk);
+    assert_non_null(sim->tables);
+}
+
+void simstore_deinit(struct simstore *sim)
+{
+    assert_null(sim->store);
+    simstore_unpower(sim);
+    io_disk_destroy(sim->disk);
+    kv_memory_disk_destroy(sim->tables);
+}
+
+void simstore_power(struct simstore *sim, const struct io_sim_options *options)
+{
+    assert_null(sim->io);
+    assert_int_equal(io_sim_create(sim->disk, options, &sim->io), 0);
+}
+
+void simstore_unpower(struct simstore *sim)
+{
+    io_destroy(sim->io);
+    sim->io = NULL;
+}
+
+int simstore_create(struct simstore *sim, const struct made_chain *chain)
+{
+    struct stoa_create_options options = STOA_CREATE_OPTIONS_INIT;
+    if (chain != NULL) {
+        struct bytes json = made_chain_genesis_json(chain);
+        options.genesis_json = (const char *)json.data;
+        options.genesis_json_size = json.size;
+    }
+    return store_create(sim->io, directory, &options, &sim->detail);
+}
+
+int simstore_open(struct simstore *sim)
+{
+    struct store_options options = {
+        .io = sim->io,
+        .directory = directory,
+        .segment_size = sim->segment_size,
+        .memory_tables = sim->tables,
+    };
+    sim->detail = (struct error_detail){.code = 0};
+    return store_open(&options, &sim->store, &sim->detail);
+}
+
+int simstore_close(struct simstore *sim)
+{
+    int result = store_close(sim->store, &sim->detail);
+    sim->store = NULL;
+    return result;
+}
+
+void simstore_cut(struct simstore *sim, uint64_t seed, bool torn)
+{
+    struct io_disk *left = io_disk_cut(sim->disk, seed, torn);
+    assert_non_null(left);
+    store_abandon(sim->store);
+    sim->store = NULL;
+    simstore_unpower(sim);
+    io_disk_destroy(sim->disk);
+    sim->disk = left;
+}
+
+void simstore_lose_tables(struct simstore *sim)
+{
+    assert_null(sim->store);
+    kv_memory_disk_destroy(sim->tables);
+    sim->tables = kv_memory_disk_create();
+    assert_non_null(sim->tables);
+}
+
+struct stoa_store_block simstore_put_of(const struct made_block *block)
+{
+    struct stoa_store_block put = STOA_STORE_BLOCK_INIT;
+    put.block = (struct stoa_bytes){block->block.data, block->block.size};
+    put.receipts = (struct stoa_bytes){block->receipts.data, block->receipts.size};
+    put.expected_hash = block->hash;
+    return put;
+}
+
+static void note_done(struct store_request *request)
+{
+    bool *done = request->context;
+    *done = true;
+}
+
+/* Submit and run the loop until it is answered or power is gone. */
+static int ask(struct simstore *sim, struct store_request *request)
+{
+    bool done = false;
+    request->done = note_done;
+    request->context = &done;
+    store_submit(sim->store, request);
+    while (!done) {
+        int ran = io_run(sim->io, turn_ns);
+        if (ran < 0) {
+            return ran;
+        }
+    }
+    sim->detail = request->detail;
+    return request->result;
+}
+
+int simstore_put(struct simstore *sim, const struct stoa_store_block *block)
+{
+    struct store_request request = {.kind = STORE_PUT_BLOCK, .put = *block};
+    return ask(sim, &request);
+}
+
+int simstore_get(struct simstore *sim, const struct stoa_block_key *key,
+                 struct stoa_block *out_block)
+{
+    struct store_request request = {.kind = STORE_GET_BLOCK, .key = *key};
+    int result = ask(sim, &request);
+    if (result == 0) {
+        *out_block = request.block;
+    }
+    return result;
+}
+
+int simstore_get_transaction(struct simstore *sim, const uint8_t hash[32],
+                             struct stoa_transaction *out_transaction)
+{
+    struct store_request request = {.kind = STORE_GET_TRANSACTION};
+    memcpy(request.hash, hash, 32);
+    int result = ask(sim, &request);
+    if (result == 0) {
+        *out_transaction = request.transaction;
+    }
+    return result;
+}
+
+int simstore_get_state(struct simstore *sim, const char *key, struct bytes *out_value)
+{
+    struct store_request request = {.kind = STORE_GET_STATE,
+                                    .state_key = bytes_of(key, strlen(key))};
+    int result = ask(sim, &request);
+    if (result == 0) {
+        *out_value = request.value;
+    }
+    return result;
+}
+
+static void assert_bytes(struct stoa_bytes is, struct bytes wanted)
+{
+    assert_int_equal(is.size, wanted.size);
+    assert_memory_equal(is.data, wanted.data, wanted.size);
+}
+
+static void expect_block(struct simstore *sim, const struct made_block *block)
+{
+    struct stoa_block_key by_height = {.by = STOA_BY_HEIGHT, .height = block->number};
+    struct stoa_block_key by_hash = {.by = STOA_BY_HASH};
+    const struct stoa_block_key *keys[] = {&by_height, &by_hash};
+    memcpy(by_hash.hash, block->hash, 32);
+    for (size_t i = 0; i < 2; i++) {
+        struct stoa_block found;
+        assert_int_equal(simstore_get(sim, keys[i], &found), 0);
+        assert_int_equal(found.height, block->number);
+        assert_memory_equal(found.hash, block->hash, 32);
+        assert_true(found.canonical);
+        assert_bytes(found.block, buffer_bytes(&block->block));
+        assert_bytes(found.receipts, buffer_bytes(&block->receipts));
+        if (block->transaction_count != 0) {
+            assert_bytes(found.senders, buffer_bytes(&block->senders));
+        }
+        store_view_release(found.view);
+    }
+}
+
+void simstore_expect(struct simstore *sim, const struct made_chain *chain, uint64_t first,
+                     uint64_t last)
+{
+    for (uint64_t number = first; number <= last; number++) {
+        const struct made_block *block = made_chain_block(chain, number);
+        assert_non_null(block);
+        expect_block(sim, block);
+        for (size_t i = 0; i < block->transaction_count; i++) {
+            const struct made_transaction *transaction = &block->transactions[i];
+            struct stoa_transaction found;
+            assert_int_equal(simstore_get_transaction(sim, transaction->hash, &found), 0);
+            assert_int_equal(found.index, i);
+            assert_int_equal(found.block.height, number);
+            assert_bytes(found.transaction, transaction->envelope);
+            assert_bytes(found.receipt, transaction->receipt);
+            assert_memory_equal(found.sender, transaction->sender, 20);
+            store_view_release(found.block.view);
+        }
+    }
+}
+
+static void print_damage(void *context, const struct stoa_damage *damage)
+{
+    unsigned *count = context;
+    (*count)++;
+    print_message("damage: %s offset %llu: %s\n", damage->file, (unsigned long long)damage->offset,
+                  damage->what);
+}
+
+int simstore_verify(struct simstore *sim, unsigned *out_damages)
+{
+    struct stoa_verify_report report;
+    unsigned damages = 0;
+    int result = store_verify(sim->store, print_damage, &damages, &report, &sim->detail);
+    if (out_damages != NULL) {
+        *out_damages = damages;
+    }
+    return result;
+}

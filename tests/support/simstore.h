@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* simstore.h: a whole store on a simulated machine, with blocking calls for tests: the disk and the
+ * memory of the tables' last checkpoint outlive each opening, as they do a crash. One thread. */
+#ifndef SIMSTORE_H
+#define SIMSTORE_H
+
+#include "io/io_sim.h"
+#include "store/store.h"
+#include "support/made_chain.h"
+
+struct simstore {
+    struct io_disk *disk;
+    struct kv_memory_disk *tables;
+    struct io *io;
+    struct store *store;
+    struct error_detail detail; /* of the last call */
+    uint32_t segment_size;
+};
+
+/* A machine without a store. */
+void simstore_init(struct simstore *sim, uint64_t seed);
+void simstore_deinit(struct simstore *sim);
+
+/* Power on, and off in an orderly way: a loop on the disk. */
+void simstore_power(struct simstore *sim, const struct io_sim_options *options);
+void simstore_unpower(struct simstore *sim);
+
+/* Results as of store.h; STOA_ECLOSED where power was cut meanwhile. */
+int simstore_create(struct simstore *sim, const struct made_chain *chain);
+int simstore_open(struct simstore *sim);
+int simstore_close(struct simstore *sim);
+
+/* Power is gone: what is left of the disk is chosen by SEED. */
+void simstore_cut(struct simstore *sim, uint64_t seed, bool torn);
+
+/* The tables are lost. */
+void simstore_lose_tables(struct simstore *sim);
+
+/* A put of BLOCK of a made chain, with receipts. */
+struct stoa_store_block simstore_put_of(const struct made_block *block);
+
+int simstore_put(struct simstore *sim, const struct stoa_store_block *block);
+int simstore_get(struct simstore *sim, const struct stoa_block_key *key,
+                 struct stoa_block *out_block);
+int simstore_get_transaction(struct simstore *sim, const uint8_t hash[32],
+                             struct stoa_transaction *out_transaction);
+int simstore_get_state(struct simstore *sim, const char *key, struct bytes *out_value);
+
+/* Blocks FIRST to LAST of CHAIN are there by height and hash, with receipts, and each transaction
+ * by its hash. */
+void simstore_expect(struct simstore *sim, const struct made_chain *chain, uint64_t first,
+                     uint64_t last);
+
+/* What store_verify says; the number of damages it told goes to OUT_DAMAGES (may be NULL). */
+int simstore_verify(struct simstore *sim, unsigned *out_damages);
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/pending.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "store/record.h"
+
+static struct pending_block block_at(uint64_t height)
+{
+    struct pending_block block = {.height = height, .position = {.sequence = height + 1}};
+    bytes_store_be64(block.hash, height * UINT64_C(0x9e3779b97f4a7c15));
+    block.hash[31] = 1;
+    return block;
+}
+
+static void append_change(struct buffer *changes, const char *key, const char *value)
+{
+    struct record_change change = {
+        .key = bytes_of(key, strlen(key)),
+        .value = bytes_of(value, value == NULL ? 0 : strlen(value)),
+        .removed = value == NULL,
+    };
+    assert_int_equal(record_append_change(changes, &change), 0);
+}
+
+static void blocks_are_found_by_hash_and_height(void **state)
+{
+    (void)state;
+    struct pending *pending = pending_create();
+    for (uint64_t height = 100; height < 3100; height++) {
+        struct pending_block block = block_at(height);
+        assert_int_equal(pending_add(pending, &block, NULL, 0, bytes_of(NULL, 0)), 0);
+    }
+    assert_int_equal(pending_block_count(pending), 3000);
+    for (uint64_t height = 100; height < 3100; height++) {
+        struct pending_block block = block_at(height);
+        const struct pending_block *found = pending_find_hash(pending, block.hash);
+        assert_non_null(found);
+        assert_int_equal(found->height, height);
+        assert_ptr_equal(pending_find_height(pending, height), found);
+    }
+    assert_null(pending_find_height(pending, 99));
+    assert_null(pending_find_height(pending, 3100));
+    struct pending_block absent = block_at(5000);
+    assert_null(pending_find_hash(pending, absent.hash));
+    pending_destroy(pending);
+}
+
+static void a_side_block_is_found_by_hash_only(void **state)
+{
+    (void)state;
+    struct pending *pending = pending_create();
+    struct pending_block main_block = block_at(7);
+    struct pending_block side = block_at(70);
+    uint64_t prefix = 42;
+    size_t cursor = SIZE_MAX;
+    side.height = 7;
+    side.side = true;
+    assert_int_equal(pending_add(pending, &main_block, NULL, 0, bytes_of(NULL, 0)), 0);
+    assert_int_equal(pending_add(pending, &side, &prefix, 1, bytes_of(NULL, 0)), 0);
+    assert_true(pending_find_hash(pending, side.hash)->side);
+    assert_memory_equal(pending_find_height(pending, 7)->hash, main_block.hash, 32);
+    assert_null(pending_find_transaction(pending, prefix, &cursor));
+    pending_destroy(pending);
+}
+
+static void an_envelope_hash_finds_its_block(void **state)
+{
+    (void)state;
+    struct pending *pending = pending_create();
+    struct pending_block block = block_at(7);
+    block.has_envelope = true;
+    memset(block.envelope_hash, 0xee, 32);
+    assert_int_equal(pending_add(pending, &block, NULL, 0, bytes_of(NULL, 0)), 0);
+    for (uint64_t height = 8; height < 2000; height++) { /* the chains grow meanwhile */
+        struct pending_block next = block_at(height);
+        assert_int_equal(pending_add(pending, &next, NULL, 0, bytes_of(NULL, 0)), 0);
+    }
+    assert_int_equal(pending_find_hash(pending, block.envelope_hash)->height, 7);
+    static const uint8_t zero[32];
+    assert_null(pending_find_hash(pending, zero));
+    pending_destroy(pending);
+}
+
+static void transactions_that_begin_alike_are_all_found_newest_first(void **state)
+{
+    (void)state;
+    struct pending *pending = pending_create();
+    for (uint64_t height = 0; height < 50; height++) {
+        struct pending_block block = block_at(height);
+        uint64_t prefixes[100];
+        for (uint64_t i = 0; i < 100; i++) {
+            prefixes[i] = i == 3 ? 12345 : height * 1000000 + i;
+        }
+        assert_int_equal(pending_add(pending, &block, prefixes, 100, bytes_of(NULL, 0)), 0);
+    }
+    size_t cursor = SIZE_MAX;
+    for (uint64_t height = 50; height-- > 0;) {
+        const struct pending_transaction *found = pending_find_transaction(pending, 12345, &cursor);
+        assert_non_null(found);
+        assert_int_equal(found->height, height);
+        assert_int_equal(found->index, 3);
+    }
+    assert_null(pending_find_transaction(pending, 12345, &cursor));
+    cursor = SIZE_MAX;
+    assert_int_equal(pending_find_transaction(pending, 31000099, &cursor)->height, 31);
+    pending_destroy(pending);
+}
+
+static void the_newest_change_of_a_key_wins(void **state)
+{
+    (void)state;
+    struct pending *pending = pending_create();
+    struct pending_change change;
+    for (uint64_t height = 0; height < 3; height++) {
+        struct pending_block block = block_at(height);
+        struct buffer changes;
+        buffer_init(&changes);
+        append_change(&changes, "steady", height == 0 ? "first" : height == 1 ? "second" : "third");
+        append_change(&changes, "gone", height < 2 ? "there" : NULL);
+        char own[16];
+        snprintf(own, sizeof(own), "own-%d", (int)height);
+        append_change(&changes, own, "x");
+        assert_int_equal(pending_add(pending, &block, NULL, 0, buffer_bytes(&changes)), 0);
+        buffer_deinit(&changes); /* the batch has its own copy */
+    }
+    assert_int_equal(pending_change_count(pending), 5);
+    assert_true(pending_find_change(pending, bytes_of("steady", 6), &change));
+    assert_true(bytes_equal(change.value, bytes_of("third", 5)));
+    assert_true(pending_find_change(pending, bytes_of("gone", 4), &change));
+    assert_true(change.removed);
+    assert_true(pending_find_change(pending, bytes_of("own-1", 5), &change));
+    assert_false(pending_find_change(pending, bytes_of("own-9", 5), &change));
+    pending_destroy(pending);
+}
+
+static void a_cleared_batch_is_empty_and_a_warm_one_allocates_nothing(void **state)
+{
+    (void)state;
+    struct pending *pending = pending_create();
+    struct buffer changes;
+    uint64_t prefixes[20] = {0};
+    uint64_t count = 0;
+    buffer_init(&changes);
+    append_change(&changes, "key", "value");
+    for (int round = 0; round < 3; round++) {
+        if (round == 2) {
+            count = memory_allocation_count();
+        }
+        for (uint64_t height = 0; height < 500; height++) {
+            struct pending_block block = block_at(height);
+            for (uint64_t i = 0; i < 20; i++) {
+                prefixes[i] = height * 20 + i;
+            }
+            assert_int_equal(pending_add(pending, &block, prefixes, 20, buffer_bytes(&changes)), 0);
+        }
+        assert_int_equal(pending_block_count(pending), 500);
+        assert_int_equal(pending_transaction_count(pending), 10000);
+        if (round == 2) {
+            assert_int_equal(memory_allocation_count(), count);
+        }
+        pending_clear(pending);
+        struct pending_block block = block_at(3);
+        struct pending_change change;
+        size_t cursor = SIZE_MAX;
+        assert_int_equal(pending_block_count(pending), 0);
+        assert_null(pending_find_hash(pending, block.hash));
+        assert_null(pending_find_height(pending, 3));
+        assert_null(pending_find_transaction(pending, 61, &cursor));
+        assert_false(pending_find_change(pending, bytes_of("key", 3), &change));
+    }
+    buffer_deinit(&changes);
+    pending_destroy(pending);
+}
+
+static void a_failed_allocation_adds_nothing(void **state)
+{
+    (void)state;
+    struct buffer changes;
+    uint64_t prefixes[2] = {1, 2};
+    buffer_init(&changes);
+    append_change(&changes, "key", "value");
+    int result = STOA_ENOMEM;
+    for (uint64_t n = 1; result != 0; n++) {
+        struct pending *pending = pending_create();
+        struct pending_block block = block_at(3);
+        size_t cursor = SIZE_MAX;
+        memory_fail_at(n);
+        result = pending_add(pending, &block, prefixes, 2, buffer_bytes(&changes));
+        memory_fail_at(0);
+        assert_true(result == 0 || result == STOA_ENOMEM);
+        assert_int_equal(pending_block_count(pending), result == 0);
+        assert_int_equal(pending_change_count(pending), result == 0);
+        if (result != 0) {
+            assert_null(pending_find_hash(pending, block.hash));
+            assert_null(pending_find_transaction(pending, 1, &cursor));
+        }
+        pending_destroy(pending);
+    }
+    buffer_deinit(&changes);
+}
+
+static void damaged_changes_are_refused_whole(void **state)
+{
+    (void)state;
+    struct pending *pending = pending_create();
+    struct pending_block block = block_at(3);
+    struct buffer changes;
+    buffer_init(&changes);
+    append_change(&changes, "key", "value");
+    assert_int_equal(
+        pending_add(pending, &block, NULL, 0, bytes_of(changes.data, changes.size - 1)),
+        STOA_ECORRUPT);
+    assert_int_equal(pending_block_count(pending), 0);
+    buffer_deinit(&changes);
+    pending_destroy(pending);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_are_found_by_hash_and_height),
+        cmocka_unit_test(a_side_block_is_found_by_hash_only),
+        cmocka_unit_test(an_envelope_hash_finds_its_block),
+        cmocka_unit_test(transactions_that_begin_alike_are_all_found_newest_first),
+        cmocka_unit_test(the_newest_change_of_a_key_wins),
+        cmocka_unit_test(a_cleared_batch_is_empty_and_a_warm_one_allocates_nothing),
+        cmocka_unit_test(a_failed_allocation_adds_nothing),
+        cmocka_unit_test(damaged_changes_are_refused_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

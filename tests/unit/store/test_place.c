@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/place.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "store/identity.h"
+
+static const struct ledger_position position = {.segment = 3,
+                                                .offset = 0x01020304,
+                                                .size = 0xfffefdfc,
+                                                .sequence = UINT64_C(0x1122334455667788)};
+
+static void assert_position(const struct ledger_position *is)
+{
+    assert_int_equal(is->segment, position.segment);
+    assert_int_equal(is->offset, position.offset);
+    assert_int_equal(is->size, position.size);
+    assert_int_equal(is->sequence, position.sequence);
+}
+
+static void height_keys_sort_as_numbers(void **state)
+{
+    (void)state;
+    static const uint64_t heights[] = {0, 1, 255, 256, 65535, 65536, PLACE_HEIGHT_MAX};
+    uint8_t last[PLACE_HEIGHT_KEY_SIZE];
+    for (size_t i = 0; i < sizeof(heights) / sizeof(heights[0]); i++) {
+        uint8_t key[PLACE_HEIGHT_KEY_SIZE];
+        place_encode_height_key(heights[i], key);
+        assert_int_equal(place_decode_height_key(key), heights[i]);
+        assert_true(i == 0 || memcmp(last, key, sizeof(key)) < 0);
+        memcpy(last, key, sizeof(key));
+    }
+}
+
+static void values_read_back_and_other_sizes_are_corrupt(void **state)
+{
+    (void)state;
+    uint8_t hash[32] = {9, 8, 7};
+    uint8_t out_hash[32];
+    struct ledger_position out;
+    uint8_t height_value[PLACE_HEIGHT_VALUE_SIZE];
+    place_encode_height(hash, &position, height_value);
+    assert_int_equal(
+        place_decode_height(bytes_of(height_value, sizeof(height_value)), out_hash, &out), 0);
+    assert_memory_equal(out_hash, hash, 32);
+    assert_position(&out);
+    assert_int_equal(
+        place_decode_height(bytes_of(height_value, sizeof(height_value) - 1), out_hash, &out),
+        STOA_ECORRUPT);
+    uint8_t block_value[PLACE_BLOCK_VALUE_SIZE];
+    uint64_t height;
+    unsigned flags;
+    place_encode_block(77, &position, PLACE_SIDE | PLACE_ENVELOPE, block_value);
+    assert_int_equal(
+        place_decode_block(bytes_of(block_value, sizeof(block_value)), &height, &out, &flags), 0);
+    assert_int_equal(height, 77);
+    assert_int_equal(flags, PLACE_SIDE | PLACE_ENVELOPE);
+    assert_position(&out);
+    assert_int_equal(place_decode_block(bytes_of(block_value, 0), &height, &out, &flags),
+                     STOA_ECORRUPT);
+}
+
+static void transaction_keys_hold_prefix_height_and_index(void **state)
+{
+    (void)state;
+    uint8_t key[PLACE_TRANSACTION_KEY_SIZE];
+    uint64_t prefix;
+    uint64_t height;
+    uint32_t index;
+    place_encode_transaction_key(UINT64_MAX - 1, PLACE_HEIGHT_MAX, PLACE_TRANSACTION_INDEX_MAX,
+                                 key);
+    assert_int_equal(
+        place_decode_transaction_key(bytes_of(key, sizeof(key)), &prefix, &height, &index), 0);
+    assert_true(prefix == UINT64_MAX - 1 && height == PLACE_HEIGHT_MAX);
+    assert_int_equal(index, PLACE_TRANSACTION_INDEX_MAX);
+    place_encode_transaction_key(5, 6, 7, key);
+    assert_int_equal(
+        place_decode_transaction_key(bytes_of(key, sizeof(key)), &prefix, &height, &index), 0);
+    assert_true(prefix == 5 && height == 6 && index == 7);
+}
+
+static void the_applied_position_reads_back(void **state)
+{
+    (void)state;
+    struct place_applied applied = {
+        .store_id = 1234567,
+        .position = position,
+        .has_head = true,
+        .head_height = 99,
+        .head_hash = {1},
+        .head_total_difficulty = {2},
+    };
+    uint8_t value[PLACE_APPLIED_SIZE];
+    struct place_applied out;
+    place_encode_applied(&applied, value);
+    assert_int_equal(place_decode_applied(bytes_of(value, sizeof(value)), &out), 0);
+    assert_true(out.store_id == 1234567 && out.has_head && out.head_height == 99);
+    assert_position(&out.position);
+    assert_memory_equal(out.head_hash, applied.head_hash, 32);
+    assert_memory_equal(out.head_total_difficulty, applied.head_total_difficulty, 32);
+    value[0]++;
+    assert_int_equal(place_decode_applied(bytes_of(value, sizeof(value)), &out), STOA_ECORRUPT);
+}
+
+static void an_identity_reads_back_and_a_flipped_bit_is_found(void **state)
+{
+    (void)state;
+    struct identity identity = {
+        .store_id = 42, .chain_id = 7, .has_genesis = true, .genesis_hash = {3}};
+    struct identity out;
+    uint8_t image[IDENTITY_SIZE];
+    identity_encode(&identity, image);
+    assert_int_equal(identity_decode(image, &out, NULL), 0);
+    assert_true(out.store_id == 42 && out.chain_id == 7 && out.has_genesis);
+    assert_memory_equal(out.genesis_hash, identity.genesis_hash, 32);
+    for (size_t bit = 0; bit < 8 * sizeof(image); bit++) {
+        image[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        bool version = bit / 8 >= 8 && bit / 8 < 12;
+        assert_int_equal(identity_decode(image, &out, NULL),
+                         version ? STOA_EVERSION : STOA_ECORRUPT);
+        image[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(height_keys_sort_as_numbers),
+        cmocka_unit_test(values_read_back_and_other_sizes_are_corrupt),
+        cmocka_unit_test(transaction_keys_hold_prefix_height_and_index),
+        cmocka_unit_test(the_applied_position_reads_back),
+        cmocka_unit_test(an_identity_reads_back_and_a_flipped_bit_is_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

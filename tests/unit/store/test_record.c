@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/record.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const uint8_t hash[32] = {1, 2, 3};
+static const uint8_t difficulty[32] = {[31] = 9};
+static const uint8_t envelope_hash[32] = {7};
+
+static struct record example(void)
+{
+    static const uint8_t senders[40] = {5};
+    return (struct record){
+        .flags = RECORD_RECEIPTS | RECORD_SENDERS | RECORD_ENVELOPE,
+        .transaction_count = 2,
+        .hash = hash,
+        .total_difficulty = difficulty,
+        .envelope_hash = envelope_hash,
+        .block = bytes_of("block", 5),
+        .receipts = bytes_of("receipts", 8),
+        .senders = bytes_of(senders, sizeof(senders)),
+        .envelope = bytes_of("env", 3),
+        .changes = bytes_of("changes", 7),
+    };
+}
+
+static void encode(const struct record *record, struct buffer *out)
+{
+    uint8_t header[RECORD_HEADER_SIZE];
+    record_encode_header(record, header);
+    buffer_init(out);
+    assert_int_equal(buffer_append(out, header, sizeof(header)), 0);
+    const struct bytes parts[] = {record->block, record->receipts, record->senders,
+                                  record->envelope, record->changes};
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(buffer_append(out, parts[i].data, parts[i].size), 0);
+    }
+}
+
+static void a_record_reads_back_as_it_was_written(void **state)
+{
+    (void)state;
+    struct record record = example();
+    struct record read;
+    struct buffer image;
+    encode(&record, &image);
+    assert_int_equal(record_decode(buffer_bytes(&image), &read, NULL), 0);
+    assert_int_equal(read.flags, record.flags);
+    assert_int_equal(read.transaction_count, 2);
+    assert_memory_equal(read.hash, hash, 32);
+    assert_memory_equal(read.total_difficulty, difficulty, 32);
+    assert_memory_equal(read.envelope_hash, envelope_hash, 32);
+    assert_true(bytes_equal(read.block, record.block));
+    assert_true(bytes_equal(read.receipts, record.receipts));
+    assert_true(bytes_equal(read.senders, record.senders));
+    assert_true(bytes_equal(read.envelope, record.envelope));
+    assert_true(bytes_equal(read.changes, record.changes));
+    buffer_deinit(&image);
+}
+
+static void a_record_of_another_length_is_corrupt(void **state)
+{
+    (void)state;
+    struct record record = example();
+    struct record read;
+    struct buffer image;
+    encode(&record, &image);
+    for (size_t size = 0; size < image.size; size++) {
+        assert_int_equal(record_decode(bytes_of(image.data, size), &read, NULL), STOA_ECORRUPT);
+    }
+    assert_int_equal(buffer_append(&image, "x", 1), 0);
+    assert_int_equal(record_decode(buffer_bytes(&image), &read, NULL), STOA_ECORRUPT);
+    buffer_deinit(&image);
+}
+
+static void sizes_that_overflow_are_corrupt(void **state)
+{
+    (void)state;
+    struct record record = example();
+    struct record read;
+    struct buffer image;
+    encode(&record, &image);
+    for (size_t offset = 4; offset < 24; offset += 4) {
+        struct buffer copy;
+        encode(&record, &copy);
+        bytes_store_le32(copy.data + offset, UINT32_MAX);
+        assert_int_equal(record_decode(buffer_bytes(&copy), &read, NULL), STOA_ECORRUPT);
+        buffer_deinit(&copy);
+    }
+    buffer_deinit(&image);
+}
+
+static void unknown_versions_and_flags_are_refused(void **state)
+{
+    (void)state;
+    struct record record = example();
+    struct record read;
+    struct buffer image;
+    encode(&record, &image);
+    image.data[0] = RECORD_VERSION + 1;
+    assert_int_equal(record_decode(buffer_bytes(&image), &read, NULL), STOA_ECORRUPT);
+    image.data[0] = RECORD_VERSION;
+    image.data[1] |= 1 << 7;
+    assert_int_equal(record_decode(buffer_bytes(&image), &read, NULL), STOA_ECORRUPT);
+    buffer_deinit(&image);
+}
+
+static void changes_walk_in_order(void **state)
+{
+    (void)state;
+    struct buffer changes;
+    buffer_init(&changes);
+    struct record_change put = {.key = bytes_of("key", 3), .value = bytes_of("value", 5)};
+    struct record_change removed = {.key = bytes_of("gone", 4), .removed = true};
+    struct record_change empty = {.key = bytes_of("e", 1), .value = bytes_of("", 0)};
+    assert_int_equal(record_append_change(&changes, &put), 0);
+    assert_int_equal(record_append_change(&changes, &removed), 0);
+    assert_int_equal(record_append_change(&changes, &empty), 0);
+    struct bytes cursor = buffer_bytes(&changes);
+    struct record_change read;
+    assert_int_equal(record_next_change(&cursor, &read), 0);
+    assert_true(bytes_equal(read.key, put.key) && bytes_equal(read.value, put.value));
+    assert_false(read.removed);
+    assert_int_equal(record_next_change(&cursor, &read), 0);
+    assert_true(bytes_equal(read.key, removed.key) && read.removed);
+    assert_int_equal(record_next_change(&cursor, &read), 0);
+    assert_true(bytes_equal(read.key, empty.key));
+    assert_false(read.removed);
+    assert_int_equal(read.value.size, 0);
+    assert_int_equal(record_next_change(&cursor, &read), STOA_ENOTFOUND);
+    buffer_deinit(&changes);
+}
+
+static void cut_changes_are_corrupt(void **state)
+{
+    (void)state;
+    struct buffer changes;
+    buffer_init(&changes);
+    struct record_change put = {.key = bytes_of("key", 3), .value = bytes_of("value", 5)};
+    assert_int_equal(record_append_change(&changes, &put), 0);
+    for (size_t size = 1; size < changes.size; size++) {
+        struct bytes cursor = bytes_of(changes.data, size);
+        struct record_change read;
+        assert_int_equal(record_next_change(&cursor, &read), STOA_ECORRUPT);
+    }
+    buffer_deinit(&changes);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_record_reads_back_as_it_was_written),
+        cmocka_unit_test(a_record_of_another_length_is_corrupt),
+        cmocka_unit_test(sizes_that_overflow_are_corrupt),
+        cmocka_unit_test(unknown_versions_and_flags_are_refused),
+        cmocka_unit_test(changes_walk_in_order),
+        cmocka_unit_test(cut_changes_are_corrupt),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
