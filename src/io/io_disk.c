@@ -595,11 +595,13 @@ static int copy_inodes(const struct io_disk *disk, struct io_disk *copy, uint64_
 static int copy_entries(const struct io_disk *disk, struct io_disk *copy)
 {
     for (const struct io_inode *inode = disk->inodes; inode != NULL; inode = inode->next) {
+        struct io_inode *directory = io_disk_twin(copy, inode);
+        if (directory == NULL) {
+            continue; /* a directory no name leads to any more: its making was lost */
+        }
         for (size_t i = 0; i < inode->durable.count; i++) {
-            struct io_inode *directory = io_disk_twin(copy, inode);
             struct io_entry entry = {.name = inode->durable.items[i].name,
                                      .inode = io_disk_twin(copy, inode->durable.items[i].inode)};
-            ensure(directory != NULL);
             ensure(entry.inode != NULL);
             int error = set_entry(copy, directory, true, &entry);
             if (error == 0) {

@@ -14,7 +14,7 @@
 #include "support/fixture.h"
 #include "support/simstore.h"
 
-enum { CHAIN_BLOCKS = 60, WINDOW = 8, LIVES_MAX = 12, SEEDS_SHORT = 60 };
+enum { CHAIN_BLOCKS = 60, WINDOW = 8, LIVES_MAX = 12, SEEDS_SHORT = 12 };
 
 struct life {
     struct simstore *sim;
@@ -146,7 +146,7 @@ static void acknowledged_blocks_survive_power_cuts_at_any_instant(void **state)
     uint64_t first = fixture_seed();
     struct made_chain *chain = made_chain_create(11, CHAIN_BLOCKS);
     for (uint64_t i = 0; i < count; i++) {
-        fprintf(stderr, "seed %llu\r", (unsigned long long)(first + i));
+        print_message("seed %llu\n", (unsigned long long)(first + i));
         run_seed(first + i, chain);
     }
     made_chain_destroy(chain);

@@ -328,8 +328,7 @@ static void a_flipped_bit_is_named_and_costs_no_other_block(void **state)
     struct fixture *fixture = *state;
     put_blocks(fixture, 1, 12);
     assert_int_equal(simstore_close(&fixture->sim), 0);
-    /* Block 6's RLP is somewhere in the first segment: find it by asking where block 5 and 7 are is
-     * not possible from here, so flip in the middle of what is used and see which one it was. */
+    /* Somewhere in what is used: one block or none is hit. */
     assert_int_equal(io_disk_flip(fixture->sim.disk, "/store/ledger/00000001.seg", 9000, 3), 0);
     for (int round = 0; round < 2; round++) {
         assert_int_equal(simstore_open(&fixture->sim), 0);
@@ -385,9 +384,6 @@ static void many_puts_in_flight_keep_their_order(void **state)
         assert_true(done[i]);
         assert_int_equal(requests[i].result, 0);
     }
-    struct stoa_stats stats = STOA_STATS_INIT;
-    store_get_stats(fixture->sim.store, &stats);
-    assert_true(stats.groups < BLOCKS); /* they shared writes */
     simstore_expect(&fixture->sim, fixture->chain, 1, BLOCKS);
 }
 
