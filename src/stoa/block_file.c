@@ -80,7 +80,7 @@ static int peek_size(struct block_file *file, size_t *out_size, struct error_det
         return error_set(detail, STOA_EINVAL, "offset %" PRIu64 ": block truncated", file->offset);
     }
     if (result != 0) {
-        (void)error_prefix(detail, "offset %" PRIu64 ": block", file->offset);
+        (void)error_prefix(detail, "offset %" PRIu64 ": length prefix", file->offset);
         return result;
     }
     if (size > BLOCK_FILE_BLOCK_SIZE_MAX) {

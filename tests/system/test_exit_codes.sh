@@ -53,7 +53,7 @@ hash=$(stoa -d store --json block 10 | jq -r .hash)
 encoding=$(stoa -d store block 10 --raw)
 segment=$(find store/ledger -name '*.seg' | sort | head -n 1)
 # Where block 10's own bytes lie: a stretch of them found in the file.
-offset=$(LC_ALL=C grep -obaP "$(printf '%s' "${encoding:202:64}" | sed 's/../\\x&/g')" "$segment" | head -n 1 | cut -d: -f1)
+offset=$(LC_ALL=C grep -zobaP "$(printf '%s' "${encoding:202:64}" | sed 's/../\\x&/g')" "$segment" | head -n 1 | cut -d: -f1)
 [ -n "$offset" ] || fail "block 10 is not in $segment as it was stored"
 cp -a store damaged
 flip_bit "damaged/${segment#store/}" "$offset" 5
