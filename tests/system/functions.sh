@@ -60,7 +60,7 @@ requires_data() {
     [ -e "$data/$1" ] || skip "no $data/$1; STOA_TEST_DATA names the folder"
 }
 
-# The program itself, not libtool's wrapper: its process id is then the one to kill, and parallel tests never relink it.
+# $program becomes the first of these that was built: the program itself, not libtool's wrapper: its process id is then the one to kill, and parallel tests never relink it.
 find_program() {
     local path
     for path in "$@"; do
@@ -73,14 +73,16 @@ find_program() {
             return 0
         fi
     done
-    fail "none of $* was built in $top_builddir"
+    program=
+    return 1
 }
 
-find_program ./stoa src/stoa/stoa
+find_program ./stoa src/stoa/stoa || :
 stoa=$program
 
 # Every stoa of a test is run through here. Exec it (in a subshell) to know its process id.
 stoa() {
+    [ -n "$stoa" ] || fail "the program stoa was not built in $top_builddir"
     # shellcheck disable=SC2086 # a command and its arguments
     ${STOA_TEST_WRAPPER:-} "$stoa" "$@"
 }
@@ -130,7 +132,7 @@ flip_bit() {
 
 # A deterministic chain of N blocks in DIRECTORY: chain.rlp, genesis.json, execution.jsonl.
 make_chain() {
-    find_program tests/support/makechain
+    find_program tests/support/makechain || fail "makechain was not built in $top_builddir"
     "$program" --blocks "$1" --out "$2" >/dev/null
 }
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The benchmark runs on every engine it has, each read brings what was stored (it fails otherwise), and its report is
 # whole. No figure is asserted.
+# shellcheck source=functions.sh
 . "${top_srcdir:-.}/tests/system/functions.sh"
 
 bench=$top_builddir/bench/stoa-bench

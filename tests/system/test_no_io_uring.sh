@@ -4,7 +4,7 @@
 # shellcheck source=functions.sh
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/system/functions.sh"
 requires jq
-find_program tests/support/no_io_uring
+find_program tests/support/no_io_uring || fail "no_io_uring was not built in $top_builddir"
 export STOA_TEST_WRAPPER=$program
 "$STOA_TEST_WRAPPER" true || skip "no seccomp filter can be set here"
 

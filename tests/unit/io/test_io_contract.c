@@ -554,7 +554,7 @@ static void timers_ring_in_the_order_of_their_deadlines(struct world *world)
         unsigned earlier = world->order[i - 1];
         unsigned later = world->order[i];
         assert_true(places[earlier] < places[later] ||
-                    (places[earlier] == places[later] && earlier < later));
+                    (earlier < later && places[earlier] == places[later]));
     }
 }
 
