@@ -10,7 +10,7 @@ enum {
     OFFSET_BLOCK_SIZE = 8,
     OFFSET_RECEIPTS_SIZE = 12,
     OFFSET_ENVELOPE_SIZE = 16,
-    OFFSET_CHANGES_SIZE = 20,
+    OFFSET_STATE_HASH = 8,
     OFFSET_HASH = 24,
     OFFSET_TOTAL_DIFFICULTY = 56,
     OFFSET_ENVELOPE_HASH = 88,
@@ -23,7 +23,7 @@ void record_encode_header(const struct record *record, uint8_t out[RECORD_HEADER
 {
     ensure((record->flags & ~known_flags) == 0);
     ensure(record->block.size <= UINT32_MAX && record->receipts.size <= UINT32_MAX);
-    ensure(record->envelope.size <= UINT32_MAX && record->changes.size <= UINT32_MAX);
+    ensure(record->envelope.size <= UINT32_MAX);
     memset(out, 0, RECORD_HEADER_SIZE);
     out[OFFSET_VERSION] = RECORD_VERSION;
     out[OFFSET_FLAGS] = (uint8_t)record->flags;
@@ -31,7 +31,6 @@ void record_encode_header(const struct record *record, uint8_t out[RECORD_HEADER
     bytes_store_le32(out + OFFSET_BLOCK_SIZE, (uint32_t)record->block.size);
     bytes_store_le32(out + OFFSET_RECEIPTS_SIZE, (uint32_t)record->receipts.size);
     bytes_store_le32(out + OFFSET_ENVELOPE_SIZE, (uint32_t)record->envelope.size);
-    bytes_store_le32(out + OFFSET_CHANGES_SIZE, (uint32_t)record->changes.size);
     memcpy(out + OFFSET_HASH, record->hash, 32);
     memcpy(out + OFFSET_TOTAL_DIFFICULTY, record->total_difficulty, 32);
     if (record->envelope_hash != NULL) {
@@ -68,11 +67,9 @@ int record_decode(struct bytes payload, struct record *out_record, struct error_
     uint64_t block_size = bytes_load_le32(p + OFFSET_BLOCK_SIZE);
     uint64_t receipts_size = bytes_load_le32(p + OFFSET_RECEIPTS_SIZE);
     uint64_t envelope_size = bytes_load_le32(p + OFFSET_ENVELOPE_SIZE);
-    uint64_t changes_size = bytes_load_le32(p + OFFSET_CHANGES_SIZE);
     uint64_t senders_size =
         (record.flags & RECORD_SENDERS) != 0 ? (uint64_t)record.transaction_count * 20 : 0;
-    uint64_t total = RECORD_HEADER_SIZE + block_size + receipts_size + senders_size +
-                     envelope_size + changes_size;
+    uint64_t total = RECORD_HEADER_SIZE + block_size + receipts_size + senders_size + envelope_size;
     if (total != payload.size) {
         return error_set(detail, STOA_ECORRUPT, "block record: %zu bytes instead of %llu",
                          payload.size, (unsigned long long)total);
@@ -82,9 +79,32 @@ int record_decode(struct bytes payload, struct record *out_record, struct error_
     record.receipts = take(&rest, receipts_size);
     record.senders = take(&rest, senders_size);
     record.envelope = take(&rest, envelope_size);
-    record.changes = take(&rest, changes_size);
     ensure(rest.size == 0);
     *out_record = record;
+    return 0;
+}
+
+void record_encode_state_header(const uint8_t hash[32], uint8_t out[RECORD_STATE_HEADER_SIZE])
+{
+    memset(out, 0, RECORD_STATE_HEADER_SIZE);
+    out[OFFSET_VERSION] = RECORD_VERSION;
+    memcpy(out + OFFSET_STATE_HASH, hash, 32);
+}
+
+int record_decode_state(struct bytes payload, const uint8_t **out_hash, struct bytes *out_changes,
+                        struct error_detail *detail)
+{
+    if (payload.size < RECORD_STATE_HEADER_SIZE) {
+        return error_set(detail, STOA_ECORRUPT, "state record: %zu bytes are too few",
+                         payload.size);
+    }
+    if (payload.data[OFFSET_VERSION] != RECORD_VERSION) {
+        return error_set(detail, STOA_ECORRUPT, "state record: version %u is unknown",
+                         payload.data[OFFSET_VERSION]);
+    }
+    *out_hash = payload.data + OFFSET_STATE_HASH;
+    *out_changes =
+        bytes_of(payload.data + RECORD_STATE_HEADER_SIZE, payload.size - RECORD_STATE_HEADER_SIZE);
     return 0;
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* record.h: the payload of a LEDGER_BLOCK frame: one block with all that belongs to it. Pure; any
- * thread.
+/* record.h: the payloads of the store's frames. Pure; any thread. Integers are little-endian.
  *
- *   offset  size  field (little-endian)
+ * LEDGER_BLOCK, one block with all that is read with it:
+ *
+ *   offset  size  field
  *        0     1  version, 1
  *        1     1  flags: RECORD_SIDE, RECORD_RECEIPTS, RECORD_SENDERS, RECORD_ENVELOPE
  *        2     2  zero
@@ -10,15 +11,22 @@
  *        8     4  block size
  *       12     4  receipts size
  *       16     4  envelope size
- *       20     4  changes size
+ *       20     4  zero
  *       24    32  block hash
  *       56    32  total difficulty, big-endian, this block included
  *       88    32  envelope hash, zero without one
- *      120        block (RLP), receipts (RLP list), senders (20 bytes a transaction), envelope,
- * changes
+ *      120        block (RLP), receipts (RLP list), senders (20 bytes a transaction), envelope
  *
- * Changes are, one after the other: key size (u16), value size (u32; RECORD_REMOVED: the key is
- * removed), key, value. */
+ * LEDGER_STATE, the state changes of the block in the next LEDGER_BLOCK frame. They stand apart, in
+ * the same group, so that reading a block does not fetch them; before the block, so that a block is
+ * never there without them:
+ *
+ *   offset  size  field
+ *        0     1  version, 1
+ *        1     7  zero
+ *        8    32  hash of the block
+ *       40        changes, one after the other: key size (u16), value size (u32; RECORD_REMOVED:
+ * the key is removed), key, value */
 #ifndef RECORD_H
 #define RECORD_H
 
@@ -35,6 +43,7 @@ enum {
     RECORD_RECEIPTS = 1 << 1,
     RECORD_SENDERS = 1 << 2,
     RECORD_ENVELOPE = 1 << 3,
+    RECORD_STATE_HEADER_SIZE = 40,
     RECORD_CHANGE_HEADER_SIZE = 6,
     RECORD_CHANGE_KEY_MAX = 128,
     RECORD_CHANGE_VALUE_MAX = 1 << 22,
@@ -52,7 +61,6 @@ struct record {
     struct bytes receipts;
     struct bytes senders;
     struct bytes envelope;
-    struct bytes changes;
 };
 
 /* Write the fixed part of RECORD (sizes, hashes) to OUT. */
@@ -62,13 +70,20 @@ void record_encode_header(const struct record *record, uint8_t out[RECORD_HEADER
  * another version made it). */
 int record_decode(struct bytes payload, struct record *out_record, struct error_detail *detail);
 
+void record_encode_state_header(const uint8_t hash[32], uint8_t out[RECORD_STATE_HEADER_SIZE]);
+
+/* The block's hash and the changes, views into PAYLOAD. STOA_ECORRUPT. */
+int record_decode_state(struct bytes payload, const uint8_t **out_hash, struct bytes *out_changes,
+                        struct error_detail *detail);
+
 struct record_change {
     struct bytes key;
     struct bytes value;
     bool removed;
 };
 
-/* Walk the changes: *CURSOR begins as record.changes. STOA_ENOTFOUND at the end, STOA_ECORRUPT. */
+/* Walk the changes: *CURSOR begins as what record_decode_state gave. STOA_ENOTFOUND at the end,
+ * STOA_ECORRUPT. */
 int record_next_change(struct bytes *cursor, struct record_change *out_change);
 
 /* STOA_ENOMEM. */

@@ -44,7 +44,9 @@ struct store_put {
     struct workers_job lookup_job;
     struct workers_job index_job;
     struct prepare prepare;
+    struct ledger_append state_append; /* only where the block has changes; before the block's */
     struct ledger_append append;
+    uint8_t state_header[RECORD_STATE_HEADER_SIZE];
     uint8_t record_header[RECORD_HEADER_SIZE];
     uint8_t total_difficulty[32];
     bool verified;
@@ -148,7 +150,7 @@ void store_put_submit(struct store *store, struct store_request *request);
 void store_put_advance(
     struct store *store); /* room in the pending tier: go on with puts that wait */
 void store_put_free_pool(struct store *store);
-/* Fill put->append with the frame of the verified block in put->prepare. */
+/* Fill put->append and put->state_append with the frames of the verified block in put->prepare. */
 void store_put_make_record(struct store_put *put, const uint8_t parent_difficulty[32]);
 
 /* store_get.c */

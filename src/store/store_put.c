@@ -86,6 +86,12 @@ static void done_index(struct workers_job *job)
     advance_appended(put->store);
 }
 
+/* The block's own frame comes after it and answers for both. */
+static void done_state_append(struct ledger_append *append)
+{
+    (void)append;
+}
+
 static void done_append(struct ledger_append *append)
 {
     struct store_put *put = append->context;
@@ -123,16 +129,25 @@ void store_put_make_record(struct store_put *put, const uint8_t parent_difficult
         .receipts = bytes_of(given->receipts.data, given->receipts.size),
         .senders = buffer_bytes(&prepare->senders),
         .envelope = bytes_of(given->envelope.data, given->envelope.size),
-        .changes = buffer_bytes(&prepare->changes),
     };
     record_encode_header(&record, put->record_header);
     put->append = (struct ledger_append){
         .kind = LEDGER_BLOCK,
         .height = prepare->block.header.number,
         .parts = {bytes_of(put->record_header, RECORD_HEADER_SIZE), record.block, record.receipts,
-                  record.senders, record.envelope, record.changes},
-        .part_count = 6,
+                  record.senders, record.envelope},
+        .part_count = 5,
         .done = done_append,
+        .context = put,
+    };
+    record_encode_state_header(prepare->block.hash, put->state_header);
+    put->state_append = (struct ledger_append){
+        .kind = LEDGER_STATE,
+        .height = prepare->block.header.number,
+        .parts = {bytes_of(put->state_header, RECORD_STATE_HEADER_SIZE),
+                  buffer_bytes(&prepare->changes)},
+        .part_count = 2,
+        .done = done_state_append,
         .context = put,
     };
 }
@@ -152,6 +167,9 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
     queue_push(&store->appended, put);
     put->index_job = (struct workers_job){.run = run_index, .done = done_index, .context = put};
     workers_submit(store->verifiers, &put->index_job);
+    if (put->prepare.changes.size != 0) {
+        ledger_append(store->ledger, &put->state_append);
+    }
     ledger_append(store->ledger, &put->append);
 }
 
@@ -495,6 +513,11 @@ static void advance_appended(struct store *store)
         }
         (void)queue_pop(&store->appended); /* PUT itself */
         int result = put->append.result;
+        if (result == 0 && put->prepare.changes.size != 0) {
+            /* A block without its changes must not be there: the ledger takes both or fails both.
+             */
+            ensure(put->state_append.result == 0);
+        }
         if (result != 0) {
             store->append_failed = store->append_failed != 0 ? store->append_failed : result;
         } else {

@@ -14,6 +14,8 @@ struct replay {
     struct prepare prepare;       /* for its index stage */
     struct pending_block damaged; /* the frame before was a damaged block */
     bool has_damaged;
+    struct buffer changes; /* of the state frame before, for the block with this hash */
+    uint8_t changes_hash[32];
     uint64_t done_bytes;
     uint64_t total_bytes;
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
@@ -111,8 +113,27 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
         }
     }
     const uint64_t *prefixes = (const void *)prepare->transaction_prefixes.data;
-    return add(replay, &block, prefixes, prepare->transaction_prefixes.size / sizeof(*prefixes),
-               record.changes);
+    bool has_changes = memcmp(replay->changes_hash, block.hash, 32) == 0;
+    result = add(replay, &block, prefixes, prepare->transaction_prefixes.size / sizeof(*prefixes),
+                 has_changes ? buffer_bytes(&replay->changes) : bytes_of(NULL, 0));
+    buffer_clear(&replay->changes);
+    return result;
+}
+
+/* Keep a block's changes until the block comes, in the next frame. */
+static int replay_state(struct replay *replay, const struct ledger_frame *frame)
+{
+    const uint8_t *hash;
+    struct bytes changes;
+    int result = record_decode_state(frame->payload, &hash, &changes, replay->detail);
+    if (result != 0) {
+        error_prefix(replay->detail, "frame %llu", (unsigned long long)frame->position.sequence);
+        return result;
+    }
+    buffer_clear(&replay->changes);
+    memcpy(replay->changes_hash, hash, 32);
+    result = buffer_append(&replay->changes, changes.data, changes.size);
+    return result == 0 ? 0 : error_set(replay->detail, result, "replay");
 }
 
 static int replay_frame(void *context, const struct ledger_frame *frame)
@@ -128,6 +149,9 @@ static int replay_frame(void *context, const struct ledger_frame *frame)
     }
     if (frame->result != 0) {
         return note_damaged(replay, frame);
+    }
+    if (frame->kind == LEDGER_STATE) {
+        return replay_state(replay, frame);
     }
     if (frame->kind != LEDGER_BLOCK) {
         return error_set(replay->detail, STOA_EVERSION,
@@ -176,6 +200,7 @@ int store_replay(struct store *store, const struct store_options *options,
     store->tip.damaged = store->tip.present && memcmp(store->tip.hash, zero, 32) == 0;
     store->open_applied = store->applied;
     prepare_init(&replay.prepare);
+    buffer_init(&replay.changes);
     const struct ledger_position *from = &store->applied.position;
     if (store->applied.position.sequence < store->recovery.last_sequence) {
         result = ledger_scan(store->ledger, from->sequence == 0 ? 1 : from->sequence,
@@ -185,6 +210,7 @@ int store_replay(struct store *store, const struct store_options *options,
         result = add_damaged(&replay, NULL);
     }
     prepare_deinit(&replay.prepare);
+    buffer_deinit(&replay.changes);
     store->head = store->tip;
     return result;
 }

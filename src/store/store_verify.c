@@ -171,11 +171,29 @@ static void check_parent(struct verify *verify, const struct ledger_frame *frame
     memcpy(verify->last_hash, block->hash, 32);
 }
 
+/* Changes can be walked to their end. */
+static void check_state(struct verify *verify, const struct ledger_frame *frame)
+{
+    const uint8_t *hash;
+    struct bytes changes;
+    struct record_change change;
+    int result = record_decode_state(frame->payload, &hash, &changes, NULL);
+    while (result == 0) {
+        result = record_next_change(&changes, &change);
+    }
+    if (result != STOA_ENOTFOUND) {
+        report_block(verify, frame, "state record");
+    }
+}
+
 static int verify_frame(void *context, const struct ledger_frame *frame)
 {
     struct verify *verify = context;
     struct record record;
     struct block block;
+    if (frame->kind == LEDGER_STATE) {
+        check_state(verify, frame);
+    }
     if (frame->kind != LEDGER_BLOCK) {
         return 0;
     }
