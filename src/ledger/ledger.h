@@ -117,6 +117,9 @@ struct ledger_append {
     struct ledger_append *next;
 };
 
+/* The largest payload that an append may have: more ends with STOA_ETOOBIG. */
+uint64_t ledger_payload_max(const struct ledger *ledger);
+
 /* Queue an append. done runs from io_run, in the order of the calls. No allocation on this path for
  * a frame that fits the group buffers. STOA_ENOSPACE: no segment can be made; nothing was written,
  * and the ledger goes on when space is back. */

@@ -174,13 +174,18 @@ static void lay_append(struct ledger *ledger, struct ledger_append *append, uint
     };
 }
 
+uint64_t ledger_payload_max(const struct ledger *ledger)
+{
+    uint64_t fits = segment_frame_max(ledger->segment_size) - FRAME_HEADER_SIZE;
+    return fits < LEDGER_FRAME_PAYLOAD_MAX ? fits : LEDGER_FRAME_PAYLOAD_MAX;
+}
+
 /* Try to lay out APPEND in the filling group. False: it must wait for the group or the segment. */
 static bool take_append(struct ledger *ledger, struct ledger_append *append)
 {
     struct ledger_group *group = filling_group(ledger);
     uint64_t size = append_size(append);
-    if (size - FRAME_HEADER_SIZE > LEDGER_FRAME_PAYLOAD_MAX ||
-        size > segment_frame_max(ledger->segment_size)) {
+    if (size - FRAME_HEADER_SIZE > ledger_payload_max(ledger)) {
         append->result = STOA_ETOOBIG;
         list_push(&group->first, &group->last, append);
         return true;

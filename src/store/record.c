@@ -17,7 +17,7 @@ enum {
 };
 
 static const unsigned known_flags =
-    RECORD_SIDE | RECORD_RECEIPTS | RECORD_SENDERS | RECORD_ENVELOPE;
+    RECORD_SIDE | RECORD_RECEIPTS | RECORD_SENDERS | RECORD_ENVELOPE | RECORD_CHANGES;
 
 void record_encode_header(const struct record *record, uint8_t out[RECORD_HEADER_SIZE])
 {

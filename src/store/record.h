@@ -5,7 +5,8 @@
  *
  *   offset  size  field
  *        0     1  version, 1
- *        1     1  flags: RECORD_SIDE, RECORD_RECEIPTS, RECORD_SENDERS, RECORD_ENVELOPE
+ *        1     1  flags: RECORD_SIDE, RECORD_RECEIPTS, RECORD_SENDERS, RECORD_ENVELOPE,
+ *                 RECORD_CHANGES (its state changes are in the LEDGER_STATE frame before it)
  *        2     2  zero
  *        4     4  number of transactions
  *        8     4  block size
@@ -43,6 +44,7 @@ enum {
     RECORD_RECEIPTS = 1 << 1,
     RECORD_SENDERS = 1 << 2,
     RECORD_ENVELOPE = 1 << 3,
+    RECORD_CHANGES = 1 << 4,
     RECORD_STATE_HEADER_SIZE = 40,
     RECORD_CHANGE_HEADER_SIZE = 6,
     RECORD_CHANGE_KEY_MAX = 128,

@@ -120,7 +120,8 @@ void store_put_make_record(struct store_put *put, const uint8_t parent_difficult
         .flags = ((given->flags & STOA_STORE_SIDE) != 0 ? RECORD_SIDE : 0) |
                  (given->receipts.data != NULL ? RECORD_RECEIPTS : 0) |
                  (has_senders ? RECORD_SENDERS : 0) |
-                 (given->envelope.data != NULL ? RECORD_ENVELOPE : 0),
+                 (given->envelope.data != NULL ? RECORD_ENVELOPE : 0) |
+                 (prepare->changes.size != 0 ? RECORD_CHANGES : 0),
         .transaction_count = (uint32_t)prepare->block.transaction_count,
         .hash = prepare->block.hash,
         .total_difficulty = put->total_difficulty,
@@ -253,6 +254,16 @@ static int check_genesis(struct store_put *put)
     return 0;
 }
 
+/* Size of the larger of a block's two payloads. */
+static uint64_t payload_size(const struct store_put *put)
+{
+    const struct stoa_store_block *given = put->prepare.put;
+    uint64_t block = RECORD_HEADER_SIZE + (uint64_t)given->block.size + given->receipts.size +
+                     put->prepare.senders.size + given->envelope.size;
+    uint64_t state = RECORD_STATE_HEADER_SIZE + (uint64_t)put->prepare.changes.size;
+    return block > state ? block : state;
+}
+
 enum { LINK_APPEND, LINK_LOOKUP, LINK_REFUSED };
 
 /* The plain cases, answered without the tables. Sets the request's detail where refused. */
@@ -261,6 +272,14 @@ static int link_plain(struct store_put *put, int *out_result)
     struct store *store = put->store;
     const struct header *header = &put->prepare.block.header;
     bool side = (put->prepare.put->flags & STOA_STORE_SIDE) != 0;
+    if (payload_size(put) > ledger_payload_max(store->ledger)) {
+        *out_result =
+            error_set(&put->request->detail, STOA_ETOOBIG,
+                      "block %llu: %llu bytes; at most %llu fit a frame here",
+                      (unsigned long long)header->number, (unsigned long long)payload_size(put),
+                      (unsigned long long)ledger_payload_max(store->ledger));
+        return LINK_REFUSED;
+    }
     if (header->number > PLACE_HEIGHT_MAX ||
         put->prepare.block.transaction_count > PLACE_TRANSACTION_INDEX_MAX) {
         *out_result = error_set(&put->request->detail, STOA_ETOOBIG,
@@ -482,15 +501,29 @@ static int make_visible(struct store_put *put)
     return result;
 }
 
+/* What became of the frames of a block. Behind a failed append even a durable block has failed: its
+ * parent is not there, or its changes are not, and replay passes such a block over as well. */
+static int appended_result(struct store_put *put)
+{
+    struct store *store = put->store;
+    int result = put->append.result;
+    if (result == 0 && put->prepare.changes.size != 0) {
+        result = put->state_append.result;
+    }
+    if (result == 0 && (put->prepare.put->flags & STOA_STORE_SIDE) == 0) {
+        result = store->append_failed;
+    }
+    if (result != 0 && store->append_failed == 0) {
+        store->append_failed = result;
+    }
+    return result;
+}
+
 /* A durable block enters the pending tier. Where it cannot, the store takes no more: the ledger has
  * the block, and the next open will bring it back. */
 static int take_in(struct store_put *put)
 {
     struct store *store = put->store;
-    bool side = (put->prepare.put->flags & STOA_STORE_SIDE) != 0;
-    /* Durable behind a failed one it could not be linked. The ledger promises that this does not
-     * happen. */
-    ensure(store->append_failed == 0 || side);
     if (store->apply_failed == 0) {
         int result = put->prepare.result != 0 ? put->prepare.result : make_visible(put);
         if (result == 0) {
@@ -512,15 +545,8 @@ static void advance_appended(struct store *store)
             return;
         }
         (void)queue_pop(&store->appended); /* PUT itself */
-        int result = put->append.result;
-        if (result == 0 && put->prepare.changes.size != 0) {
-            /* A block without its changes must not be there: the ledger takes both or fails both.
-             */
-            ensure(put->state_append.result == 0);
-        }
-        if (result != 0) {
-            store->append_failed = store->append_failed != 0 ? store->append_failed : result;
-        } else {
+        int result = appended_result(put);
+        if (result == 0) {
             result = take_in(put);
         }
         finish(put, result);

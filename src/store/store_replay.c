@@ -16,6 +16,7 @@ struct replay {
     bool has_damaged;
     struct buffer changes; /* of the state frame before, for the block with this hash */
     uint8_t changes_hash[32];
+    bool changes_damaged; /* that frame is not readable */
     uint64_t done_bytes;
     uint64_t total_bytes;
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
@@ -71,12 +72,21 @@ static int note_damaged(struct replay *replay, const struct ledger_frame *frame)
     const struct store *store = replay->store;
     int result = add_damaged(replay, NULL);
     bool follows = store->tip.present ? frame->height == store->tip.height + 1 : frame->height == 0;
+    replay->changes_damaged = frame->kind == LEDGER_STATE;
     if (result == 0 && frame->kind == LEDGER_BLOCK && follows) {
         replay->has_damaged = true;
         replay->damaged =
             (struct pending_block){.height = frame->height, .position = frame->position};
     }
     return result;
+}
+
+/* A block that was to extend the chain, but whose parent is not its end. */
+static bool is_orphan(const struct replay *replay, const struct block *block)
+{
+    const struct store_tip *tip = &replay->store->tip;
+    return !replay->has_damaged && tip->present && !tip->damaged &&
+           memcmp(block->header.parent_hash, tip->hash, 32) != 0;
 }
 
 static int replay_block(struct replay *replay, const struct ledger_frame *frame)
@@ -105,6 +115,14 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
     memcpy(block.hash, record.hash, 32);
     memcpy(block.total_difficulty, record.total_difficulty, 32);
     memcpy(block.envelope_hash, record.envelope_hash, 32);
+    bool has_changes = memcmp(replay->changes_hash, block.hash, 32) == 0;
+    if ((record.flags & RECORD_CHANGES) != 0 && !has_changes && !replay->changes_damaged) {
+        return 0; /* its changes were not written: it was not acknowledged */
+    }
+    replay->changes_damaged = false;
+    if (!block.side && is_orphan(replay, &prepare->block)) {
+        block.side = true; /* its parent was not written: likewise; but it can be read by hash */
+    }
     if (!block.side) {
         bool child = replay->has_damaged && replay->damaged.height + 1 == block.height;
         result = add_damaged(replay, child ? prepare->block.header.parent_hash : NULL);
@@ -113,9 +131,8 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
         }
     }
     const uint64_t *prefixes = (const void *)prepare->transaction_prefixes.data;
-    bool has_changes = memcmp(replay->changes_hash, block.hash, 32) == 0;
     result = add(replay, &block, prefixes, prepare->transaction_prefixes.size / sizeof(*prefixes),
-                 has_changes ? buffer_bytes(&replay->changes) : bytes_of(NULL, 0));
+                 has_changes && !block.side ? buffer_bytes(&replay->changes) : bytes_of(NULL, 0));
     buffer_clear(&replay->changes);
     return result;
 }
