@@ -103,13 +103,12 @@ static int map_code(struct wiredtiger *wiredtiger, int code)
     case WT_DUPLICATE_KEY:
         return STOA_EEXISTS;
     case WT_TRY_SALVAGE:
-    case ENOENT: /* a file that the catalog names */
+    case WT_ERROR: /* what the system fails at has an errno: this is about a file's contents */
+    case ENOENT:   /* a file that the catalog names */
         return STOA_ECORRUPT;
     case WT_PANIC:
     case WT_RUN_RECOVERY:
         return damaged ? STOA_ECORRUPT : STOA_ESTOPPED;
-    case WT_ERROR:
-        return damaged ? STOA_ECORRUPT : STOA_EIO;
     default:
         return code > 0 ? error_from_errno(code) : STOA_EIO;
     }
