@@ -11,6 +11,8 @@ static const char table_blocks[] = "blocks";
 static const char table_meta[] = "meta";
 static const char key_applied[] = "applied";
 
+enum { COMMIT_TRIES = 1000 };
+
 struct index {
     struct runs *transactions;
     struct runs *state;
@@ -71,10 +73,11 @@ int index_open(struct kv *kv, struct kv_session *session, uint64_t store_id,
         result = kv_table_create(session, table_meta, KV_POINT, detail);
     }
     if (result == 0) {
-        result = runs_open(session, "transactions", &index->transactions, detail);
+        result = runs_open(session, "transactions", PLACE_TRANSACTION_PREFIX_SIZE,
+                           &index->transactions, detail);
     }
     if (result == 0) {
-        result = runs_open(session, "state", &index->state, detail);
+        result = runs_open(session, "state", 0, &index->state, detail);
     }
     if (result == 0) {
         result = read_applied(session, store_id, out_applied, detail);
@@ -270,8 +273,12 @@ int index_apply(struct index *index, struct kv_session *session, const struct pe
         result = load_state(index, session, batch, detail);
         loaded_state = result == 0;
     }
-    if (result == 0) {
+    /* A merge that changed the list of runs in the same moment makes the transaction fail: once
+     * more. */
+    bool again = result == 0;
+    for (unsigned tries = 0; again; tries++) {
         result = commit_batch(index, session, batch, applied, detail);
+        again = result == STOA_EBUSY && tries < COMMIT_TRIES;
     }
     if (result != 0) {
         error_prefix(detail, "apply %zu blocks", pending_block_count(batch));

@@ -28,6 +28,7 @@ struct run *runs_run_create(const struct runs *runs, uint64_t number)
     struct run *run = memory_alloc_zeroed(1, sizeof(*run));
     if (run != NULL) {
         run->number = number;
+        run->filter_size = runs->filter_size;
         int length =
             snprintf(run->table, sizeof(run->table), "run-%s-%010" PRIu64, runs->name, number);
         ensure(length > 0 && (size_t)length < sizeof(run->table));
@@ -61,6 +62,26 @@ void runs_retire(struct runs *runs, struct run *run)
     run->next = runs->retired;
     runs->retired = run;
     unlock(runs);
+}
+
+void runs_change_begin(struct runs *runs)
+{
+    int result = pthread_mutex_lock(runs->changing);
+    ensure(result == 0);
+}
+
+void runs_change_end(struct runs *runs)
+{
+    int result = pthread_mutex_unlock(runs->changing);
+    ensure(result == 0);
+}
+
+uint64_t runs_take_number(struct runs *runs)
+{
+    lock(runs);
+    uint64_t number = runs->next_number++;
+    unlock(runs);
+    return number;
 }
 
 /* The lock is held. */
@@ -176,8 +197,27 @@ static int check_tables(struct runs *runs, struct kv_session *session, struct er
     return result;
 }
 
-int runs_open(struct kv_session *session, const char *name, struct runs **out_runs,
-              struct error_detail *detail)
+static pthread_mutex_t *make_mutex(void)
+{
+    pthread_mutex_t *mutex = memory_alloc(sizeof(*mutex));
+    if (mutex != NULL) {
+        int result = pthread_mutex_init(mutex, NULL);
+        ensure(result == 0); /* never fails on Linux without attributes */
+    }
+    return mutex;
+}
+
+static void free_mutex(pthread_mutex_t *mutex)
+{
+    if (mutex != NULL) {
+        int result = pthread_mutex_destroy(mutex);
+        ensure(result == 0);
+        memory_free(mutex);
+    }
+}
+
+int runs_open(struct kv_session *session, const char *name, size_t filter_size,
+              struct runs **out_runs, struct error_detail *detail)
 {
     size_t size = strnlen(name, RUNS_NAME_SIZE_MAX + 1);
     if (size == 0 || size > RUNS_NAME_SIZE_MAX) {
@@ -185,17 +225,19 @@ int runs_open(struct kv_session *session, const char *name, struct runs **out_ru
                          RUNS_NAME_SIZE_MAX);
     }
     struct runs *runs = memory_alloc_zeroed(1, sizeof(*runs));
-    pthread_mutex_t *mutex = memory_alloc(sizeof(*mutex));
-    if (runs == NULL || mutex == NULL) {
+    pthread_mutex_t *mutex = make_mutex();
+    pthread_mutex_t *changing = make_mutex();
+    if (runs == NULL || mutex == NULL || changing == NULL) {
         memory_free(runs);
-        memory_free(mutex);
+        free_mutex(mutex);
+        free_mutex(changing);
         return error_set(detail, STOA_ENOMEM, "runs of %s: out of memory", name);
     }
     memcpy(runs->name, name, size);
     runs->lock = mutex;
-    int result = pthread_mutex_init(mutex, NULL);
-    ensure(result == 0); /* never fails on Linux without attributes */
-    result = kv_table_create(session, RUNS_LIST_TABLE, KV_POINT, detail);
+    runs->changing = changing;
+    runs->filter_size = filter_size;
+    int result = kv_table_create(session, RUNS_LIST_TABLE, KV_POINT, detail);
     if (result == 0) {
         result = kv_table_create(session, RUNS_FILTER_TABLE, KV_ORDERED, detail);
     }
@@ -216,6 +258,16 @@ int runs_open(struct kv_session *session, const char *name, struct runs **out_ru
     return 0;
 }
 
+/* What was recorded will not be published: the list may be changed by others again. */
+static void forget_recorded(struct runs *runs)
+{
+    if (runs->recorded != NULL) {
+        memory_free(runs->recorded);
+        runs->recorded = NULL;
+        runs_change_end(runs);
+    }
+}
+
 void runs_close(struct runs *runs)
 {
     if (runs == NULL) {
@@ -233,10 +285,9 @@ void runs_close(struct runs *runs)
         runs_run_destroy(run);
     }
     runs_run_destroy(runs->loaded);
-    memory_free(runs->recorded);
-    int result = pthread_mutex_destroy(runs->lock);
-    ensure(result == 0);
-    memory_free(runs->lock);
+    forget_recorded(runs);
+    free_mutex(runs->lock);
+    free_mutex(runs->changing);
     memory_free(runs);
 }
 
@@ -291,9 +342,12 @@ int runs_record(struct runs *runs, struct kv_session *session, struct error_deta
     if (runs->loaded == NULL) {
         return 0;
     }
-    const struct runs_version *current = runs->current; /* only the writer changes it */
+    forget_recorded(runs); /* of a transaction that was rolled back and is tried again */
+    runs_change_begin(runs);
+    const struct runs_version *current = runs->current; /* changing is held */
     struct runs_version *version = runs_version_create(current->count + 1);
     if (version == NULL) {
+        runs_change_end(runs);
         return error_set(detail, STOA_ENOMEM, "runs of %s: out of memory", runs->name);
     }
     version->list[0] = runs->loaded;
@@ -301,9 +355,9 @@ int runs_record(struct runs *runs, struct kv_session *session, struct error_deta
     int result = runs_list_write(runs, session, version, detail);
     if (result != 0) {
         memory_free(version);
+        runs_change_end(runs);
         return result;
     }
-    memory_free(runs->recorded); /* of a transaction that was rolled back and is tried again */
     runs->recorded = version;
     return 0;
 }
@@ -318,13 +372,13 @@ void runs_publish(struct runs *runs)
     runs->recorded = NULL;
     runs->loaded = NULL;
     runs_version_install(runs, version);
+    runs_change_end(runs);
 }
 
 void runs_discard(struct runs *runs, struct kv_session *session)
 {
     struct run *run = runs->loaded;
-    memory_free(runs->recorded);
-    runs->recorded = NULL;
+    forget_recorded(runs);
     runs->loaded = NULL;
     if (run != NULL) {
         runs_retire(runs, run);
@@ -351,7 +405,8 @@ void runs_release(struct runs *runs, struct runs_version *version)
 int runs_get(struct runs_version *version, struct kv_session *session, struct bytes key,
              struct bytes *out_value, struct error_detail *detail)
 {
-    uint64_t hash = filter_hash(key);
+    uint64_t hash =
+        version->count == 0 ? 0 : filter_hash(runs_filter_key(version->list[0]->filter_size, key));
     for (size_t i = 0; i < version->count; i++) {
         filter_prefetch(&version->list[i]->filter, hash);
     }
@@ -378,13 +433,46 @@ int runs_get(struct runs_version *version, struct kv_session *session, struct by
     return STOA_ENOTFOUND;
 }
 
+enum { CANDIDATES_MAX = 128 };
+
+/* Those of VERSION's runs that may hold keys beginning with PREFIX, in their order: all of them, in
+ * place, where that is not to be told or they are more than CANDIDATES_MAX. */
+static struct run *const *candidates(const struct runs_version *version, struct bytes prefix,
+                                     struct run *out[CANDIDATES_MAX], size_t *out_count)
+{
+    *out_count = version->count;
+    if (version->count == 0 || version->count > CANDIDATES_MAX) {
+        return version->list;
+    }
+    size_t filter_size = version->list[0]->filter_size;
+    bool filtered = filter_size != 0 && prefix.size >= filter_size;
+    uint64_t hash = filter_hash(runs_filter_key(filter_size, prefix));
+    size_t count = 0;
+    for (size_t i = 0; i < version->count; i++) {
+        struct run *run = version->list[i];
+        struct bytes min =
+            bytes_of(run->min, run->min_size < prefix.size ? run->min_size : prefix.size);
+        if ((!filtered || filter_may_hold(&run->filter, hash)) && bytes_compare(min, prefix) <= 0 &&
+            bytes_compare(prefix, bytes_of(run->max, run->max_size)) <= 0) {
+            out[count++] = run;
+        }
+    }
+    *out_count = count;
+    return out;
+}
+
 int runs_prefix(struct runs_version *version, struct kv_session *session, struct bytes prefix,
                 int (*entry)(void *context, struct bytes key, struct bytes value), void *context,
                 struct error_detail *detail)
 {
     struct runs_iterator *iterator;
-    int result =
-        runs_iterator_create(version->list, version->count, session, prefix, &iterator, detail);
+    struct run *some[CANDIDATES_MAX];
+    size_t count;
+    struct run *const *list = candidates(version, prefix, some, &count);
+    if (count == 0) {
+        return 0;
+    }
+    int result = runs_iterator_create(list, count, session, prefix, &iterator, detail);
     if (result != 0) {
         return result;
     }

@@ -12,11 +12,13 @@
  * table "runs"; adding a run and replacing merged ones change it inside the caller's transaction,
  * together with the applied ledger position; tables no list names are dropped at open.
  *
- * Threads: one writer at a time (runs_load, runs_publish, runs_merge) and any number of readers,
- * each with its own session. Readers hold a version (runs_acquire … runs_release) of the list,
- * counted under a mutex that is held for no longer than that. A run that was merged away goes on a
- * list when no version names it any more, and the writer drops it at its next call, so that readers
- * never write. What it cannot drop yet it tries again later; what is left at a crash goes at open.
+ * Threads: one thread loads (runs_load, runs_record, runs_publish, runs_discard), one merges
+ * (runs_merge) beside it, and any number read, each with its own session. Loading and merging take
+ * turns only while they change the list: from runs_record to runs_publish or runs_discard, and at a
+ * merge's end. Readers hold a version (runs_acquire … runs_release) of the list, counted under a
+ * mutex that is held for no longer than that. A run that was merged away goes on a list when no
+ * version names it any more, and a writer drops it at its next call, so that readers never write.
+ * What it cannot drop yet it tries again later; what is left at a crash goes at open.
  */
 #ifndef RUNS_H
 #define RUNS_H
@@ -34,10 +36,12 @@ struct runs_entry {
     bool removed; /* a tombstone: the key is absent, whatever older runs say */
 };
 
-/* Open the index NAME, making it where absent. STOA_ECORRUPT: the list, a table it names or a
+/* Open the index NAME, making it where absent. The filters hold the first FILTER_SIZE bytes of each
+ * key (0: all of it), always the same for an index: with it runs_prefix is as quick as runs_get for
+ * prefixes at least that long. STOA_ECORRUPT: the list, a table it names or a
  * filter is damaged. Not in a transaction. */
-int runs_open(struct kv_session *session, const char *name, struct runs **out_runs,
-              struct error_detail *detail);
+int runs_open(struct kv_session *session, const char *name, size_t filter_size,
+              struct runs **out_runs, struct error_detail *detail);
 void runs_close(struct runs *runs);
 
 /* Sort ENTRIES (COUNT of them, the array is reordered; of equal keys the last one wins) and
@@ -59,9 +63,9 @@ bool runs_merge_due(const struct runs *runs);
 
 /* Merge the lowest level that is due: makes the new table, commits the list in a transaction of its
  * own, publishes, and drops tables no reader holds. Tombstones vanish in a merge into the last
- * level. 0 also where nothing is due. Returns after at most one merge. Not between runs_record and
- * runs_publish (STOA_EBUSY), not in a transaction. STOP (may be NULL) is polled every few thousand
- * entries; when it says true the merge is given up with STOA_ECANCELED. */
+ * level. 0 also where nothing is due. Returns after at most one merge. Not in a transaction, and
+ * not by the thread that is between runs_record and runs_publish. STOP (may be NULL) is polled
+ * every few thousand entries; when it says true the merge is given up with STOA_ECANCELED. */
 int runs_merge(struct runs *runs, struct kv_session *session, bool (*stop)(void *context),
                void *context, struct error_detail *detail);
 

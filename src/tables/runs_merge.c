@@ -16,7 +16,7 @@ int runs_maker_open(struct runs_maker *maker, struct runs *runs, struct kv_sessi
 {
     *maker = (struct runs_maker){.key_bound = key_bound};
     buffer_init(&maker->value);
-    maker->run = runs_run_create(runs, runs->next_number++);
+    maker->run = runs_run_create(runs, runs_take_number(runs));
     uint64_t size = (filter_size(key_bound) + FILTER_ROUND - 1) / FILTER_ROUND * FILTER_ROUND;
     if (maker->run == NULL || filter_init(&maker->run->filter, size) != 0) {
         runs_run_destroy(maker->run);
@@ -45,7 +45,7 @@ int runs_maker_put(struct runs_maker *maker, const struct runs_entry *entry,
     if (result != 0) {
         return result;
     }
-    filter_add(&run->filter, filter_hash(entry->key));
+    filter_add(&run->filter, filter_hash(runs_filter_key(run->filter_size, entry->key)));
     if (run->entry_count == 0) {
         memcpy(run->min, entry->key.data, entry->key.size);
         run->min_size = (uint16_t)entry->key.size;
@@ -193,40 +193,56 @@ static int commit_list(const struct merge *merge, const struct runs_version *ver
     return result;
 }
 
-/* Put RUN (or nothing) where the merged ones stand, in the store and for readers. */
-static int replace_merged(const struct merge *merge, struct run *run, struct error_detail *detail)
+/* The list as it is now, with RUN (or nothing) where the merged ones stand: runs may have been
+ * loaded in front of them meanwhile. */
+static struct runs_version *splice(const struct merge *merge, struct run *run)
 {
-    const struct runs_version *old = merge->version;
-    struct runs_version *version = runs_version_create(old->count - merge->count + (run != NULL));
+    const struct runs_version *now = merge->runs->current; /* changing is held */
+    struct run *const *merged = merge->version->list + merge->first;
+    size_t first = 0;
+    while (first < now->count && now->list[first] != merged[0]) {
+        first++;
+    }
+    ensure(first + merge->count <= now->count);
+    struct runs_version *version = runs_version_create(now->count - merge->count + (run != NULL));
     if (version == NULL) {
-        return error_set(detail, STOA_ENOMEM, "merge runs of %s: out of memory", merge->runs->name);
+        return NULL;
     }
     size_t place = 0;
-    for (size_t i = 0; i < old->count; i++) {
-        if (i == merge->first && run != NULL) {
+    for (size_t i = 0; i < now->count; i++) {
+        if (i == first && run != NULL) {
             version->list[place++] = run;
         }
-        if (i < merge->first || i >= merge->first + merge->count) {
-            version->list[place++] = old->list[i];
+        if (i < first || i >= first + merge->count) {
+            version->list[place++] = now->list[i];
+        } else {
+            ensure(now->list[i] == merged[i - first]);
         }
     }
     ensure(place == version->count);
-    int result = commit_list(merge, version, detail);
-    if (result != 0) {
+    return version;
+}
+
+/* Put RUN (or nothing) where the merged ones stand, in the store and for readers. */
+static int replace_merged(const struct merge *merge, struct run *run, struct error_detail *detail)
+{
+    runs_change_begin(merge->runs);
+    struct runs_version *version = splice(merge, run);
+    int result = version == NULL ? error_set(detail, STOA_ENOMEM, "merge runs of %s: out of memory",
+                                             merge->runs->name)
+                                 : commit_list(merge, version, detail);
+    if (result == 0) {
+        runs_version_install(merge->runs, version);
+    } else {
         memory_free(version);
-        return result;
     }
-    runs_version_install(merge->runs, version);
-    return 0;
+    runs_change_end(merge->runs);
+    return result;
 }
 
 int runs_merge(struct runs *runs, struct kv_session *session, bool (*stop)(void *context),
                void *context, struct error_detail *detail)
 {
-    if (runs->recorded != NULL) {
-        return error_set(detail, STOA_EBUSY, "merge runs of %s: a recorded run is not published",
-                         runs->name);
-    }
     runs_drop_retired(runs, session);
     struct runs_version *version = runs_acquire(runs);
     struct merge merge = {

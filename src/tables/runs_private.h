@@ -25,6 +25,7 @@ struct run {
     uint64_t number;
     uint64_t entry_count;
     struct filter filter;
+    size_t filter_size; /* bytes of a key that the filter holds; 0: all */
     uint16_t min_size;
     uint16_t max_size;
     uint8_t min[KV_KEY_SIZE_MAX];
@@ -41,13 +42,15 @@ struct runs_version {
 
 struct runs {
     char name[RUNS_NAME_SIZE_MAX + 1];
-    pthread_mutex_t *lock; /* current, references, retired, merge_count */
+    pthread_mutex_t *changing; /* the list, stored and current; taken before lock */
+    pthread_mutex_t *lock;     /* current, references, retired, merge_count, next_number */
+    size_t filter_size;
     struct runs_version *current;
     struct run *retired; /* in no version: to be dropped by the writer */
     uint64_t merge_count;
-    uint64_t next_number;          /* the writer's */
-    struct run *loaded;            /* by runs_load, not yet published; the writer's */
-    struct runs_version *recorded; /* what runs_publish makes current */
+    uint64_t next_number;
+    struct run *loaded;            /* by runs_load, not yet published; the loading thread's */
+    struct runs_version *recorded; /* what runs_publish makes current; changing is held */
 };
 
 /* Where runs are made (runs_load and runs_merge): a bulk load that gathers what a run knows of
@@ -58,6 +61,19 @@ struct runs_maker {
     struct buffer value; /* with its tag */
     uint64_t key_bound;  /* that the filter was made for */
 };
+
+/* What of KEY a run's filter holds. */
+static inline struct bytes runs_filter_key(size_t filter_size, struct bytes key)
+{
+    return filter_size != 0 && filter_size < key.size ? bytes_of(key.data, filter_size) : key;
+}
+
+/* Take and let go runs->changing. */
+void runs_change_begin(struct runs *runs);
+void runs_change_end(struct runs *runs);
+
+/* A number no run of the index has had. */
+uint64_t runs_take_number(struct runs *runs);
 
 /* For at most KEY_BOUND keys. */
 int runs_maker_open(struct runs_maker *maker, struct runs *runs, struct kv_session *session,

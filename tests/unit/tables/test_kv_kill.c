@@ -98,7 +98,7 @@ static int work(const char *directory, int report)
     result = result != 0 ? result : kv_session_open(kv, &session, &detail);
     result = result != 0 ? result : kv_table_create(session, "meta", KV_POINT, &detail);
     result = result != 0 ? result : kv_table_create(session, "mutable", KV_POINT, &detail);
-    result = result != 0 ? result : runs_open(session, "index", &runs, &detail);
+    result = result != 0 ? result : runs_open(session, "index", 0, &runs, &detail);
     result = result != 0 ? result : read_counter(session, &step, &detail);
     while (result == 0) {
         result = write_step(session, runs, ++step, &detail);
@@ -170,7 +170,7 @@ static void check_store(const char *directory, uint32_t least)
     assert_int_equal(kv_session_open(kv, &session, &detail), 0);
     assert_int_equal(kv_table_create(session, "meta", KV_POINT, &detail), 0);
     assert_int_equal(kv_table_create(session, "mutable", KV_POINT, &detail), 0);
-    result = runs_open(session, "index", &runs, &detail);
+    result = runs_open(session, "index", 0, &runs, &detail);
     if (result != 0) {
         print_error("runs: %s\n", detail.text);
     }

@@ -18,7 +18,7 @@
 #include "support/kv_fixture.h"
 #include "tables/runs.h"
 
-enum { KEY_COUNT = 600, KEY_SIZE = 24, LOAD_MAX = 400, VERSIONS = 3 };
+enum { FILTER_SIZE = 18, KEY_COUNT = 600, KEY_SIZE = 24, LOAD_MAX = 400, VERSIONS = 3 };
 
 static int setup_memory(void **state)
 {
@@ -193,7 +193,7 @@ static void random_work_matches_a_plain_model(void **state)
     struct load *load = calloc(1, sizeof(*load));
     assert_non_null(load);
     struct runs *runs;
-    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    expect(runs_open(f->session, "index", FILTER_SIZE, &runs, &f->detail), 0, f);
     for (int round = 0; round < 150; round++) {
         struct model next = model;
         make_load(load, &next, &random);
@@ -235,7 +235,7 @@ static void random_work_matches_a_plain_model(void **state)
             runs_close(runs);
             kv_fixture_reopen(f);
             model = durable;
-            expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+            expect(runs_open(f->session, "index", FILTER_SIZE, &runs, &f->detail), 0, f);
         }
         if (fixture_random_below(&random, 10) == 0) {
             matches(f, runs, &model);
@@ -298,7 +298,7 @@ static void merged_runs_are_dropped_when_no_reader_holds_them(void **state)
     struct runs *runs;
     struct kv_session *idle;
     expect(kv_session_open(f->kv, &idle, &f->detail), 0, f);
-    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     struct runs_version *held = NULL;
     for (uint32_t i = 0; i < RUNS_FANOUT; i++) {
         assert_false(runs_merge_due(runs));
@@ -333,7 +333,7 @@ static void tombstones_vanish_in_the_last_level(void **state)
     struct kv_fixture *f = *state;
     struct runs *runs;
     struct runs_stats stats;
-    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     load_numbers(f, runs, 0, 100, false);
     for (uint32_t i = 1; i < RUNS_FANOUT; i++) {
         load_numbers(f, runs, 0, 100, true);
@@ -364,7 +364,7 @@ static void tombstones_vanish_in_the_last_level(void **state)
     expect(kv_checkpoint(f->session, &f->detail), 0, f);
     runs_close(runs);
     kv_fixture_reopen(f);
-    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     matches(f, runs, &model);
     runs_close(runs);
 }
@@ -374,8 +374,8 @@ static void what_no_list_names_goes_at_open(void **state)
     struct kv_fixture *f = *state;
     struct runs *runs;
     struct runs *other;
-    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
-    expect(runs_open(f->session, "index-2", &other, &f->detail), 0, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    expect(runs_open(f->session, "index-2", 0, &other, &f->detail), 0, f);
     load_numbers(f, runs, 0, 10, false);
     load_numbers(f, other, 0, 10, false);
     struct load *load = calloc(1, sizeof(*load));
@@ -389,9 +389,9 @@ static void what_no_list_names_goes_at_open(void **state)
     runs_close(other);
     kv_fixture_reopen(f);
     assert_int_equal(run_tables(f), 3);
-    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     assert_int_equal(run_tables(f), 2);
-    expect(runs_open(f->session, "index-2", &other, &f->detail), 0, f);
+    expect(runs_open(f->session, "index-2", 0, &other, &f->detail), 0, f);
     assert_int_equal(run_tables(f), 2);
     assert_int_equal(filter_chunks(f), 2);
     struct model model = {{0}};
@@ -409,7 +409,7 @@ static void a_rolled_back_record_can_be_made_again(void **state)
 {
     struct kv_fixture *f = *state;
     struct runs *runs;
-    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     struct load *load = calloc(1, sizeof(*load));
     assert_non_null(load);
     uint8_t key[KEY_SIZE];
@@ -422,7 +422,6 @@ static void a_rolled_back_record_can_be_made_again(void **state)
         expect(runs_record(runs, f->session, &f->detail), 0, f);
         if (round == 0) {
             kv_rollback(f->session);
-            expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), STOA_EBUSY, f);
         }
         struct runs_version *version = runs_acquire(runs);
         expect(runs_get(version, f->session, key_of(1, key), &found, &f->detail), STOA_ENOTFOUND,
@@ -455,7 +454,7 @@ static void a_prefix_walk_ends_where_the_callback_says(void **state)
 {
     struct kv_fixture *f = *state;
     struct runs *runs;
-    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     load_numbers(f, runs, 0, 100, false);
     load_numbers(f, runs, 50, 100, false);
     struct runs_version *version = runs_acquire(runs);
@@ -478,8 +477,8 @@ static void damaged_lists_and_lost_tables_are_found_at_open(void **state)
     struct kv_fixture *f = *state;
     struct runs *runs;
     struct bytes list;
-    struct bytes name = bytes_of("index", 5);
-    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    struct bytes name = bytes_of("index", FILTER_SIZE);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     load_numbers(f, runs, 0, 100, false);
     runs_close(runs);
     expect(kv_get(f->session, "runs", name, &list, &f->detail), 0, f);
@@ -489,17 +488,17 @@ static void damaged_lists_and_lost_tables_are_found_at_open(void **state)
     memcpy(good, list.data, size);
     for (size_t cut = 0; cut < size; cut++) {
         expect(kv_put(f->session, "runs", name, bytes_of(good, cut), &f->detail), 0, f);
-        expect(runs_open(f->session, "index", &runs, &f->detail), STOA_ECORRUPT, f);
+        expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_ECORRUPT, f);
     }
     good[size] = 0;
     expect(kv_put(f->session, "runs", name, bytes_of(good, size + 1), &f->detail), 0, f);
-    expect(runs_open(f->session, "index", &runs, &f->detail), STOA_ECORRUPT, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_ECORRUPT, f);
     good[0]++;
     expect(kv_put(f->session, "runs", name, bytes_of(good, size), &f->detail), 0, f);
-    expect(runs_open(f->session, "index", &runs, &f->detail), STOA_EVERSION, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_EVERSION, f);
     good[0]--;
     expect(kv_put(f->session, "runs", name, bytes_of(good, size), &f->detail), 0, f);
-    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     runs_close(runs);
     struct kv_cursor *cursor;
     struct bytes key;
@@ -513,18 +512,18 @@ static void damaged_lists_and_lost_tables_are_found_at_open(void **state)
     memcpy(chunk, key.data, chunk_size);
     kv_cursor_close(cursor);
     expect(kv_remove(f->session, "filters", bytes_of(chunk, chunk_size), &f->detail), 0, f);
-    expect(runs_open(f->session, "index", &runs, &f->detail), STOA_ECORRUPT, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_ECORRUPT, f);
     expect(kv_table_drop(f->session, "run-index-0000000001", &f->detail), 0, f);
-    expect(runs_open(f->session, "index", &runs, &f->detail), STOA_ECORRUPT, f);
-    expect(runs_open(f->session, "", &runs, &f->detail), STOA_EINVAL, f);
-    expect(runs_open(f->session, "seventeen-letters", &runs, &f->detail), STOA_EINVAL, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_ECORRUPT, f);
+    expect(runs_open(f->session, "", 0, &runs, &f->detail), STOA_EINVAL, f);
+    expect(runs_open(f->session, "seventeen-letters", 0, &runs, &f->detail), STOA_EINVAL, f);
 }
 
 static void a_failed_allocation_leaves_all_as_it_was(void **state)
 {
     struct kv_fixture *f = *state;
     struct runs *runs;
-    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     for (uint32_t i = 0; i < RUNS_FANOUT; i++) {
         load_numbers(f, runs, i * 20, 40, false);
     }
@@ -600,7 +599,7 @@ static void readers_in_threads_read_on_while_runs_merge(void **state)
 {
     struct kv_fixture *f = *state;
     struct runs *runs;
-    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     load_numbers(f, runs, 0, 100, false);
     struct reader reader = {.kv = f->kv, .runs = runs};
     pthread_t threads[2];
@@ -624,6 +623,77 @@ static void readers_in_threads_read_on_while_runs_merge(void **state)
     runs_close(runs);
 }
 
+struct merger {
+    struct kv_fixture *fixture;
+    struct runs *runs;
+    atomic_bool stop;
+    unsigned merged;
+};
+
+static void *merge_on(void *context)
+{
+    struct merger *merger = context;
+    struct error_detail detail;
+    struct kv_session *session;
+    assert_int_equal(kv_session_open(merger->fixture->kv, &session, &detail), 0);
+    while (!atomic_load(&merger->stop) || runs_merge_due(merger->runs)) {
+        bool due = runs_merge_due(merger->runs);
+        int result = runs_merge(merger->runs, session, NULL, NULL, &detail);
+        assert_true(result == 0 || result == STOA_EBUSY);
+        merger->merged += due && result == 0;
+    }
+    kv_session_close(session);
+    return NULL;
+}
+
+/* As the store does it: where a merge changed the list in the same moment, the transaction is made
+ * again. */
+static void load_beside_merges(struct kv_fixture *f, struct runs *runs, struct load *load)
+{
+    expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
+    int result;
+    do {
+        expect(kv_begin(f->session, &f->detail), 0, f);
+        result = runs_record(runs, f->session, &f->detail);
+        if (result == 0) {
+            result = kv_commit(f->session, &f->detail);
+        } else {
+            kv_rollback(f->session);
+        }
+    } while (result == STOA_EBUSY);
+    expect(result, 0, f);
+    runs_publish(runs);
+}
+
+static void runs_are_loaded_while_another_thread_merges(void **state)
+{
+    struct kv_fixture *f = *state;
+    if (!f->on_disk) {
+        return; /* the twin has one writer at a time */
+    }
+    struct merger merger = {.fixture = f};
+    struct model model = {{0}};
+    struct load *load = calloc(1, sizeof(*load));
+    uint64_t random = fixture_seed();
+    pthread_t thread;
+    assert_non_null(load);
+    expect(runs_open(f->session, "index", FILTER_SIZE, &merger.runs, &f->detail), 0, f);
+    assert_int_equal(pthread_create(&thread, NULL, merge_on, &merger), 0);
+    for (int round = 0; round < 120; round++) {
+        make_load(load, &model, &random);
+        load_beside_merges(f, merger.runs, load);
+    }
+    atomic_store(&merger.stop, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_true(merger.merged > 0);
+    matches(f, merger.runs, &model);
+    runs_close(merger.runs);
+    expect(runs_open(f->session, "index", FILTER_SIZE, &merger.runs, &f->detail), 0, f);
+    matches(f, merger.runs, &model);
+    runs_close(merger.runs);
+    free(load);
+}
+
 static void many_entries_are_sorted(void **state)
 {
     struct kv_fixture *f = *state;
@@ -641,7 +711,7 @@ static void many_entries_are_sorted(void **state)
             (struct runs_entry){.key = bytes_of(keys[i], size), .value = bytes_of(keys[i], size)};
     }
     struct runs *runs;
-    expect(runs_open(f->session, "index", &runs, &f->detail), 0, f);
+    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     /* The store itself refuses what is not in order. */
     expect(runs_load(runs, f->session, entries, COUNT, &f->detail), 0, f);
     expect(kv_begin(f->session, &f->detail), 0, f);
@@ -670,6 +740,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(damaged_lists_and_lost_tables_are_found_at_open),
     cmocka_unit_test(a_failed_allocation_leaves_all_as_it_was),
     cmocka_unit_test(readers_in_threads_read_on_while_runs_merge),
+    cmocka_unit_test(runs_are_loaded_while_another_thread_merges),
     cmocka_unit_test(many_entries_are_sorted),
 };
 
