@@ -477,7 +477,7 @@ static void damaged_lists_and_lost_tables_are_found_at_open(void **state)
     struct kv_fixture *f = *state;
     struct runs *runs;
     struct bytes list;
-    struct bytes name = bytes_of("index", FILTER_SIZE);
+    struct bytes name = bytes_of("index", 5);
     expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     load_numbers(f, runs, 0, 100, false);
     runs_close(runs);
