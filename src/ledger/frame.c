@@ -42,6 +42,9 @@ static uint64_t frame_sum(const uint8_t *frame, uint32_t length, uint64_t store_
     bytes_store_le32(header + OFFSET_CRC, 0);
     bytes_store_le64(header + OFFSET_CHECKSUM, 0);
     XXH3_state_t state;
+    /* Resetting keeps a secret that the state seems to have for this seed already. On the stack
+     * that would be what an earlier call left there. */
+    XXH3_INITSTATE(&state);
     XXH_errorcode failed = XXH3_64bits_reset_withSeed(&state, store_id);
     ensure(failed == XXH_OK);
     failed = XXH3_64bits_update(&state, header, sizeof(header));
