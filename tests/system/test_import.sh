@@ -47,8 +47,9 @@ check_chain() {
         if [ $how = with ]; then
             # The last three blocks that have transactions.
             jq -c 'select(.txs | length > 0)' "$chain/execution.jsonl" | tail -n 3 >lines.json
-            while read -r line; do
-                printf '%s\n' "$line" >line.json
+            local with_transactions
+            while read -r with_transactions; do
+                printf '%s\n' "$with_transactions" >line.json
                 check_transactions store line.json
             done <lines.json
         fi
