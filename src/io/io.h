@@ -40,6 +40,7 @@ enum io_op {
     IO_PUNCH,    /* file, offset, size: free the blocks, keep the length; reads as zeros */
     IO_RENAME, /* path to path_to, replacing it; atomic; durable after IO_SYNC_DIR of the parent */
     IO_UNLINK, /* path of a file */
+    IO_RMDIR,  /* path of an empty directory */
     IO_MKDIR,  /* path, mode 0750 */
     IO_SYNC_DIR, /* path of a directory: its entries become durable */
     IO_TIMER,    /* deadline_ns by io_now_ns */

@@ -399,7 +399,7 @@ int io_disk_rename(struct io_disk *disk, const char *path, const char *path_to)
     return add_change(disk, &change);
 }
 
-int io_disk_unlink(struct io_disk *disk, const char *path)
+static int remove_name(struct io_disk *disk, const char *path, bool directory)
 {
     char name[NAME_MAX_SIZE];
     struct io_inode *parent;
@@ -411,11 +411,24 @@ int io_disk_unlink(struct io_disk *disk, const char *path)
     if (entry == NULL) {
         return name[0] == '\0' ? -EISDIR : -ENOENT;
     }
-    if (entry->inode->is_directory) {
-        return -EISDIR;
+    if (entry->inode->is_directory != directory) {
+        return directory ? -ENOTDIR : -EISDIR;
+    }
+    if (directory && entry->inode->current.count > 0) {
+        return -ENOTEMPTY;
     }
     struct io_change change = {.from = parent, .from_name = name, .target = entry->inode};
     return add_change(disk, &change);
+}
+
+int io_disk_unlink(struct io_disk *disk, const char *path)
+{
+    return remove_name(disk, path, false);
+}
+
+int io_disk_remove_directory(struct io_disk *disk, const char *path)
+{
+    return remove_name(disk, path, true);
 }
 
 int io_disk_make_directory(struct io_disk *disk, const char *path)

@@ -158,6 +158,9 @@ static void prepare(struct io_ring *self, struct io_request *request, struct io_
     case IO_UNLINK:
         io_uring_prep_unlinkat(sqe, AT_FDCWD, request->path, 0);
         break;
+    case IO_RMDIR:
+        io_uring_prep_unlinkat(sqe, AT_FDCWD, request->path, AT_REMOVEDIR);
+        break;
     case IO_MKDIR:
         io_uring_prep_mkdirat(sqe, AT_FDCWD, request->path, IO_POSIX_DIRECTORY_MODE);
         break;

@@ -239,6 +239,8 @@ static int64_t take_effect(struct io_sim *self, const struct io_request *request
         return io_disk_rename(self->disk, request->path, request->path_to);
     case IO_UNLINK:
         return io_disk_unlink(self->disk, request->path);
+    case IO_RMDIR:
+        return io_disk_remove_directory(self->disk, request->path);
     case IO_MKDIR:
         return io_disk_make_directory(self->disk, request->path);
     case IO_SYNC_DIR:
@@ -273,6 +275,8 @@ static void take_partial_effect(const struct io_sim *self, struct io_disk *disk,
         (void)io_disk_rename(disk, request->path, request->path_to);
     } else if (request->op == IO_UNLINK) {
         (void)io_disk_unlink(disk, request->path);
+    } else if (request->op == IO_RMDIR) {
+        (void)io_disk_remove_directory(disk, request->path);
     } else if (request->op == IO_MKDIR) {
         (void)io_disk_make_directory(disk, request->path);
     } else if (request->op == IO_ALLOCATE && inode != NULL) {

@@ -122,6 +122,8 @@ static int64_t call(struct io_request *request)
         return rename(request->path, request->path_to) == 0 ? 0 : -errno;
     case IO_UNLINK:
         return unlink(request->path) == 0 ? 0 : -errno;
+    case IO_RMDIR:
+        return rmdir(request->path) == 0 ? 0 : -errno;
     case IO_MKDIR:
         return mkdir(request->path, IO_POSIX_DIRECTORY_MODE) == 0 ? 0 : -errno;
     case IO_SYNC_DIR:

@@ -112,6 +112,28 @@ static int empty_directory(struct io *io, const char *directory, struct error_de
     return result;
 }
 
+static void remove_directory(struct io *io, const char *path)
+{
+    struct io_request request = {.op = IO_RMDIR, .path = path};
+    (void)io_wait(io, &request); /* what cannot be removed stays for the operator to see */
+}
+
+/* A store that was begun and did not become one. Best effort: the error that led here is the one to
+ * tell. */
+static void remove_unfinished(struct io *io, const char *directory)
+{
+    static const char *const folders[] = {folder_ledger, folder_tables};
+    char path[STORE_PATH_SIZE_MAX];
+    for (size_t i = 0; i < 2; i++) {
+        if (join(path, directory, folders[i], NULL) == 0 && empty_directory(io, path, NULL) == 0) {
+            remove_directory(io, path);
+        }
+    }
+    if (empty_directory(io, directory, NULL) == 0) {
+        remove_directory(io, directory);
+    }
+}
+
 /* ---- creating ---- */
 
 static void count_name(void *context, const char *name)
@@ -272,10 +294,11 @@ static int create_at(struct io *io, const char *directory, const struct identity
     if (result == 0 && io_wait(io, &rename) < 0) {
         result = error_set_errno(detail, rename.os_error, "rename %s to %s", making, target);
     }
-    if (result == 0) {
-        result = sync_directory(io, parent, detail);
+    if (result != 0) {
+        remove_unfinished(io, making);
+        return result;
     }
-    return result;
+    return sync_directory(io, parent, detail);
 }
 
 int store_create(struct io *io, const char *directory, const struct stoa_create_options *options,

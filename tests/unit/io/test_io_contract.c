@@ -368,6 +368,18 @@ static void making_a_directory_twice_is_refused(struct world *world)
     assert_int_equal(on_path(world, IO_SYNC_DIR, "folder"), 0);
 }
 
+static void only_an_empty_directory_is_removed(struct world *world)
+{
+    assert_int_equal(on_path(world, IO_MKDIR, "folder"), 0);
+    close_file(world, open_new(world, "folder/file", 0));
+    assert_int_equal(on_path(world, IO_RMDIR, "folder"), STOA_EEXISTS);
+    assert_true(on_path(world, IO_RMDIR, "folder/file") < 0);
+    assert_int_equal(on_path(world, IO_UNLINK, "folder/file"), 0);
+    assert_int_equal(on_path(world, IO_RMDIR, "folder"), 0);
+    assert_int_equal(on_path(world, IO_RMDIR, "folder"), STOA_ENOTFOUND);
+    assert_int_equal(on_path(world, IO_MKDIR, "folder"), 0);
+}
+
 static void gather_name(void *context, const char *name)
 {
     char *all = context;
@@ -831,6 +843,7 @@ static const struct fact facts[] = {
      punched_space_reads_as_zeros_and_keeps_the_length},
     {"renaming_replaces_its_target", renaming_replaces_its_target},
     {"an_unlinked_file_lives_while_it_is_open", an_unlinked_file_lives_while_it_is_open},
+    {"only_an_empty_directory_is_removed", only_an_empty_directory_is_removed},
     {"making_a_directory_twice_is_refused", making_a_directory_twice_is_refused},
     {"a_listing_names_each_entry_once", a_listing_names_each_entry_once},
     {"space_is_told", space_is_told},

@@ -199,6 +199,38 @@ static void each_mutation_of_a_block_is_refused_and_changes_nothing(void **state
     put_blocks(fixture, 1, 1);
 }
 
+static void count_name(void *context, const char *name)
+{
+    unsigned *count = context;
+    (void)name;
+    (*count)++;
+}
+
+static void a_refused_genesis_leaves_nothing_behind(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stoa_create_options options = STOA_CREATE_OPTIONS_INIT;
+    struct error_detail detail;
+    unsigned before = 0;
+    unsigned after = 0;
+    options.genesis_json = "{}";
+    options.genesis_json_size = 2;
+    assert_int_equal(io_list(fixture->sim.io, "/", count_name, &before), 0);
+    assert_int_not_equal(store_create(fixture->sim.io, "/other", &options, &detail), 0);
+    /* And where the disk fills up in the middle. */
+    struct simstore small;
+    struct io_sim_options small_options = {.seed = seed, .capacity = 100000};
+    simstore_init(&small, seed);
+    simstore_power(&small, &small_options);
+    assert_int_equal(simstore_create(&small, fixture->chain), STOA_ENOSPACE);
+    unsigned names = 0;
+    assert_int_equal(io_list(small.io, "/", count_name, &names), 0);
+    assert_int_equal(names, 0);
+    simstore_deinit(&small);
+    assert_int_equal(io_list(fixture->sim.io, "/", count_name, &after), 0);
+    assert_int_equal(after, before);
+}
+
 static void given_senders_must_be_the_signers(void **state)
 {
     struct fixture *fixture = *state;
@@ -432,6 +464,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_empty_store_takes_block_0_only, set_up, tear_down),
         cmocka_unit_test_setup_teardown(each_mutation_of_a_block_is_refused_and_changes_nothing,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_refused_genesis_leaves_nothing_behind, set_up, tear_down),
         cmocka_unit_test_setup_teardown(given_senders_must_be_the_signers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_side_block_is_readable_by_hash_and_leaves_the_chain_alone,
                                         set_up, tear_down),
