@@ -26,7 +26,9 @@ struct memo {
 
 struct worker {
     const struct bench_engine_ops *ops;
-    const struct bench_setup *setup;
+    struct bench_setup setup;
+    uint64_t seed;
+    uint64_t chain_next;         /* block of the chain */
     struct bench_engine *engine; /* NULL while closed */
     struct bench_outcome *outcome;
     struct made_load *load;
@@ -88,9 +90,39 @@ static void usage_store(const struct usage *begin, uint64_t acknowledged,
 {
     struct usage end = usage_now();
     outcome->seconds = 1e-9 * (double)(acknowledged - begin->time);
-    outcome->settle_seconds = 1e-9 * (double)(end.time - acknowledged);
+    outcome->settle_seconds = 0;
     outcome->cpu_seconds = end.cpu - begin->cpu;
     outcome->written = end.written - begin->written;
+}
+
+/* Wait for the work that the engine does in the background to end: it says that nothing is left,
+ * and has done nothing for a while. What counts is the time in which it worked, not the time in
+ * which it only waited for a timer (Stoa lets a batch grow up to a second old). */
+static int settle(struct worker *worker, struct bench_fault *fault)
+{
+    enum { TICK_US = 10000, QUIET_TICKS = 4, ASK_TICKS = 10 };
+    const double tick_cpu_min = 0.1 * TICK_US * 1e-6;
+    struct usage before = usage_now();
+    double worked = 0;
+    unsigned quiet = 0;
+    int busy = 0;
+    do {
+        (void)usleep(TICK_US);
+        struct usage now = usage_now();
+        if (now.cpu - before.cpu >= tick_cpu_min || now.written > before.written) {
+            worked += 1e-9 * (double)(now.time - before.time);
+            quiet = 0;
+        } else {
+            quiet++;
+        }
+        before = now;
+        if (quiet >= QUIET_TICKS && (quiet - QUIET_TICKS) % ASK_TICKS == 0) {
+            busy = worker->ops->busy(worker->engine, fault); /* asking costs: not every time */
+            before = usage_now();
+        }
+    } while (busy > 0 || (busy == 0 && quiet < QUIET_TICKS));
+    worker->outcome->settle_seconds = worked;
+    return busy;
 }
 
 /* ---- writing ---- */
@@ -98,7 +130,7 @@ static void usage_store(const struct usage *begin, uint64_t acknowledged,
 static void make_blocks(struct worker *worker, size_t count)
 {
     static const uint8_t no_parent[32];
-    ensure(count <= BENCH_SLICE_MAX && worker->height + count <= worker->setup->blocks_max);
+    ensure(count <= BENCH_SLICE_MAX && worker->height + count <= worker->setup.blocks_max);
     worker->outcome->logical = 0;
     for (size_t i = 0; i < count; i++) {
         uint64_t number = worker->height++;
@@ -111,6 +143,19 @@ static void make_blocks(struct worker *worker, size_t count)
         memo->senders_sum = bench_sum(block->senders, sizeof(block->senders));
         worker->outcome->logical += made_load_logical_size(block);
     }
+}
+
+/* All is acknowledged: wait for what it left in the background, note what was used. */
+static int store_settled(struct worker *worker, const struct usage *begin, uint64_t acknowledged,
+                         struct bench_fault *fault)
+{
+    if (settle(worker, fault) != 0) {
+        return -1;
+    }
+    double settled = worker->outcome->settle_seconds;
+    usage_store(begin, acknowledged, worker->outcome);
+    worker->outcome->settle_seconds = settled;
+    return 0;
 }
 
 static int do_writes(struct worker *worker, const struct bench_order *order,
@@ -132,12 +177,28 @@ static int do_writes(struct worker *worker, const struct bench_order *order,
         }
         worker->outcome->sample_count = order->count;
     }
-    uint64_t acknowledged = bench_now();
-    if (worker->ops->settle(worker->engine, fault) != 0) {
+    return store_settled(worker, &begin, bench_now(), fault);
+}
+
+static int do_chain(struct worker *worker, const struct bench_order *order,
+                    struct bench_fault *fault)
+{
+    const struct made_chain *chain = worker->setup.chain;
+    uint64_t first = worker->chain_next;
+    worker->chain_next += order->count;
+    worker->outcome->logical = 0;
+    worker->outcome->transactions = 0;
+    for (uint64_t i = first; i < worker->chain_next; i++) {
+        const struct made_block *block = made_chain_block(chain, i);
+        ensure(block != NULL);
+        worker->outcome->logical += block->block.size + block->receipts.size + block->senders.size;
+        worker->outcome->transactions += block->transaction_count;
+    }
+    struct usage begin = usage_now();
+    if (worker->ops->import_chain(worker->engine, chain, first, order->count, fault) != 0) {
         return -1;
     }
-    usage_store(&begin, acknowledged, worker->outcome);
-    return 0;
+    return store_settled(worker, &begin, bench_now(), fault);
 }
 
 /* ---- reading ---- */
@@ -256,6 +317,7 @@ static int do_reads(struct worker *worker, const struct bench_order *order,
     struct bench_reads reads = {
         .kind = order->kind,
         .depth = order->depth,
+        .threads = order->threads,
         .items = worker->reads,
         .took = worker->outcome->samples,
         .count = order->count,
@@ -292,16 +354,22 @@ static int do_order(struct worker *worker, const struct bench_order *order,
             return -1;
         }
         begin = usage_now();
-        result = worker->ops->open(worker->setup, order->mode, &worker->engine, fault);
+        if (order->mode == BENCH_MODE_CHAIN && worker->setup.chain == NULL) {
+            worker->setup.chain = made_chain_create(worker->seed, worker->setup.chain_blocks);
+            worker->chain_next = made_chain_first(worker->setup.chain);
+            begin = usage_now();
+        }
+        result = worker->ops->open(&worker->setup, order->mode, &worker->engine, fault);
         usage_store(&begin, bench_now(), worker->outcome);
         return result;
     case BENCH_IMPORT:
     case BENCH_COMMIT:
         return do_writes(worker, order, fault);
+    case BENCH_IMPORT_CHAIN:
+        return do_chain(worker, order, fault);
     case BENCH_FLUSH:
         result = worker->ops->flush(worker->engine, fault);
-        usage_store(&begin, bench_now(), worker->outcome);
-        return result;
+        return result != 0 ? -1 : store_settled(worker, &begin, bench_now(), fault);
     case BENCH_READ_NEWEST:
     case BENCH_READ_ALL:
         return do_reads(worker, order, fault);
@@ -319,7 +387,7 @@ static void worker_init(struct worker *worker, uint64_t seed)
 {
     worker->load = made_load_create(seed);
     worker->blocks = memory_alloc_zeroed(BENCH_SLICE_MAX, sizeof(*worker->blocks));
-    worker->memos = memory_alloc_zeroed(worker->setup->blocks_max, sizeof(*worker->memos));
+    worker->memos = memory_alloc_zeroed(worker->setup.blocks_max, sizeof(*worker->memos));
     worker->reads = memory_alloc_zeroed(BENCH_SAMPLES_MAX, sizeof(*worker->reads));
     worker->key_seen = memory_alloc_zeroed(MADE_LOAD_KEYS, 1);
     worker->newest_states = memory_alloc_zeroed((size_t)BENCH_NEWEST * MADE_LOAD_CHANGES,
@@ -331,7 +399,7 @@ static void worker_init(struct worker *worker, uint64_t seed)
         made_load_make(worker->load, i, no_parent, &worker->blocks[i]);
         worker->blocks[i].number = UINT64_MAX; /* not a block of the chain */
     }
-    memset(worker->memos, 1, worker->setup->blocks_max * sizeof(*worker->memos));
+    memset(worker->memos, 1, worker->setup.blocks_max * sizeof(*worker->memos));
     memset(worker->reads, 1, BENCH_SAMPLES_MAX * sizeof(*worker->reads));
     memset(worker->newest_states, 1,
            (size_t)BENCH_NEWEST * MADE_LOAD_CHANGES * sizeof(*worker->newest_states));
@@ -344,7 +412,8 @@ static _Noreturn void child_main(const struct bench_child *child, const struct b
                                  uint64_t seed, int socket)
 {
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* without it an orphan only ends at its next order */
-    struct worker worker = {.ops = child->ops, .setup = setup, .outcome = child->outcome};
+    struct worker worker = {
+        .ops = child->ops, .setup = *setup, .seed = seed, .outcome = child->outcome};
     worker_init(&worker, seed);
     struct bench_order order;
     while (recv(socket, &order, sizeof(order), MSG_WAITALL) == (ssize_t)sizeof(order)) {

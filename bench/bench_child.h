@@ -9,12 +9,13 @@
 
 #include "bench_engine.h"
 
-enum { BENCH_SAMPLES_MAX = 65536, BENCH_SLICE_MAX = 512, BENCH_NEWEST = 128 };
+enum { BENCH_SAMPLES_MAX = 65536, BENCH_SLICE_MAX = 1024, BENCH_NEWEST = 128 };
 
 enum bench_action {
     BENCH_OPEN,   /* (again) in MODE */
     BENCH_IMPORT, /* the next COUNT blocks */
     BENCH_COMMIT,
+    BENCH_IMPORT_CHAIN, /* the next COUNT blocks of the valid chain, into the store of its mode */
     BENCH_FLUSH,
     BENCH_READ_NEWEST, /* COUNT reads of KIND in the newest BENCH_NEWEST blocks */
     BENCH_READ_ALL,    /* COUNT reads of KIND, no block twice, in all blocks */
@@ -26,6 +27,7 @@ struct bench_order {
     enum bench_mode mode;
     enum bench_kind kind;
     unsigned depth;
+    unsigned threads;
     size_t count;  /* at most BENCH_SLICE_MAX blocks, or BENCH_SAMPLES_MAX reads */
     uint64_t salt; /* which reads: the same for all engines */
 };
@@ -34,10 +36,11 @@ struct bench_outcome {
     int result;
     struct bench_fault fault;
     double seconds;        /* from the first call to the last acknowledgement */
-    double settle_seconds; /* until background work had ended as well */
+    double settle_seconds; /* from there until background work had ended, those with work done */
     double cpu_seconds;    /* of all threads, both times together */
     uint64_t written;      /* bytes, as /proc/self/io says */
     uint64_t logical;      /* bytes stored */
+    uint64_t transactions; /* of an import of the chain */
     uint64_t memory;       /* anonymous resident bytes now, less those before the first open */
     size_t sample_count;
     uint64_t samples[BENCH_SAMPLES_MAX]; /* nanoseconds each */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* bench_engine.h: what the benchmark asks of a store. Each engine runs in a process of its own, so
  * that its memory and processor time are its own; bench_child.c drives it there. Functions return
- * 0, or -1 with FAULT filled. Within one process one thread calls, except that bench_read_check may
- * be called by any. */
+ * 0, or -1 with FAULT filled. Within one process one thread calls. */
 #ifndef BENCH_ENGINE_H
 #define BENCH_ENGINE_H
 
 #include <stdbool.h>
 
+#include "support/made_chain.h"
 #include "support/made_load.h"
 
 enum {
@@ -27,6 +27,7 @@ enum bench_mode {
     BENCH_MODE_IMPORT, /* much is to be loaded */
     BENCH_MODE_SERVE,  /* durable commits and hot reads */
     BENCH_MODE_COLD,   /* nothing is in memory yet; reads go to the device */
+    BENCH_MODE_CHAIN,  /* a store apart, empty but for the genesis of setup's chain */
 };
 
 enum bench_kind {
@@ -48,7 +49,8 @@ struct bench_read {
 /* Reads to be made, and where the time each took goes, in nanoseconds. */
 struct bench_reads {
     enum bench_kind kind;
-    unsigned depth; /* in flight at once */
+    unsigned depth;   /* in flight at once; 1 where there is more than one thread */
+    unsigned threads; /* that read, each with its own one in flight */
     const struct bench_read *items;
     uint64_t *took;
     size_t count;
@@ -57,7 +59,9 @@ struct bench_reads {
 struct bench_setup {
     const char *directory; /* the engine's own, empty at first */
     uint64_t blocks_max;
-    uint64_t bytes_max; /* of blocks_max blocks with everything, rounded up well */
+    uint64_t bytes_max;             /* of blocks_max blocks with everything, rounded up well */
+    uint64_t chain_blocks;          /* of the valid chain */
+    const struct made_chain *chain; /* made by the child; NULL where the engine cannot verify */
 };
 
 struct bench_engine; /* each engine has its own */
@@ -77,8 +81,13 @@ struct bench_engine_ops {
     int (*import)(struct bench_engine *engine, const struct made_load_block *blocks, size_t count,
                   struct bench_fault *fault);
 
-    /* Wait until work in the background that earlier calls left has ended. */
-    int (*settle)(struct bench_engine *engine, struct bench_fault *fault);
+    /* Blocks FIRST to FIRST + COUNT - 1 of the chain, everything about them verified and senders
+     * recovered, durable when it returns. NULL: it cannot. */
+    int (*import_chain)(struct bench_engine *engine, const struct made_chain *chain, uint64_t first,
+                        size_t count, struct bench_fault *fault);
+
+    /* 1 where work in the background that earlier calls left may still be under way. */
+    int (*busy)(struct bench_engine *engine, struct bench_fault *fault);
 
     /* Bring all that is only in memory and a log to its final place. */
     int (*flush)(struct bench_engine *engine, struct bench_fault *fault);

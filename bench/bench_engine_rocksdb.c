@@ -3,16 +3,15 @@
  * who knows it would for this load on two cores: blocks and receipts, written once and large, in
  * blob files; bloom filters; cached and pinned partitioned indexes; large write buffers; log files
  * recycled, so that a synced write need not grow one. It is given the transactions' hashes. */
-#include <pthread.h>
 #include <rocksdb/c.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "bench_engine.h"
+#include "bench_threads.h"
+#include "config.h"
 
 enum family {
     FAMILY_DEFAULT,
@@ -38,7 +37,8 @@ struct bench_engine {
 
 static const char *rocksdb_describe(void)
 {
-    return "column family per kind, one atomic batch a block; blob files for blocks and receipts, "
+    return "RocksDB " ROCKSDB_VERSION ", column family per kind, one atomic batch a block; blob "
+                                      "files for blocks and receipts, "
            "LZ4, bloom filters of 10 bits, partitioned index, 64 MiB write buffers, 2 background "
            "jobs, recycled logs, cache of 256 MiB; cold reads with use_direct_reads";
 }
@@ -228,20 +228,14 @@ static uint64_t property_sum(struct bench_engine *engine, const char *name)
     return sum;
 }
 
-static int rocksdb_settle(struct bench_engine *engine, struct bench_fault *fault)
+static int rocksdb_busy(struct bench_engine *engine, struct bench_fault *fault)
 {
-    (void)fault;
-    unsigned quiet = 0;
-    while (quiet < 3) {
-        bool busy = property_sum(engine, "rocksdb.num-running-compactions") +
-                        property_sum(engine, "rocksdb.num-running-flushes") +
-                        property_sum(engine, "rocksdb.compaction-pending") +
-                        property_sum(engine, "rocksdb.mem-table-flush-pending") >
-                    0;
-        quiet = busy ? 0 : quiet + 1;
-        (void)usleep(1000);
-    }
-    return 0;
+    (void)fault; /* asking cannot fail */
+    return property_sum(engine, "rocksdb.num-running-compactions") +
+               property_sum(engine, "rocksdb.num-running-flushes") +
+               property_sum(engine, "rocksdb.compaction-pending") +
+               property_sum(engine, "rocksdb.mem-table-flush-pending") >
+           0;
 }
 
 static int rocksdb_flush_all(struct bench_engine *engine, struct bench_fault *fault)
@@ -253,7 +247,7 @@ static int rocksdb_flush_all(struct bench_engine *engine, struct bench_fault *fa
         rocksdb_flush_cf(engine->db, options, engine->families[i], &text);
     }
     rocksdb_flushoptions_destroy(options);
-    return text == NULL ? rocksdb_settle(engine, fault) : take_fault(fault, text);
+    return text == NULL ? 0 : take_fault(fault, text);
 }
 
 /* ---- reads ---- */
@@ -318,7 +312,8 @@ static uint64_t sum_of_transaction(struct bench_engine *engine, const uint8_t ke
     return sum;
 }
 
-static int read_one(struct bench_engine *engine, const struct bench_reads *reads, size_t index)
+static int read_one(struct bench_engine *engine, const struct bench_reads *reads, size_t index,
+                    struct bench_fault *fault)
 {
     const struct bench_read *read = &reads->items[index];
     uint64_t begun = bench_now();
@@ -345,54 +340,15 @@ static int read_one(struct bench_engine *engine, const struct bench_reads *reads
         break;
     }
     reads->took[index] = bench_now() - begun;
-    return sum == read->sum ? 0 : -1;
+    return sum == read->sum ? 0 : bench_fault_set(fault, "rocksdb: a read came back wrong");
 }
 
-/* What the threads of one call share. */
-struct sharing {
-    struct bench_engine *engine;
-    const struct bench_reads *reads;
-    atomic_size_t next;
-    atomic_bool wrong;
-};
-
-static void *read_some(void *context)
-{
-    struct sharing *sharing = context;
-    for (;;) {
-        size_t index = atomic_fetch_add_explicit(&sharing->next, 1, memory_order_relaxed);
-        if (index >= sharing->reads->count) {
-            return NULL;
-        }
-        if (read_one(sharing->engine, sharing->reads, index) != 0) {
-            atomic_store_explicit(&sharing->wrong, true, memory_order_relaxed);
-        }
-    }
-}
-
+/* It has only calls that block: as many threads as are to be in flight. */
 static int rocksdb_read(struct bench_engine *engine, const struct bench_reads *reads,
                         struct bench_fault *fault)
 {
-    enum { THREADS_MAX = 64 };
-    ensure(reads->depth <= THREADS_MAX);
-    struct sharing sharing = {.engine = engine, .reads = reads};
-    pthread_t threads[THREADS_MAX];
-    unsigned started = 0;
-    for (; reads->depth > 1 && started < reads->depth; started++) {
-        if (pthread_create(&threads[started], NULL, read_some, &sharing) != 0) {
-            break;
-        }
-    }
-    if (started == 0) {
-        (void)read_some(&sharing);
-    }
-    for (unsigned i = 0; i < started; i++) {
-        (void)pthread_join(threads[i], NULL); /* they were created joinable */
-    }
-    if (reads->depth > 1 && started < reads->depth) {
-        return bench_fault_set(fault, "rocksdb: only %u threads could be started", started);
-    }
-    return sharing.wrong ? bench_fault_set(fault, "rocksdb: a read came back wrong") : 0;
+    unsigned threads = reads->threads > reads->depth ? reads->threads : reads->depth;
+    return bench_threads_run(engine, reads, threads, read_one, fault);
 }
 
 static bool rocksdb_can_read(enum bench_kind kind)
@@ -407,7 +363,7 @@ const struct bench_engine_ops bench_engine_rocksdb = {
     .close = rocksdb_stop,
     .commit = rocksdb_commit,
     .import = rocksdb_import,
-    .settle = rocksdb_settle,
+    .busy = rocksdb_busy,
     .flush = rocksdb_flush_all,
     .can_read = rocksdb_can_read,
     .read = rocksdb_read,

@@ -11,10 +11,4 @@
 #define BENCH_ENGINE_ROCKSDB NULL
 #endif
 
-#ifdef BENCH_HAVE_STOA
-#define BENCH_ENGINE_STOA &bench_engine_stoa
-#else
-#define BENCH_ENGINE_STOA NULL
-#endif
-
 #endif

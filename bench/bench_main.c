@@ -29,7 +29,8 @@ struct arguments {
 static void usage(FILE *file)
 {
     fputs("usage: stoa-bench [--quick] [--dir DIR] [--blocks N] [--rounds N] [--seed S]\n"
-          "                  [--engines stoa,rocksdb,raw] [--phases import,commit,hot,cold]\n"
+          "                  [--engines stoa,rocksdb,raw] [--phases "
+          "import,commit,hot,cold,verified]\n"
           "                  [--json | --markdown] [--output FILE]\n"
           "Measure Stoa beside RocksDB and the raw device, on the same made blocks.\n"
           "  --quick     a minute's smoke run: 1500 blocks, 2 rounds, the page cache left alone\n"
@@ -60,7 +61,7 @@ static uint64_t number_of(const char *option, const char *text, uint64_t max)
 }
 
 static const struct bench_engine_ops *const engines[BENCH_PEER_COUNT] = {
-    [BENCH_STOA] = BENCH_ENGINE_STOA,
+    [BENCH_STOA] = &bench_engine_stoa,
     [BENCH_ROCKSDB] = BENCH_ENGINE_ROCKSDB,
     [BENCH_RAW] = &bench_engine_raw,
 };
@@ -86,15 +87,16 @@ static void choose_engines(struct bench_plan *plan, char *list)
 
 static void choose_phases(struct bench_plan *plan, char *list)
 {
-    static const char *const names[] = {"import", "commit", "hot", "cold"};
+    static const char *const names[] = {"import", "commit", "hot", "cold", "verified"};
+    enum { PHASES = sizeof(names) / sizeof(names[0]) };
     plan->phases = 0;
     char *rest = NULL;
     for (char *name = strtok_r(list, ",", &rest); name != NULL; name = strtok_r(NULL, ",", &rest)) {
         unsigned i = 0;
-        while (i < 4 && strcmp(name, names[i]) != 0) {
+        while (i < PHASES && strcmp(name, names[i]) != 0) {
             i++;
         }
-        if (i == 4) {
+        if (i == PHASES) {
             fail_usage("no such phase", name);
         }
         plan->phases |= 1U << i;
@@ -108,6 +110,7 @@ static void make_quick(struct arguments *arguments)
     plan->rounds = arguments->rounds_given ? plan->rounds : 2;
     plan->drop_caches = false;
     plan->slice = 250;
+    plan->chain_slice = 300;
     plan->commits = 50;
     plan->hot_reads = 1000;
     plan->cold_reads = 500;
@@ -227,7 +230,8 @@ int main(int argc, char **argv)
                 .blocks = 20000,
                 .seed = 1,
                 .rounds = 7,
-                .slice = 500,
+                .slice = 1000,
+                .chain_slice = 2000,
                 .commits = 150,
                 .hot_reads = 20000,
                 .cold_reads = 3000,

@@ -10,11 +10,16 @@
 
 enum bench_row {
     BENCH_ROW_IMPORT,
+    BENCH_ROW_IMPORT_VERIFIED,
     BENCH_ROW_COMMIT,
     BENCH_ROW_HOT_BLOCK,
+    BENCH_ROW_HOT_BLOCK_2, /* on two threads */
     BENCH_ROW_HOT_RECEIPTS,
+    BENCH_ROW_HOT_RECEIPTS_2,
     BENCH_ROW_HOT_TRANSACTION,
+    BENCH_ROW_HOT_TRANSACTION_2,
     BENCH_ROW_HOT_STATE,
+    BENCH_ROW_HOT_STATE_2,
     BENCH_ROW_COLD_1,
     BENCH_ROW_COLD_32,
     BENCH_ROW_COLD_ALL_32,
@@ -63,7 +68,10 @@ struct bench_report {
     char cache_note[128];
     uint64_t blocks;
     uint64_t seed;
-    uint64_t block_bytes; /* logical, average */
+    uint64_t block_bytes;  /* logical, average */
+    uint64_t chain_blocks; /* of the valid chain; 0: not imported */
+    uint64_t chain_bytes;
+    uint64_t chain_transactions;
     double seconds;
     struct bench_series series[BENCH_ROW_COUNT][BENCH_PEER_COUNT];
     struct bench_totals totals[BENCH_PEER_COUNT];

@@ -60,7 +60,7 @@ static void add_round(struct run *run, enum bench_row row, unsigned peer, size_t
     if (series->count == BENCH_ROUNDS_MAX) {
         return;
     }
-    bool import = row == BENCH_ROW_IMPORT;
+    bool import = row == BENCH_ROW_IMPORT || row == BENCH_ROW_IMPORT_VERIFIED;
     struct bench_round *round = &series->rounds[series->count++];
     double logical = outcome->logical > 0 ? (double)outcome->logical : 1;
     *round = (struct bench_round){
@@ -143,7 +143,8 @@ static int flush_all(struct run *run, struct bench_fault *fault)
             return -1;
         }
         struct bench_totals *totals = &run->report->totals[peer];
-        totals->import_seconds += run->children[peer].outcome->seconds;
+        totals->import_seconds +=
+            run->children[peer].outcome->seconds + run->children[peer].outcome->settle_seconds;
         run->import_device[peer] += bench_device_written(run->plan->directory) - before;
         totals->import_device =
             (double)run->import_device[peer] / (double)run->import_logical[peer];
@@ -203,43 +204,60 @@ static int run_reads(struct run *run, unsigned peer, enum bench_row row,
     return 0;
 }
 
+struct hot_step {
+    enum bench_row row;
+    enum bench_kind kind;
+    unsigned threads;
+};
+
+static const struct hot_step hot_steps[] = {
+    {BENCH_ROW_HOT_BLOCK, BENCH_BLOCK, 1},
+    {BENCH_ROW_HOT_BLOCK_2, BENCH_BLOCK, 2},
+    {BENCH_ROW_HOT_RECEIPTS, BENCH_RECEIPTS, 1},
+    {BENCH_ROW_HOT_RECEIPTS_2, BENCH_RECEIPTS, 2},
+    {BENCH_ROW_HOT_TRANSACTION, BENCH_TRANSACTION, 1},
+    {BENCH_ROW_HOT_TRANSACTION_2, BENCH_TRANSACTION, 2},
+    {BENCH_ROW_HOT_STATE, BENCH_STATE, 1},
+    {BENCH_ROW_HOT_STATE_2, BENCH_STATE, 2},
+};
+
+enum { HOT_STEPS = sizeof(hot_steps) / sizeof(hot_steps[0]) };
+
+static int hot_round(struct run *run, unsigned round, struct bench_fault *fault)
+{
+    for (unsigned k = 0; k < HOT_STEPS; k++) {
+        struct bench_order order = {
+            .action = BENCH_READ_NEWEST,
+            .kind = hot_steps[k].kind,
+            .depth = 1,
+            .threads = hot_steps[k].threads,
+            .count = run->plan->hot_reads,
+            .salt = run->plan->seed + round * 16 + k,
+        };
+        for (unsigned i = 0; i < BENCH_PEER_COUNT; i++) {
+            unsigned peer = turn(round, i);
+            if (used(run, peer) && peer != BENCH_RAW &&
+                run_reads(run, peer, hot_steps[k].row, &order, fault) != 0) {
+                return -1;
+            }
+        }
+    }
+    return 0;
+}
+
 static int run_hot(struct run *run, struct bench_fault *fault)
 {
-    static const struct {
-        enum bench_row row;
-        enum bench_kind kind;
-    } kinds[] = {
-        {BENCH_ROW_HOT_BLOCK, BENCH_BLOCK},
-        {BENCH_ROW_HOT_RECEIPTS, BENCH_RECEIPTS},
-        {BENCH_ROW_HOT_TRANSACTION, BENCH_TRANSACTION},
-        {BENCH_ROW_HOT_STATE, BENCH_STATE},
-    };
     if ((run->plan->phases & BENCH_PHASE_COMMIT) == 0 &&
         open_all(run, BENCH_MODE_SERVE, fault) != 0) {
         return -1;
     }
     for (unsigned round = 0; round < run->plan->rounds + 1; round++) {
-        for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
-            struct bench_order order = {
-                .action = BENCH_READ_NEWEST,
-                .kind = kinds[k].kind,
-                .depth = 1,
-                .count = run->plan->hot_reads,
-                .salt = run->plan->seed + round * 16 + k,
-            };
-            for (unsigned i = 0; i < BENCH_PEER_COUNT; i++) {
-                unsigned peer = turn(round, i);
-                if (used(run, peer) && peer != BENCH_RAW &&
-                    run_reads(run, peer, kinds[k].row, &order, fault) != 0) {
-                    return -1;
-                }
-            }
+        if (hot_round(run, round, fault) != 0) {
+            return -1;
         }
-        if (round == 0) { /* it warmed the caches up */
-            for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
-                for (unsigned peer = 0; peer < BENCH_PEER_COUNT; peer++) {
-                    run->report->series[kinds[k].row][peer].count = 0;
-                }
+        for (unsigned k = 0; k < HOT_STEPS && round == 0; k++) { /* it warmed the caches up */
+            for (unsigned peer = 0; peer < BENCH_PEER_COUNT; peer++) {
+                run->report->series[hot_steps[k].row][peer].count = 0;
             }
         }
         say(run, "hot", round, run->plan->rounds);
@@ -273,6 +291,7 @@ static int cold_round(struct run *run, unsigned peer, unsigned round, struct ben
             .action = BENCH_READ_ALL,
             .kind = steps[k].kind,
             .depth = steps[k].depth,
+            .threads = 1,
             .count = steps[k].count < run->plan->blocks ? steps[k].count : run->plan->blocks,
             .salt = run->plan->seed + round * 16 + k,
         };
@@ -312,6 +331,35 @@ static int run_cold(struct run *run, struct bench_fault *fault)
     return 0;
 }
 
+/* The valid chain, for engines that verify: a store apart. */
+static int run_verified(struct run *run, struct bench_fault *fault)
+{
+    struct bench_order open = {.action = BENCH_OPEN, .mode = BENCH_MODE_CHAIN};
+    struct bench_order order = {.action = BENCH_IMPORT_CHAIN, .count = run->plan->chain_slice};
+    for (unsigned peer = 0; peer < BENCH_PEER_COUNT; peer++) {
+        if (!used(run, peer) || run->plan->engines[peer]->import_chain == NULL) {
+            continue;
+        }
+        if (bench_child_run(&run->children[peer], &open, fault) != 0) {
+            return -1;
+        }
+        for (unsigned round = 0; round < run->plan->rounds; round++) {
+            uint64_t before = bench_device_written(run->plan->directory);
+            if (bench_child_run(&run->children[peer], &order, fault) != 0 ||
+                bench_device_sync(run->plan->directory) != 0) {
+                return -1;
+            }
+            add_round(run, BENCH_ROW_IMPORT_VERIFIED, peer, order.count,
+                      bench_device_written(run->plan->directory) - before);
+            run->report->chain_blocks += order.count;
+            run->report->chain_bytes += run->children[peer].outcome->logical;
+            run->report->chain_transactions += run->children[peer].outcome->transactions;
+            say(run, "verified", round + 1, run->plan->rounds);
+        }
+    }
+    return 0;
+}
+
 /* ---- the whole ---- */
 
 static int start_children(struct run *run, struct bench_fault *fault)
@@ -334,6 +382,7 @@ static int start_children(struct run *run, struct bench_fault *fault)
             .directory = run->directories[peer],
             .blocks_max = blocks_max,
             .bytes_max = blocks_max * FRAME_MAX,
+            .chain_blocks = (uint64_t)plan->rounds * plan->chain_slice,
         };
         run->report->totals[peer].used = true;
         run->report->totals[peer].describe = plan->engines[peer]->describe();
@@ -343,6 +392,15 @@ static int start_children(struct run *run, struct bench_fault *fault)
         }
     }
     return 0;
+}
+
+static void note_sizes(struct run *run, unsigned peer)
+{
+    struct bench_totals *totals = &run->report->totals[peer];
+    totals->disk = bench_device_usage(run->directories[peer]);
+    uint64_t blocks = totals->import_blocks + (uint64_t)run->plan->commits *
+                                                  run->report->series[BENCH_ROW_COMMIT][peer].count;
+    run->report->block_bytes = blocks > 0 ? totals->logical / blocks : 0;
 }
 
 static int run_phases(struct run *run, struct bench_fault *fault)
@@ -363,20 +421,14 @@ static int run_phases(struct run *run, struct bench_fault *fault)
     }
     struct bench_order order = {.action = BENCH_CLOSE};
     for (unsigned peer = 0; peer < BENCH_PEER_COUNT; peer++) {
-        if (!used(run, peer)) {
-            continue;
+        if (used(run, peer)) {
+            if (bench_child_run(&run->children[peer], &order, fault) != 0) {
+                return -1;
+            }
+            note_sizes(run, peer);
         }
-        if (bench_child_run(&run->children[peer], &order, fault) != 0) {
-            return -1;
-        }
-        struct bench_totals *totals = &run->report->totals[peer];
-        totals->disk = bench_device_usage(run->directories[peer]);
-        uint64_t blocks =
-            totals->import_blocks +
-            (uint64_t)run->plan->commits * run->report->series[BENCH_ROW_COMMIT][peer].count;
-        run->report->block_bytes = blocks > 0 ? totals->logical / blocks : 0;
     }
-    return 0;
+    return (phases & BENCH_PHASE_VERIFIED) != 0 ? run_verified(run, fault) : 0;
 }
 
 int bench_run(const struct bench_plan *plan, struct bench_report *report, struct bench_fault *fault)

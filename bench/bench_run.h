@@ -11,15 +11,17 @@ enum bench_phase {
     BENCH_PHASE_COMMIT = 1 << 1,
     BENCH_PHASE_HOT = 1 << 2,
     BENCH_PHASE_COLD = 1 << 3,
-    BENCH_PHASE_ALL = (1 << 4) - 1,
+    BENCH_PHASE_VERIFIED = 1 << 4,
+    BENCH_PHASE_ALL = (1 << 5) - 1,
 };
 
 struct bench_plan {
     const char *directory; /* an empty one */
     uint64_t blocks;       /* to import */
     uint64_t seed;
-    unsigned rounds;         /* of commit, hot and cold */
+    unsigned rounds;         /* of commit, hot, cold and verified */
     unsigned slice;          /* blocks of an import's round */
+    unsigned chain_slice;    /* blocks of the valid chain a round */
     unsigned commits;        /* a round */
     unsigned hot_reads;      /* a round and kind */
     unsigned cold_reads;     /* a round, 32 in flight */

@@ -14,7 +14,8 @@ fi
 rm err
 for engine in $(grep -o '"\(stoa\|rocksdb\|raw\)":' report.json | tr -d '":'); do
     phases="import commit cold-1 cold-32 cold-all-32"
-    [ "$engine" = raw ] || phases="$phases hot-block hot-receipts hot-transaction hot-state"
+    [ "$engine" = raw ] || phases="$phases hot-block hot-receipts hot-transaction hot-state hot-block-2 hot-state-2"
+    [ "$engine" != stoa ] || phases="$phases import-verified"
     part=$(sed "s/.*\"$engine\":{\"settings\"//; s/{\"settings\".*//" report.json)
     for phase in $phases; do
         [[ $part == *"\"$phase\":{\"median\":{\"rate\":"[1-9]* ]] || fail "$engine: no $phase"
