@@ -38,7 +38,7 @@ struct bench_engine {
 static const char *rocksdb_describe(void)
 {
     return "RocksDB " ROCKSDB_VERSION ", column family per kind, one atomic batch a block; blob "
-                                      "files for blocks and receipts, "
+           "files for blocks and receipts, "
            "LZ4, bloom filters of 10 bits, partitioned index, 64 MiB write buffers, 2 background "
            "jobs, recycled logs, cache of 256 MiB; cold reads with use_direct_reads";
 }

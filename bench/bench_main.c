@@ -35,8 +35,8 @@ static void usage(FILE *file)
           "Measure Stoa beside RocksDB and the raw device, on the same made blocks.\n"
           "  --quick     a minute's smoke run: 1500 blocks, 2 rounds, the page cache left alone\n"
           "  --dir       where to put the stores while it runs (.)\n"
-          "  --blocks    blocks to import (20000)\n"
-          "  --rounds    rounds of the other phases (7)\n"
+          "  --blocks    blocks to import (16000)\n"
+          "  --rounds    rounds of the other phases (5)\n"
           "  --output    write the report there, not to standard output\n",
           file);
 }
@@ -227,13 +227,13 @@ int main(int argc, char **argv)
     struct arguments arguments = {
         .plan =
             {
-                .blocks = 20000,
+                .blocks = 16000,
                 .seed = 1,
-                .rounds = 7,
+                .rounds = 5,
                 .slice = 1000,
-                .chain_slice = 2000,
+                .chain_slice = 1500,
                 .commits = 150,
-                .hot_reads = 20000,
+                .hot_reads = 5000,
                 .cold_reads = 3000,
                 .cold_reads_one = 500,
                 .phases = BENCH_PHASE_ALL,
