@@ -13,8 +13,8 @@ struct mailbox_message {
     int kind; /* the actor's */
 };
 
-/* CAPACITY messages at most, a power of two minus one at least as large is taken. IO is the actor's
- * loop, woken by a push. NULL where memory is short. */
+/* CAPACITY messages at most, rounded up to a power of two, at least 4. IO is the actor's loop,
+ * woken by a push, and outlives every push. NULL where memory is short. */
 struct mailbox *mailbox_create(struct io *io, unsigned capacity);
 
 /* It must be empty. NULL is allowed. */
@@ -24,7 +24,7 @@ void mailbox_destroy(struct mailbox *mailbox);
  * message. */
 int mailbox_push(struct mailbox *mailbox, struct mailbox_message *message);
 
-/* The oldest message, or NULL. */
+/* The oldest message, or NULL. Messages of one thread come in the order pushed. */
 struct mailbox_message *mailbox_pop(struct mailbox *mailbox);
 
 #endif
