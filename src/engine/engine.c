@@ -414,7 +414,7 @@ static void drop_completions(struct stoa *stoa)
 
 int stoa_close(struct stoa *stoa, struct stoa_detail *detail)
 {
-    static struct mailbox_message close_message = {.kind = MESSAGE_CLOSE}; /* never written to */
+    struct mailbox_message close_message = {.kind = MESSAGE_CLOSE}; /* lives past the join below */
     if (stoa == NULL) {
         return 0;
     }

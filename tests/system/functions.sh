@@ -10,7 +10,7 @@ set -euo pipefail
 top_srcdir=$(cd "${top_srcdir:-$(dirname "${BASH_SOURCE[0]}")/../..}" && pwd)
 top_builddir=$(cd "${top_builddir:-.}" && pwd)
 data=${STOA_TEST_DATA:-$top_srcdir/../shared/data}
-export LC_ALL=C
+export top_srcdir top_builddir LC_ALL=C
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/stoa-test.XXXXXX")
 cleanup_commands=()

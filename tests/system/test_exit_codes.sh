@@ -58,7 +58,7 @@ offset=$(LC_ALL=C grep -zobaP "$(printf '%s' "${encoding:202:64}" | sed 's/../\\
 cp -a store damaged
 flip_bit "damaged/${segment#store/}" "$offset" 5
 expect 4 stoa -d damaged verify
-cat out err | grep -q "${segment##*/}" || fail "verify does not name the file"
+grep -q "${segment##*/}" out err || fail "verify does not name ${segment##*/}: $(cat out err)"
 expect 4 stoa -d damaged block 10
 expect 4 stoa -d damaged block "$hash"
 for number in 0 1 9 11 20; do

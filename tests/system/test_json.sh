@@ -60,7 +60,7 @@ converse() {
         done <"$file"
     done
 }
-for chain in "$data"/chains/eapi-*; do
+for chain in "$data"/chains/eapi-2023-10 "$data"/chains/eapi-2025-10; do
     [ -d "$chain/rpc" ] || continue
     stoa -d real init --genesis "$chain/genesis.json" >/dev/null
     stoa -d real import "$chain/chain.rlp" --execution "$chain/execution.jsonl" >/dev/null 2>&1
