@@ -40,6 +40,7 @@ struct engine_request {
     uint8_t state_key[STATE_KEY_MAX];
     uint64_t tag;
     bool blocking;
+    bool retried;   /* after the tables were mended */
     sem_t answered; /* blocking calls only */
     struct engine_request *next;
 };
@@ -87,7 +88,10 @@ struct stoa {
     /* Views that callers gave back: pushed with release, taken whole with acquire. */
     _Atomic(struct stoa_view *) released;
 
-    bool closing; /* the loop's */
+    /* The loop's. */
+    bool closing;
+    struct engine_request
+        *retry; /* reads that met damaged tables, to be made again when those are mended */
     int close_result;
     struct error_detail close_detail;
 };
@@ -132,6 +136,14 @@ static void done_request(struct store_request *request)
 {
     struct engine_request *own = request->context;
     struct stoa *stoa = own->stoa;
+    bool damage = request->result == STOA_ECORRUPT || request->result == STOA_ESTOPPED;
+    if (damage && !own->retried && request->kind != STORE_PUT_BLOCK &&
+        store_tables_damaged(stoa->store)) {
+        own->retried = true;
+        own->next = stoa->retry;
+        stoa->retry = own;
+        return;
+    }
     if (request->result == 0 && request->kind == STORE_GET_BLOCK) {
         request->block.view->home = stoa;
     } else if (request->result == 0 && request->kind == STORE_GET_TRANSACTION) {
@@ -180,6 +192,24 @@ static void take_message(struct stoa *stoa, struct mailbox_message *message)
     }
 }
 
+/* Damaged tables are made anew from the ledger, and the reads that met them are made again. */
+static void mend_tables(struct stoa *stoa)
+{
+    static const uint64_t wait_ns = 1000000000;
+    while (store_pending(stoa->store) != 0) {
+        int result = io_run(stoa->io, wait_ns);
+        ensure(result >= 0);
+    }
+    struct error_detail detail = {.code = 0};
+    (void)store_mend_tables(stoa->store,
+                            &detail); /* the store keeps it and tells it with every answer */
+    while (stoa->retry != NULL) {
+        struct engine_request *own = stoa->retry;
+        stoa->retry = own->next;
+        store_submit(stoa->store, &own->request);
+    }
+}
+
 static void run_loop(struct stoa *stoa)
 {
     static const uint64_t wait_ns = 1000000000;
@@ -192,6 +222,9 @@ static void run_loop(struct stoa *stoa)
         bring_views_home(stoa);
         if (!stoa->closing) {
             result = io_run(stoa->io, wait_ns);
+        }
+        if (store_tables_damaged(stoa->store)) {
+            mend_tables(stoa);
         }
     }
     ensure(result >= 0); /* a loop that cannot run leaves nothing that could answer the callers */
@@ -454,6 +487,7 @@ static struct engine_request *take_request(struct stoa *stoa, bool blocking)
     own->message.kind = MESSAGE_REQUEST;
     own->stoa = stoa;
     own->blocking = blocking;
+    own->retried = false;
     memset(&own->request, 0, sizeof(own->request));
     return own;
 }

@@ -377,9 +377,9 @@ static void stop_recovery(void *context, void *state)
     transaction_recovery_destroy(state);
 }
 
-static int open_kv(struct store *store, const struct store_options *options, const char *path,
-                   struct error_detail *detail)
+static int open_kv(struct store *store, const char *path, struct error_detail *detail)
 {
+    const struct store_options *options = &store->options;
     struct kv_options kv_options = {.path = path, .cache_size = options->table_cache_size};
     int result = options->memory_tables != NULL
                      ? kv_memory_open(options->memory_tables, &store->kv, detail)
@@ -394,7 +394,7 @@ static int open_kv(struct store *store, const struct store_options *options, con
     return result;
 }
 
-static void close_kv(struct store *store)
+void store_close_tables(struct store *store)
 {
     index_close(store->index);
     kv_session_close(store->session);
@@ -408,16 +408,15 @@ static void close_kv(struct store *store)
 
 /* Tables that are missing or damaged are made anew; the replay that follows fills them from the
  * ledger. */
-static int open_tables(struct store *store, const struct store_options *options,
-                       struct error_detail *detail)
+int store_open_tables(struct store *store, bool anew, struct error_detail *detail)
 {
     char path[STORE_PATH_SIZE_MAX];
     int result = join(path, store->directory, folder_tables, detail);
     if (result != 0) {
         return result;
     }
-    if (options->memory_tables != NULL) {
-        return open_kv(store, options, path, detail);
+    if (store->options.memory_tables != NULL) {
+        return open_kv(store, path, detail);
     }
     size_t count = 0;
     result = io_list(store->io, path, count_name, &count);
@@ -428,14 +427,14 @@ static int open_tables(struct store *store, const struct store_options *options,
         return error_set(detail, result, "list %s: %s", path, stoa_strerror(result));
     }
     if (result == 0) {
-        result = open_kv(store, options, path, detail);
+        result = anew ? STOA_ECORRUPT : open_kv(store, path, detail);
     }
     if (result == STOA_ECORRUPT) {
         store->rebuilt = true;
-        close_kv(store);
+        store_close_tables(store);
         result = empty_directory(store->io, path, detail);
         if (result == 0) {
-            result = open_kv(store, options, path, detail);
+            result = open_kv(store, path, detail);
         }
     }
     return result;
@@ -460,9 +459,10 @@ static int open_ledger(struct store *store, const struct store_options *options,
     return result;
 }
 
-static int start_workers(struct store *store, const struct store_options *options,
-                         struct error_detail *detail)
+/* The workers that call the tables. */
+int store_start_table_workers(struct store *store, struct error_detail *detail)
 {
+    const struct store_options *options = &store->options;
     struct workers_options tables = {
         .io = store->io,
         .count = options->table_workers != 0 ? options->table_workers : TABLE_WORKERS_DEFAULT,
@@ -477,18 +477,20 @@ static int start_workers(struct store *store, const struct store_options *option
         tables.name = "stoa-apply";
         result = workers_create(&tables, &store->writers, detail);
     }
-    if (result == 0) {
-        struct workers_options verify = {
-            .io = store->io,
-            .count =
-                options->verify_workers != 0 ? options->verify_workers : VERIFY_WORKERS_DEFAULT,
-            .name = "stoa-verify",
-            .start = start_recovery,
-            .stop = stop_recovery,
-        };
-        result = workers_create(&verify, &store->verifiers, detail);
-    }
     return result;
+}
+
+static int start_verifiers(struct store *store, struct error_detail *detail)
+{
+    unsigned count = store->options.verify_workers;
+    struct workers_options verify = {
+        .io = store->io,
+        .count = count != 0 ? count : VERIFY_WORKERS_DEFAULT,
+        .name = "stoa-verify",
+        .start = start_recovery,
+        .stop = stop_recovery,
+    };
+    return workers_create(&verify, &store->verifiers, detail);
 }
 
 static int read_identity(struct store *store, struct error_detail *detail)
@@ -539,18 +541,21 @@ static int open_parts(struct store *store, const struct store_options *options,
         result = make_batches(store, detail);
     }
     if (result == 0) {
-        result = open_tables(store, options, detail);
+        result = store_open_tables(store, false, detail);
     }
     if (result == 0) {
         result = open_ledger(store, options, detail);
     }
     if (result == 0) {
-        result = store_replay(store, options, detail);
+        result = store_replay(store, detail);
+    }
+    if (result != 0 && store->tables_damage == STORE_REBUILD) {
+        result = store_replay_anew(store, detail);
     }
     if (result == 0) {
-        result = start_workers(store, options, detail);
+        result = store_start_table_workers(store, detail);
     }
-    return result;
+    return result == 0 ? start_verifiers(store, detail) : result;
 }
 
 int store_open(const struct store_options *options, struct store **out_store,
@@ -563,7 +568,7 @@ int store_open(const struct store_options *options, struct store **out_store,
     }
     store->io = options->io;
     store->lock = -1;
-    store->memory_tables = options->memory_tables != NULL;
+    store->options = *options;
     store->checkpoint_ns =
         options->checkpoint_ns != 0 ? options->checkpoint_ns : checkpoint_ns_default;
     int result = split_directory(options->directory, store->directory, parent, detail);
@@ -587,7 +592,7 @@ static void release(struct store *store)
     workers_destroy(store->verifiers);
     workers_destroy(store->readers);
     workers_destroy(store->writers);
-    close_kv(store);
+    store_close_tables(store);
     store_put_free_pool(store);
     store_get_free_pool(store);
     pending_destroy(store->open);
@@ -686,7 +691,10 @@ void store_get_stats(struct store *store, struct stoa_stats *out_stats)
     struct ledger_stats ledger;
     struct kv_statistics tables;
     ledger_stats(store->ledger, &ledger);
-    kv_statistics(store->session, &tables);
+    tables = (struct kv_statistics){0};
+    if (store->session != NULL) { /* else the tables could not be mended */
+        kv_statistics(store->session, &tables);
+    }
     uint64_t waiting = pending_block_count(store->open);
     for (unsigned i = 0; i < store->frozen_count; i++) {
         waiting += pending_block_count(store->frozen[i]);

@@ -88,6 +88,13 @@ void store_submit(struct store *store, struct store_request *request);
 /* Submitted and not done. */
 unsigned store_pending(const struct store *store);
 
+/* True where a call found the tables damaged or their engine stopped: nothing that needs them is
+ * answered until store_mend_tables, which opens them again, made anew from the ledger where they
+ * are damaged. It blocks, running the loop; no request may be pending; views stay valid. Where it
+ * fails, reads of the tables and puts end with its result. */
+bool store_tables_damaged(const struct store *store);
+int store_mend_tables(struct store *store, struct error_detail *detail);
+
 /* Give a view back; on the loop thread. (The engine brings views of other threads home.) */
 void store_view_release(struct stoa_view *view);
 

@@ -17,6 +17,7 @@ static void start_merge(struct store *store);
 /* The first failure is the one that is told. */
 static void fail(struct store *store, int result, const struct error_detail *detail)
 {
+    store_note_tables(store, result);
     if (store->apply_failed == 0) {
         store->apply_failed = result;
         store->failed_detail = *detail;
@@ -263,6 +264,7 @@ int store_apply_here(struct store *store, struct error_detail *detail)
     int result =
         index_apply(store->index, store->session, store->open, &store->open_applied, detail);
     if (result != 0) {
+        store_note_tables(store, result);
         return result;
     }
     store->applied = store->open_applied;
@@ -271,6 +273,7 @@ int store_apply_here(struct store *store, struct error_detail *detail)
     while (result == 0 && merged) {
         result = index_merge(store->index, store->session, NULL, NULL, &merged, detail);
     }
+    store_note_tables(store, result);
     return result;
 }
 
@@ -286,7 +289,8 @@ int store_apply_checkpoint(struct store *store, struct error_detail *detail)
             return error_set(detail, result, "checkpoint");
         }
     }
-    if (store->checkpointed_sequence == store->applied.position.sequence) {
+    if (store->apply_failed != 0 ||
+        store->checkpointed_sequence == store->applied.position.sequence) {
         return store->apply_failed;
     }
     start_checkpoint(store);

@@ -261,6 +261,7 @@ static void done_lookup(struct workers_job *job)
 {
     struct store_get *get = job->context;
     struct store_request *request = get->request;
+    store_note_tables(get->store, get->lookup_result);
     if (get->lookup_result != 0 || request->kind == STORE_GET_STATE) {
         finish(get, get->lookup_result);
     } else if (request->kind == STORE_GET_BLOCK) {
@@ -273,11 +274,17 @@ static void done_lookup(struct workers_job *job)
 
 static void ask_tables(struct store_get *get)
 {
+    struct store *store = get->store;
+    if (store->readers == NULL) { /* the tables could not be mended */
+        get->request->detail = store->failed_detail;
+        finish(get, store->apply_failed);
+        return;
+    }
     get->from_tables = true;
     get->candidate_count = 0;
     get->candidate_next = 0;
     get->job = (struct workers_job){.run = run_lookup, .done = done_lookup, .context = get};
-    workers_submit(get->store->readers, &get->job);
+    workers_submit(store->readers, &get->job);
 }
 
 /* The batches that are not in the tables, newest first. */

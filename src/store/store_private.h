@@ -28,6 +28,9 @@ enum {
     STORE_PATH_SIZE_MAX = 4096,
 };
 
+/* What the tables need before they can be trusted again. */
+enum store_damage { STORE_SOUND, STORE_REOPEN, STORE_REBUILD };
+
 /* A point of the canonical chain. */
 struct store_tip {
     bool present;
@@ -94,7 +97,9 @@ struct store {
     struct workers *verifiers;
     struct workers *readers;
     struct workers *writers;
-    bool memory_tables;
+    struct store_options options; /* as given to store_open; its path is not used again */
+    enum store_damage tables_damage;
+    unsigned rebuild_count;
 
     struct store_tip head; /* acknowledged */
     struct store_tip tip;  /* appended: what the next canonical block must name as its parent */
@@ -171,10 +176,16 @@ int store_apply_checkpoint(struct store *store, struct error_detail *detail); /*
 void store_apply_wait_idle(struct store *store);
 
 /* store_replay.c */
-int store_replay(struct store *store, const struct store_options *options,
-                 struct error_detail *detail);
+int store_replay(struct store *store, struct error_detail *detail);
+int store_replay_anew(struct store *store, struct error_detail *detail); /* with tables made anew */
+
+/* store_mend.c */
+void store_note_tables(struct store *store, int result); /* of a call on the tables */
 
 /* store.c */
+int store_open_tables(struct store *store, bool anew, struct error_detail *detail);
+void store_close_tables(struct store *store);
+int store_start_table_workers(struct store *store, struct error_detail *detail);
 void store_finish_request(struct store *store, struct store_request *request, int result);
 
 #endif

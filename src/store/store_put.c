@@ -338,6 +338,7 @@ static void done_lookup(struct workers_job *job)
 {
     struct store_put *put = job->context;
     put->looking = false;
+    store_note_tables(put->store, put->lookup_result);
     store_put_advance(put->store);
 }
 

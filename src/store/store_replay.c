@@ -191,9 +191,9 @@ static int check_ends(const struct store *store, struct error_detail *detail)
                      (unsigned long long)store->recovery.last_sequence);
 }
 
-int store_replay(struct store *store, const struct store_options *options,
-                 struct error_detail *detail)
+int store_replay(struct store *store, struct error_detail *detail)
 {
+    const struct store_options *options = &store->options;
     int result = check_ends(store, detail);
     if (result != 0) {
         return result;
@@ -230,4 +230,14 @@ int store_replay(struct store *store, const struct store_options *options,
     buffer_deinit(&replay.changes);
     store->head = store->tip;
     return result;
+}
+
+int store_replay_anew(struct store *store, struct error_detail *detail)
+{
+    store->tables_damage = STORE_SOUND;
+    store->replayed_blocks = 0;
+    pending_clear(store->open);
+    store_close_tables(store);
+    int result = store_open_tables(store, true, detail);
+    return result == 0 ? store_replay(store, detail) : result;
 }

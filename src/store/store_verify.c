@@ -103,6 +103,7 @@ static int check_place(struct verify *verify, const struct ledger_frame *frame,
     struct index_place place;
     int result = index_find_hash(store->index, store->session, key, &place, verify->detail);
     verify->block_keys++;
+    store_note_tables(store, result);
     if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
         return result;
     }
@@ -121,6 +122,7 @@ static int check_height(struct verify *verify, const struct ledger_frame *frame,
     uint8_t hash[32];
     int result = index_find_height(store->index, store->session, frame->height, hash, &place,
                                    verify->detail);
+    store_note_tables(store, result);
     if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
         return result;
     }
@@ -144,6 +146,7 @@ static int check_transactions(struct verify *verify, const struct ledger_frame *
         transaction_hash(envelope, hash);
         int result = index_find_transaction(store->index, store->session, hash, candidates, &count,
                                             verify->detail);
+        store_note_tables(store, result);
         if (result != 0 && result != STOA_ECORRUPT) {
             return result;
         }
