@@ -50,7 +50,7 @@ struct ledger_position {
 
 enum {
     LEDGER_FRAME_PAYLOAD_MAX = 48 << 20, /* and never more than what fits one segment */
-    LEDGER_SEGMENT_SIZE_DEFAULT = 64 << 20,
+    LEDGER_SEGMENT_SIZE_DEFAULT = 32 << 20,
     LEDGER_SEGMENT_SIZE_MIN = 1 << 20,
     LEDGER_SEGMENT_SIZE_MAX = 1 << 30,
     LEDGER_PARTS_MAX = 8,
