@@ -92,7 +92,7 @@ for bad in "$data"/chains/*/bad.rlp; do
     stoa -d real init --genesis "$chain/genesis.json" >/dev/null
     was=$(head_of real)
     expect 1 stoa -d real import "$bad"
-    says 'parentHash'
+    says 'parent'
     same "$(head_of real)" "$was" "head after bad.rlp"
     stoa -d real import "$chain/chain.rlp" --execution "$chain/execution.jsonl" >/dev/null 2>&1
     stoa -d real export real.rlp >/dev/null
