@@ -576,6 +576,7 @@ int store_open(const struct store_options *options, struct store **out_store,
         result = open_parts(store, options, detail);
     }
     if (result != 0) {
+        result = store_blame_space(store, result, detail);
         store_abandon(store);
         return result;
     }

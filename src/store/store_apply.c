@@ -35,6 +35,30 @@ bool store_apply_has_room(const struct store *store)
     return store->frozen_count < STORE_FROZEN_MAX || !batch_is_full(store->open);
 }
 
+/* A full disk is met here, before the tables meet it: they could not be flushed, and their engine
+ * would stop. */
+int store_apply_check_space(struct store *store, struct error_detail *detail)
+{
+    uint64_t free_bytes;
+    uint64_t total;
+    int result = io_space(store->io, store->directory, &free_bytes, &total);
+    if (result != 0) {
+        return error_set(detail, result, "free space of %s: %s", store->directory,
+                         stoa_strerror(result));
+    }
+    uint64_t pending = pending_size(store->open);
+    for (unsigned i = 0; i < store->frozen_count; i++) {
+        pending += pending_size(store->frozen[i]);
+    }
+    uint64_t reserve = STORE_SPACE_RESERVE + 2 * pending;
+    if (free_bytes >= reserve) {
+        return 0;
+    }
+    return error_set(detail, STOA_ENOSPACE,
+                     "no space: %llu bytes are free, writing stops below %llu; reads go on",
+                     (unsigned long long)free_bytes, (unsigned long long)reserve);
+}
+
 static struct pending *take_idle(struct store *store)
 {
     ensure(store->idle_count > 0);
@@ -80,6 +104,7 @@ static void done_apply(struct workers_job *job)
 {
     struct store *store = job->context;
     store->applying = false;
+    store->apply_result = store_blame_space(store, store->apply_result, &store->apply_detail);
     if (store->apply_result != 0) {
         fail(store, store->apply_result, &store->apply_detail);
         store_put_advance(store); /* those that wait are told */
@@ -122,6 +147,7 @@ static void done_merge(struct workers_job *job)
 {
     struct store *store = job->context;
     store->merging = false;
+    store->merge_result = store_blame_space(store, store->merge_result, &store->merge_detail);
     if (store->merge_result == 0) {
         start_merge(store);
     } else if (store->merge_result != STOA_ECANCELED && store->merge_result != STOA_EBUSY) {
@@ -173,6 +199,8 @@ static void done_checkpoint(struct workers_job *job)
 {
     struct store *store = job->context;
     store->checkpointing = false;
+    store->checkpoint_result =
+        store_blame_space(store, store->checkpoint_result, &store->checkpoint_detail);
     if (store->checkpoint_result == STOA_EBUSY) {
         store->checkpointed_sequence = 0; /* the next tick tries again */
     } else if (store->checkpoint_result != 0) {

@@ -18,6 +18,23 @@ void store_note_tables(struct store *store, int result)
     }
 }
 
+int store_blame_space(struct store *store, int result, struct error_detail *detail)
+{
+    static const uint64_t too_little = 1 << 20;
+    uint64_t free_bytes;
+    uint64_t total;
+    if (result == 0 || result == STOA_ENOSPACE ||
+        io_space(store->io, store->directory, &free_bytes, &total) != 0 ||
+        free_bytes > too_little) {
+        return result;
+    }
+    if (detail != NULL) {
+        detail->code = STOA_ENOSPACE;
+    }
+    error_prefix(detail, "no space left on the disk");
+    return STOA_ENOSPACE;
+}
+
 bool store_tables_damaged(const struct store *store)
 {
     return store->tables_damage != STORE_SOUND && store->rebuild_count < MEND_MAX;

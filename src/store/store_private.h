@@ -24,6 +24,8 @@
 enum {
     STORE_BATCH_BLOCKS_MAX = 1024,
     STORE_BATCH_SIZE_MAX = 64 << 20,
+    STORE_SPACE_RESERVE =
+        8 << 20,          /* bytes that writing leaves free, besides room for what is pending */
     STORE_FROZEN_MAX = 3, /* batches that wait; more, and puts wait */
     STORE_PATH_SIZE_MAX = 4096,
 };
@@ -164,6 +166,7 @@ void store_get_free_pool(struct store *store);
 
 /* store_apply.c */
 bool store_apply_has_room(const struct store *store);
+int store_apply_check_space(struct store *store, struct error_detail *detail);
 int store_apply_add(struct store *store, const struct pending_block *block,
                     const uint64_t *prefixes, size_t prefix_count, struct bytes changes);
 void store_apply_freeze(struct store *store);
@@ -180,6 +183,9 @@ int store_replay(struct store *store, struct error_detail *detail);
 int store_replay_anew(struct store *store, struct error_detail *detail); /* with tables made anew */
 
 /* store_mend.c */
+/* RESULT of a call on the tables, or STOA_ENOSPACE where the disk is full: the tables' engine then
+ * says many things. */
+int store_blame_space(struct store *store, int result, struct error_detail *detail);
 void store_note_tables(struct store *store, int result); /* of a call on the tables */
 
 /* store.c */

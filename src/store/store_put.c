@@ -414,6 +414,12 @@ static bool advance_first(struct store *store, struct store_put *put)
     }
     memcpy(put->request->hash, put->prepare.block.hash, 32);
     put->request->height = put->prepare.block.header.number;
+    result = store_apply_check_space(store, &put->request->detail);
+    if (result != 0) {
+        (void)queue_pop(&store->puts); /* PUT itself */
+        finish(put, result);
+        return true;
+    }
     if (put->lookup_job.context == NULL) {
         int link = link_plain(put, &result);
         if (link == LINK_LOOKUP) {
