@@ -252,9 +252,8 @@ static struct change *find_change(const struct pending *pending, uint64_t hash, 
     return NULL;
 }
 
-static void add_change(struct pending *pending, const struct record_change *given)
+static void add_change(struct pending *pending, const struct record_change *given, uint64_t hash)
 {
-    uint64_t hash = XXH3_64bits(given->key.data, given->key.size);
     struct change *change = find_change(pending, hash, given->key);
     if (change == NULL) {
         change = &pending->changes[pending->change_count];
@@ -271,46 +270,58 @@ static void add_change(struct pending *pending, const struct record_change *give
     change->removed = given->removed;
 }
 
-/* Copy CHANGES into the batch and add each. Room was reserved. */
-static void add_changes(struct pending *pending, struct bytes changes)
+uint64_t pending_key_hash(struct bytes key)
 {
-    if (changes.size == 0) {
+    return XXH3_64bits(key.data, key.size);
+}
+
+/* The chains are larger than the processor's caches: what a change will touch is fetched some
+ * changes ahead. */
+enum { AHEAD_ENTRY = 8, AHEAD_HEAD = 16 };
+
+static void fetch_ahead(const struct pending *pending, const struct pending_entries *entries,
+                        size_t i)
+{
+    const struct chains *chains = &pending->change_chains;
+    if (i + AHEAD_HEAD < entries->hash_count) {
+        __builtin_prefetch(chains_head(chains, entries->hashes[i + AHEAD_HEAD]));
+    }
+    if (i + AHEAD_ENTRY < entries->hash_count) {
+        uint32_t link = *chains_head(chains, entries->hashes[i + AHEAD_ENTRY]);
+        if (link != 0) {
+            __builtin_prefetch(&pending->changes[link - 1]);
+        }
+    }
+}
+
+/* Copy the changes into the batch and add each. Room was reserved. */
+static void add_changes(struct pending *pending, const struct pending_entries *entries)
+{
+    if (entries->changes.size == 0) {
         return;
     }
     struct chunk *chunk = pending->chunks;
     uint8_t *copy = chunk->data + chunk->used;
-    memcpy(copy, changes.data, changes.size);
-    chunk->used += changes.size;
-    pending->size += changes.size;
-    struct bytes cursor = bytes_of(copy, changes.size);
-    struct record_change change;
-    while (record_next_change(&cursor, &change) == 0) {
-        add_change(pending, &change);
+    memcpy(copy, entries->changes.data, entries->changes.size);
+    chunk->used += entries->changes.size;
+    pending->size += entries->changes.size;
+    struct bytes cursor = bytes_of(copy, entries->changes.size);
+    for (size_t i = 0; i < entries->hash_count; i++) {
+        struct record_change change;
+        int result = record_next_change(&cursor, &change);
+        ensure(result == 0); /* as many as there are hashes */
+        fetch_ahead(pending, entries, i);
+        add_change(pending, &change, entries->hashes[i]);
     }
+    ensure(cursor.size == 0);
 }
 
-static int count_changes(struct bytes changes, size_t *out_count)
+static int reserve(struct pending *pending, size_t transactions,
+                   const struct pending_entries *entries)
 {
-    struct record_change change;
-    size_t count = 0;
-    int result;
-    while ((result = record_next_change(&changes, &change)) == 0) {
-        count++;
-    }
-    *out_count = count;
-    return result == STOA_ENOTFOUND ? 0 : result;
-}
-
-static int reserve(struct pending *pending, size_t transactions, struct bytes changes)
-{
-    size_t change_count;
-    int result = count_changes(changes, &change_count);
-    if (result != 0) {
-        return result;
-    }
     size_t blocks = pending->block_count + 1;
     size_t all_transactions = pending->transaction_count + transactions;
-    size_t all_changes = pending->change_count + change_count;
+    size_t all_changes = pending->change_count + entries->hash_count;
     if (grow((void **)&pending->blocks, &pending->block_capacity, blocks,
              sizeof(*pending->blocks)) != 0 ||
         grow((void **)&pending->canonical, &pending->canonical_capacity, blocks,
@@ -327,14 +338,16 @@ static int reserve(struct pending *pending, size_t transactions, struct bytes ch
                        change_hash_of) != 0) {
         return STOA_ENOMEM;
     }
-    return reserve_bytes(pending, changes.size);
+    return reserve_bytes(pending, entries->changes.size);
 }
 
 int pending_add(struct pending *pending, const struct pending_block *block,
-                const uint64_t *prefixes, size_t prefix_count, struct bytes changes)
+                const struct pending_entries *entries)
 {
-    size_t transactions = block->side ? 0 : prefix_count;
-    int result = reserve(pending, transactions, changes);
+    static const struct pending_entries none; /* a side block changes nothing but itself */
+    entries = block->side ? &none : entries;
+    size_t transactions = entries->prefix_count;
+    int result = reserve(pending, transactions, entries);
     if (result != 0) {
         return result;
     }
@@ -354,10 +367,10 @@ int pending_add(struct pending *pending, const struct pending_block *block,
     for (size_t i = 0; i < transactions; i++) {
         size_t at = pending->transaction_count++;
         pending->transactions[at] = (struct pending_transaction){
-            .prefix = prefixes[i], .height = block->height, .index = (uint32_t)i};
-        chains_add(&pending->transaction_chains, prefixes[i], at);
+            .prefix = entries->prefixes[i], .height = block->height, .index = (uint32_t)i};
+        chains_add(&pending->transaction_chains, entries->prefixes[i], at);
     }
-    add_changes(pending, changes);
+    add_changes(pending, entries);
     return 0;
 }
 
@@ -463,7 +476,7 @@ const struct pending_transaction *pending_find_transaction(const struct pending 
 bool pending_find_change(const struct pending *pending, struct bytes key,
                          struct pending_change *out_change)
 {
-    const struct change *change = find_change(pending, XXH3_64bits(key.data, key.size), key);
+    const struct change *change = find_change(pending, pending_key_hash(key), key);
     if (change != NULL) {
         change_view(change, out_change);
     }

@@ -49,10 +49,22 @@ void pending_destroy(struct pending *pending);
 /* Forget everything, keep the memory. */
 void pending_clear(struct pending *pending);
 
-/* Add the next block. PREFIXES: one a transaction (not looked at for a side block); CHANGES as in
- * record.h, copied. STOA_ENOMEM: nothing was added. STOA_ECORRUPT: CHANGES are not in that form. */
+/* Hash of a changed key, by which a batch finds it: computed on a worker, where the block is
+ * prepared. */
+uint64_t pending_key_hash(struct bytes key);
+
+/* What a block adds to the indexes. */
+struct pending_entries {
+    const uint64_t *prefixes; /* one a transaction */
+    size_t prefix_count;
+    struct bytes changes;   /* as in record.h; copied */
+    const uint64_t *hashes; /* pending_key_hash of each change's key, in order */
+    size_t hash_count;      /* as many as there are changes */
+};
+
+/* Add the next block; of a side block no ENTRIES are taken. STOA_ENOMEM: nothing was added. */
 int pending_add(struct pending *pending, const struct pending_block *block,
-                const uint64_t *prefixes, size_t prefix_count, struct bytes changes);
+                const struct pending_entries *entries);
 
 size_t pending_block_count(const struct pending *pending);
 size_t pending_transaction_count(const struct pending *pending);

@@ -15,6 +15,7 @@ void prepare_deinit(struct prepare *prepare)
     buffer_deinit(&prepare->senders);
     buffer_deinit(&prepare->changes);
     buffer_deinit(&prepare->transaction_prefixes);
+    buffer_deinit(&prepare->change_hashes);
 }
 
 static int check_hash(const struct prepare *prepare, struct error_detail *detail)
@@ -147,7 +148,6 @@ int prepare_verify(struct prepare *prepare, struct transaction_recovery *recover
     ensure(put != NULL && recovery != NULL);
     buffer_clear(&prepare->senders);
     buffer_clear(&prepare->changes);
-    buffer_clear(&prepare->transaction_prefixes);
     int result = block_decode(bytes_of(put->block.data, put->block.size), &prepare->block, detail);
     if (result == 0) {
         result = check_hash(prepare, detail);
@@ -168,21 +168,58 @@ int prepare_verify(struct prepare *prepare, struct transaction_recovery *recover
     return result;
 }
 
-int prepare_index(struct prepare *prepare)
+static int index_transactions(struct prepare *prepare)
 {
     struct bytes cursor = prepare->block.transactions;
     struct bytes envelope;
-    if (buffer_reserve(&prepare->transaction_prefixes,
-                       prepare->block.transaction_count * sizeof(uint64_t)) != 0) {
-        prepare->result = error_set(&prepare->detail, STOA_ENOMEM, "transaction index");
-        return prepare->result;
-    }
-    while (block_next_transaction(&cursor, &envelope, NULL) == 0) {
+    buffer_clear(&prepare->transaction_prefixes);
+    int result = buffer_reserve(&prepare->transaction_prefixes,
+                                prepare->block.transaction_count * sizeof(uint64_t));
+    while (result == 0 && block_next_transaction(&cursor, &envelope, NULL) == 0) {
         uint8_t hash[32];
         transaction_hash(envelope, hash);
         uint64_t prefix = bytes_load_be64(hash);
-        int appended = buffer_append(&prepare->transaction_prefixes, &prefix, sizeof(prefix));
-        ensure(appended == 0); /* reserved above */
+        result = buffer_append(&prepare->transaction_prefixes, &prefix, sizeof(prefix));
     }
-    return 0;
+    return result;
+}
+
+static int index_changes(struct prepare *prepare, struct bytes changes)
+{
+    struct record_change change;
+    int result;
+    buffer_clear(&prepare->change_hashes);
+    while ((result = record_next_change(&changes, &change)) == 0) {
+        uint64_t hash = pending_key_hash(change.key);
+        result = buffer_append(&prepare->change_hashes, &hash, sizeof(hash));
+        if (result != 0) {
+            return result;
+        }
+    }
+    return result == STOA_ENOTFOUND ? 0 : result;
+}
+
+int prepare_index(struct prepare *prepare, struct bytes changes)
+{
+    int result = index_transactions(prepare);
+    if (result == 0) {
+        result = index_changes(prepare, changes);
+    }
+    if (result != 0) {
+        prepare->result =
+            error_set(&prepare->detail, result, "index entries of block %llu: %s",
+                      (unsigned long long)prepare->block.header.number, stoa_strerror(result));
+    }
+    return result;
+}
+
+struct pending_entries prepare_entries(const struct prepare *prepare, struct bytes changes)
+{
+    return (struct pending_entries){
+        .prefixes = (const void *)prepare->transaction_prefixes.data,
+        .prefix_count = prepare->transaction_prefixes.size / sizeof(uint64_t),
+        .changes = changes,
+        .hashes = (const void *)prepare->change_hashes.data,
+        .hash_count = prepare->change_hashes.size / sizeof(uint64_t),
+    };
 }

@@ -15,6 +15,7 @@
 #include "chain/block.h"
 #include "chain/transaction.h"
 #include "stoa.h"
+#include "store/pending.h"
 
 /* Reused from block to block: the buffers keep their memory. */
 struct prepare {
@@ -25,6 +26,7 @@ struct prepare {
     struct buffer senders;              /* 20 bytes a transaction, or empty */
     struct buffer changes;              /* encoded as in record.h */
     struct buffer transaction_prefixes; /* uint64_t each: first 8 bytes of the hash, big-endian */
+    struct buffer change_hashes;        /* uint64_t each: pending_key_hash */
     int result;
     struct error_detail detail;
 };
@@ -36,7 +38,11 @@ void prepare_deinit(struct prepare *prepare);
  * field. */
 int prepare_verify(struct prepare *prepare, struct transaction_recovery *recovery);
 
-/* After a good prepare_verify. STOA_ENOMEM. */
-int prepare_index(struct prepare *prepare);
+/* After a good prepare_verify: the index entries of prepare->block and of CHANGES (as in record.h;
+ * STOA_ECORRUPT where they are not). Sets prepare->result where it fails. STOA_ENOMEM. */
+int prepare_index(struct prepare *prepare, struct bytes changes);
+
+/* The entries, as views into the buffers and CHANGES. */
+struct pending_entries prepare_entries(const struct prepare *prepare, struct bytes changes);
 
 #endif

@@ -167,12 +167,12 @@ static void start_merge(struct store *store)
 }
 
 int store_apply_add(struct store *store, const struct pending_block *block,
-                    const uint64_t *prefixes, size_t prefix_count, struct bytes changes)
+                    const struct pending_entries *entries)
 {
     if (pending_block_count(store->open) == 0) {
         store->open_since_ns = io_now_ns(store->io);
     }
-    int result = pending_add(store->open, block, prefixes, prefix_count, changes);
+    int result = pending_add(store->open, block, entries);
     if (result != 0) {
         return result;
     }

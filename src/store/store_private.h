@@ -168,7 +168,7 @@ void store_get_free_pool(struct store *store);
 bool store_apply_has_room(const struct store *store);
 int store_apply_check_space(struct store *store, struct error_detail *detail);
 int store_apply_add(struct store *store, const struct pending_block *block,
-                    const uint64_t *prefixes, size_t prefix_count, struct bytes changes);
+                    const struct pending_entries *entries);
 void store_apply_freeze(struct store *store);
 void store_apply_start_timer(struct store *store);
 int store_apply_all(struct store *store,

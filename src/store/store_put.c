@@ -75,8 +75,9 @@ static void run_verify(struct workers_job *job, void *worker_state)
 static void run_index(struct workers_job *job, void *worker_state)
 {
     struct store_put *put = job->context;
-    (void)worker_state;                 /* hashing needs none */
-    (void)prepare_index(&put->prepare); /* kept in prepare.result */
+    (void)worker_state; /* hashing needs none */
+    (void)prepare_index(&put->prepare,
+                        buffer_bytes(&put->prepare.changes)); /* kept in prepare.result */
 }
 
 static void done_index(struct workers_job *job)
@@ -496,10 +497,8 @@ static int make_visible(struct store_put *put)
     if (block.has_envelope) {
         memcpy(block.envelope_hash, prepare->put->envelope_hash, 32);
     }
-    const uint64_t *prefixes = (const void *)prepare->transaction_prefixes.data;
-    int result = store_apply_add(store, &block, prefixes,
-                                 prepare->transaction_prefixes.size / sizeof(*prefixes),
-                                 buffer_bytes(&prepare->changes));
+    struct pending_entries entries = prepare_entries(prepare, buffer_bytes(&prepare->changes));
+    int result = store_apply_add(store, &block, &entries);
     if (result == 0 && !side) {
         store->head = (struct store_tip){.present = true, .height = block.height};
         memcpy(store->head.hash, block.hash, 32);

@@ -24,8 +24,8 @@ struct replay {
     struct error_detail *detail;
 };
 
-static int add(struct replay *replay, const struct pending_block *block, const uint64_t *prefixes,
-               size_t prefix_count, struct bytes changes)
+static int add(struct replay *replay, const struct pending_block *block,
+               const struct pending_entries *entries)
 {
     struct store *store = replay->store;
     struct pending *open = store->open;
@@ -38,7 +38,7 @@ static int add(struct replay *replay, const struct pending_block *block, const u
             return result;
         }
     }
-    int result = store_apply_add(store, block, prefixes, prefix_count, changes);
+    int result = store_apply_add(store, block, entries);
     if (result != 0) {
         return error_set(replay->detail, result, "replay block %llu",
                          (unsigned long long)block->height);
@@ -62,7 +62,7 @@ static int add_damaged(struct replay *replay, const uint8_t *hash)
     if (hash != NULL) {
         memcpy(replay->damaged.hash, hash, 32);
     }
-    int result = add(replay, &replay->damaged, NULL, 0, bytes_of(NULL, 0));
+    int result = add(replay, &replay->damaged, &(struct pending_entries){.hash_count = 0});
     replay->store->tip.damaged = true;
     return result;
 }
@@ -101,11 +101,6 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
         error_prefix(replay->detail, "frame %llu", (unsigned long long)frame->position.sequence);
         return STOA_ECORRUPT;
     }
-    buffer_clear(&prepare->transaction_prefixes);
-    result = prepare_index(prepare);
-    if (result != 0) {
-        return error_set(replay->detail, result, "replay");
-    }
     struct pending_block block = {
         .height = prepare->block.header.number,
         .position = frame->position,
@@ -130,9 +125,16 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
             return result;
         }
     }
-    const uint64_t *prefixes = (const void *)prepare->transaction_prefixes.data;
-    result = add(replay, &block, prefixes, prepare->transaction_prefixes.size / sizeof(*prefixes),
-                 has_changes && !block.side ? buffer_bytes(&replay->changes) : bytes_of(NULL, 0));
+    struct bytes changes = has_changes ? buffer_bytes(&replay->changes) : bytes_of(NULL, 0);
+    result = prepare_index(prepare, changes);
+    if (result != 0) {
+        if (replay->detail != NULL) {
+            *replay->detail = prepare->detail;
+        }
+        return result;
+    }
+    struct pending_entries entries = prepare_entries(prepare, changes);
+    result = add(replay, &block, &entries);
     buffer_clear(&replay->changes);
     return result;
 }
