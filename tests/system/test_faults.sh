@@ -14,13 +14,15 @@ mkfifo pipe
 (exec 9<>pipe; stoa -d store import - <pipe >/dev/null 2>&1) &
 holder=$!
 cleanup_fn "kill $holder 2>/dev/null"
-# It has opened the store once the lock is taken; asking takes no lock where it is refused.
-for _ in $(seq 1 200); do
-    status=0
-    stoa -d store head >out 2>err || status=$?
-    [ "$status" = 0 ] || break
+# It has opened the store once the kernel lists its lock. Asking stoa would take the lock away from it.
+lock=":$(stat -c %i store/LOCK) "
+for _ in $(seq 1 400); do
+    grep -q "$lock" /proc/locks && break
     sleep 0.05
 done
+grep -q "$lock" /proc/locks || fail "the first process did not lock the store"
+status=0
+stoa -d store head >out 2>err || status=$?
 same "$status" 1 "exit code of a second process"
 says 'in use|lock'
 pkill -P "$holder" 2>/dev/null || true
