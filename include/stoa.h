@@ -85,8 +85,10 @@ struct stoa_options {
 int stoa_open(const char *directory, const struct stoa_options *options, struct stoa **out_stoa,
               struct stoa_detail *detail);
 
-/* Finish what was submitted, apply, checkpoint, close. The handle is gone whatever is returned.
- * NULL is allowed. Views must have been released before. */
+/* Finish what was submitted (completions not reaped are dropped), apply, checkpoint, close. No
+ * other call with the handle may be under way. The handle is gone whatever is returned, but for
+ * STOA_EBUSY: views have not been released (DETAIL says how many); the store stays open, release
+ * them and close again. NULL is allowed. */
 int stoa_close(struct stoa *stoa, struct stoa_detail *detail);
 
 /* ---- storing ---- */
@@ -198,6 +200,7 @@ struct stoa_head {
 
 int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head);
 
+/* Give back what a view shows. From any thread; NULL is allowed. */
 void stoa_release(struct stoa_view *view);
 
 /* ---- many at once ---- */
@@ -226,7 +229,8 @@ int stoa_submit_get_state(struct stoa *stoa, struct stoa_bytes key,
  * first. Returns how many. 0 where the time passed, or at once where nothing is under way. */
 int stoa_reap(struct stoa *stoa, struct stoa_completion *out, unsigned count, int timeout_ms);
 
-/* Readable when stoa_reap would not wait. Owned by the handle. */
+/* A descriptor to poll: readable exactly while there is a completion to reap. Owned by the handle.
+ * Or a negative STOA_E…. */
 int stoa_completion_fd(struct stoa *stoa);
 
 /* ---- upkeep ---- */

@@ -28,9 +28,11 @@ enum {
     STATE_KEY_MAX = 128,
     IO_ENTRIES = 512,
     DAMAGES_KEPT_MAX = 100000,
+    WORKERS_MAX = 256,
+    LOOP_WAIT_NS = 1000000000,
 };
 
-enum message_kind { MESSAGE_REQUEST, MESSAGE_CALL, MESSAGE_CLOSE };
+enum message_kind { MESSAGE_REQUEST, MESSAGE_CALL };
 
 /* A store request on its way from a caller's thread and back. */
 struct engine_request {
@@ -69,6 +71,7 @@ struct stoa {
     pthread_mutex_t open_mutex;
     pthread_cond_t open_changed;
     enum open_state open_state;
+    int open_result;
     struct error_detail open_detail;
     bool progress_due;
     const char *progress_what;
@@ -91,7 +94,8 @@ struct stoa {
     /* The loop's. */
     bool closing;
     struct engine_request
-        *retry; /* reads that met damaged tables, to be made again when those are mended */
+        *retry;        /* reads that met damaged tables, to be made again when those are mended */
+    sem_t left_to_end; /* whoever closes touches mailbox and loop no more */
     int close_result;
     struct error_detail close_detail;
 };
@@ -182,22 +186,19 @@ static void take_message(struct stoa *stoa, struct mailbox_message *message)
     }
     case MESSAGE_CALL: {
         struct engine_call *call = (struct engine_call *)message;
+        bring_views_home(stoa);
         call->run(stoa, call);
         sem_post(&call->answered);
         break;
     }
-    case MESSAGE_CLOSE:
-        stoa->closing = true;
-        break;
     }
 }
 
 /* Damaged tables are made anew from the ledger, and the reads that met them are made again. */
 static void mend_tables(struct stoa *stoa)
 {
-    static const uint64_t wait_ns = 1000000000;
     while (store_pending(stoa->store) != 0) {
-        int result = io_run(stoa->io, wait_ns);
+        int result = io_run(stoa->io, LOOP_WAIT_NS);
         ensure(result >= 0);
     }
     struct error_detail detail = {.code = 0};
@@ -212,7 +213,6 @@ static void mend_tables(struct stoa *stoa)
 
 static void run_loop(struct stoa *stoa)
 {
-    static const uint64_t wait_ns = 1000000000;
     int result = 0;
     while (!stoa->closing && result >= 0) {
         struct mailbox_message *message;
@@ -221,7 +221,7 @@ static void run_loop(struct stoa *stoa)
         }
         bring_views_home(stoa);
         if (!stoa->closing) {
-            result = io_run(stoa->io, wait_ns);
+            result = io_run(stoa->io, LOOP_WAIT_NS);
         }
         if (store_tables_damaged(stoa->store)) {
             mend_tables(stoa);
@@ -245,8 +245,10 @@ static void note_progress(void *context, const char *what, uint64_t done, uint64
     stoa->progress_what = what;
     stoa->progress_done = done;
     stoa->progress_total = total;
-    stoa->progress_due = true;
-    pthread_cond_signal(&stoa->open_changed);
+    if (!stoa->progress_due) {
+        stoa->progress_due = true;
+        pthread_cond_signal(&stoa->open_changed);
+    }
     pthread_mutex_unlock(&stoa->open_mutex);
 }
 
@@ -281,7 +283,9 @@ static int open_on_loop(struct stoa *stoa)
     };
     if (options.verify_workers == 0) {
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
-        options.verify_workers = processors < 1 ? 1 : (unsigned)processors;
+        options.verify_workers = processors < 1             ? 1
+                                 : processors > WORKERS_MAX ? WORKERS_MAX
+                                                            : (unsigned)processors;
     }
     struct error_detail detail = {.code = 0};
     result = store_open(&options, &stoa->store, &detail);
@@ -294,8 +298,8 @@ static int open_on_loop(struct stoa *stoa)
 static void *loop_thread(void *context)
 {
     struct stoa *stoa = context;
-    int result = open_on_loop(stoa);
-    if (result != 0) {
+    stoa->open_result = open_on_loop(stoa);
+    if (stoa->open_result != 0) {
         mailbox_destroy(stoa->mailbox);
         io_destroy(stoa->io);
         set_open_state(stoa, OPEN_FAILED);
@@ -303,8 +307,10 @@ static void *loop_thread(void *context)
     }
     set_open_state(stoa, OPENED);
     run_loop(stoa);
-    bring_views_home(stoa);
     stoa->close_result = store_close(stoa->store, &stoa->close_detail);
+    while (sem_wait(&stoa->left_to_end) != 0) {
+        ensure(errno == EINTR);
+    }
     mailbox_destroy(stoa->mailbox);
     io_destroy(stoa->io);
     return NULL;
@@ -312,11 +318,17 @@ static void *loop_thread(void *context)
 
 /* ---- opening and closing ---- */
 
+/* Of an option struct: an older program's is smaller, and the rest keeps its defaults. */
+static bool size_is_valid(size_t size, size_t known)
+{
+    return size >= sizeof(size_t) && size <= known;
+}
+
 int stoa_create(const char *directory, const struct stoa_create_options *options,
                 struct stoa_detail *detail)
 {
     struct stoa_create_options own = STOA_CREATE_OPTIONS_INIT;
-    if (directory == NULL || (options != NULL && options->size > sizeof(own))) {
+    if (directory == NULL || (options != NULL && !size_is_valid(options->size, sizeof(own)))) {
         return refuse(detail, STOA_EINVAL, "create: bad argument");
     }
     if (options != NULL) {
@@ -338,7 +350,7 @@ int stoa_create(const char *directory, const struct stoa_create_options *options
 static void wait_until_open(struct stoa *stoa)
 {
     pthread_mutex_lock(&stoa->open_mutex);
-    while (stoa->open_state == OPENING) {
+    while (stoa->open_state == OPENING || stoa->progress_due) { /* the last one is told as well */
         if (stoa->progress_due) {
             const char *what = stoa->progress_what;
             uint64_t done = stoa->progress_done;
@@ -368,6 +380,7 @@ static void destroy(struct stoa *stoa)
     pthread_cond_destroy(&stoa->open_changed);
     pthread_mutex_destroy(&stoa->done_mutex);
     pthread_cond_destroy(&stoa->done_changed);
+    sem_destroy(&stoa->left_to_end);
     memory_free(stoa->directory);
     memory_free(stoa);
 }
@@ -394,6 +407,7 @@ static struct stoa *make(const char *directory, const struct stoa_options *optio
     pthread_mutex_init(&stoa->done_mutex, NULL);
     pthread_cond_init(&stoa->done_changed, &monotonic);
     pthread_condattr_destroy(&monotonic);
+    sem_init(&stoa->left_to_end, 0, 0);
     return stoa;
 }
 
@@ -401,7 +415,8 @@ int stoa_open(const char *directory, const struct stoa_options *options, struct 
               struct stoa_detail *detail)
 {
     struct stoa_options own = STOA_OPTIONS_INIT;
-    if (directory == NULL || out_stoa == NULL || (options != NULL && options->size > sizeof(own))) {
+    if (directory == NULL || out_stoa == NULL ||
+        (options != NULL && !size_is_valid(options->size, sizeof(own)))) {
         return refuse(detail, STOA_EINVAL, "open: bad argument");
     }
     if (options != NULL) {
@@ -409,6 +424,9 @@ int stoa_open(const char *directory, const struct stoa_options *options, struct 
     }
     if ((unsigned)own.io > STOA_IO_THREADS) {
         return refuse(detail, STOA_EINVAL, "open: io is none of STOA_IO_…");
+    }
+    if (own.table_workers > WORKERS_MAX || own.verify_workers > WORKERS_MAX) {
+        return refuse(detail, STOA_EINVAL, "open: more than 256 workers of a kind");
     }
     struct stoa *stoa = make(directory, &own);
     if (stoa == NULL) {
@@ -422,11 +440,14 @@ int stoa_open(const char *directory, const struct stoa_options *options, struct 
         return error_from_errno(error);
     }
     wait_until_open(stoa);
+    if (stoa->open_state == OPEN_FAILED && stoa->open_detail.code != stoa->open_result) {
+        (void)error_set(&stoa->open_detail, stoa->open_result, "open: %s", /* told below */
+                        stoa_strerror(stoa->open_result));
+    }
     tell(detail, &stoa->open_detail);
     if (stoa->open_state == OPEN_FAILED) {
-        int result = stoa->open_detail.code;
-        ensure(result < 0);
         pthread_join(stoa->thread, NULL);
+        int result = stoa->open_result;
         destroy(stoa);
         return result;
     }
@@ -434,37 +455,30 @@ int stoa_open(const char *directory, const struct stoa_options *options, struct 
     return 0;
 }
 
-/* Completions nobody reaped give their views and values back. */
-static void drop_completions(struct stoa *stoa)
-{
-    struct stoa_completion completion;
-    while (stoa_reap(stoa, &completion, 1, -1) == 1) {
-        stoa_release(completion.transaction.block.view != NULL ? completion.transaction.block.view
-                                                               : completion.block.view);
-        memory_free((void *)(uintptr_t)completion.value.data);
-    }
-}
-
-int stoa_close(struct stoa *stoa, struct stoa_detail *detail)
-{
-    struct mailbox_message close_message = {.kind = MESSAGE_CLOSE}; /* lives past the join below */
-    if (stoa == NULL) {
-        return 0;
-    }
-    drop_completions(stoa);
-    while (mailbox_push(stoa->mailbox, &close_message) == STOA_EBUSY) {
-        (void)poll(NULL, 0, 1); /* the loop is emptying it */
-    }
-    pthread_join(stoa->thread, NULL);
-    int result = stoa->close_result;
-    tell(detail, &stoa->close_detail);
-    destroy(stoa);
-    return result;
-}
-
 /* ---- requests ---- */
 
-static struct engine_request *take_request(struct stoa *stoa, bool blocking)
+/* With the mutex held: after COUNT fewer are under way, nobody waits for nothing. */
+static void count_down(struct stoa *stoa, unsigned count)
+{
+    ensure(stoa->under_way >= count);
+    stoa->under_way -= count;
+    if (stoa->under_way == 0 && stoa->waiting != 0) {
+        pthread_cond_broadcast(&stoa->done_changed);
+    }
+}
+
+/* What was counted as submitted was not. */
+static void not_under_way(struct stoa *stoa, bool blocking)
+{
+    if (!blocking) {
+        pthread_mutex_lock(&stoa->done_mutex);
+        count_down(stoa, 1);
+        pthread_mutex_unlock(&stoa->done_mutex);
+    }
+}
+
+/* STOA_EBUSY: as many as may be are under way. STOA_ENOMEM. */
+static int take_request(struct stoa *stoa, bool blocking, struct engine_request **out_request)
 {
     pthread_mutex_lock(&stoa->done_mutex);
     struct engine_request *own = NULL;
@@ -478,18 +492,22 @@ static struct engine_request *take_request(struct stoa *stoa, bool blocking)
     }
     pthread_mutex_unlock(&stoa->done_mutex);
     if (full) {
-        return NULL;
+        return STOA_EBUSY;
     }
     if (own == NULL) {
         own = memory_alloc(sizeof(*own));
-        ensure(own != NULL); /* small and bounded in number */
+        if (own == NULL) {
+            not_under_way(stoa, blocking);
+            return STOA_ENOMEM;
+        }
     }
     own->message.kind = MESSAGE_REQUEST;
     own->stoa = stoa;
     own->blocking = blocking;
     own->retried = false;
     memset(&own->request, 0, sizeof(own->request));
-    return own;
+    *out_request = own;
+    return 0;
 }
 
 static void give_back(struct stoa *stoa, struct engine_request *own)
@@ -497,9 +515,6 @@ static void give_back(struct stoa *stoa, struct engine_request *own)
     pthread_mutex_lock(&stoa->done_mutex);
     own->next = stoa->free_requests;
     stoa->free_requests = own;
-    if (!own->blocking) {
-        stoa->under_way--;
-    }
     pthread_mutex_unlock(&stoa->done_mutex);
 }
 
@@ -513,10 +528,13 @@ static int copy_put(const struct stoa_store_block *block, struct stoa_store_bloc
     memcpy(&own, block, block->size);
     own.size = sizeof(own);
     *out = own;
-    return (own.skip & ~(unsigned)STOA_SKIP_ALL) != 0 ||
-                   (own.flags & ~(unsigned)STOA_STORE_SIDE) != 0
-               ? STOA_EINVAL
-               : 0;
+    bool valid = (own.skip & ~(unsigned)STOA_SKIP_ALL) == 0 &&
+                 (own.flags & ~(unsigned)STOA_STORE_SIDE) == 0 && own.block.data != NULL &&
+                 (own.changes != NULL || own.change_count == 0);
+    for (size_t i = 0; valid && i < own.change_count; i++) {
+        valid = own.changes[i].key.data != NULL;
+    }
+    return valid ? 0 : STOA_EINVAL;
 }
 
 /* What is to be done, by kind. STOA_EINVAL. */
@@ -538,7 +556,7 @@ static int fill_request(struct engine_request *own, enum store_request_kind kind
         return 0;
     case STORE_GET_STATE: {
         const struct stoa_bytes *key = what;
-        if (key->size < 1 || key->size > STATE_KEY_MAX) {
+        if (key->data == NULL || key->size < 1 || key->size > STATE_KEY_MAX) {
             return STOA_EINVAL;
         }
         memcpy(own->state_key, key->data, key->size);
@@ -553,8 +571,12 @@ static int fill_request(struct engine_request *own, enum store_request_kind kind
 static int ask(struct stoa *stoa, enum store_request_kind kind, const void *what,
                struct store_request *out_request, struct stoa_detail *detail)
 {
-    struct engine_request *own = take_request(stoa, true);
-    int result = fill_request(own, kind, what);
+    struct engine_request *own;
+    int result = take_request(stoa, true, &own);
+    if (result != 0) {
+        return refuse(detail, result, stoa_strerror(result));
+    }
+    result = fill_request(own, kind, what);
     if (result == 0) {
         sem_init(&own->answered, 0, 0);
         result = mailbox_push(stoa->mailbox, &own->message);
@@ -578,17 +600,19 @@ static int ask(struct stoa *stoa, enum store_request_kind kind, const void *what
 
 static int submit(struct stoa *stoa, enum store_request_kind kind, const void *what, uint64_t tag)
 {
-    struct engine_request *own = take_request(stoa, false);
-    if (own == NULL) {
-        return STOA_EBUSY;
+    struct engine_request *own;
+    int result = take_request(stoa, false, &own);
+    if (result != 0) {
+        return result;
     }
     own->tag = tag;
-    int result = fill_request(own, kind, what);
+    result = fill_request(own, kind, what);
     if (result == 0) {
         result = mailbox_push(stoa->mailbox, &own->message);
     }
     if (result != 0) {
         give_back(stoa, own);
+        not_under_way(stoa, false);
     }
     return result;
 }
@@ -604,6 +628,9 @@ int stoa_get_block(struct stoa *stoa, const struct stoa_block_key *key,
                    struct stoa_block *out_block, struct stoa_detail *detail)
 {
     struct store_request request;
+    if (out_block == NULL) {
+        return refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
     int result = ask(stoa, STORE_GET_BLOCK, key, &request, detail);
     if (result == 0) {
         *out_block = request.block;
@@ -615,6 +642,9 @@ int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
                          struct stoa_transaction *out_transaction, struct stoa_detail *detail)
 {
     struct store_request request;
+    if (out_transaction == NULL) {
+        return refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
     int result = ask(stoa, STORE_GET_TRANSACTION, hash, &request, detail);
     if (result == 0) {
         *out_transaction = request.transaction;
@@ -626,6 +656,9 @@ int stoa_get_state(struct stoa *stoa, struct stoa_bytes key, struct stoa_bytes *
                    struct stoa_detail *detail)
 {
     struct store_request request;
+    if (out_value == NULL) {
+        return refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
     int result = ask(stoa, STORE_GET_STATE, &key, &request, detail);
     if (result == 0) {
         *out_value = (struct stoa_bytes){request.value.data, request.value.size};
@@ -734,15 +767,12 @@ int stoa_reap(struct stoa *stoa, struct stoa_completion *out, unsigned count, in
         fill_completion(own, &out[taken++]);
         own->next = stoa->free_requests;
         stoa->free_requests = own;
-        stoa->under_way--;
     }
     if (taken != 0 && stoa->done_first == NULL && stoa->done_fd >= 0) {
         eventfd_t ignored;
         (void)eventfd_read(stoa->done_fd, &ignored); /* empty again; EAGAIN where it was already */
     }
-    if (stoa->under_way == 0 && stoa->waiting != 0) {
-        pthread_cond_broadcast(&stoa->done_changed); /* others would wait for nothing */
-    }
+    count_down(stoa, taken);
     pthread_mutex_unlock(&stoa->done_mutex);
     return (int)taken;
 }
@@ -785,7 +815,7 @@ static void run_head(struct stoa *stoa, struct engine_call *call)
 
 int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head)
 {
-    return call(stoa, run_head, out_head, NULL);
+    return out_head == NULL ? STOA_EINVAL : call(stoa, run_head, out_head, NULL);
 }
 
 static void run_stats(struct stoa *stoa, struct engine_call *call)
@@ -796,7 +826,7 @@ static void run_stats(struct stoa *stoa, struct engine_call *call)
 int stoa_get_stats(struct stoa *stoa, struct stoa_stats *out_stats)
 {
     struct stoa_stats stats;
-    if (out_stats == NULL || out_stats->size > sizeof(stats) || out_stats->size < sizeof(size_t)) {
+    if (out_stats == NULL || !size_is_valid(out_stats->size, sizeof(stats))) {
         return STOA_EINVAL;
     }
     int result = call(stoa, run_stats, &stats, NULL);
@@ -856,6 +886,13 @@ static void keep_damage(void *context, const struct stoa_damage *damage)
 static void run_verify(struct stoa *stoa, struct engine_call *call)
 {
     struct verify_call *verify = call->context;
+    while (store_pending(stoa->store) != 0 && call->result >= 0) { /* it wants the store quiet */
+        call->result = io_run(stoa->io, LOOP_WAIT_NS);
+    }
+    if (call->result < 0) {
+        (void)error_set(&call->detail, call->result, "verify"); /* the result is in the call */
+        return;
+    }
     call->result = store_verify(stoa->store, keep_damage, verify, &verify->report, &call->detail);
 }
 
@@ -864,6 +901,9 @@ int stoa_verify(struct stoa *stoa, void (*damage)(void *context, const struct st
 {
     struct verify_call verify = {.kept = 0};
     verify.last = &verify.first;
+    if (out_report == NULL) {
+        return refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
     int result = call(stoa, run_verify, &verify, detail);
     while (verify.first != NULL) {
         struct kept_damage *kept = verify.first;
@@ -876,5 +916,47 @@ int stoa_verify(struct stoa *stoa, void (*damage)(void *context, const struct st
     if (result == 0 || result == STOA_ECORRUPT) {
         *out_report = verify.report;
     }
+    return result;
+}
+
+/* ---- closing ---- */
+
+/* Completions nobody reaped give their views and values back. */
+static void drop_completions(struct stoa *stoa)
+{
+    struct stoa_completion completion;
+    while (stoa_reap(stoa, &completion, 1, -1) == 1) {
+        stoa_release(completion.transaction.block.view != NULL ? completion.transaction.block.view
+                                                               : completion.block.view);
+        memory_free((void *)(uintptr_t)completion.value.data);
+    }
+}
+
+static void run_close(struct stoa *stoa, struct engine_call *call)
+{
+    unsigned out = store_views_out(stoa->store);
+    if (out != 0) {
+        call->result = error_set(&call->detail, STOA_EBUSY,
+                                 "close: %u views are not released; release them, then close", out);
+    } else {
+        stoa->closing = true;
+    }
+}
+
+int stoa_close(struct stoa *stoa, struct stoa_detail *detail)
+{
+    if (stoa == NULL) {
+        return 0;
+    }
+    drop_completions(stoa);
+    int result = call(stoa, run_close, NULL, detail);
+    if (result != 0) {
+        return result;
+    }
+    sem_post(&stoa->left_to_end);
+    pthread_join(stoa->thread, NULL);
+    result = stoa->close_result;
+    tell(detail, &stoa->close_detail);
+    destroy(stoa);
     return result;
 }

@@ -675,6 +675,11 @@ unsigned store_pending(const struct store *store)
     return store->pending_requests;
 }
 
+unsigned store_views_out(const struct store *store)
+{
+    return store->views_out;
+}
+
 void store_get_head(const struct store *store, struct stoa_head *out_head)
 {
     *out_head = (struct stoa_head){

@@ -40,7 +40,8 @@ int store_create(struct io *io, const char *directory, const struct stoa_create_
 int store_open(const struct store_options *options, struct store **out_store,
                struct error_detail *detail);
 
-/* Finish, apply, checkpoint, close. Blocking. The store is gone in any case. NULL is allowed. */
+/* Finish, apply, checkpoint, close. Blocking. No view may be out. The store is gone in any case.
+ * NULL is allowed. */
 int store_close(struct store *store, struct error_detail *detail);
 
 /* Free everything, finish nothing: after a simulated power cut. */
@@ -87,6 +88,9 @@ void store_submit(struct store *store, struct store_request *request);
 
 /* Submitted and not done. */
 unsigned store_pending(const struct store *store);
+
+/* Views handed out and not given back. */
+unsigned store_views_out(const struct store *store);
 
 /* True where a call found the tables damaged or their engine stopped: nothing that needs them is
  * answered until store_mend_tables, which opens them again, made anew from the ledger where they
