@@ -54,6 +54,7 @@ struct stoa_view {
     struct ledger_read read;
     void *home;
     struct stoa_view *next;
+    struct stoa_view *made_next; /* the store's: of all it made */
 };
 
 /* A request, embedded in its owner; filled, submitted, done on the loop: from io_run, or already

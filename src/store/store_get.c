@@ -13,12 +13,14 @@ static struct store_get *take_get(struct store *store)
     struct store_get *get = store->get_pool;
     if (get != NULL) {
         store->get_pool = get->next;
-        *get = (struct store_get){.store = store};
+        *get = (struct store_get){.store = store, .made_next = get->made_next};
         return get;
     }
     get = memory_alloc_zeroed(1, sizeof(*get));
     if (get != NULL) {
         get->store = store;
+        get->made_next = store->gets_made;
+        store->gets_made = get;
     }
     return get;
 }
@@ -30,6 +32,10 @@ static struct stoa_view *take_view(struct store *store)
         store->view_pool = view->next;
     } else {
         view = memory_alloc_zeroed(1, sizeof(*view));
+        if (view != NULL) {
+            view->made_next = store->views_made;
+            store->views_made = view;
+        }
     }
     if (view != NULL) {
         view->store = store;
@@ -57,16 +63,18 @@ void store_view_release(struct stoa_view *view)
 
 void store_get_free_pool(struct store *store)
 {
-    while (store->get_pool != NULL) {
-        struct store_get *next = store->get_pool->next;
-        memory_free(store->get_pool);
-        store->get_pool = next;
+    while (store->gets_made != NULL) {
+        struct store_get *next = store->gets_made->made_next;
+        memory_free(store->gets_made);
+        store->gets_made = next;
     }
-    while (store->view_pool != NULL) {
-        struct stoa_view *next = store->view_pool->next;
-        memory_free(store->view_pool);
-        store->view_pool = next;
+    while (store->views_made != NULL) {
+        struct stoa_view *next = store->views_made->made_next;
+        memory_free(store->views_made);
+        store->views_made = next;
     }
+    store->get_pool = NULL;
+    store->view_pool = NULL;
 }
 
 static void finish(struct store_get *get, int result)

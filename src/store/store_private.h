@@ -85,6 +85,7 @@ struct store_get {
     size_t candidate_count;
     size_t candidate_next;
     struct store_get *next;
+    struct store_get *made_next;
 };
 
 struct store {
@@ -110,6 +111,8 @@ struct store {
     struct store_put *put_pool;
     struct store_get *get_pool;
     struct stoa_view *view_pool;
+    struct store_get *gets_made; /* all, in the pool or not: a power cut finds some under way */
+    struct stoa_view *views_made;
     unsigned pending_requests;
     unsigned views_out;
     int append_failed; /* while the queue of appended blocks drains after a failed one: its result
