@@ -57,9 +57,6 @@ static void finish(struct store_put *put, int result)
 {
     struct store *store = put->store;
     struct store_request *request = put->request;
-    if (result != 0 && request->detail.code == 0) {
-        (void)error_set(&request->detail, result, "%s", stoa_strerror(result)); /* text only */
-    }
     put->request = NULL;
     put->next = store->put_pool;
     store->put_pool = put;
@@ -175,15 +172,13 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
     ledger_append(store->ledger, &put->append);
 }
 
-/* A stored block, among those appended and not yet acknowledged, in the pending batches, or NULL.
- */
-static bool find_recent(const struct store *store, const uint8_t hash[32],
-                        struct index_place *out_place, uint8_t out_total_difficulty[32])
+/* Height of a stored block among those appended and not yet acknowledged and in the pending
+ * batches. False: it is not there. */
+static bool find_recent(const struct store *store, const uint8_t hash[32], uint64_t *out_height)
 {
     for (const struct store_put *put = store->appended.first; put != NULL; put = put->next) {
         if (memcmp(put->prepare.block.hash, hash, 32) == 0) {
-            out_place->height = put->prepare.block.header.number;
-            memcpy(out_total_difficulty, put->total_difficulty, 32);
+            *out_height = put->prepare.block.header.number;
             return true;
         }
     }
@@ -192,8 +187,7 @@ static bool find_recent(const struct store *store, const uint8_t hash[32],
         block = pending_find_hash(store->frozen[i - 1], hash);
     }
     if (block != NULL) {
-        out_place->height = block->height;
-        memcpy(out_total_difficulty, block->total_difficulty, 32);
+        *out_height = block->height;
     }
     return block != NULL;
 }
@@ -346,11 +340,11 @@ static void done_lookup(struct workers_job *job)
 static void start_lookup(struct store_put *put)
 {
     struct store *store = put->store;
-    struct index_place place;
+    uint64_t height;
     put->looking = true;
-    put->known = find_recent(store, put->prepare.block.hash, &place, put->total_difficulty);
-    put->parent_known = find_recent(store, put->prepare.block.header.parent_hash, &put->parent,
-                                    put->total_difficulty);
+    put->known = find_recent(store, put->prepare.block.hash, &height);
+    put->parent_known =
+        find_recent(store, put->prepare.block.header.parent_hash, &put->parent.height);
     put->lookup_job = (struct workers_job){.run = run_lookup, .done = done_lookup, .context = put};
     workers_submit(store->readers, &put->lookup_job);
 }
