@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Requests to the store: submitted, waited for, reaped. */
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "engine/engine_private.h"
+
+/* With the mutex held: after COUNT fewer are under way, nobody waits for nothing. */
+static void count_down(struct stoa *stoa, unsigned count)
+{
+    ensure(stoa->under_way >= count);
+    stoa->under_way -= count;
+    if (stoa->under_way == 0 && stoa->waiting != 0) {
+        pthread_cond_broadcast(&stoa->done_changed);
+    }
+}
+
+/* What was counted as submitted was not. */
+static void not_under_way(struct stoa *stoa, bool blocking)
+{
+    if (!blocking) {
+        pthread_mutex_lock(&stoa->done_mutex);
+        count_down(stoa, 1);
+        pthread_mutex_unlock(&stoa->done_mutex);
+    }
+}
+
+/* STOA_EBUSY: as many as may be are under way. STOA_ENOMEM. */
+static int take_request(struct stoa *stoa, bool blocking, struct engine_request **out_request)
+{
+    pthread_mutex_lock(&stoa->done_mutex);
+    struct engine_request *own = NULL;
+    bool full = !blocking && stoa->under_way >= UNDER_WAY_MAX;
+    if (!full && stoa->free_requests != NULL) {
+        own = stoa->free_requests;
+        stoa->free_requests = own->next;
+    }
+    if (!full && !blocking) {
+        stoa->under_way++;
+    }
+    pthread_mutex_unlock(&stoa->done_mutex);
+    if (full) {
+        return STOA_EBUSY;
+    }
+    if (own == NULL) {
+        own = memory_alloc(sizeof(*own));
+        if (own == NULL) {
+            not_under_way(stoa, blocking);
+            return STOA_ENOMEM;
+        }
+    }
+    own->message.kind = MESSAGE_REQUEST;
+    own->stoa = stoa;
+    own->blocking = blocking;
+    own->retried = false;
+    memset(&own->request, 0, sizeof(own->request));
+    *out_request = own;
+    return 0;
+}
+
+static void give_back(struct stoa *stoa, struct engine_request *own)
+{
+    pthread_mutex_lock(&stoa->done_mutex);
+    own->next = stoa->free_requests;
+    stoa->free_requests = own;
+    pthread_mutex_unlock(&stoa->done_mutex);
+}
+
+static int copy_put(const struct stoa_store_block *block, struct stoa_store_block *out)
+{
+    struct stoa_store_block own = STOA_STORE_BLOCK_INIT;
+    if (block == NULL || block->size > sizeof(own) ||
+        block->size < offsetof(struct stoa_store_block, receipts)) {
+        return STOA_EINVAL;
+    }
+    memcpy(&own, block, block->size);
+    own.size = sizeof(own);
+    *out = own;
+    bool valid = (own.skip & ~(unsigned)STOA_SKIP_ALL) == 0 &&
+                 (own.flags & ~(unsigned)STOA_STORE_SIDE) == 0 && own.block.data != NULL &&
+                 (own.changes != NULL || own.change_count == 0);
+    for (size_t i = 0; valid && i < own.change_count; i++) {
+        valid = own.changes[i].key.data != NULL;
+    }
+    return valid ? 0 : STOA_EINVAL;
+}
+
+/* What is to be done, by kind. STOA_EINVAL. */
+static int fill_request(struct engine_request *own, enum store_request_kind kind, const void *what)
+{
+    struct store_request *request = &own->request;
+    request->kind = kind;
+    if (what == NULL) {
+        return STOA_EINVAL;
+    }
+    switch (kind) {
+    case STORE_PUT_BLOCK:
+        return copy_put(what, &request->put);
+    case STORE_GET_BLOCK:
+        request->key = *(const struct stoa_block_key *)what;
+        return request->key.by < STOA_BY_HEIGHT || request->key.by > STOA_LATEST ? STOA_EINVAL : 0;
+    case STORE_GET_TRANSACTION:
+        memcpy(request->hash, what, 32);
+        return 0;
+    case STORE_GET_STATE: {
+        const struct stoa_bytes *key = what;
+        if (key->data == NULL || key->size < 1 || key->size > STATE_KEY_MAX) {
+            return STOA_EINVAL;
+        }
+        memcpy(own->state_key, key->data, key->size);
+        request->state_key = bytes_of(own->state_key, key->size);
+        return 0;
+    }
+    }
+    return STOA_EINVAL;
+}
+
+/* Submit and wait. OUT_REQUEST gets what came back. */
+static int ask(struct stoa *stoa, enum store_request_kind kind, const void *what,
+               struct store_request *out_request, struct stoa_detail *detail)
+{
+    struct engine_request *own;
+    int result = take_request(stoa, true, &own);
+    if (result != 0) {
+        return engine_refuse(detail, result, stoa_strerror(result));
+    }
+    result = fill_request(own, kind, what);
+    if (result == 0) {
+        sem_init(&own->answered, 0, 0);
+        result = mailbox_push(stoa->mailbox, &own->message);
+        if (result == 0) {
+            while (sem_wait(&own->answered) != 0) {
+                ensure(errno == EINTR);
+            }
+        }
+        sem_destroy(&own->answered);
+        if (result == 0) {
+            result = own->request.result;
+            *out_request = own->request;
+            engine_tell(detail, &own->request.detail);
+            give_back(stoa, own);
+            return result;
+        }
+    }
+    give_back(stoa, own);
+    return engine_refuse(detail, result, stoa_strerror(result));
+}
+
+static int submit(struct stoa *stoa, enum store_request_kind kind, const void *what, uint64_t tag)
+{
+    struct engine_request *own;
+    int result = take_request(stoa, false, &own);
+    if (result != 0) {
+        return result;
+    }
+    own->tag = tag;
+    result = fill_request(own, kind, what);
+    if (result == 0) {
+        result = mailbox_push(stoa->mailbox, &own->message);
+    }
+    if (result != 0) {
+        give_back(stoa, own);
+        not_under_way(stoa, false);
+    }
+    return result;
+}
+
+int stoa_store_block(struct stoa *stoa, const struct stoa_store_block *block,
+                     struct stoa_detail *detail)
+{
+    struct store_request request;
+    return ask(stoa, STORE_PUT_BLOCK, block, &request, detail);
+}
+
+int stoa_get_block(struct stoa *stoa, const struct stoa_block_key *key,
+                   struct stoa_block *out_block, struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_block == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STORE_GET_BLOCK, key, &request, detail);
+    if (result == 0) {
+        *out_block = request.block;
+    }
+    return result;
+}
+
+int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
+                         struct stoa_transaction *out_transaction, struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_transaction == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STORE_GET_TRANSACTION, hash, &request, detail);
+    if (result == 0) {
+        *out_transaction = request.transaction;
+    }
+    return result;
+}
+
+int stoa_get_state(struct stoa *stoa, struct stoa_bytes key, struct stoa_bytes *out_value,
+                   struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_value == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STORE_GET_STATE, &key, &request, detail);
+    if (result == 0) {
+        *out_value = (struct stoa_bytes){request.value.data, request.value.size};
+    }
+    return result;
+}
+
+void stoa_free(void *pointer)
+{
+    memory_free(pointer);
+}
+
+void stoa_release(struct stoa_view *view)
+{
+    if (view == NULL) {
+        return;
+    }
+    struct stoa *stoa = view->home;
+    struct stoa_view *first = atomic_load_explicit(&stoa->released, memory_order_relaxed);
+    do {
+        view->next = first;
+    } while (!atomic_compare_exchange_weak_explicit(&stoa->released, &first, view,
+                                                    memory_order_release, memory_order_relaxed));
+    /* The loop takes the stack at its next turn; buffers wait no longer than its longest sleep. */
+}
+
+int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block, uint64_t tag)
+{
+    return submit(stoa, STORE_PUT_BLOCK, block, tag);
+}
+
+int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key, uint64_t tag)
+{
+    return submit(stoa, STORE_GET_BLOCK, key, tag);
+}
+
+int stoa_submit_get_transaction(struct stoa *stoa, const uint8_t hash[32], uint64_t tag)
+{
+    return submit(stoa, STORE_GET_TRANSACTION, hash, tag);
+}
+
+int stoa_submit_get_state(struct stoa *stoa, struct stoa_bytes key, uint64_t tag)
+{
+    return submit(stoa, STORE_GET_STATE, &key, tag);
+}
+
+/* ---- completions ---- */
+
+static void fill_completion(const struct engine_request *own, struct stoa_completion *out)
+{
+    const struct store_request *request = &own->request;
+    *out = (struct stoa_completion){.tag = own->tag, .result = request->result};
+    engine_tell(&out->detail, &request->detail);
+    if (request->kind == STORE_PUT_BLOCK) {
+        memcpy(out->hash, request->hash, 32);
+        out->height = request->height;
+    }
+    if (request->result != 0) {
+        return;
+    }
+    if (request->kind == STORE_GET_BLOCK) {
+        out->block = request->block;
+    } else if (request->kind == STORE_GET_TRANSACTION) {
+        out->transaction = request->transaction;
+    } else if (request->kind == STORE_GET_STATE) {
+        out->value = (struct stoa_bytes){request->value.data, request->value.size};
+    }
+}
+
+/* Wait with the mutex held until something is done, nothing is under way, or the time has passed.
+ */
+static void wait_for_completion(struct stoa *stoa, int timeout_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    if (timeout_ms > 0) {
+        until.tv_sec += timeout_ms / 1000;
+        until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+    }
+    int waited = 0;
+    stoa->waiting++;
+    while (stoa->done_first == NULL && stoa->under_way != 0 && waited == 0) {
+        if (timeout_ms < 0) {
+            pthread_cond_wait(&stoa->done_changed, &stoa->done_mutex);
+        } else {
+            waited = pthread_cond_timedwait(&stoa->done_changed, &stoa->done_mutex, &until);
+        }
+    }
+    stoa->waiting--;
+}
+
+int stoa_reap(struct stoa *stoa, struct stoa_completion *out, unsigned count, int timeout_ms)
+{
+    unsigned taken = 0;
+    pthread_mutex_lock(&stoa->done_mutex);
+    if (stoa->done_first == NULL && timeout_ms != 0) {
+        wait_for_completion(stoa, timeout_ms);
+    }
+    while (taken < count && stoa->done_first != NULL) {
+        struct engine_request *own = stoa->done_first;
+        stoa->done_first = own->next;
+        fill_completion(own, &out[taken++]);
+        own->next = stoa->free_requests;
+        stoa->free_requests = own;
+    }
+    if (taken != 0 && stoa->done_first == NULL && stoa->done_fd >= 0) {
+        eventfd_t ignored;
+        (void)eventfd_read(stoa->done_fd, &ignored); /* empty again; EAGAIN where it was already */
+    }
+    count_down(stoa, taken);
+    pthread_mutex_unlock(&stoa->done_mutex);
+    return (int)taken;
+}
+
+int stoa_completion_fd(struct stoa *stoa)
+{
+    pthread_mutex_lock(&stoa->done_mutex);
+    if (stoa->done_fd < 0) {
+        stoa->done_fd = eventfd(stoa->done_first != NULL, EFD_NONBLOCK | EFD_CLOEXEC);
+    }
+    int fd = stoa->done_fd < 0 ? error_from_errno(errno) : stoa->done_fd;
+    pthread_mutex_unlock(&stoa->done_mutex);
+    return fd;
+}
