@@ -69,8 +69,8 @@ struct stoa_options {
     unsigned verify_workers;     /* threads that verify blocks. The number of processors */
     unsigned checkpoint_seconds; /* time between checkpoints of the tables. 30 */
     int bulk; /* 1: loading much: blocks are reserved, not zeroed, ahead of the ledger. 0 */
-    /* Progress of a rebuild during open, from the thread that opens: DONE of TOTAL ledger bytes.
-     * May be NULL. */
+    /* Progress of a rebuild during open, from the thread that opens: DONE of TOTAL frames of the
+     * ledger. May be NULL. */
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
     void *progress_context;
 };
@@ -218,7 +218,8 @@ struct stoa_completion {
 };
 
 /* STOA_EBUSY: too many are under way; reap first. Stores take effect in the order submitted; when
- * one fails, later ones that build on it fail as well. */
+ * one fails, later ones that build on it fail as well. They complete in that order where they
+ * succeed; a refusal may come before the answers of stores submitted earlier. */
 int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block, uint64_t tag);
 int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key, uint64_t tag);
 int stoa_submit_get_transaction(struct stoa *stoa, const uint8_t hash[32], uint64_t tag);

@@ -316,6 +316,20 @@ void ledger_stats(const struct ledger *ledger, struct ledger_stats *out_stats)
     out_stats->stopped = ledger->stopped;
 }
 
+int ledger_stopped(const struct ledger *ledger, struct error_detail *detail)
+{
+    if (!ledger->stopped) {
+        return 0;
+    }
+    int result = error_set(detail, STOA_ESTOPPED, "writing stopped when the ledger failed: %s",
+                           ledger->stop_os_error != 0 ? strerror(ledger->stop_os_error)
+                                                      : stoa_strerror(ledger->stop_result));
+    if (detail != NULL) {
+        detail->os_error = ledger->stop_os_error;
+    }
+    return result;
+}
+
 void ledger_set_prepare(struct ledger *ledger, enum ledger_prepare prepare)
 {
     ledger->prepare = prepare;

@@ -211,6 +211,10 @@ struct ledger_stats {
 
 void ledger_stats(const struct ledger *ledger, struct ledger_stats *out_stats);
 
+/* 0 while the ledger takes appends; else STOA_ESTOPPED with the write or flush that failed first.
+ */
+int ledger_stopped(const struct ledger *ledger, struct error_detail *detail);
+
 /* Change how the next segment is prepared. */
 void ledger_set_prepare(struct ledger *ledger, enum ledger_prepare prepare);
 

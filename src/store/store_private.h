@@ -63,6 +63,8 @@ struct store_put {
     bool parent_known;
     struct index_place parent;
     int lookup_result;
+    uint64_t lookup_failures; /* the store's append_failures when it was made: what it found among
+                                 the appended blocks holds until that changes */
     struct store_put *next;
 };
 
@@ -115,6 +117,7 @@ struct store {
     struct stoa_view *views_made;
     unsigned pending_requests;
     unsigned views_out;
+    uint64_t append_failures; /* how often the queue of appended blocks was given up */
     int append_failed; /* while the queue of appended blocks drains after a failed one: its result
                         */
 

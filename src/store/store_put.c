@@ -342,6 +342,7 @@ static void start_lookup(struct store_put *put)
     struct store *store = put->store;
     uint64_t height;
     put->looking = true;
+    put->lookup_failures = store->append_failures;
     put->known = find_recent(store, put->prepare.block.hash, &height);
     put->parent_known =
         find_recent(store, put->prepare.block.header.parent_hash, &put->parent.height);
@@ -409,13 +410,16 @@ static bool advance_first(struct store *store, struct store_put *put)
     }
     memcpy(put->request->hash, put->prepare.block.hash, 32);
     put->request->height = put->prepare.block.header.number;
-    result = store_apply_check_space(store, &put->request->detail);
+    result = ledger_stopped(store->ledger, &put->request->detail);
+    if (result == 0) {
+        result = store_apply_check_space(store, &put->request->detail);
+    }
     if (result != 0) {
         (void)queue_pop(&store->puts); /* PUT itself */
         finish(put, result);
         return true;
     }
-    if (put->lookup_job.context == NULL) {
+    if (put->lookup_job.context == NULL || put->lookup_failures != store->append_failures) {
         int link = link_plain(put, &result);
         if (link == LINK_LOOKUP) {
             start_lookup(put);
@@ -516,6 +520,9 @@ static int appended_result(struct store_put *put)
     if (result != 0 && store->append_failed == 0) {
         store->append_failed = result;
     }
+    if (result != 0) {
+        (void)ledger_stopped(store->ledger, &put->request->detail); /* says what failed first */
+    }
     return result;
 }
 
@@ -552,6 +559,7 @@ static void advance_appended(struct store *store)
         finish(put, result);
     }
     if (store->append_failed != 0) {
+        store->append_failures++;
         store->append_failed = 0;
         store->tip = store->head;
     }

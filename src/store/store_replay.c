@@ -16,9 +16,9 @@ struct replay {
     bool has_damaged;
     struct buffer changes; /* of the state frame before, for the block with this hash */
     uint8_t changes_hash[32];
-    bool changes_damaged; /* that frame is not readable */
-    uint64_t done_bytes;
-    uint64_t total_bytes;
+    bool changes_damaged;    /* that frame is not readable */
+    uint64_t first_sequence; /* what the tables know already ends here */
+    uint64_t total_frames;
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
     void *progress_context;
     struct error_detail *detail;
@@ -161,10 +161,9 @@ static int replay_frame(void *context, const struct ledger_frame *frame)
     if (frame->position.sequence <= replay->store->applied.position.sequence) {
         return 0; /* where the scan began */
     }
-    replay->done_bytes += frame->position.size;
     if (replay->progress != NULL) {
-        replay->progress(replay->progress_context, "replaying the ledger", replay->done_bytes,
-                         replay->total_bytes);
+        replay->progress(replay->progress_context, "replaying the ledger",
+                         frame->position.sequence - replay->first_sequence, replay->total_frames);
     }
     if (frame->result != 0) {
         return note_damaged(replay, frame);
@@ -200,11 +199,10 @@ int store_replay(struct store *store, struct error_detail *detail)
     if (result != 0) {
         return result;
     }
-    struct ledger_stats stats;
-    ledger_stats(store->ledger, &stats);
     struct replay replay = {
         .store = store,
-        .total_bytes = stats.segment_bytes,
+        .first_sequence = store->applied.position.sequence,
+        .total_frames = store->recovery.last_sequence - store->applied.position.sequence,
         .progress = options->progress,
         .progress_context = options->progress_context,
         .detail = detail,

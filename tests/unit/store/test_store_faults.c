@@ -3,10 +3,12 @@
  * afterwards, nothing waits for ever, and every failure is told. */
 #include "store/store.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -144,9 +146,21 @@ static uint64_t put_at_once(struct fixture *fixture)
             acknowledged++;
         } else {
             assert_int_not_equal(request->detail.text[0], 0);
+            assert_int_not_equal(request->result, STOA_EREFUSED); /* the blocks are in order */
         }
     }
     return acknowledged;
+}
+
+/* What comes after the failure is told what failed. */
+static void expect_stopped(struct fixture *fixture, uint64_t number)
+{
+    struct simstore *sim = &fixture->sim;
+    struct stoa_store_block put = simstore_put_of(made_chain_block(fixture->chain, number));
+    int result = simstore_put(sim, &put);
+    if (result != STOA_ESTOPPED || strstr(sim->detail.text, strerror(EIO)) == NULL) {
+        fail_msg("a put behind the failure: %d %s", result, sim->detail.text);
+    }
 }
 
 /* Open and write on a failing machine; where OPENING failed nothing was acknowledged. */
@@ -169,6 +183,7 @@ static uint64_t try_writing(struct fixture *fixture, struct io_sim_options optio
     store_get_stats(sim->store, &stats);
     if (acknowledged < BEFORE + AT_ONCE && options.read_error_1_in == 0) {
         assert_true(stats.stopped);
+        expect_stopped(fixture, acknowledged + 1);
     }
     result = simstore_close(sim);
     if (stats.stopped) {
