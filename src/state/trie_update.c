@@ -566,7 +566,8 @@ int trie_update_begin(struct trie_update *update, struct trie_task *task, unsign
         ensure(update->changes[i].key.size <= TRIE_NIBBLES_MAX);
         ensure(i == 0 || bytes_compare(update->changes[i - 1].key, update->changes[i].key) < 0);
     }
-    int result = read_root(task, update->trie, &update->root);
+    update->root = (struct trie_slot){.kind = TRIE_EMPTY};
+    int result = update->fresh ? 0 : read_root(task, update->trie, &update->root);
     const struct trie_slot *root = &update->root;
     update->parted = result == 0 && root->kind == TRIE_BRANCH && root->node->extension.size == 0 &&
                      update->count >= PARTS_FROM && update->changes[0].key.size > 0;

@@ -61,6 +61,7 @@ struct trie_update {
     /* NULL, or sets CHANGE's value from what it replaces (size 0: nothing); the value has to stay.
      * It is called once a change at most. */
     int (*settle)(struct trie_task *task, struct trie_change *change, struct bytes old);
+    bool fresh; /* the trie is empty, whatever the reader has */
     struct trie_slot root;
     struct trie_change *changes; /* sorted by key, each key once; they stay until the end */
     size_t count;
