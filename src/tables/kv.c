@@ -104,6 +104,13 @@ int kv_get(struct kv_session *session, const char *table, struct bytes key, stru
     return session->kv->ops->get(session, table, key, out_value, detail);
 }
 
+int kv_get_from(struct kv_session *session, const char *table, struct bytes from,
+                struct bytes *out_key, struct bytes *out_value, struct error_detail *detail)
+{
+    ensure(from.size != 0 && from.size <= KV_KEY_SIZE_MAX);
+    return session->kv->ops->get_from(session, table, from, out_key, out_value, detail);
+}
+
 int kv_put(struct kv_session *session, const char *table, struct bytes key, struct bytes value,
            struct error_detail *detail)
 {

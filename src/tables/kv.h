@@ -68,6 +68,8 @@ struct kv_ops {
     void (*rollback)(struct kv_session *session);
     int (*get)(struct kv_session *session, const char *table, struct bytes key,
                struct bytes *out_value, struct error_detail *detail);
+    int (*get_from)(struct kv_session *session, const char *table, struct bytes from,
+                    struct bytes *out_key, struct bytes *out_value, struct error_detail *detail);
     int (*put)(struct kv_session *session, const char *table, struct bytes key, struct bytes value,
                struct error_detail *detail);
     int (*remove)(struct kv_session *session, const char *table, struct bytes key,
@@ -149,6 +151,11 @@ void kv_rollback(struct kv_session *session); /* harmless outside a transaction 
  * is ordinary). */
 int kv_get(struct kv_session *session, const char *table, struct bytes key, struct bytes *out_value,
            struct error_detail *detail);
+
+/* The first entry whose key is FROM or after it. Key and value are valid until the session's next
+ * call. STOA_ENOTFOUND. */
+int kv_get_from(struct kv_session *session, const char *table, struct bytes from,
+                struct bytes *out_key, struct bytes *out_value, struct error_detail *detail);
 
 /* Insert or replace. Outside a transaction each call is one of its own. */
 int kv_put(struct kv_session *session, const char *table, struct bytes key, struct bytes value,

@@ -542,6 +542,35 @@ static int memory_get(struct kv_session *kv_session, const char *name, struct by
     return result;
 }
 
+static int memory_get_from(struct kv_session *kv_session, const char *name, struct bytes from,
+                           struct bytes *out_key, struct bytes *out_value,
+                           struct error_detail *detail)
+{
+    struct memory_session *session = session_of(kv_session);
+    struct kv_memory_disk *disk = enter(session->memory);
+    struct memory_item *old = session->held; /* released late: FROM may be a view of it */
+    session->held = NULL;
+    struct memory_table *table;
+    struct memory_tree *tree = NULL;
+    int result = table_find(session->memory, name, &table, detail);
+    if (result == 0 && session_tree(session, table, &tree) != 0) {
+        result = no_memory(detail);
+    }
+    if (result == 0) {
+        struct memory_item *item = kv_memory_tree_near(tree, &from, 1, true);
+        if (item == NULL) {
+            result = STOA_ENOTFOUND;
+        } else {
+            session->held = kv_memory_tree_item_take(item);
+            *out_key = kv_memory_tree_key(item);
+            *out_value = kv_memory_tree_value(item);
+        }
+    }
+    kv_memory_tree_item_release(old);
+    leave(disk);
+    return result;
+}
+
 /* ITEM NULL: remove KEY. */
 static int memory_write(struct memory_session *session, const char *name, struct bytes key,
                         struct memory_item *item, struct error_detail *detail)
@@ -821,6 +850,7 @@ static const struct kv_ops memory_ops = {
     .commit = memory_commit,
     .rollback = memory_rollback,
     .get = memory_get,
+    .get_from = memory_get_from,
     .put = memory_put,
     .remove = memory_remove,
     .cursor_open = memory_cursor_open,

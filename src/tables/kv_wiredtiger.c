@@ -345,6 +345,7 @@ static int wiredtiger_session_open(struct kv *kv, struct kv_session **out_sessio
     }
     session->session.kv = kv;
     session->wiredtiger = wiredtiger;
+    buffer_init(&session->key);
     buffer_init(&session->value);
     lock(&wiredtiger->lock);
     session->next = wiredtiger->sessions;
@@ -429,6 +430,7 @@ static void wiredtiger_session_close(struct kv_session *kv_session)
     unlock(&wiredtiger->lock);
     int result = pthread_mutex_destroy(&session->lock);
     ensure(result == 0);
+    buffer_deinit(&session->key);
     buffer_deinit(&session->value);
     memory_free(session);
 }
@@ -539,6 +541,51 @@ static int wiredtiger_get(struct kv_session *kv_session, const char *name, struc
         int reset = cursor->reset(cursor);
         code = code != 0 ? code : reset;
         if (code == 0) {
+            *out_value = buffer_bytes(&session->value);
+        } else if (code == WT_NOTFOUND) {
+            result = STOA_ENOTFOUND;
+        } else {
+            result = kv_wiredtiger_error(session->wiredtiger, code, name, "get", detail);
+        }
+    }
+    leave(session);
+    return result;
+}
+
+/* What the cursor stands on goes to the session's buffers: WiredTiger's error code. */
+static int keep_entry(struct wiredtiger_session *session, WT_CURSOR *cursor)
+{
+    WT_ITEM key = {.data = NULL};
+    WT_ITEM value = {.data = NULL};
+    int code = cursor->get_key(cursor, &key);
+    code = code != 0 ? code : cursor->get_value(cursor, &value);
+    buffer_clear(&session->key);
+    buffer_clear(&session->value);
+    if (code == 0 && (buffer_append(&session->key, key.data, key.size) != 0 ||
+                      buffer_append(&session->value, value.data, value.size) != 0)) {
+        code = ENOMEM;
+    }
+    return code;
+}
+
+static int wiredtiger_get_from(struct kv_session *kv_session, const char *name, struct bytes from,
+                               struct bytes *out_key, struct bytes *out_value,
+                               struct error_detail *detail)
+{
+    struct wiredtiger_session *session = enter(kv_session);
+    WT_CURSOR *cursor;
+    int result = cached_cursor(session, name, &cursor, detail);
+    if (result == 0) {
+        WT_ITEM item = {.data = from.data, .size = from.size};
+        int side = 0;
+        cursor->set_key(cursor, &item);
+        int code = cursor->search_near(cursor, &side);
+        code = code == 0 && side < 0 ? cursor->next(cursor) : code;
+        code = code == 0 ? keep_entry(session, cursor) : code;
+        int reset = cursor->reset(cursor);
+        code = code != 0 ? code : reset;
+        if (code == 0) {
+            *out_key = buffer_bytes(&session->key);
             *out_value = buffer_bytes(&session->value);
         } else if (code == WT_NOTFOUND) {
             result = STOA_ENOTFOUND;
@@ -847,6 +894,7 @@ static const struct kv_ops wiredtiger_ops = {
     .commit = wiredtiger_commit,
     .rollback = wiredtiger_rollback,
     .get = wiredtiger_get,
+    .get_from = wiredtiger_get_from,
     .put = wiredtiger_put,
     .remove = wiredtiger_remove,
     .cursor_open = wiredtiger_cursor_open,

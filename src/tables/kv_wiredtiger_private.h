@@ -82,7 +82,8 @@ struct wiredtiger_session {
     struct wiredtiger_bulk *bulks;
     bool in_transaction;
     uint_fast64_t drop_count_seen;
-    struct buffer value; /* last handed out */
+    struct buffer key; /* last handed out */
+    struct buffer value;
     unsigned slot_count;
     struct wiredtiger_slot slots[WIREDTIGER_SLOTS];
 };

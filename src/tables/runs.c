@@ -422,13 +422,81 @@ int runs_get(struct runs_version *version, struct kv_session *session, struct by
         if (result == STOA_ENOTFOUND) {
             continue;
         }
-        bool removed = false;
+        struct runs_entry entry = {.removed = false};
         if (result == 0) {
-            result = runs_untag(stored, out_value, &removed, run->table, detail);
+            result = runs_untag(stored, &entry, run->table, detail);
+            *out_value = entry.value;
         } else if (result == STOA_EINVAL) {
             result = error_set(detail, STOA_ECORRUPT, "table %s is missing", run->table);
         }
-        return removed ? STOA_ENOTFOUND : result;
+        return entry.removed || entry.absent ? STOA_ENOTFOUND : result;
+    }
+    return STOA_ENOTFOUND;
+}
+
+void runs_version_key(uint8_t *key, size_t base_size, uint64_t version)
+{
+    bytes_store_be64(key + base_size, ~version);
+}
+
+/* The highest version in RUN, tombstones too, that is at most *BOUND, which becomes it.
+ * STOA_ENOTFOUND. KEY: the base, and room for a version. */
+static int version_in_run(const struct run *run, struct kv_session *session, struct bytes base,
+                          uint8_t key[KV_KEY_SIZE_MAX], uint64_t *bound,
+                          struct runs_entry *out_entry, struct error_detail *detail)
+{
+    runs_version_key(key, base.size, *bound);
+    struct bytes from = bytes_of(key, base.size + RUNS_VERSION_SIZE);
+    if (bytes_compare(bytes_of(run->max, run->max_size), from) < 0) {
+        return STOA_ENOTFOUND;
+    }
+    struct bytes stored;
+    int result = kv_get_from(session, run->table, from, &out_entry->key, &stored, detail);
+    if (result == STOA_EINVAL) {
+        return error_set(detail, STOA_ECORRUPT, "table %s is missing", run->table);
+    }
+    if (result != 0) {
+        return result;
+    }
+    if (out_entry->key.size != from.size || memcmp(out_entry->key.data, key, base.size) != 0) {
+        return STOA_ENOTFOUND;
+    }
+    *bound = ~bytes_load_be64(out_entry->key.data + base.size);
+    return runs_untag(stored, out_entry, run->table, detail);
+}
+
+int runs_get_version(struct runs_version *version, struct kv_session *session, struct bytes base,
+                     uint64_t *bound, struct bytes *out_value, struct error_detail *detail)
+{
+    if (version->count == 0 || base.size + RUNS_VERSION_SIZE > KV_KEY_SIZE_MAX) {
+        return STOA_ENOTFOUND; /* no such key can have been put */
+    }
+    size_t filter_size = version->list[0]->filter_size;
+    ensure(filter_size != 0 && filter_size <= base.size); /* filters hold no versions */
+    uint64_t hash = filter_hash(runs_filter_key(filter_size, base));
+    for (size_t i = 0; i < version->count; i++) {
+        filter_prefetch(&version->list[i]->filter, hash);
+    }
+    uint8_t key[KV_KEY_SIZE_MAX];
+    memcpy(key, base.data, base.size);
+    for (size_t i = 0; i < version->count;) {
+        const struct run *run = version->list[i];
+        struct runs_entry entry;
+        int result = !filter_may_hold(&run->filter, hash)
+                         ? STOA_ENOTFOUND
+                         : version_in_run(run, session, base, key, bound, &entry, detail);
+        if (result == STOA_ENOTFOUND) {
+            i++;
+            continue;
+        }
+        if (result != 0 || !entry.removed) {
+            *out_value = entry.value;
+            return result == 0 && entry.absent ? STOA_ENOTFOUND : result;
+        }
+        if (*bound == 0) {
+            return STOA_ENOTFOUND;
+        }
+        --*bound; /* what was there is withdrawn: below it, in this run first */
     }
     return STOA_ENOTFOUND;
 }
@@ -479,7 +547,7 @@ int runs_prefix(struct runs_version *version, struct kv_session *session, struct
     int ended = 0;
     struct runs_entry found;
     while (ended == 0 && (result = runs_iterator_next(iterator, &found, detail)) == 0) {
-        if (!found.removed) {
+        if (!found.removed && !found.absent) {
             ended = entry(context, found.key, found.value);
         }
     }

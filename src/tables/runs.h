@@ -34,6 +34,7 @@ struct runs_entry {
     struct bytes key;
     struct bytes value;
     bool removed; /* a tombstone: the key is absent, whatever older runs say */
+    bool absent;  /* of a version: from it on there is no value (see runs_get_version) */
 };
 
 /* Open the index NAME, making it where absent. The filters hold the first FILTER_SIZE bytes of each
@@ -76,6 +77,22 @@ void runs_release(struct runs *runs, struct runs_version *version);
 /* The newest value of KEY, valid until the session's next call. STOA_ENOTFOUND. */
 int runs_get(struct runs_version *version, struct kv_session *session, struct bytes key,
              struct bytes *out_value, struct error_detail *detail);
+
+/* An index of versions: its keys are a base and then a version, inverted (runs_version_key), so
+ * that of one base the highest version comes first. Bases are all of one size or none begins
+ * another. Versions of a base are loaded in rising order, but that all from one on may be
+ * withdrawn: by tombstones, one for each, in one run, which may hold what follows as well. So the
+ * newest run that has a live version says which is the highest one. */
+enum { RUNS_VERSION_SIZE = 8 };
+
+/* Put VERSION behind the base of BASE_SIZE bytes in KEY. */
+void runs_version_key(uint8_t *key, size_t base_size, uint64_t version);
+
+/* The highest version of BASE that is at most *BOUND, which becomes it. The value is valid until
+ * the session's next call. STOA_ENOTFOUND: there is none, or it says absent; BOUND may then be
+ * lower all the same. */
+int runs_get_version(struct runs_version *version, struct kv_session *session, struct bytes base,
+                     uint64_t *bound, struct bytes *out_value, struct error_detail *detail);
 
 /* Every entry whose key begins with PREFIX, in key order, newest of each key, tombstones left out.
  * The callback returns non-zero to end with that result. Views live until it returns. */

@@ -26,15 +26,16 @@ struct runs_iterator {
     struct source *sources;
 };
 
-int runs_untag(struct bytes stored, struct bytes *out_value, bool *out_removed, const char *table,
+int runs_untag(struct bytes stored, struct runs_entry *out_entry, const char *table,
                struct error_detail *detail)
 {
     uint8_t tag = stored.size == 0 ? UINT8_MAX : stored.data[stored.size - 1];
-    if (tag != RUNS_TAG_VALUE && tag != RUNS_TAG_REMOVED) {
+    if (tag != RUNS_TAG_VALUE && tag != RUNS_TAG_REMOVED && tag != RUNS_TAG_ABSENT) {
         return error_set(detail, STOA_ECORRUPT, "table %s: a value without its tag", table);
     }
-    *out_value = bytes_of(stored.data, stored.size - 1);
-    *out_removed = tag == RUNS_TAG_REMOVED;
+    out_entry->value = bytes_of(stored.data, stored.size - 1);
+    out_entry->removed = tag == RUNS_TAG_REMOVED;
+    out_entry->absent = tag == RUNS_TAG_ABSENT;
     return 0;
 }
 
@@ -206,8 +207,7 @@ int runs_iterator_next(struct runs_iterator *iterator, struct runs_entry *out_en
     }
     const struct source *first = iterator->heap[0];
     out_entry->key = first->key;
-    int result =
-        runs_untag(first->value, &out_entry->value, &out_entry->removed, first->run->table, detail);
+    int result = runs_untag(first->value, out_entry, first->run->table, detail);
     iterator->at_entry = result == 0;
     return result;
 }

@@ -33,10 +33,12 @@ int runs_maker_put(struct runs_maker *maker, const struct runs_entry *entry,
                    struct error_detail *detail)
 {
     struct run *run = maker->run;
-    uint8_t tag = entry->removed ? RUNS_TAG_REMOVED : RUNS_TAG_VALUE;
+    bool empty = entry->removed || entry->absent;
+    uint8_t tag = entry->removed  ? RUNS_TAG_REMOVED
+                  : entry->absent ? RUNS_TAG_ABSENT
+                                  : RUNS_TAG_VALUE;
     buffer_clear(&maker->value);
-    int result =
-        entry->removed ? 0 : buffer_append(&maker->value, entry->value.data, entry->value.size);
+    int result = empty ? 0 : buffer_append(&maker->value, entry->value.data, entry->value.size);
     result = result != 0 ? result : buffer_append(&maker->value, &tag, sizeof(tag));
     if (result != 0) {
         return error_set(detail, result, "make %s: out of memory", run->table);

@@ -3,8 +3,8 @@
  *
  * Stored: in table "runs" one record an index, its list of runs; in table "filters" each run's
  * filter in chunks; each run in table run-INDEX-NUMBER, the values with one byte more at their end
- * that tells a value from a tombstone. A run that no list names, and its chunks, are leftovers and
- * go at open. */
+ * that tells a value from a tombstone and from an absent value. A run that no list names, and its
+ * chunks, are leftovers and go at open. */
 #ifndef RUNS_PRIVATE_H
 #define RUNS_PRIVATE_H
 
@@ -14,7 +14,7 @@
 #include "tables/filter.h"
 #include "tables/runs.h"
 
-enum { RUNS_TAG_VALUE = 0, RUNS_TAG_REMOVED = 1 };
+enum { RUNS_TAG_VALUE = 0, RUNS_TAG_REMOVED = 1, RUNS_TAG_ABSENT = 2 };
 
 #define RUNS_LIST_TABLE "runs"
 #define RUNS_FILTER_TABLE "filters"
@@ -130,8 +130,8 @@ void runs_iterator_destroy(struct runs_iterator *iterator);
 int runs_iterator_next(struct runs_iterator *iterator, struct runs_entry *out_entry,
                        struct error_detail *detail);
 
-/* Take the tag off a stored value. */
-int runs_untag(struct bytes stored, struct bytes *out_value, bool *out_removed, const char *table,
+/* Take the tag off a stored value: OUT_ENTRY's value, removed and absent. */
+int runs_untag(struct bytes stored, struct runs_entry *out_entry, const char *table,
                struct error_detail *detail);
 
 #endif

@@ -117,6 +117,29 @@ static void what_is_put_is_got_until_removed(void **state)
     holds(f, "a", "empty", "");
 }
 
+static void the_first_key_from_any_on_is_found(void **state)
+{
+    struct kv_fixture *f = *state;
+    struct bytes key;
+    struct bytes value;
+    make(f, "a");
+    expect(kv_get_from(f->session, "a", text("b"), &key, &value, &f->detail), STOA_ENOTFOUND, f);
+    put(f, "a", "b", "one");
+    put(f, "a", "bb", "two");
+    put(f, "a", "d", "three");
+    const char *const from[] = {"a", "b", "ba", "bb", "bbb", "c", "d"};
+    const char *const wanted[] = {"b", "b", "bb", "bb", "d", "d", "d"};
+    const char *const values[] = {"one", "one", "two", "two", "three", "three", "three"};
+    for (unsigned i = 0; i < 7; i++) {
+        expect(kv_get_from(f->session, "a", text(from[i]), &key, &value, &f->detail), 0, f);
+        assert_true(bytes_equal(key, text(wanted[i])));
+        assert_true(bytes_equal(value, text(values[i])));
+    }
+    expect(kv_get_from(f->session, "a", key, &key, &value, &f->detail), 0, f); /* its own view */
+    expect(kv_get_from(f->session, "a", text("da"), &key, &value, &f->detail), STOA_ENOTFOUND, f);
+    expect(kv_get_from(f->session, "none", text("a"), &key, &value, &f->detail), STOA_EINVAL, f);
+}
+
 static void sizes_at_the_limits_are_kept_and_beyond_refused(void **state)
 {
     struct kv_fixture *f = *state;
@@ -719,6 +742,7 @@ static void a_store_that_is_open_is_not_opened_twice(void **state)
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_is_put_is_got_until_removed),
+    cmocka_unit_test(the_first_key_from_any_on_is_found),
     cmocka_unit_test(sizes_at_the_limits_are_kept_and_beyond_refused),
     cmocka_unit_test(a_name_that_is_none_is_refused),
     cmocka_unit_test(a_cursor_walks_in_order_and_stops_at_the_ends),

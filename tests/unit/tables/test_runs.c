@@ -730,7 +730,132 @@ static void many_entries_are_sorted(void **state)
     free(keys);
 }
 
+/* ---- versions ---- */
+
+enum { BASES = 40, HEIGHTS = 400, BASE_SIZE = 20 };
+
+/* What each height put: 0 nothing, 1 absent, else the value. */
+struct version_model {
+    uint32_t values[BASES][HEIGHTS];
+    uint32_t head; /* heights below it may have something */
+};
+
+struct version_load {
+    struct runs_entry entries[BASES * HEIGHTS * 2];
+    uint8_t keys[BASES * HEIGHTS * 2][BASE_SIZE + RUNS_VERSION_SIZE];
+    uint32_t values[BASES * HEIGHTS * 2];
+    size_t count;
+};
+
+static void base_of(uint32_t base, uint8_t key[BASE_SIZE])
+{
+    memset(key, 0, BASE_SIZE);
+    bytes_store_le32(key, base / 2);
+    key[BASE_SIZE - 1] = (uint8_t)base; /* two a filter's entry */
+}
+
+static struct runs_entry *add_version(struct version_load *load, uint32_t base, uint32_t height)
+{
+    size_t i = load->count++;
+    base_of(base, load->keys[i]);
+    runs_version_key(load->keys[i], BASE_SIZE, height);
+    load->entries[i] =
+        (struct runs_entry){.key = bytes_of(load->keys[i], BASE_SIZE + RUNS_VERSION_SIZE)};
+    return &load->entries[i];
+}
+
+/* Withdraw what is from LINE on, then put the next heights. */
+static void change_versions(struct version_model *model, struct version_load *load, uint32_t line,
+                            uint32_t heights, uint64_t *random)
+{
+    load->count = 0;
+    for (uint32_t height = line; height < model->head; height++) {
+        for (uint32_t base = 0; base < BASES; base++) {
+            if (model->values[base][height] != 0) {
+                add_version(load, base, height)->removed = true;
+                model->values[base][height] = 0;
+            }
+        }
+    }
+    model->head = line;
+    for (uint32_t i = 0; i < heights && model->head < HEIGHTS; i++, model->head++) {
+        for (uint32_t base = 0; base < BASES; base++) {
+            uint64_t dice = fixture_random_below(random, base < 3 ? 2 : 30);
+            if (dice != 0) {
+                continue;
+            }
+            struct runs_entry *entry = add_version(load, base, model->head);
+            uint32_t value = 1 + (uint32_t)fixture_random_below(random, 4);
+            model->values[base][model->head] = value;
+            load->values[load->count - 1] = value;
+            entry->absent = value == 1;
+            entry->value = bytes_of(&load->values[load->count - 1], sizeof(value));
+        }
+    }
+}
+
+static void check_versions(struct kv_fixture *f, struct runs *runs,
+                           const struct version_model *model, uint64_t *random)
+{
+    struct runs_version *version = runs_acquire(runs);
+    for (uint32_t base = 0; base < BASES; base++) {
+        uint64_t height = fixture_random_below(random, 2) == 0
+                              ? UINT64_MAX
+                              : fixture_random_below(random, HEIGHTS);
+        uint32_t wanted = 0;
+        uint64_t found_at = 0;
+        for (uint32_t i = 0; i < model->head && i <= height; i++) {
+            if (model->values[base][i] != 0) {
+                wanted = model->values[base][i];
+                found_at = i;
+            }
+        }
+        uint8_t key[BASE_SIZE];
+        base_of(base, key);
+        struct bytes value;
+        expect(runs_get_version(version, f->session, bytes_of(key, BASE_SIZE), &height, &value,
+                                &f->detail),
+               wanted > 1 ? 0 : STOA_ENOTFOUND, f);
+        if (wanted > 1) {
+            assert_int_equal(height, found_at);
+            assert_int_equal(value.size, 4);
+            assert_int_equal(bytes_load_le32(value.data), wanted);
+        }
+    }
+    runs_release(runs, version);
+}
+
+static void versions_are_found_below_any_bound_whatever_was_withdrawn(void **state)
+{
+    struct kv_fixture *f = *state;
+    struct version_load *load = calloc(1, sizeof(*load));
+    struct version_model *model = calloc(1, sizeof(*model));
+    assert_true(load != NULL && model != NULL);
+    struct runs *runs;
+    uint64_t random = fixture_seed();
+    expect(runs_open(f->session, "index", 8, &runs, &f->detail), 0, f);
+    for (unsigned round = 0; round < 80; round++) {
+        bool reorganise = fixture_random_below(&random, 3) == 0;
+        uint32_t back = reorganise ? (uint32_t)fixture_random_below(&random, 12) : 0;
+        uint32_t line = model->head > back ? model->head - back : 0;
+        change_versions(model, load, line, (uint32_t)fixture_random_below(&random, 14), &random);
+        expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
+        expect(kv_begin(f->session, &f->detail), 0, f);
+        expect(runs_record(runs, f->session, &f->detail), 0, f);
+        expect(kv_commit(f->session, &f->detail), 0, f);
+        runs_publish(runs);
+        if (runs_merge_due(runs) && round % 3 != 0) {
+            expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+        }
+        check_versions(f, runs, model, &random);
+    }
+    runs_close(runs);
+    free(load);
+    free(model);
+}
+
 static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(versions_are_found_below_any_bound_whatever_was_withdrawn),
     cmocka_unit_test(random_work_matches_a_plain_model),
     cmocka_unit_test(merged_runs_are_dropped_when_no_reader_holds_them),
     cmocka_unit_test(tombstones_vanish_in_the_last_level),
