@@ -62,6 +62,23 @@ cmp out.rlp made/chain.rlp
 same "$(stoa -d torn tx "$transaction" --raw)" "$(stoa -d store tx "$transaction" --raw)" "a transaction"
 expect 0 stoa -d torn verify
 
+# What WiredTiger opens first, spoilt in each way: made anew from the ledger, nothing lost.
+for file in WiredTiger WiredTiger.turtle WiredTiger.wt; do
+    for spoil in garbage empty missing; do
+        rm -rf spoilt
+        cp -a store spoilt
+        case $spoil in
+        garbage) head -c 300 /dev/urandom >"spoilt/tables/$file" ;;
+        empty) : >"spoilt/tables/$file" ;;
+        missing) rm "spoilt/tables/$file" ;;
+        esac
+        same "$(head_of spoilt)" "$head" "head with tables/$file $spoil"
+        expect 0 stoa -d spoilt verify
+        same "$(stoa -d spoilt tx "$transaction" --raw)" "$(stoa -d store tx "$transaction" --raw)" \
+            "a transaction with tables/$file $spoil"
+    done
+done
+
 # A directory that may not be written, as a user that is not root.
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null &&
     setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$stoa" 2>/dev/null; then
