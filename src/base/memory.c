@@ -49,6 +49,16 @@ void memory_free(void *pointer)
     memory_back_free(pointer);
 }
 
+void memory_poison(void *pointer, size_t size)
+{
+    memory_back_poison(pointer, size);
+}
+
+void memory_unpoison(void *pointer, size_t size)
+{
+    memory_back_unpoison(pointer, size);
+}
+
 char *memory_copy_text(const char *text)
 {
     size_t size = strlen(text) + 1;

@@ -23,6 +23,11 @@ void *memory_resize(void *pointer, size_t size);
 /* NULL is allowed. */
 void memory_free(void *pointer);
 
+/* Under AddressSanitizer: using these bytes is an error until they are unpoisoned. For what is cut
+ * out of allocated memory. Else nothing happens. */
+void memory_poison(void *pointer, size_t size);
+void memory_unpoison(void *pointer, size_t size);
+
 /* A terminated copy of TEXT. */
 char *memory_copy_text(const char *text) __attribute__((malloc));
 

@@ -27,3 +27,16 @@ void memory_back_free(void *pointer)
 {
     mi_free(pointer);
 }
+
+/* No sanitizer sees into mimalloc's memory: libc's serves those builds. */
+void memory_back_poison(void *pointer, size_t size)
+{
+    (void)pointer;
+    (void)size;
+}
+
+void memory_back_unpoison(void *pointer, size_t size)
+{
+    (void)pointer;
+    (void)size;
+}

@@ -11,5 +11,7 @@ void *memory_back_alloc_zeroed(size_t size);
 void *memory_back_alloc_aligned(size_t size, size_t alignment);
 void *memory_back_resize(void *pointer, size_t size);
 void memory_back_free(void *pointer);
+void memory_back_poison(void *pointer, size_t size);
+void memory_back_unpoison(void *pointer, size_t size);
 
 #endif
