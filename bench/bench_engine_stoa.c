@@ -132,7 +132,7 @@ static int stoa_import(struct bench_engine *engine, const struct made_load_block
         for (; i < count && i - first < BENCH_SYNC_EVERY; i++) {
             struct stoa_store_block request = stoa_request(&blocks[i]);
             request.expected_hash = blocks[i].hash;
-            int result = stoa_submit_store_block(engine->stoa, &request, i);
+            int result = stoa_submit_store_block(engine->stoa, &request, STOA_TAG(i));
             if (result != 0) {
                 return bench_fault_set(fault, "stoa: submit: error %d", result);
             }
@@ -156,7 +156,7 @@ static int stoa_import_chain(struct bench_engine *engine, const struct made_chai
             request.block = (struct stoa_bytes){block->block.data, block->block.size};
             request.receipts = (struct stoa_bytes){block->receipts.data, block->receipts.size};
             request.expected_hash = block->hash;
-            int result = stoa_submit_store_block(engine->stoa, &request, submitted);
+            int result = stoa_submit_store_block(engine->stoa, &request, STOA_TAG(submitted));
             if (result != 0) {
                 return bench_fault_set(fault, "stoa: submit: error %d", result);
             }
@@ -277,7 +277,7 @@ static int read_together(struct bench_engine *engine, const struct bench_reads *
         while (submitted < reads->count && submitted - done < reads->depth) {
             struct stoa_block_key key = key_of(&reads->items[submitted]);
             reads->took[submitted] = bench_now();
-            int result = stoa_submit_get_block(engine->stoa, &key, submitted);
+            int result = stoa_submit_get_block(engine->stoa, &key, STOA_TAG(submitted));
             if (result == STOA_EBUSY) {
                 break;
             }

@@ -203,11 +203,60 @@ int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head);
 /* Give back what a view shows. From any thread; NULL is allowed. */
 void stoa_release(struct stoa_view *view);
 
-/* ---- many at once ---- */
+/* ---- messages, many at once ---- */
 
-/* What was submitted, done. TAG is the submitter's. */
+/* Every message of a store, by stoa/message.def. */
+enum stoa_message {
+    STOA_MESSAGE_NONE = 0,
+#define STOA_MESSAGE(name, text, priority, kind) STOA_MESSAGE_##name,
+#include "stoa/message.def"
+#undef STOA_MESSAGE
+    STOA_MESSAGE_END
+};
+
+/* "StoreBlock"; "None" for what is none. */
+const char *stoa_message_name(enum stoa_message message);
+
+/* Of messages that wait, those of a higher priority go first, eight for four for two for one, so
+ * that low ones never starve. Messages of one thread and one priority keep their order. */
+enum stoa_priority {
+    STOA_PRIORITY_DEFAULT = 0, /* the message's own, see stoa/message.def */
+    STOA_PRIORITY_LOW,
+    STOA_PRIORITY_NORMAL,
+    STOA_PRIORITY_HIGH,
+    STOA_PRIORITY_CRITICAL,
+};
+
+/* How to treat a message. NULL in place of one: the defaults. */
+struct stoa_call {
+    size_t size;
+    uint64_t tag;            /* the submitter's, comes back in the completion */
+    uint64_t correlation_id; /* 0: one is made, unique within the handle, from 1 << 63 on */
+    int priority;            /* STOA_PRIORITY_… */
+};
+#define STOA_CALL_INIT                    \
+    {                                     \
+        .size = sizeof(struct stoa_call), \
+    }
+
+/* In C, a call that carries no more than a tag. It lives as long as the block it stands in. */
+#define STOA_TAG(value) \
+    (&(const struct stoa_call){.size = sizeof(struct stoa_call), .tag = (value)})
+
+/* What became of a message that failed. */
+enum stoa_effect {
+    STOA_EFFECT_DONE,    /* it did not fail */
+    STOA_EFFECT_NONE,    /* nothing was done */
+    STOA_EFFECT_UNKNOWN, /* it may have been done: the next open tells. Storing the block again is
+                            safe (STOA_EEXISTS where it was) */
+};
+
+/* What was submitted, done. */
 struct stoa_completion {
     uint64_t tag;
+    uint64_t correlation_id;
+    enum stoa_message message;
+    enum stoa_effect effect;
     int result;
     struct stoa_block block;             /* of a get */
     struct stoa_transaction transaction; /* of a transaction's get: then use this, not block */
@@ -220,11 +269,20 @@ struct stoa_completion {
 /* STOA_EBUSY: too many are under way; reap first. Stores take effect in the order submitted; when
  * one fails, later ones that build on it fail as well. They complete in that order where they
  * succeed; a refusal may come before the answers of stores submitted earlier. */
-int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block, uint64_t tag);
-int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key, uint64_t tag);
-int stoa_submit_get_transaction(struct stoa *stoa, const uint8_t hash[32], uint64_t tag);
+int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block,
+                            const struct stoa_call *call);
+int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key,
+                          const struct stoa_call *call);
+int stoa_submit_get_transaction(struct stoa *stoa, const uint8_t hash[32],
+                                const struct stoa_call *call);
 int stoa_submit_get_state(struct stoa *stoa, struct stoa_bytes key,
-                          uint64_t tag); /* KEY is copied */
+                          const struct stoa_call *call); /* KEY is copied */
+
+/* Any message by its number, for programs that pass messages on. ARGUMENT is what the typed form
+ * takes (a struct stoa_store_block, struct stoa_block_key, 32 bytes of hash, struct stoa_bytes).
+ * STOA_ENOTSUP: this version does not serve it. */
+int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argument,
+                const struct stoa_call *call);
 
 /* Take up to COUNT completions of submitted calls, waiting up to TIMEOUT_MS (-1: for ever) for the
  * first. Returns how many. 0 where the time passed, or at once where nothing is under way. */

@@ -125,7 +125,7 @@ int error_from_errno(int os_error)
         return STOA_EINVAL;
     case ENOSYS:
     case EOPNOTSUPP:
-        return STOA_EUNSUPPORTED;
+        return STOA_ENOTSUP;
     case ETIMEDOUT:
     case ETIME:
         return STOA_ETIMEOUT;

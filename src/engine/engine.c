@@ -120,6 +120,7 @@ static struct stoa *make(const char *directory, const struct stoa_options *optio
     stoa->options = *options;
     stoa->done_fd = -1;
     atomic_init(&stoa->released, NULL);
+    atomic_init(&stoa->next_correlation, (uint64_t)1 << 63);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

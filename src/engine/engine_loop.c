@@ -92,12 +92,21 @@ static void mend_tables(struct stoa *stoa)
     }
 }
 
+/* The lowest priority that the store takes on now. */
+static enum mailbox_lane lowest_lane(const struct stoa *stoa)
+{
+    unsigned pending = store_pending(stoa->store);
+    return pending < STORE_BUSY   ? MAILBOX_LOW
+           : pending < STORE_FULL ? MAILBOX_HIGH
+                                  : MAILBOX_CRITICAL;
+}
+
 static void run_loop(struct stoa *stoa)
 {
     int result = 0;
     while (!stoa->closing && result >= 0) {
         struct mailbox_message *message;
-        while ((message = mailbox_pop(stoa->mailbox)) != NULL) {
+        while ((message = mailbox_pop(stoa->mailbox, lowest_lane(stoa))) != NULL) {
             take_message(stoa, message);
         }
         bring_views_home(stoa);

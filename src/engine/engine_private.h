@@ -19,6 +19,10 @@ enum {
     DAMAGES_KEPT_MAX = 100000,
     WORKERS_MAX = 256,
     LOOP_WAIT_NS = 1000000000,
+    /* Requests in the store from which on low and normal ones wait in the mailbox, so that those
+     * above them are not held up; and all but critical ones. */
+    STORE_BUSY = 512,
+    STORE_FULL = 2048,
 };
 
 enum message_kind { MESSAGE_REQUEST, MESSAGE_CALL };
@@ -29,7 +33,9 @@ struct engine_request {
     struct stoa *stoa;
     struct store_request request;
     uint8_t state_key[STATE_KEY_MAX];
+    enum stoa_message what;
     uint64_t tag;
+    uint64_t correlation_id;
     bool blocking;
     bool retried;   /* after the tables were mended */
     sem_t answered; /* blocking calls only */
@@ -76,6 +82,8 @@ struct stoa {
     unsigned waiting;   /* threads in stoa_reap */
     int done_fd;        /* -1 until asked for */
     struct engine_request *free_requests;
+
+    _Atomic(uint64_t) next_correlation; /* of those that are made */
 
     /* Views that callers gave back: pushed with release, taken whole with acquire. */
     _Atomic(struct stoa_view *) released;

@@ -90,8 +90,79 @@ static int copy_put(const struct stoa_store_block *block, struct stoa_store_bloc
     return valid ? 0 : STOA_EINVAL;
 }
 
+static const char *const message_names[STOA_MESSAGE_END] = {
+    [STOA_MESSAGE_NONE] = "None",
+#define STOA_MESSAGE(name, text, priority, kind) [STOA_MESSAGE_##name] = text,
+#include "stoa/message.def"
+#undef STOA_MESSAGE
+};
+
+static const int message_priorities[STOA_MESSAGE_END] = {
+#define STOA_MESSAGE(name, text, priority, kind) [STOA_MESSAGE_##name] = STOA_PRIORITY_##priority,
+#include "stoa/message.def"
+#undef STOA_MESSAGE
+};
+
+const char *stoa_message_name(enum stoa_message message)
+{
+    bool known = (unsigned)message < STOA_MESSAGE_END;
+    return message_names[known ? message : STOA_MESSAGE_NONE];
+}
+
+/* The store's request for MESSAGE. False: there is none yet. */
+static bool find_kind(enum stoa_message message, enum store_request_kind *out_kind)
+{
+    switch ((int)message) {
+    case STOA_MESSAGE_STORE_BLOCK:
+        *out_kind = STORE_PUT_BLOCK;
+        return true;
+    case STOA_MESSAGE_GET_BLOCK:
+    case STOA_MESSAGE_GET_BLOCK_BY_HEIGHT:
+        *out_kind = STORE_GET_BLOCK;
+        return true;
+    case STOA_MESSAGE_GET_TRANSACTION:
+        *out_kind = STORE_GET_TRANSACTION;
+        return true;
+    case STOA_MESSAGE_GET_STATE:
+        *out_kind = STORE_GET_STATE;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Number and treatment of a message, as the caller wants it. STOA_EINVAL. */
+static int take_call(struct stoa *stoa, struct engine_request *own, enum stoa_message message,
+                     const struct stoa_call *call, enum mailbox_lane *out_lane)
+{
+    static const enum mailbox_lane lanes[] = {
+        [STOA_PRIORITY_LOW] = MAILBOX_LOW,
+        [STOA_PRIORITY_NORMAL] = MAILBOX_NORMAL,
+        [STOA_PRIORITY_HIGH] = MAILBOX_HIGH,
+        [STOA_PRIORITY_CRITICAL] = MAILBOX_CRITICAL,
+    };
+    struct stoa_call given = STOA_CALL_INIT;
+    if (call != NULL) {
+        if (!engine_size_is_valid(call->size, sizeof(given)) ||
+            call->priority < STOA_PRIORITY_DEFAULT || call->priority > STOA_PRIORITY_CRITICAL) {
+            return STOA_EINVAL;
+        }
+        memcpy(&given, call, call->size);
+    }
+    own->what = message;
+    own->tag = given.tag;
+    own->correlation_id = given.correlation_id;
+    if (own->correlation_id == 0) {
+        own->correlation_id =
+            atomic_fetch_add_explicit(&stoa->next_correlation, 1, memory_order_relaxed);
+    }
+    *out_lane = lanes[given.priority != STOA_PRIORITY_DEFAULT ? given.priority
+                                                              : message_priorities[message]];
+    return 0;
+}
+
 /* What is to be done, by kind. STOA_EINVAL. */
-static int fill_request(struct engine_request *own, enum store_request_kind kind, const void *what)
+static int fill_argument(struct engine_request *own, enum store_request_kind kind, const void *what)
 {
     struct store_request *request = &own->request;
     request->kind = kind;
@@ -120,8 +191,24 @@ static int fill_request(struct engine_request *own, enum store_request_kind kind
     return STOA_EINVAL;
 }
 
+/* A message of the caller's, ready for the mailbox. STOA_EINVAL, STOA_ENOTSUP. */
+static int fill_request(struct stoa *stoa, struct engine_request *own, enum stoa_message message,
+                        const void *argument, const struct stoa_call *call,
+                        enum mailbox_lane *out_lane)
+{
+    enum store_request_kind kind;
+    if (message <= STOA_MESSAGE_NONE || message >= STOA_MESSAGE_END) {
+        return STOA_EINVAL;
+    }
+    if (!find_kind(message, &kind)) {
+        return STOA_ENOTSUP;
+    }
+    int result = take_call(stoa, own, message, call, out_lane);
+    return result == 0 ? fill_argument(own, kind, argument) : result;
+}
+
 /* Submit and wait. OUT_REQUEST gets what came back. */
-static int ask(struct stoa *stoa, enum store_request_kind kind, const void *what,
+static int ask(struct stoa *stoa, enum stoa_message message, const void *what,
                struct store_request *out_request, struct stoa_detail *detail)
 {
     struct engine_request *own;
@@ -129,10 +216,11 @@ static int ask(struct stoa *stoa, enum store_request_kind kind, const void *what
     if (result != 0) {
         return engine_refuse(detail, result, stoa_strerror(result));
     }
-    result = fill_request(own, kind, what);
+    enum mailbox_lane lane;
+    result = fill_request(stoa, own, message, what, NULL, &lane);
     if (result == 0) {
         sem_init(&own->answered, 0, 0);
-        result = mailbox_push(stoa->mailbox, &own->message);
+        result = mailbox_push(stoa->mailbox, lane, &own->message);
         if (result == 0) {
             while (sem_wait(&own->answered) != 0) {
                 ensure(errno == EINTR);
@@ -151,17 +239,18 @@ static int ask(struct stoa *stoa, enum store_request_kind kind, const void *what
     return engine_refuse(detail, result, stoa_strerror(result));
 }
 
-static int submit(struct stoa *stoa, enum store_request_kind kind, const void *what, uint64_t tag)
+int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argument,
+                const struct stoa_call *call)
 {
     struct engine_request *own;
     int result = take_request(stoa, false, &own);
     if (result != 0) {
         return result;
     }
-    own->tag = tag;
-    result = fill_request(own, kind, what);
+    enum mailbox_lane lane;
+    result = fill_request(stoa, own, message, argument, call, &lane);
     if (result == 0) {
-        result = mailbox_push(stoa->mailbox, &own->message);
+        result = mailbox_push(stoa->mailbox, lane, &own->message);
     }
     if (result != 0) {
         give_back(stoa, own);
@@ -170,11 +259,17 @@ static int submit(struct stoa *stoa, enum store_request_kind kind, const void *w
     return result;
 }
 
+static enum stoa_message block_message(const struct stoa_block_key *key)
+{
+    return key != NULL && key->by == STOA_BY_HEIGHT ? STOA_MESSAGE_GET_BLOCK_BY_HEIGHT
+                                                    : STOA_MESSAGE_GET_BLOCK;
+}
+
 int stoa_store_block(struct stoa *stoa, const struct stoa_store_block *block,
                      struct stoa_detail *detail)
 {
     struct store_request request;
-    return ask(stoa, STORE_PUT_BLOCK, block, &request, detail);
+    return ask(stoa, STOA_MESSAGE_STORE_BLOCK, block, &request, detail);
 }
 
 int stoa_get_block(struct stoa *stoa, const struct stoa_block_key *key,
@@ -184,7 +279,7 @@ int stoa_get_block(struct stoa *stoa, const struct stoa_block_key *key,
     if (out_block == NULL) {
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
     }
-    int result = ask(stoa, STORE_GET_BLOCK, key, &request, detail);
+    int result = ask(stoa, block_message(key), key, &request, detail);
     if (result == 0) {
         *out_block = request.block;
     }
@@ -198,7 +293,7 @@ int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
     if (out_transaction == NULL) {
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
     }
-    int result = ask(stoa, STORE_GET_TRANSACTION, hash, &request, detail);
+    int result = ask(stoa, STOA_MESSAGE_GET_TRANSACTION, hash, &request, detail);
     if (result == 0) {
         *out_transaction = request.transaction;
     }
@@ -212,7 +307,7 @@ int stoa_get_state(struct stoa *stoa, struct stoa_bytes key, struct stoa_bytes *
     if (out_value == NULL) {
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
     }
-    int result = ask(stoa, STORE_GET_STATE, &key, &request, detail);
+    int result = ask(stoa, STOA_MESSAGE_GET_STATE, &key, &request, detail);
     if (result == 0) {
         *out_value = (struct stoa_bytes){request.value.data, request.value.size};
     }
@@ -238,24 +333,27 @@ void stoa_release(struct stoa_view *view)
     /* The loop takes the stack at its next turn; buffers wait no longer than its longest sleep. */
 }
 
-int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block, uint64_t tag)
+int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block,
+                            const struct stoa_call *call)
 {
-    return submit(stoa, STORE_PUT_BLOCK, block, tag);
+    return stoa_submit(stoa, STOA_MESSAGE_STORE_BLOCK, block, call);
 }
 
-int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key, uint64_t tag)
+int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key,
+                          const struct stoa_call *call)
 {
-    return submit(stoa, STORE_GET_BLOCK, key, tag);
+    return stoa_submit(stoa, block_message(key), key, call);
 }
 
-int stoa_submit_get_transaction(struct stoa *stoa, const uint8_t hash[32], uint64_t tag)
+int stoa_submit_get_transaction(struct stoa *stoa, const uint8_t hash[32],
+                                const struct stoa_call *call)
 {
-    return submit(stoa, STORE_GET_TRANSACTION, hash, tag);
+    return stoa_submit(stoa, STOA_MESSAGE_GET_TRANSACTION, hash, call);
 }
 
-int stoa_submit_get_state(struct stoa *stoa, struct stoa_bytes key, uint64_t tag)
+int stoa_submit_get_state(struct stoa *stoa, struct stoa_bytes key, const struct stoa_call *call)
 {
-    return submit(stoa, STORE_GET_STATE, &key, tag);
+    return stoa_submit(stoa, STOA_MESSAGE_GET_STATE, &key, call);
 }
 
 /* ---- completions ---- */
@@ -263,7 +361,15 @@ int stoa_submit_get_state(struct stoa *stoa, struct stoa_bytes key, uint64_t tag
 static void fill_completion(const struct engine_request *own, struct stoa_completion *out)
 {
     const struct store_request *request = &own->request;
-    *out = (struct stoa_completion){.tag = own->tag, .result = request->result};
+    *out = (struct stoa_completion){
+        .tag = own->tag,
+        .correlation_id = own->correlation_id,
+        .message = own->what,
+        .effect = request->result == 0 ? STOA_EFFECT_DONE
+                  : request->appended  ? STOA_EFFECT_UNKNOWN
+                                       : STOA_EFFECT_NONE,
+        .result = request->result,
+    };
     engine_tell(&out->detail, &request->detail);
     if (request->kind == STORE_PUT_BLOCK) {
         memcpy(out->hash, request->hash, 32);

@@ -13,7 +13,7 @@ int engine_run_on_loop(struct stoa *stoa, void (*run)(struct stoa *stoa, struct 
 {
     struct engine_call own = {.message = {.kind = MESSAGE_CALL}, .run = run, .context = context};
     sem_init(&own.answered, 0, 0);
-    int result = mailbox_push(stoa->mailbox, &own.message);
+    int result = mailbox_push(stoa->mailbox, MAILBOX_HIGH, &own.message);
     if (result != 0) {
         sem_destroy(&own.answered);
         return engine_refuse(detail, result, stoa_strerror(result));

@@ -527,16 +527,16 @@ static int check_operations(struct io_ring *self, struct error_detail *detail)
 {
     const unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
     if ((self->ring.features & needed) != needed) {
-        return error_set(detail, STOA_EUNSUPPORTED, "io_uring of this kernel is too old");
+        return error_set(detail, STOA_ENOTSUP, "io_uring of this kernel is too old");
     }
     struct io_uring_probe *probe = io_uring_get_probe_ring(&self->ring);
     if (probe == NULL) {
-        return error_set(detail, STOA_EUNSUPPORTED, "io_uring cannot be probed");
+        return error_set(detail, STOA_ENOTSUP, "io_uring cannot be probed");
     }
     int error = 0;
     for (size_t i = 0; i < sizeof(operations_needed) / sizeof(operations_needed[0]); i++) {
         if (!io_uring_opcode_supported(probe, operations_needed[i])) {
-            error = error_set(detail, STOA_EUNSUPPORTED, "io_uring lacks operation %d",
+            error = error_set(detail, STOA_ENOTSUP, "io_uring lacks operation %d",
                               operations_needed[i]);
         }
     }

@@ -149,7 +149,7 @@ static void advance(struct io_request *request)
         end_attempt(ledger);
         return;
     }
-    if (spare->state == LEDGER_SPARE_ALLOCATING && request->result == STOA_EUNSUPPORTED) {
+    if (spare->state == LEDGER_SPARE_ALLOCATING && request->result == STOA_ENOTSUP) {
         /* Zeros are written then, also where reserving would have been enough. */
         spare->prepare = LEDGER_PREWRITE;
         write_chunk(ledger);

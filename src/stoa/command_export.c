@@ -51,7 +51,7 @@ static int ask(struct export *export)
 {
     while (export->asked <= export->last && export->asked - export->written < AHEAD_MAX) {
         struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = export->asked};
-        int result = stoa_submit_get_block(export->stoa, &key, export->asked);
+        int result = stoa_submit_get_block(export->stoa, &key, STOA_TAG(export->asked));
         if (result == STOA_EBUSY && export->asked > export->written) {
             return 0;
         }

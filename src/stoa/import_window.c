@@ -189,7 +189,7 @@ bool import_window_submit(struct import_window *window, struct import_slot *slot
     }
     int result = STOA_EBUSY;
     while (window->failure == 0 && result == STOA_EBUSY) {
-        result = stoa_submit_store_block(window->stoa, &request, window->next);
+        result = stoa_submit_store_block(window->stoa, &request, STOA_TAG(window->next));
         if (result == STOA_EBUSY) {
             wait_for_room(window);
         }

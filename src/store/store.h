@@ -76,6 +76,8 @@ struct store_request {
     void *context;
 
     int result;
+    bool appended; /* STORE_PUT_BLOCK, out: it was given to the ledger, so that a failure does not
+                      say that it is not there */
     struct error_detail detail;
     uint64_t height;
     struct stoa_block block;             /* views until store_view_release(block.view) */

@@ -155,6 +155,7 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
 {
     struct store *store = put->store;
     store_put_make_record(put, parent_difficulty);
+    put->request->appended = true;
     put->durable = false;
     put->indexed = false;
     if ((put->prepare.put->flags & STOA_STORE_SIDE) == 0) {

@@ -914,7 +914,7 @@ static const struct kv_ops wiredtiger_ops = {
 static int open_failed(const struct wiredtiger *wiredtiger, int code, struct error_detail *detail)
 {
     if (code == STOA_EIO || code == STOA_EINVAL || code == STOA_ESTOPPED ||
-        code == STOA_ENOTFOUND || code == STOA_EEXISTS || code == STOA_EUNSUPPORTED ||
+        code == STOA_ENOTFOUND || code == STOA_EEXISTS || code == STOA_ENOTSUP ||
         code == STOA_ETIMEOUT || code == STOA_ECANCELED) {
         code = STOA_ECORRUPT;
     }

@@ -249,9 +249,10 @@ static struct stoa_completion *begin(struct stoa *stoa, uint64_t tag)
     return completion;
 }
 
-int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block, uint64_t tag)
+int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block,
+                            const struct stoa_call *call)
 {
-    struct stoa_completion *completion = begin(stoa, tag);
+    struct stoa_completion *completion = begin(stoa, call->tag);
     if (completion == NULL) {
         return STOA_EBUSY;
     }
@@ -259,9 +260,10 @@ int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *bl
     return 0;
 }
 
-int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key, uint64_t tag)
+int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key,
+                          const struct stoa_call *call)
 {
-    struct stoa_completion *completion = begin(stoa, tag);
+    struct stoa_completion *completion = begin(stoa, call->tag);
     if (completion == NULL) {
         return STOA_EBUSY;
     }

@@ -43,8 +43,8 @@ static int tear_down(void **state)
 static void empty_mailbox_gives_nothing(void **state)
 {
     struct fixture *fixture = *state;
-    assert_null(mailbox_pop(fixture->mailbox));
-    assert_null(mailbox_pop(fixture->mailbox));
+    assert_null(mailbox_pop(fixture->mailbox, MAILBOX_LOW));
+    assert_null(mailbox_pop(fixture->mailbox, MAILBOX_LOW));
 }
 
 static void destroying_no_mailbox_is_allowed(void **state)
@@ -60,13 +60,13 @@ static void messages_come_in_the_order_pushed(void **state)
     for (int round = 0; round < 5; round++) {
         for (int i = 0; i < CAPACITY - round; i++) {
             messages[i].kind = i;
-            assert_int_equal(mailbox_push(fixture->mailbox, &messages[i]), 0);
+            assert_int_equal(mailbox_push(fixture->mailbox, MAILBOX_NORMAL, &messages[i]), 0);
         }
         for (int i = 0; i < CAPACITY - round; i++) {
-            assert_ptr_equal(mailbox_pop(fixture->mailbox), &messages[i]);
+            assert_ptr_equal(mailbox_pop(fixture->mailbox, MAILBOX_LOW), &messages[i]);
             assert_int_equal(messages[i].kind, i);
         }
-        assert_null(mailbox_pop(fixture->mailbox));
+        assert_null(mailbox_pop(fixture->mailbox, MAILBOX_LOW));
     }
 }
 
@@ -76,18 +76,18 @@ static void push_to_full_mailbox_is_refused_until_one_is_taken(void **state)
     struct mailbox_message messages[CAPACITY];
     struct mailbox_message late = {.kind = 77};
     for (int i = 0; i < CAPACITY; i++) {
-        assert_int_equal(mailbox_push(fixture->mailbox, &messages[i]), 0);
+        assert_int_equal(mailbox_push(fixture->mailbox, MAILBOX_NORMAL, &messages[i]), 0);
     }
-    assert_int_equal(mailbox_push(fixture->mailbox, &late), STOA_EBUSY);
-    assert_int_equal(mailbox_push(fixture->mailbox, &late), STOA_EBUSY);
-    assert_ptr_equal(mailbox_pop(fixture->mailbox), &messages[0]);
-    assert_int_equal(mailbox_push(fixture->mailbox, &late), 0);
-    assert_int_equal(mailbox_push(fixture->mailbox, &messages[0]), STOA_EBUSY);
+    assert_int_equal(mailbox_push(fixture->mailbox, MAILBOX_NORMAL, &late), STOA_EBUSY);
+    assert_int_equal(mailbox_push(fixture->mailbox, MAILBOX_NORMAL, &late), STOA_EBUSY);
+    assert_ptr_equal(mailbox_pop(fixture->mailbox, MAILBOX_LOW), &messages[0]);
+    assert_int_equal(mailbox_push(fixture->mailbox, MAILBOX_NORMAL, &late), 0);
+    assert_int_equal(mailbox_push(fixture->mailbox, MAILBOX_NORMAL, &messages[0]), STOA_EBUSY);
     for (int i = 1; i < CAPACITY; i++) {
-        assert_ptr_equal(mailbox_pop(fixture->mailbox), &messages[i]);
+        assert_ptr_equal(mailbox_pop(fixture->mailbox, MAILBOX_LOW), &messages[i]);
     }
-    assert_ptr_equal(mailbox_pop(fixture->mailbox), &late);
-    assert_null(mailbox_pop(fixture->mailbox));
+    assert_ptr_equal(mailbox_pop(fixture->mailbox, MAILBOX_LOW), &late);
+    assert_null(mailbox_pop(fixture->mailbox, MAILBOX_LOW));
 }
 
 static void capacity_is_rounded_up(void **state)
@@ -97,13 +97,70 @@ static void capacity_is_rounded_up(void **state)
     struct mailbox *mailbox = mailbox_create(fixture->io, 5);
     assert_non_null(mailbox);
     for (int i = 0; i < 8; i++) {
-        assert_int_equal(mailbox_push(mailbox, &messages[i]), 0);
+        assert_int_equal(mailbox_push(mailbox, MAILBOX_NORMAL, &messages[i]), 0);
     }
-    assert_int_equal(mailbox_push(mailbox, &messages[0]), STOA_EBUSY);
+    assert_int_equal(mailbox_push(mailbox, MAILBOX_NORMAL, &messages[0]), STOA_EBUSY);
     for (int i = 0; i < 8; i++) {
-        assert_ptr_equal(mailbox_pop(mailbox), &messages[i]);
+        assert_ptr_equal(mailbox_pop(mailbox, MAILBOX_LOW), &messages[i]);
     }
     mailbox_destroy(mailbox);
+}
+
+static void lanes_share_eight_four_two_one_and_low_never_starves(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char expected[] = "CCCCCCCCHHHHNNL";
+    static const char letters[] = "LNHC";
+    struct mailbox_message messages[MAILBOX_LANES][CAPACITY];
+    char taken[2 * sizeof(expected)] = "";
+    for (int lane = 0; lane < MAILBOX_LANES; lane++) {
+        for (int i = 0; i < CAPACITY; i++) {
+            messages[lane][i].kind = lane;
+            assert_int_equal(
+                mailbox_push(fixture->mailbox, (enum mailbox_lane)lane, &messages[lane][i]), 0);
+        }
+    }
+    for (size_t i = 0; i < 2 * (sizeof(expected) - 1); i++) {
+        const struct mailbox_message *message = mailbox_pop(fixture->mailbox, MAILBOX_LOW);
+        assert_non_null(message);
+        taken[i] = letters[message->kind];
+    }
+    assert_memory_equal(taken, expected, sizeof(expected) - 1);
+    assert_memory_equal(taken + sizeof(expected) - 1, expected, sizeof(expected) - 1);
+    int left = MAILBOX_LANES * CAPACITY - 2 * (int)(sizeof(expected) - 1);
+    while (mailbox_pop(fixture->mailbox, MAILBOX_LOW) != NULL) {
+        left--;
+    }
+    assert_int_equal(left, 0);
+}
+
+static void pop_leaves_lanes_below_the_lowest_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    struct mailbox_message low;
+    struct mailbox_message high;
+    assert_int_equal(mailbox_push(fixture->mailbox, MAILBOX_LOW, &low), 0);
+    assert_int_equal(mailbox_push(fixture->mailbox, MAILBOX_HIGH, &high), 0);
+    assert_null(mailbox_pop(fixture->mailbox, MAILBOX_CRITICAL));
+    assert_ptr_equal(mailbox_pop(fixture->mailbox, MAILBOX_NORMAL), &high);
+    assert_null(mailbox_pop(fixture->mailbox, MAILBOX_NORMAL));
+    assert_ptr_equal(mailbox_pop(fixture->mailbox, MAILBOX_LOW), &low);
+}
+
+static void full_lane_leaves_room_in_the_others(void **state)
+{
+    struct fixture *fixture = *state;
+    struct mailbox_message messages[CAPACITY];
+    struct mailbox_message urgent;
+    for (int i = 0; i < CAPACITY; i++) {
+        assert_int_equal(mailbox_push(fixture->mailbox, MAILBOX_LOW, &messages[i]), 0);
+    }
+    assert_int_equal(mailbox_push(fixture->mailbox, MAILBOX_LOW, &urgent), STOA_EBUSY);
+    assert_int_equal(mailbox_push(fixture->mailbox, MAILBOX_CRITICAL, &urgent), 0);
+    assert_ptr_equal(mailbox_pop(fixture->mailbox, MAILBOX_LOW), &urgent);
+    for (int i = 0; i < CAPACITY; i++) {
+        assert_ptr_equal(mailbox_pop(fixture->mailbox, MAILBOX_LOW), &messages[i]);
+    }
 }
 
 struct numbered {
@@ -123,7 +180,8 @@ static void *produce(void *context)
     struct producer *producer = context;
     for (int i = 0; i < EACH; i++) {
         producer->messages[i] = (struct numbered){{producer->index}, i};
-        while (mailbox_push(producer->mailbox, &producer->messages[i].message) != 0) {
+        while (mailbox_push(producer->mailbox, MAILBOX_NORMAL, &producer->messages[i].message) !=
+               0) {
             producer->refused++;
             sched_yield();
         }
@@ -145,7 +203,7 @@ static void each_message_of_many_threads_comes_once_in_its_threads_order(void **
         assert_int_equal(pthread_create(&threads[i], NULL, produce, &producers[i]), 0);
     }
     for (int taken = 0; taken < PRODUCERS * EACH;) {
-        struct mailbox_message *message = mailbox_pop(fixture->mailbox);
+        struct mailbox_message *message = mailbox_pop(fixture->mailbox, MAILBOX_LOW);
         if (message == NULL) {
             assert_true(io_run(fixture->io, UINT64_MAX) >= 0);
             continue;
@@ -161,14 +219,14 @@ static void each_message_of_many_threads_comes_once_in_its_threads_order(void **
         assert_int_equal(next[i], EACH);
         free(producers[i].messages);
     }
-    assert_null(mailbox_pop(fixture->mailbox));
+    assert_null(mailbox_pop(fixture->mailbox, MAILBOX_LOW));
 }
 
 static void *push_one(void *context)
 {
     struct fixture *fixture = context;
     static struct mailbox_message message;
-    assert_int_equal(mailbox_push(fixture->mailbox, &message), 0);
+    assert_int_equal(mailbox_push(fixture->mailbox, MAILBOX_NORMAL, &message), 0);
     return NULL;
 }
 
@@ -179,7 +237,7 @@ static void push_wakes_the_loop(void **state)
     assert_int_equal(pthread_create(&thread, NULL, push_one, fixture), 0);
     assert_true(io_run(fixture->io, UINT64_MAX) > 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
-    assert_non_null(mailbox_pop(fixture->mailbox));
+    assert_non_null(mailbox_pop(fixture->mailbox, MAILBOX_LOW));
     assert_int_equal(io_run(fixture->io, 0), 0); /* a wake is told once */
 }
 
@@ -187,11 +245,11 @@ static void wake_before_the_loop_sleeps_is_not_lost(void **state)
 {
     struct fixture *fixture = *state;
     struct mailbox_message message;
-    assert_int_equal(mailbox_push(fixture->mailbox, &message), 0);
+    assert_int_equal(mailbox_push(fixture->mailbox, MAILBOX_NORMAL, &message), 0);
     uint64_t before = io_now_ns(fixture->io);
     assert_true(io_run(fixture->io, 3600 * second_ns) > 0);
     assert_true(io_now_ns(fixture->io) - before < 3600 * second_ns);
-    assert_ptr_equal(mailbox_pop(fixture->mailbox), &message);
+    assert_ptr_equal(mailbox_pop(fixture->mailbox, MAILBOX_LOW), &message);
 }
 
 int main(void)
@@ -202,6 +260,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(messages_come_in_the_order_pushed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(push_to_full_mailbox_is_refused_until_one_is_taken, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(lanes_share_eight_four_two_one_and_low_never_starves,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(pop_leaves_lanes_below_the_lowest_alone, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(full_lane_leaves_room_in_the_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(capacity_is_rounded_up, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             each_message_of_many_threads_comes_once_in_its_threads_order, set_up, tear_down),

@@ -139,14 +139,14 @@ static void errno_values_map_to_what_a_caller_can_act_on(void **state)
         {EACCES, STOA_EPERM},
         {EPERM, STOA_EPERM},
         {EINVAL, STOA_EINVAL},
-        {ENOSYS, STOA_EUNSUPPORTED},
+        {ENOSYS, STOA_ENOTSUP},
         {ETIMEDOUT, STOA_ETIMEOUT},
         {ECANCELED, STOA_ECANCELED},
         {EIO, STOA_EIO},
         {EBADMSG, STOA_EIO},
         {0, STOA_EIO},
         {-1, STOA_EIO},
-        {EOPNOTSUPP, STOA_EUNSUPPORTED},
+        {EOPNOTSUPP, STOA_ENOTSUP},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         assert_int_equal(error_from_errno(rows[i].os_error), rows[i].code);

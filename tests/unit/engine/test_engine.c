@@ -21,7 +21,7 @@ static void submit_puts(struct engine_rig *rig, uint64_t first, uint64_t last)
 {
     for (uint64_t number = first; number <= last; number++) {
         struct stoa_store_block put = engine_rig_put_of(rig, number);
-        assert_int_equal(stoa_submit_store_block(rig->stoa, &put, number), 0);
+        assert_int_equal(stoa_submit_store_block(rig->stoa, &put, STOA_TAG(number)), 0);
     }
 }
 
@@ -154,7 +154,7 @@ static void one_bad_put_among_submitted_fails_with_all_that_build_on_it(void **s
         if (number == 6) {
             put.block.size--;
         }
-        assert_int_equal(stoa_submit_store_block(rig->stoa, &put, number), 0);
+        assert_int_equal(stoa_submit_store_block(rig->stoa, &put, STOA_TAG(number)), 0);
     }
     for (int i = 0; i < 10; i++) { /* a refusal may come before what waits for the disk */
         struct stoa_completion done;
@@ -188,10 +188,11 @@ static void submitted_gets_answer_as_the_blocking_ones(void **state)
     struct stoa_block_key key = {.by = STOA_LATEST};
     struct stoa_block_key missing = {.by = STOA_BY_HEIGHT, .height = 21};
     assert_true(block->transaction_count > 0);
-    assert_int_equal(stoa_submit_get_block(rig->stoa, &key, 0), 0);
-    assert_int_equal(stoa_submit_get_transaction(rig->stoa, block->transactions[0].hash, 1), 0);
-    assert_int_equal(stoa_submit_get_state(rig->stoa, change.key, 2), 0);
-    assert_int_equal(stoa_submit_get_block(rig->stoa, &missing, 3), 0);
+    assert_int_equal(stoa_submit_get_block(rig->stoa, &key, NULL), 0);
+    assert_int_equal(
+        stoa_submit_get_transaction(rig->stoa, block->transactions[0].hash, STOA_TAG(1)), 0);
+    assert_int_equal(stoa_submit_get_state(rig->stoa, change.key, STOA_TAG(2)), 0);
+    assert_int_equal(stoa_submit_get_block(rig->stoa, &missing, STOA_TAG(3)), 0);
     bool seen[4] = {false};
     for (int i = 0; i < 4; i++) {
         struct stoa_completion done;
@@ -269,13 +270,13 @@ static void submitting_past_the_limit_is_refused_until_one_is_reaped(void **stat
     struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = 1000};
     struct stoa_completion done;
     for (uint64_t i = 0; i < UNDER_WAY_MAX; i++) {
-        assert_int_equal(stoa_submit_get_block(rig->stoa, &key, i), 0);
+        assert_int_equal(stoa_submit_get_block(rig->stoa, &key, STOA_TAG(i)), 0);
     }
-    assert_int_equal(stoa_submit_get_block(rig->stoa, &key, 0), STOA_EBUSY);
+    assert_int_equal(stoa_submit_get_block(rig->stoa, &key, NULL), STOA_EBUSY);
     engine_rig_expect_head(rig, 0); /* blocking calls go on */
     assert_int_equal(stoa_reap(rig->stoa, &done, 1, -1), 1);
-    assert_int_equal(stoa_submit_get_block(rig->stoa, &key, 0), 0);
-    assert_int_equal(stoa_submit_get_block(rig->stoa, &key, 0), STOA_EBUSY);
+    assert_int_equal(stoa_submit_get_block(rig->stoa, &key, NULL), 0);
+    assert_int_equal(stoa_submit_get_block(rig->stoa, &key, NULL), STOA_EBUSY);
     for (int i = 0; i < UNDER_WAY_MAX; i++) {
         assert_int_equal(stoa_reap(rig->stoa, &done, 1, -1), 1);
         assert_int_equal(done.result, STOA_ENOTFOUND);
@@ -346,7 +347,7 @@ static void threads_that_reap_get_each_completion_once_and_none_waits_for_ever(v
     struct reaper reapers[THREADS];
     engine_rig_put(rig, 1, 3);
     for (int i = 0; i < GETS; i++) {
-        assert_int_equal(stoa_submit_get_block(rig->stoa, &key, 0), 0);
+        assert_int_equal(stoa_submit_get_block(rig->stoa, &key, NULL), 0);
     }
     for (unsigned i = 0; i < THREADS; i++) {
         reapers[i] = (struct reaper){.rig = rig};
@@ -385,7 +386,7 @@ static void refused_submission_leaves_no_reaper_waiting(void **state)
     atomic_init(&waiter.stop, false);
     assert_int_equal(pthread_create(&thread, NULL, reap_until_stopped, &waiter), 0);
     for (int i = 0; i < 200000; i++) {
-        assert_int_equal(stoa_submit_get_block(waiter.rig->stoa, &bad, 0), STOA_EINVAL);
+        assert_int_equal(stoa_submit_get_block(waiter.rig->stoa, &bad, NULL), STOA_EINVAL);
     }
     atomic_store(&waiter.stop, true);
     assert_int_equal(pthread_join(thread, NULL), 0);
@@ -404,11 +405,11 @@ static void closing_finishes_what_was_submitted_and_not_reaped(void **state)
     submit_puts(rig, 2, 30);
     const struct made_block *block = made_chain_block(rig->chain, 1);
     for (int i = 0; i < 10; i++) {
-        assert_int_equal(stoa_submit_get_block(rig->stoa, &key, 0), 0);
-        assert_int_equal(stoa_submit_get_state(rig->stoa, name, 0), 0);
+        assert_int_equal(stoa_submit_get_block(rig->stoa, &key, NULL), 0);
+        assert_int_equal(stoa_submit_get_state(rig->stoa, name, NULL), 0);
         if (block->transaction_count != 0) {
-            assert_int_equal(stoa_submit_get_transaction(rig->stoa, block->transactions[0].hash, 0),
-                             0);
+            assert_int_equal(
+                stoa_submit_get_transaction(rig->stoa, block->transactions[0].hash, NULL), 0);
         }
     }
     engine_rig_close(rig);
@@ -464,7 +465,7 @@ static void bad_arguments_are_refused(void **state)
         struct stoa_detail detail = {.code = 0};
         assert_int_equal(stoa_store_block(rig->stoa, &bad[i], &detail), STOA_EINVAL);
         assert_int_equal(detail.code, STOA_EINVAL);
-        assert_int_equal(stoa_submit_store_block(rig->stoa, &bad[i], 0), STOA_EINVAL);
+        assert_int_equal(stoa_submit_store_block(rig->stoa, &bad[i], NULL), STOA_EINVAL);
     }
     assert_int_equal(stoa_store_block(rig->stoa, NULL, NULL), STOA_EINVAL);
     struct stoa_block_key key = {.by = 3};
@@ -491,6 +492,53 @@ static void bad_arguments_are_refused(void **state)
     struct stoa_completion done;
     assert_int_equal(stoa_reap(rig->stoa, &done, 1, -1), 0); /* none of them is under way */
     engine_rig_expect_head(rig, 0);
+}
+
+static void completions_say_which_message_and_what_became_of_it(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_store_block put = engine_rig_put_of(rig, 1);
+    struct stoa_store_block orphan = engine_rig_put_of(rig, 3);
+    struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = 0};
+    struct stoa_call call = STOA_CALL_INIT;
+    call.tag = 1;
+    call.correlation_id = 77;
+    assert_int_equal(stoa_submit_store_block(rig->stoa, &put, &call), 0);
+    assert_int_equal(stoa_submit_store_block(rig->stoa, &orphan, STOA_TAG(2)), 0);
+    assert_int_equal(stoa_submit_get_block(rig->stoa, &key, STOA_TAG(3)), 0);
+    uint64_t made[4] = {0};
+    for (int i = 0; i < 3; i++) {
+        struct stoa_completion done;
+        assert_int_equal(stoa_reap(rig->stoa, &done, 1, -1), 1);
+        assert_in_range(done.tag, 1, 3);
+        made[done.tag] = done.correlation_id;
+        assert_string_equal(stoa_message_name(done.message),
+                            done.tag == 3 ? "GetBlockByHeight" : "StoreBlock");
+        assert_int_equal(done.effect, done.tag == 2 ? STOA_EFFECT_NONE : STOA_EFFECT_DONE);
+        stoa_release(done.block.view);
+    }
+    assert_int_equal(made[1], 77);
+    assert_true(made[2] >= (uint64_t)1 << 63);
+    assert_true(made[3] >= (uint64_t)1 << 63);
+    assert_true(made[2] != made[3]);
+}
+
+static void calls_that_are_not_valid_or_not_served_are_refused(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_block_key key = {.by = STOA_LATEST};
+    struct stoa_call call = STOA_CALL_INIT;
+    call.priority = STOA_PRIORITY_CRITICAL + 1;
+    assert_int_equal(stoa_submit_get_block(rig->stoa, &key, &call), STOA_EINVAL);
+    call.priority = STOA_PRIORITY_CRITICAL;
+    call.size += 8;
+    assert_int_equal(stoa_submit_get_block(rig->stoa, &key, &call), STOA_EINVAL);
+    assert_int_equal(stoa_submit(rig->stoa, STOA_MESSAGE_END, &key, NULL), STOA_EINVAL);
+    assert_int_equal(stoa_submit(rig->stoa, STOA_MESSAGE_NONE, &key, NULL), STOA_EINVAL);
+    assert_int_equal(stoa_submit(rig->stoa, STOA_MESSAGE_RESTORE, &key, NULL), STOA_ENOTSUP);
+    assert_string_equal(stoa_message_name(STOA_MESSAGE_END), "None");
+    struct stoa_completion done;
+    assert_int_equal(stoa_reap(rig->stoa, &done, 1, -1), 0); /* none of them is under way */
 }
 
 static void block_options_of_an_older_program_are_taken(void **state)
@@ -605,6 +653,8 @@ int main(void)
         BOTH(closing_with_a_view_out_is_refused_and_the_store_goes_on),
         cmocka_unit_test(nothing_is_closed_and_nothing_released_without_harm),
         BOTH(bad_arguments_are_refused),
+        BOTH(completions_say_which_message_and_what_became_of_it),
+        BOTH(calls_that_are_not_valid_or_not_served_are_refused),
         BOTH(block_options_of_an_older_program_are_taken),
         BOTH(statistics_fit_the_size_the_caller_knows),
         BOTH(statistics_tell_what_was_done),

@@ -102,7 +102,7 @@ static int show_fallback(void)
     unsetenv("STOA_IO");
     int error = io_create(&ring, &io, &detail);
     bool refused = (error == STOA_EPERM && detail.os_error == EPERM) ||
-                   (error == STOA_EUNSUPPORTED && detail.os_error == ENOSYS);
+                   (error == STOA_ENOTSUP && detail.os_error == ENOSYS);
     if (!refused || io != NULL || strstr(detail.text, "io_uring") == NULL) {
         return 1;
     }
