@@ -68,6 +68,46 @@ for offset in 0 1 3 10 40 100 $((size / 2)) $((size - 1)) $((RANDOM % size)) $((
     unchanged
 done
 
+# The same everywhere where there is time for it: STOA_LONG=1.
+if [ -n "${STOA_LONG:-}" ]; then
+    for offset in $(seq 0 $((size - 1))); do
+        cp next.rlp bad.rlp
+        flip_bit bad.rlp "$offset" $((RANDOM % 8))
+        expect 1 stoa -d store import bad.rlp --execution next.jsonl
+        same "$(head_of store)" "$before" "head after a refusal"
+    done
+    unchanged
+fi
+
+# Every other way to spoil a block: the message names the field.
+find_program tests/support/makebad || fail "makebad was not built in $top_builddir"
+"$program" next.rlp spoilt
+while read -r name pattern; do
+    refused "$pattern" "spoilt/$name.rlp"
+    rm "spoilt/$name.rlp"
+done <<'TABLE'
+block-2-items uncles: truncated
+block-5-items withdrawals: 2 bytes
+difficulty-33-bytes difficulty: integer of 33 bytes
+gas-used-nine-bytes gasUsed: integer of 9 bytes
+header-14-fields nonce: missing
+header-24-fields withdrawalsRoot: 0 bytes instead of 32
+height-gap number: its parent is not stored
+height-twice block 20: hash: the store has a different block
+missing-transaction transactionsRoot: header says 0x[0-9a-f]{64}, computed
+number-4-gib number: truncated: string of 4294967295 bytes
+number-leading-zero number: leading zero
+number-prefixed-byte number: not canonical
+number-zero-byte number: leading zero
+repeated-transaction transactionsRoot: header says
+swapped-transactions transactionsRoot: header says
+transaction-4-gib transactions: item 1: truncated: string of 4294967295 bytes
+transactions-4-gib transactions: truncated: list of 4294967295 bytes
+whole-4-gib block: length prefix says 4294967300 bytes
+wrong-parent parentHash: block 21 names
+TABLE
+rmdir spoilt # nothing was left out
+
 # Receipts: too few, swapped, changed.
 jq -c '.receipts = .receipts[1:]' next.jsonl >bad.jsonl
 refused 'receipt' next.rlp --execution bad.jsonl
@@ -82,6 +122,7 @@ refused 'json|line 1' next.rlp --execution bad.jsonl
 cp next.rlp bad.rlp
 printf '\x01' >>bad.rlp
 expect 1 stoa -d store import bad.rlp
+says 'offset [0-9]+: '
 expect 0 stoa -d store verify
 
 # What real suites hold as bad blocks. Each is well-formed and right in all that can be checked without executing it, so what
