@@ -38,8 +38,8 @@ const char *stoa_error_name(int code)
     }
 }
 
-static void fill(struct error_detail *detail, int code, int os_error, const char *format,
-                 va_list arguments)
+__attribute__((format(printf, 4, 0))) static void
+fill(struct error_detail *detail, int code, int os_error, const char *format, va_list arguments)
 {
     detail->code = code;
     detail->os_error = os_error;

@@ -20,7 +20,8 @@ static void append(struct sheet *sheet, const void *data, size_t size)
     }
 }
 
-static void append_arguments(struct sheet *sheet, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void
+append_arguments(struct sheet *sheet, const char *format, va_list arguments)
 {
     char text[1024];
     int length = vsnprintf(text, sizeof(text), format, arguments);

@@ -14,4 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Append seed number INDEX (from 0) to OUT; false where there are no more. */
 bool fuzz_seed(size_t index, struct buffer *out);
 
+/* Write every seed as a file of its own into DIRECTORY: "fuzz_x --write-seeds DIR", in either form.
+ * Returns the exit status. */
+int fuzz_write_seeds(const char *directory);
+
 #endif

@@ -94,23 +94,6 @@ static void add_seeds(struct corpus *corpus)
     buffer_deinit(&corpus->inputs[--corpus->count]); /* of the seed that was not there */
 }
 
-static int write_seeds(const struct corpus *corpus, const char *directory)
-{
-    for (size_t i = 0; i < corpus->count; i++) {
-        char name[4096];
-        int length = snprintf(name, sizeof(name), "%s/seed-%04zu", directory, i);
-        ensure(length > 0 && (size_t)length < sizeof(name));
-        FILE *file = fopen(name, "wb");
-        const struct buffer *input = &corpus->inputs[i];
-        bool good = file != NULL && fwrite(input->data, 1, input->size, file) == input->size;
-        if (file == NULL || fclose(file) != 0 || !good) {
-            fprintf(stderr, "%s: %s\n", name, strerror(errno));
-            return 1;
-        }
-    }
-    return 0;
-}
-
 /* ---- mutations ---- */
 
 static uint8_t interesting_byte(uint64_t *random)
@@ -235,11 +218,10 @@ static void run_mutations(const struct corpus *corpus, uint64_t seed)
 int main(int argc, char **argv)
 {
     static struct corpus corpus;
-    bool only_write = argc == 3 && strcmp(argv[1], "--write-seeds") == 0;
-    add_seeds(&corpus);
-    if (only_write) {
-        return write_seeds(&corpus, argv[2]);
+    if (argc == 3 && strcmp(argv[1], "--write-seeds") == 0) {
+        return fuzz_write_seeds(argv[2]);
     }
+    add_seeds(&corpus);
     for (int i = 1; i < argc; i++) {
         if (!add_path(&corpus, argv[i])) {
             return 1;
