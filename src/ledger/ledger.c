@@ -53,6 +53,10 @@ static int check_options(const struct ledger_options *options, struct error_deta
                          "segment size %u: not a multiple of %d between %d and %d", size,
                          IO_ALIGNMENT, LEDGER_SEGMENT_SIZE_MIN, LEDGER_SEGMENT_SIZE_MAX);
     }
+    if (options->spare_count > LEDGER_SPARES_MAX) {
+        return error_set(detail, STOA_EINVAL, "%u spare segments: at most %d are kept",
+                         options->spare_count, LEDGER_SPARES_MAX);
+    }
     return 0;
 }
 
@@ -75,6 +79,7 @@ static int make_ledger(const struct ledger_options *options, struct ledger **out
     unsigned delay_ms =
         options->mark_delay_ms == 0 ? LEDGER_MARK_DELAY_DEFAULT_MS : options->mark_delay_ms;
     ledger->mark_delay_ns = (uint64_t)delay_ms * 1000000;
+    ledger->spare_count = options->spare_count == 0 ? 1 : options->spare_count;
     ledger->spare.file = -1;
     ledger->path = memory_copy_text(options->path);
     if (ledger->path == NULL) {
@@ -92,6 +97,7 @@ int ledger_create(const struct ledger_options *options, struct error_detail *det
     if (result < 0) {
         return result;
     }
+    ledger->spare_count = 1; /* the others are made while it is open */
     ledger_spare_start(ledger);
     result = ledger_spare_wait(ledger, detail);
     ledger_abandon(ledger);
@@ -266,6 +272,9 @@ static bool is_busy(const struct ledger *ledger)
 static int settle(struct ledger *ledger)
 {
     (void)io_cancel(ledger->io, &ledger->mark); /* it may not be pending */
+    if (ledger->spare.state == LEDGER_SPARE_RESTING) {
+        (void)io_cancel(ledger->io, &ledger->spare.request); /* it is pending */
+    }
     while (is_busy(ledger)) {
         int result = io_run(ledger->io, LEDGER_WAIT_NS);
         if (result < 0) {

@@ -54,6 +54,7 @@ enum {
     LEDGER_SEGMENT_SIZE_MIN = 1 << 20,
     LEDGER_SEGMENT_SIZE_MAX = 1 << 30,
     LEDGER_PARTS_MAX = 8,
+    LEDGER_SPARES_MAX = 64,
 };
 
 /* How the next segment is made ready in the background before it is needed. */
@@ -71,6 +72,8 @@ struct ledger_options {
         segment_size; /* multiple of IO_ALIGNMENT; only used for new segments. 0: the default */
     enum ledger_prepare prepare;
     unsigned mark_delay_ms; /* idle time after which a mark proves the last group. 0: 20 */
+    unsigned spare_count;   /* segments kept ready, all but the first made only while nothing is
+                               written and space is plentiful, at most LEDGER_SPARES_MAX. 0: 1 */
 };
 
 /* What opening found. */

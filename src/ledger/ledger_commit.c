@@ -308,7 +308,8 @@ static bool write_ended(struct ledger *ledger)
 {
     ensure(ledger->in_flight);
     ledger->in_flight = false;
-    ledger->stats.flush_ns_total += io_now_ns(ledger->io) - ledger->write_started_ns;
+    ledger->write_ended_ns = io_now_ns(ledger->io);
+    ledger->stats.flush_ns_total += ledger->write_ended_ns - ledger->write_started_ns;
     if (ledger->write.result < 0) {
         ledger_commit_stop(ledger, (int)ledger->write.result, ledger->write.os_error);
         return false;
@@ -375,9 +376,7 @@ static void group_written(struct io_request *request)
     uint64_t now = io_now_ns(ledger->io);
     ledger->mark_due_ns = now + ledger->mark_delay_ns;
     ledger_commit_arm_mark(ledger);
-    if (now - ledger->spare.failed_at_ns >= LEDGER_SPARE_RETRY_NS) {
-        ledger_spare_start(ledger);
-    }
+    ledger_spare_pace(ledger);
 }
 
 /* ---- rolling ---- */

@@ -25,12 +25,15 @@ enum {
     LEDGER_GROUP_CAPACITY = 4 << 20,
     LEDGER_MARK_DELAY_DEFAULT_MS = 20,
     LEDGER_SPARE_CHUNK = 256 << 10,
+    LEDGER_SPARE_SPACE_FACTOR =
+        64, /* spares beyond the first: while so many segments' space is free */
     LEDGER_FILES_OPEN_MAX = 256,
     LEDGER_POOL_CLASSES = 15, /* 4 KiB to 64 MiB */
     LEDGER_POOL_IDLE_MAX = 64 << 20,
 };
 
 #define LEDGER_SPARE_RETRY_NS UINT64_C(1000000000) /* after a full disk was met */
+#define LEDGER_SPARE_QUIET_NS UINT64_C(2000000)    /* without a group: nothing else is written */
 #define LEDGER_WAIT_NS UINT64_C(1000000000)        /* of one turn of a blocking call */
 
 /* Frames laid out for one write. */
@@ -73,6 +76,7 @@ struct ledger_file {
 
 enum ledger_spare_state {
     LEDGER_SPARE_IDLE,
+    LEDGER_SPARE_RESTING, /* waits until it is needed or nothing else is written */
     LEDGER_SPARE_OPENING,
     LEDGER_SPARE_ALLOCATING,
     LEDGER_SPARE_WRITING,
@@ -135,6 +139,7 @@ struct ledger {
     uint32_t segment_size; /* of new segments */
     enum ledger_prepare prepare;
     uint64_t mark_delay_ns;
+    unsigned spare_count;
 
     struct ledger_segment segment;
     uint32_t spare_last; /* highest segment file that is ready; segment.number: no spare */
@@ -151,6 +156,7 @@ struct ledger {
     bool roll_attempted; /* an attempt at a spare began, or was under way, since it was needed */
     struct io_request write;
     uint64_t write_started_ns;
+    uint64_t write_ended_ns; /* 0: nothing was written yet */
     struct ledger_append *waiting_first;
     struct ledger_append *waiting_last;
     struct io_request tick; /* gathers what comes in one turn of the loop */
@@ -204,8 +210,11 @@ void ledger_commit_fail_waiting(struct ledger *ledger, int result);
 
 bool ledger_spare_is_ready(const struct ledger *ledger);
 
-/* Begin to make the next segment, unless it is there or under way. */
+/* Begin to make the next segment, unless enough are there or one is under way. */
 void ledger_spare_start(struct ledger *ledger);
+
+/* A group has ended: take a step where the spare is behind its pace, start one where it is due. */
+void ledger_spare_pace(struct ledger *ledger);
 
 /* Blocking: run the loop until the attempt under way ends. Returns its result. */
 int ledger_spare_wait(struct ledger *ledger, struct error_detail *detail);

@@ -2,7 +2,9 @@
 /* What opening does.
  *
  * The last segment in use is the highest whose file holds a sound header; files above it must be
- * zero, and what is not is the torn first group of a segment that was about to be used. The last
+ * zero, and what is not is the torn first group of a segment that was about to be used. Only the
+ * lowest of them can hold such a group, so those above it are not read whole: where the first and
+ * the last block of two files in a row are zero, the upper one is a spare. The last
  * segment is walked. A bad place in it (a bad frame, a stretch without headers where frames are
  * missing) is judged by its sequence S:
  *
@@ -334,14 +336,71 @@ static int walk_file(struct recovery *recovery, struct ledger_file *file, struct
     return result;
 }
 
+/* Whether the first and the last block of segment NUMBER are zero. */
+static int looks_unused(struct recovery *recovery, uint32_t number, bool *out_unused)
+{
+    struct ledger *ledger = recovery->ledger;
+    struct ledger_file *file = ledger_files_get(ledger, number);
+    int result = ledger_files_hold(ledger, file, true, recovery->detail);
+    if (result < 0) {
+        return result;
+    }
+    uint8_t *data = memory_alloc_aligned(SEGMENT_BLOCK, IO_ALIGNMENT);
+    if (data == NULL) {
+        ledger_files_drop(file);
+        return error_set(recovery->detail, STOA_ENOMEM, "read %08u.seg: no memory", number);
+    }
+    *out_unused = true;
+    const uint64_t places[] = {0, file->size - SEGMENT_BLOCK};
+    for (unsigned i = 0; i < 2 && result >= 0 && *out_unused; i++) {
+        struct io_request request = {
+            .op = IO_READ,
+            .file = file->file,
+            .data = data,
+            .size = SEGMENT_BLOCK,
+            .offset = places[i],
+        };
+        if (ledger_wait(ledger, &request) < SEGMENT_BLOCK) {
+            *out_unused = false; /* whoever reads it whole says why */
+        } else {
+            *out_unused = frame_is_zero(data, SEGMENT_BLOCK);
+        }
+    }
+    memory_free(data);
+    ledger_files_drop(file);
+    return result;
+}
+
+/* The highest file that has to be read whole; those above are spares, and stay open. */
+static int skip_spares(struct recovery *recovery, uint32_t *out_number)
+{
+    uint32_t number = recovery->ledger->file_count;
+    bool unused = false;
+    int result = number > 1 ? looks_unused(recovery, number, &unused) : 0;
+    while (result >= 0 && number > 1 && unused) {
+        result = looks_unused(recovery, number - 1, &unused);
+        if (result >= 0 && unused) {
+            ledger_files_get(recovery->ledger, number)->users++; /* as every spare has */
+            number--;
+        }
+    }
+    *out_number = number;
+    return result;
+}
+
 /* From the highest file down: spares, then the last in use. */
 static int find_last(struct recovery *recovery, struct ledger_walk *walk)
 {
     struct ledger *ledger = recovery->ledger;
     ledger->segment.number = 0;
-    for (uint32_t number = ledger->file_count; number >= 1; number--) {
+    uint32_t highest = 0;
+    int result = skip_spares(recovery, &highest);
+    if (result < 0) {
+        return result;
+    }
+    for (uint32_t number = highest; number >= 1; number--) {
         struct ledger_file *file = ledger_files_get(ledger, number);
-        int result = walk_file(recovery, file, walk);
+        result = walk_file(recovery, file, walk);
         if (result < 0) {
             return result;
         }

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The next segment, made ready in the background: NNNNNNNN.new is created, its blocks reserved (so
+/* The next segments, made ready in the background: NNNNNNNN.new is created, its blocks reserved (so
  * that a full disk is met at once), zeros written in bounded chunks one at a time (unless blocks
  * are to be reserved only), flushed, renamed to .seg, and the directory flushed. A .seg that is not
  * in use is therefore always whole and zero. A leftover .new means nothing and is removed at
- * open. */
+ * open.
+ *
+ * Zeros that are written beside a group are flushed with it, and cost it more than its own bytes
+ * do. So they are written while no groups are: as long as a spare is ready, the next one rests
+ * until the ledger is quiet. Where none is ready it is made at the pace at which the segment in use
+ * fills, each step right after a group has ended, while whoever waited for that group thinks; and
+ * where appends wait for it, as fast as it goes. A stock of spares thus takes in a burst of as many
+ * bytes without a zero written. */
 #include <string.h>
 
 #include "base/ensure.h"
@@ -27,6 +34,47 @@ static void submit(struct ledger *ledger, enum ledger_spare_state state, struct 
     request.context = ledger;
     spare->request = request;
     io_submit(ledger->io, &spare->request);
+}
+
+/* No groups are written, nor were a moment ago. */
+static bool is_quiet(const struct ledger *ledger)
+{
+    return !ledger->in_flight && ledger->waiting_first == NULL &&
+           ledger->groups[ledger->filling].size == 0 &&
+           io_now_ns(ledger->io) - ledger->write_ended_ns >= LEDGER_SPARE_QUIET_NS;
+}
+
+/* How much of the spare should be written by now: a little more of it than is used of the segment
+ * in use, so that it is done well before its end. */
+static uint64_t pace(const struct ledger *ledger)
+{
+    const struct ledger_segment *segment = &ledger->segment;
+    double used = (double)segment->tail / (double)segment->size;
+    return (uint64_t)((double)ledger->spare.size * used * 1.2) + LEDGER_SPARE_CHUNK;
+}
+
+/* Whether the next step is to be taken now. */
+static bool is_due(const struct ledger *ledger)
+{
+    if (ledger->need_roll || ledger->segment.number == 0 || ledger->segment.sealed ||
+        ledger->closing) {
+        return true;
+    }
+    if (is_quiet(ledger)) {
+        return true;
+    }
+    const struct ledger_spare *spare = &ledger->spare;
+    return !ledger_spare_is_ready(ledger) &&
+           (spare->written < pace(ledger) || spare->written == spare->size);
+}
+
+static void rest(struct ledger *ledger)
+{
+    submit(ledger, LEDGER_SPARE_RESTING,
+           (struct io_request){
+               .op = IO_TIMER,
+               .deadline_ns = io_now_ns(ledger->io) + LEDGER_SPARE_QUIET_NS,
+           });
 }
 
 static void forget_paths(struct ledger_spare *spare)
@@ -64,8 +112,12 @@ static void end_attempt(struct ledger *ledger)
         }
     }
     spare->file = -1;
-    if (!ledger->closing) {
-        ledger_commit_step(ledger);
+    if (ledger->closing) {
+        return;
+    }
+    ledger_commit_step(ledger);
+    if (spare->result == 0) {
+        ledger_spare_start(ledger); /* the next of the stock */
     }
 }
 
@@ -85,6 +137,10 @@ static void write_chunk(struct ledger *ledger)
 {
     struct ledger_spare *spare = &ledger->spare;
     uint64_t size = spare->size - spare->written;
+    if (!is_due(ledger)) {
+        rest(ledger);
+        return;
+    }
     if (size == 0 || spare->prepare == LEDGER_ALLOCATE) {
         submit(ledger, LEDGER_SPARE_SYNCING, (struct io_request){.op = IO_SYNC});
         return;
@@ -98,11 +154,30 @@ static void write_chunk(struct ledger *ledger)
            });
 }
 
+static void create(struct ledger *ledger)
+{
+    submit(ledger, LEDGER_SPARE_OPENING,
+           (struct io_request){
+               .op = IO_OPEN,
+               .path = ledger->spare.path_new,
+               .flags = IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_TRUNCATE | IO_OPEN_DIRECT,
+           });
+}
+
 static void advance_good(struct ledger *ledger)
 {
     struct ledger_spare *spare = &ledger->spare;
     struct io_request *request = &spare->request;
     switch (spare->state) {
+    case LEDGER_SPARE_RESTING:
+        if (spare->file >= 0) {
+            write_chunk(ledger);
+        } else if (is_due(ledger)) {
+            create(ledger);
+        } else {
+            rest(ledger);
+        }
+        break;
     case LEDGER_SPARE_OPENING:
         spare->file = (int)request->result;
         submit(ledger, LEDGER_SPARE_ALLOCATING,
@@ -155,7 +230,7 @@ static void advance(struct io_request *request)
         write_chunk(ledger);
         return;
     }
-    if (request->result < 0) {
+    if (request->result < 0 && spare->state != LEDGER_SPARE_RESTING) {
         spare->result = (int)request->result;
         spare->os_error = request->os_error;
         clean_up(ledger);
@@ -176,11 +251,52 @@ static void advance(struct io_request *request)
     advance_good(ledger);
 }
 
+/* Whether one more than the first may be kept: not where the disk is getting full. */
+static bool has_plenty_of_space(struct ledger *ledger)
+{
+    uint64_t free_bytes;
+    uint64_t total;
+    return io_space(ledger->io, ledger->path, &free_bytes, &total) == 0 &&
+           free_bytes / LEDGER_SPARE_SPACE_FACTOR >= ledger->segment_size;
+}
+
+static bool has_enough(struct ledger *ledger)
+{
+    uint32_t ready = ledger->spare_last - ledger->segment.number;
+    return ready >= 1 && (ready >= ledger->spare_count || ledger->prepare == LEDGER_ALLOCATE ||
+                          !has_plenty_of_space(ledger));
+}
+
+/* Go on with a spare that rests. */
+static void wake(struct ledger *ledger)
+{
+    if (ledger->spare.state == LEDGER_SPARE_RESTING) {
+        (void)io_cancel(ledger->io, &ledger->spare.request); /* it ends in any case */
+    }
+}
+
+void ledger_spare_pace(struct ledger *ledger)
+{
+    uint64_t now = io_now_ns(ledger->io);
+    if (ledger->spare.state == LEDGER_SPARE_IDLE) {
+        if (now - ledger->spare.failed_at_ns >= LEDGER_SPARE_RETRY_NS) {
+            ledger_spare_start(ledger);
+        }
+    } else if (is_due(ledger)) {
+        wake(ledger);
+    }
+}
+
 void ledger_spare_start(struct ledger *ledger)
 {
     struct ledger_spare *spare = &ledger->spare;
-    if (spare->state != LEDGER_SPARE_IDLE || ledger_spare_is_ready(ledger) || ledger->closing ||
-        ledger->stopped) {
+    if (ledger->closing || ledger->stopped) {
+        return;
+    }
+    if (spare->state == LEDGER_SPARE_RESTING && is_due(ledger)) {
+        wake(ledger);
+    }
+    if (spare->state != LEDGER_SPARE_IDLE || has_enough(ledger)) {
         return;
     }
     spare->number = ledger->spare_last + 1;
@@ -208,12 +324,11 @@ void ledger_spare_start(struct ledger *ledger)
         submit(ledger, LEDGER_SPARE_FAILING, (struct io_request){.op = IO_TIMER});
         return;
     }
-    submit(ledger, LEDGER_SPARE_OPENING,
-           (struct io_request){
-               .op = IO_OPEN,
-               .path = spare->path_new,
-               .flags = IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_TRUNCATE | IO_OPEN_DIRECT,
-           });
+    if (ledger_spare_is_ready(ledger) && !is_quiet(ledger)) {
+        rest(ledger);
+    } else {
+        create(ledger);
+    }
 }
 
 int ledger_spare_wait(struct ledger *ledger, struct error_detail *detail)

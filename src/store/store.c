@@ -451,6 +451,7 @@ static int open_ledger(struct store *store, const struct store_options *options,
         .store_id = store->identity.store_id,
         .segment_size = options->segment_size,
         .prepare = options->bulk ? LEDGER_ALLOCATE : LEDGER_PREWRITE,
+        .spare_count = STORE_SPARE_SEGMENTS,
     };
     if (result == 0) {
         result = ledger_open(&ledger_options, store->applied.position.sequence, &store->ledger,

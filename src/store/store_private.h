@@ -25,8 +25,9 @@ enum {
     STORE_BATCH_BLOCKS_MAX = 1024,
     STORE_BATCH_SIZE_MAX = 64 << 20,
     STORE_SPACE_RESERVE =
-        8 << 20,          /* bytes that writing leaves free, besides room for what is pending */
-    STORE_FROZEN_MAX = 3, /* batches that wait; more, and puts wait */
+        8 << 20,              /* bytes that writing leaves free, besides room for what is pending */
+    STORE_SPARE_SEGMENTS = 4, /* ready ahead of need */
+    STORE_FROZEN_MAX = 3,     /* batches that wait; more, and puts wait */
     STORE_PATH_SIZE_MAX = 4096,
 };
 

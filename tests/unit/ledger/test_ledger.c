@@ -117,6 +117,61 @@ static void appends_allocate_nothing(void **state)
     ledger_rig_deinit(&rig);
 }
 
+/* Let virtual time pass. */
+static void pass_time(struct ledger_rig *rig, uint64_t time_ns)
+{
+    uint64_t until = io_now_ns(rig->io) + time_ns;
+    while (io_now_ns(rig->io) < until) {
+        assert_true(io_run(rig->io, 1000000) >= 0);
+    }
+}
+
+static void stock_of_spares_is_made_in_quiet_times_and_used_in_busy_ones(void **state)
+{
+    (void)state;
+    struct ledger_rig rig;
+    ledger_rig_init_sim(&rig, 3, MIB);
+    rig.options.spare_count = 3;
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    assert_non_null(ledger_rig_append(&rig, 1000));
+    assert_int_equal(ledger_rig_wait(&rig), 0);
+    pass_time(&rig, 1000000000);
+    struct ledger_stats stats;
+    ledger_stats(rig.ledger, &stats);
+    assert_int_equal(stats.segment_count, 4);
+
+    uint64_t zeros = stats.written_bytes - stats.frame_bytes;
+    unsigned segments = 0;
+    for (unsigned i = 0; i < 25; i++) { /* more than two segments, no time between */
+        assert_non_null(ledger_rig_append(&rig, 100000));
+        assert_int_equal(ledger_rig_wait(&rig), 0);
+    }
+    ledger_stats(rig.ledger, &stats);
+    assert_int_equal(stats.segment_count, 4);
+    assert_true(stats.written_bytes - stats.frame_bytes - zeros < MIB / 4); /* seals and padding */
+
+    for (unsigned i = 0; i < 40; i++) { /* and on, beyond the stock */
+        assert_non_null(ledger_rig_append(&rig, 100000));
+        assert_int_equal(ledger_rig_wait(&rig), 0);
+    }
+    assert_int_equal(rig.good_count, 66);
+    pass_time(&rig, 1000000000);
+    ledger_stats(rig.ledger, &stats);
+    segments = stats.segment_count;
+    assert_int_equal(ledger_rig_close(&rig), 0);
+
+    assert_int_equal(ledger_rig_open(&rig, 0), 0); /* found again, not made again */
+    ledger_stats(rig.ledger, &stats);
+    assert_int_equal(stats.segment_count, segments);
+    pass_time(&rig, 1000000000);
+    ledger_stats(rig.ledger, &stats);
+    assert_int_equal(stats.segment_count, segments);
+    assert_int_equal(ledger_rig_scan(&rig), 66);
+    assert_int_equal(ledger_rig_verify(&rig, false, NULL), 0);
+    assert_int_equal(ledger_rig_close(&rig), 0);
+    ledger_rig_deinit(&rig);
+}
+
 static void full_disk_fails_appends_and_lets_them_go_on_later(void **state)
 {
     (void)state;
@@ -342,6 +397,7 @@ int main(void)
         cmocka_unit_test(appends_survive_a_reopen_on_threads),
         cmocka_unit_test(appends_survive_a_reopen_on_the_ring),
         cmocka_unit_test(appends_allocate_nothing),
+        cmocka_unit_test(stock_of_spares_is_made_in_quiet_times_and_used_in_busy_ones),
         cmocka_unit_test(full_disk_fails_appends_and_lets_them_go_on_later),
         cmocka_unit_test(failed_flush_stops_appends_for_good_and_reads_go_on),
         cmocka_unit_test(frame_that_no_segment_holds_is_too_big_and_keeps_its_turn),

@@ -44,6 +44,11 @@ static void make(struct ledger_rig *rig, unsigned *out_last)
     assert_int_equal(ledger_rig_wait(rig), 0);
     *out_last = rig->appends[FRAMES - 1].append.position.segment;
     assert_true(*out_last >= 3);
+    struct ledger_stats stats;
+    do { /* until the spare is there */
+        assert_true(io_run(rig->io, 1000000) >= 0);
+        ledger_stats(rig->ledger, &stats);
+    } while (stats.segment_count <= *out_last);
     assert_int_equal(ledger_rig_close(rig), 0);
     io_destroy(rig->io);
     rig->io = NULL;

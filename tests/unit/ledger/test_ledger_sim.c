@@ -105,6 +105,7 @@ static bool run(uint64_t seed, bool lying)
     ledger_rig_init_sim(&rig, seed, 1 << 20);
     rig.lying = lying;
     rig.options.prepare = seed % 3 == 0 ? LEDGER_ALLOCATE : LEDGER_PREWRITE;
+    rig.options.spare_count = 1 + (unsigned)(seed % 4);
     io_destroy(rig.io);
     rig.io = NULL;
     for (unsigned round = 0; round < ROUNDS && !failed; round++) {
