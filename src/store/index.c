@@ -5,6 +5,7 @@
 
 #include "base/ensure.h"
 #include "base/memory.h"
+#include "store/state_key.h"
 
 static const char table_heights[] = "heights";
 static const char table_blocks[] = "blocks";
@@ -77,7 +78,7 @@ int index_open(struct kv *kv, struct kv_session *session, uint64_t store_id,
                            &index->transactions, detail);
     }
     if (result == 0) {
-        result = runs_open(session, "state", 0, &index->state, detail);
+        result = runs_open(session, "state", STATE_KEY_SPREAD_SIZE, &index->state, detail);
     }
     if (result == 0) {
         result = read_applied(session, store_id, out_applied, detail);
@@ -118,16 +119,31 @@ static int scratch(void **array, size_t *capacity, size_t wanted, size_t item_si
     return 0;
 }
 
+/* Of the keys that load_state makes. */
+static size_t state_key_bytes(const struct pending *batch)
+{
+    size_t count = pending_change_count(batch);
+    size_t size = count * (STATE_KEY_SPREAD_SIZE + 1 + RUNS_VERSION_SIZE);
+    for (size_t i = 0; i < count; i++) {
+        struct pending_change change;
+        pending_change_at(batch, i, &change);
+        size += change.key.size;
+    }
+    return size;
+}
+
 static int reserve_scratch(struct index *index, const struct pending *batch)
 {
     size_t transactions = pending_transaction_count(batch);
     size_t changes = pending_change_count(batch);
     size_t entries = transactions > changes ? transactions : changes;
     size_t rows = 2 * pending_block_count(batch);
+    size_t transaction_keys = transactions * PLACE_TRANSACTION_KEY_SIZE;
+    size_t state_keys = state_key_bytes(batch);
+    size_t keys = transaction_keys > state_keys ? transaction_keys : state_keys;
     if (scratch((void **)&index->entries, &index->entry_capacity, entries,
                 sizeof(*index->entries)) != 0 ||
-        scratch((void **)&index->keys, &index->key_capacity,
-                transactions * PLACE_TRANSACTION_KEY_SIZE, 1) != 0 ||
+        scratch((void **)&index->keys, &index->key_capacity, keys, 1) != 0 ||
         scratch((void **)&index->rows, &index->row_capacity, rows, sizeof(*index->rows)) != 0) {
         return STOA_ENOMEM;
     }
@@ -152,12 +168,22 @@ static int load_state(struct index *index, struct kv_session *session, const str
                       struct error_detail *detail)
 {
     size_t count = pending_change_count(batch);
+    uint8_t *key = index->keys;
     for (size_t i = 0; i < count; i++) {
         struct pending_change change;
+        uint8_t base[STATE_KEY_BASE_MAX];
         pending_change_at(batch, i, &change);
-        index->entries[i] = (struct runs_entry){
-            .key = change.key, .value = change.value, .removed = change.removed};
+        size_t size = state_key_base(change.key, base);
+        memcpy(key, base, size);
+        runs_version_key(key, size, change.height);
+        size += RUNS_VERSION_SIZE;
+        index->entries[i] = (struct runs_entry){.key = bytes_of(key, size),
+                                                .value = change.value,
+                                                .removed = change.withdrawn,
+                                                .absent = change.removed};
+        key += size;
     }
+    ensure(key <= index->keys + index->key_capacity);
     return runs_load(index->state, session, index->entries, count, detail);
 }
 
@@ -408,10 +434,12 @@ int index_find_transaction(struct index *index, struct kv_session *session, cons
 }
 
 int index_find_state(struct index *index, struct kv_session *session, struct bytes key,
-                     struct bytes *out_value, struct error_detail *detail)
+                     uint64_t *bound, struct bytes *out_value, struct error_detail *detail)
 {
+    uint8_t base[STATE_KEY_BASE_MAX];
+    size_t size = state_key_base(key, base);
     struct runs_version *version = runs_acquire(index->state);
-    int result = runs_get(version, session, key, out_value, detail);
+    int result = runs_get_version(version, session, bytes_of(base, size), bound, out_value, detail);
     runs_release(index->state, version);
     return result;
 }

@@ -57,9 +57,10 @@ int index_find_transaction(struct index *index, struct kv_session *session, cons
                            struct index_transaction out_candidates[INDEX_CANDIDATES_MAX],
                            size_t *out_count, struct error_detail *detail);
 
-/* The value is valid until the session's next call. */
+/* The value of the state key KEY (state_key.h) as of the height *BOUND, which becomes the height
+ * that made it. The value is valid until the session's next call. */
 int index_find_state(struct index *index, struct kv_session *session, struct bytes key,
-                     struct bytes *out_value, struct error_detail *detail);
+                     uint64_t *bound, struct bytes *out_value, struct error_detail *detail);
 
 /* How many entries each table has, by walking all of it: for verify. */
 struct index_counts {

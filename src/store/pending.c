@@ -19,11 +19,13 @@ struct chains {
 
 struct change {
     uint64_t hash;
+    uint64_t height;
     const uint8_t *key;
     const uint8_t *value;
     uint32_t value_size;
     uint16_t key_size;
     bool removed;
+    bool withdrawn;
 };
 
 enum { CHUNK_SIZE = 4 << 20, HEADS_MIN = 1 << 10 };
@@ -235,67 +237,17 @@ static int reserve_bytes(struct pending *pending, size_t size)
     return 0;
 }
 
-static struct change *find_change(const struct pending *pending, uint64_t hash, struct bytes key)
-{
-    if (pending->change_count == 0) {
-        return NULL;
-    }
-    uint32_t link = *chains_head(&pending->change_chains, hash);
-    while (link != 0) {
-        struct change *change = &pending->changes[link - 1];
-        if (change->hash == hash && change->key_size == key.size &&
-            memcmp(change->key, key.data, key.size) == 0) {
-            return change;
-        }
-        link = pending->change_chains.links[link - 1];
-    }
-    return NULL;
-}
-
-static void add_change(struct pending *pending, const struct record_change *given, uint64_t hash)
-{
-    struct change *change = find_change(pending, hash, given->key);
-    if (change == NULL) {
-        change = &pending->changes[pending->change_count];
-        *change = (struct change){
-            .hash = hash,
-            .key = given->key.data,
-            .key_size = (uint16_t)given->key.size,
-        };
-        chains_add(&pending->change_chains, hash, pending->change_count);
-        pending->change_count++;
-    }
-    change->value = given->value.data;
-    change->value_size = (uint32_t)given->value.size;
-    change->removed = given->removed;
-}
-
 uint64_t pending_key_hash(struct bytes key)
 {
     return XXH3_64bits(key.data, key.size);
 }
 
-/* The chains are larger than the processor's caches: what a change will touch is fetched some
- * changes ahead. */
-enum { AHEAD_ENTRY = 8, AHEAD_HEAD = 16 };
-
-static void fetch_ahead(const struct pending *pending, const struct pending_entries *entries,
-                        size_t i)
-{
-    const struct chains *chains = &pending->change_chains;
-    if (i + AHEAD_HEAD < entries->hash_count) {
-        __builtin_prefetch(chains_head(chains, entries->hashes[i + AHEAD_HEAD]));
-    }
-    if (i + AHEAD_ENTRY < entries->hash_count) {
-        uint32_t link = *chains_head(chains, entries->hashes[i + AHEAD_ENTRY]);
-        if (link != 0) {
-            __builtin_prefetch(&pending->changes[link - 1]);
-        }
-    }
-}
+/* The heads are more than the processor's caches hold: they are fetched some changes ahead. */
+enum { AHEAD = 16 };
 
 /* Copy the changes into the batch and add each. Room was reserved. */
-static void add_changes(struct pending *pending, const struct pending_entries *entries)
+static void add_changes(struct pending *pending, const struct pending_entries *entries,
+                        uint64_t height)
 {
     if (entries->changes.size == 0) {
         return;
@@ -310,8 +262,20 @@ static void add_changes(struct pending *pending, const struct pending_entries *e
         struct record_change change;
         int result = record_next_change(&cursor, &change);
         ensure(result == 0); /* as many as there are hashes */
-        fetch_ahead(pending, entries, i);
-        add_change(pending, &change, entries->hashes[i]);
+        if (i + AHEAD < entries->hash_count) {
+            __builtin_prefetch(chains_head(&pending->change_chains, entries->hashes[i + AHEAD]));
+        }
+        pending->changes[pending->change_count] = (struct change){
+            .hash = entries->hashes[i],
+            .height = height,
+            .key = change.key.data,
+            .key_size = (uint16_t)change.key.size,
+            .value = change.value.data,
+            .value_size = (uint32_t)change.value.size,
+            .removed = change.removed,
+            .withdrawn = entries->removed,
+        };
+        chains_add(&pending->change_chains, entries->hashes[i], pending->change_count++);
     }
     ensure(cursor.size == 0);
 }
@@ -345,7 +309,7 @@ int pending_add(struct pending *pending, const struct pending_block *block,
                 const struct pending_entries *entries)
 {
     static const struct pending_entries none; /* a side block changes nothing but itself */
-    entries = block->side ? &none : entries;
+    entries = block->side && !entries->removed ? &none : entries;
     size_t transactions = entries->prefix_count;
     int result = reserve(pending, transactions, entries);
     if (result != 0) {
@@ -370,7 +334,7 @@ int pending_add(struct pending *pending, const struct pending_block *block,
             .prefix = entries->prefixes[i], .height = block->height, .index = (uint32_t)i};
         chains_add(&pending->transaction_chains, entries->prefixes[i], at);
     }
-    add_changes(pending, entries);
+    add_changes(pending, entries, block->height);
     return 0;
 }
 
@@ -412,7 +376,9 @@ static void change_view(const struct change *change, struct pending_change *out_
     *out_change = (struct pending_change){
         .key = bytes_of(change->key, change->key_size),
         .value = bytes_of(change->value, change->value_size),
+        .height = change->height,
         .removed = change->removed,
+        .withdrawn = change->withdrawn,
     };
 }
 
@@ -473,12 +439,32 @@ const struct pending_transaction *pending_find_transaction(const struct pending 
     return NULL;
 }
 
-bool pending_find_change(const struct pending *pending, struct bytes key,
-                         struct pending_change *out_change)
+/* Newest first: when a change is met, whatever withdrew it was met before. What was withdrawn took
+ * everything above it along. */
+bool pending_find_change(const struct pending *pending, struct bytes key, uint64_t *bound,
+                         struct pending_change *out_change, bool *out_done)
 {
-    const struct change *change = find_change(pending, pending_key_hash(key), key);
-    if (change != NULL) {
-        change_view(change, out_change);
+    *out_done = false;
+    if (pending->change_count == 0) {
+        return false;
     }
-    return change != NULL;
+    uint64_t hash = pending_key_hash(key);
+    uint32_t link = *chains_head(&pending->change_chains, hash);
+    for (; link != 0; link = pending->change_chains.links[link - 1]) {
+        const struct change *change = &pending->changes[link - 1];
+        if (change->hash != hash || change->height > *bound || change->key_size != key.size ||
+            memcmp(change->key, key.data, key.size) != 0) {
+            continue;
+        }
+        if (!change->withdrawn) {
+            change_view(change, out_change);
+            return true;
+        }
+        if (change->height == 0) {
+            *out_done = true;
+            return false;
+        }
+        *bound = change->height - 1;
+    }
+    return false;
 }

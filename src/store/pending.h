@@ -4,8 +4,7 @@
  *
  * One `struct pending` is one batch: filled by the loop block by block, then frozen, applied as a
  * whole by a worker, and cleared for reuse. While it exists reads ask it before the tables, newest
- * batch first. Of state changes only the newest of a key is kept, so that a key changed by a
- * hundred blocks reaches the tables once.
+ * batch first. State changes are kept by height: each is a version of its key.
  *
  * Memory: grows to the largest batch and is then reused: adding a block to a warm batch allocates
  * nothing. The loop owns a batch while it is open; a frozen one is only read, by the loop and by
@@ -37,10 +36,13 @@ struct pending_transaction {
     uint32_t index;
 };
 
+/* What a height made of a state key. */
 struct pending_change {
-    struct bytes key;
+    struct bytes key; /* state_key.h */
     struct bytes value;
-    bool removed;
+    uint64_t height;
+    bool removed;   /* from there on it has no value */
+    bool withdrawn; /* its block has left the canonical chain: nothing is said */
 };
 
 struct pending *pending_create(void);
@@ -60,9 +62,11 @@ struct pending_entries {
     struct bytes changes;   /* as in record.h; copied */
     const uint64_t *hashes; /* pending_key_hash of each change's key, in order */
     size_t hash_count;      /* as many as there are changes */
+    bool removed;           /* of a block that leaves the canonical chain: what it added is gone */
 };
 
-/* Add the next block; of a side block no ENTRIES are taken. STOA_ENOMEM: nothing was added. */
+/* Add the next block; of a side block no ENTRIES are taken but removed ones. STOA_ENOMEM: nothing
+ * was added. */
 int pending_add(struct pending *pending, const struct pending_block *block,
                 const struct pending_entries *entries);
 
@@ -78,7 +82,7 @@ const struct pending_block *pending_block_at(const struct pending *pending, size
 const struct pending_transaction *pending_transaction_at(const struct pending *pending,
                                                          size_t index);
 
-/* Each key once, newest, in no order. */
+/* In order of arrival: of the same key and height the last one counts. */
 void pending_change_at(const struct pending *pending, size_t index,
                        struct pending_change *out_change);
 
@@ -94,8 +98,10 @@ const struct pending_block *pending_find_height(const struct pending *pending, u
 const struct pending_transaction *pending_find_transaction(const struct pending *pending,
                                                            uint64_t prefix, size_t *cursor);
 
-/* False where the batch does not change KEY. */
-bool pending_find_change(const struct pending *pending, struct bytes key,
-                         struct pending_change *out_change);
+/* The newest change of KEY that is no higher than *BOUND. False: there is none, and *BOUND is what
+ * older batches and the tables are to be asked for: lower where heights were withdrawn. False with
+ * a bound of 0 and *OUT_DONE: nothing is left below. */
+bool pending_find_change(const struct pending *pending, struct bytes key, uint64_t *bound,
+                         struct pending_change *out_change, bool *out_done);
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/ensure.h"
 #include "chain/receipt.h"
 #include "store/record.h"
+#include "store/state_key.h"
 
 void prepare_init(struct prepare *prepare)
 {
@@ -120,17 +121,19 @@ static int encode_changes(struct prepare *prepare, struct error_detail *detail)
     const struct stoa_store_block *put = prepare->put;
     for (size_t i = 0; i < put->change_count; i++) {
         const struct stoa_change *change = &put->changes[i];
-        if (change->key.size < 1 || change->key.size > RECORD_CHANGE_KEY_MAX) {
+        if (change->key.size < 1 || change->key.size > STATE_KEY_RAW_MAX) {
             return error_set(detail, STOA_EINVAL,
                              "changes[%zu].key: %zu bytes; 1 to %d are allowed", i,
-                             change->key.size, RECORD_CHANGE_KEY_MAX);
+                             change->key.size, STATE_KEY_RAW_MAX);
         }
         if (change->value.size > RECORD_CHANGE_VALUE_MAX) {
             return error_set(detail, STOA_ETOOBIG, "changes[%zu].value: %zu bytes", i,
                              change->value.size);
         }
+        uint8_t key[1 + STATE_KEY_RAW_MAX] = {STATE_KEY_RAW};
+        memcpy(key + 1, change->key.data, change->key.size);
         struct record_change encoded = {
-            .key = bytes_of(change->key.data, change->key.size),
+            .key = bytes_of(key, 1 + change->key.size),
             .value = bytes_of(change->value.data, change->value.size),
             .removed = change->value.data == NULL,
         };

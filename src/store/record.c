@@ -87,7 +87,7 @@ int record_decode(struct bytes payload, struct record *out_record, struct error_
 void record_encode_state_header(const uint8_t hash[32], uint8_t out[RECORD_STATE_HEADER_SIZE])
 {
     memset(out, 0, RECORD_STATE_HEADER_SIZE);
-    out[OFFSET_VERSION] = RECORD_VERSION;
+    out[OFFSET_VERSION] = RECORD_STATE_VERSION;
     memcpy(out + OFFSET_STATE_HASH, hash, 32);
 }
 
@@ -98,7 +98,7 @@ int record_decode_state(struct bytes payload, const uint8_t **out_hash, struct b
         return error_set(detail, STOA_ECORRUPT, "state record: %zu bytes are too few",
                          payload.size);
     }
-    if (payload.data[OFFSET_VERSION] != RECORD_VERSION) {
+    if (payload.data[OFFSET_VERSION] != RECORD_STATE_VERSION) {
         return error_set(detail, STOA_ECORRUPT, "state record: version %u is unknown",
                          payload.data[OFFSET_VERSION]);
     }
@@ -133,7 +133,7 @@ int record_next_change(struct bytes *cursor, struct record_change *out_change)
 
 int record_append_change(struct buffer *buffer, const struct record_change *change)
 {
-    ensure(change->key.size >= 1 && change->key.size <= RECORD_CHANGE_KEY_MAX);
+    ensure(change->key.size >= 1 && change->key.size <= UINT16_MAX);
     ensure(change->value.size < RECORD_REMOVED);
     int result =
         buffer_reserve(buffer, RECORD_CHANGE_HEADER_SIZE + change->key.size + change->value.size);

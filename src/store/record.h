@@ -23,11 +23,11 @@
  * never there without them:
  *
  *   offset  size  field
- *        0     1  version, 1
+ *        0     1  version, 2
  *        1     7  zero
  *        8    32  hash of the block
  *       40        changes, one after the other: key size (u16), value size (u32; RECORD_REMOVED:
- * the key is removed), key, value */
+ *                 the key is removed), key (state_key.h), value */
 #ifndef RECORD_H
 #define RECORD_H
 
@@ -47,7 +47,7 @@ enum {
     RECORD_CHANGES = 1 << 4,
     RECORD_STATE_HEADER_SIZE = 40,
     RECORD_CHANGE_HEADER_SIZE = 6,
-    RECORD_CHANGE_KEY_MAX = 128,
+    RECORD_STATE_VERSION = 2,
     RECORD_CHANGE_VALUE_MAX = 1 << 22,
 };
 

@@ -249,8 +249,9 @@ static void run_lookup(struct workers_job *job, void *worker_state)
             index_find_hash(index, worker_state, request->key.hash, &get->place, detail);
     } else {
         struct bytes value;
-        get->lookup_result =
-            index_find_state(index, worker_state, request->state_key, &value, detail);
+        struct bytes key = bytes_of(get->state_key, get->state_key_size);
+        uint64_t bound = get->bound; /* the lookup may be made again */
+        get->lookup_result = index_find_state(index, worker_state, key, &bound, &value, detail);
         if (get->lookup_result == 0) {
             uint8_t *copy = memory_alloc(value.size);
             if (copy == NULL) {
@@ -349,9 +350,26 @@ static void get_state(struct store_get *get)
     const struct store *store = get->store;
     struct store_request *request = get->request;
     const struct pending *batch;
+    struct bytes raw = request->state_key;
+    if (raw.size > STATE_KEY_RAW_MAX) {
+        finish(get, STOA_ENOTFOUND); /* no such key can have been put */
+        return;
+    }
+    get->state_key[0] = STATE_KEY_RAW;
+    if (raw.size > 0) {
+        memcpy(get->state_key + 1, raw.data, raw.size);
+    }
+    get->state_key_size = 1 + raw.size;
+    get->bound = UINT64_MAX;
     for (unsigned i = 0; (batch = batch_at(store, i)) != NULL; i++) {
         struct pending_change change;
-        if (!pending_find_change(batch, request->state_key, &change)) {
+        bool done;
+        struct bytes key = bytes_of(get->state_key, get->state_key_size);
+        if (!pending_find_change(batch, key, &get->bound, &change, &done)) {
+            if (done) {
+                finish(get, STOA_ENOTFOUND);
+                return;
+            }
             continue;
         }
         if (change.removed) {

@@ -19,6 +19,7 @@
 #include "store/pending.h"
 #include "store/prepare.h"
 #include "store/record.h"
+#include "store/state_key.h"
 #include "store/store.h"
 
 enum {
@@ -87,6 +88,9 @@ struct store_get {
     struct index_transaction candidates[INDEX_CANDIDATES_MAX];
     size_t candidate_count;
     size_t candidate_next;
+    uint8_t state_key[STATE_KEY_MAX]; /* what is looked for, no higher than BOUND */
+    size_t state_key_size;
+    uint64_t bound;
     struct store_get *next;
     struct store_get *made_next;
 };

@@ -522,36 +522,6 @@ static void wiredtiger_rollback(struct kv_session *kv_session)
     leave(session);
 }
 
-static int wiredtiger_get(struct kv_session *kv_session, const char *name, struct bytes key,
-                          struct bytes *out_value, struct error_detail *detail)
-{
-    struct wiredtiger_session *session = enter(kv_session);
-    WT_CURSOR *cursor;
-    int result = cached_cursor(session, name, &cursor, detail);
-    if (result == 0) {
-        WT_ITEM item = {.data = key.data, .size = key.size};
-        WT_ITEM value = {.data = NULL};
-        cursor->set_key(cursor, &item);
-        int code = cursor->search(cursor);
-        code = code != 0 ? code : cursor->get_value(cursor, &value);
-        if (code == 0) {
-            buffer_clear(&session->value);
-            code = buffer_append(&session->value, value.data, value.size) != 0 ? ENOMEM : 0;
-        }
-        int reset = cursor->reset(cursor);
-        code = code != 0 ? code : reset;
-        if (code == 0) {
-            *out_value = buffer_bytes(&session->value);
-        } else if (code == WT_NOTFOUND) {
-            result = STOA_ENOTFOUND;
-        } else {
-            result = kv_wiredtiger_error(session->wiredtiger, code, name, "get", detail);
-        }
-    }
-    leave(session);
-    return result;
-}
-
 /* What the cursor stands on goes to the session's buffers: WiredTiger's error code. */
 static int keep_entry(struct wiredtiger_session *session, WT_CURSOR *cursor)
 {
@@ -568,33 +538,48 @@ static int keep_entry(struct wiredtiger_session *session, WT_CURSOR *cursor)
     return code;
 }
 
-static int wiredtiger_get_from(struct kv_session *kv_session, const char *name, struct bytes from,
-                               struct bytes *out_key, struct bytes *out_value,
-                               struct error_detail *detail)
+/* OUT_KEY NULL: KEY itself, else the first from KEY on. */
+static int read_entry(struct kv_session *kv_session, const char *name, struct bytes key,
+                      struct bytes *out_key, struct bytes *out_value, struct error_detail *detail)
 {
     struct wiredtiger_session *session = enter(kv_session);
     WT_CURSOR *cursor;
     int result = cached_cursor(session, name, &cursor, detail);
     if (result == 0) {
-        WT_ITEM item = {.data = from.data, .size = from.size};
+        WT_ITEM item = {.data = key.data, .size = key.size};
         int side = 0;
         cursor->set_key(cursor, &item);
-        int code = cursor->search_near(cursor, &side);
+        int code = out_key == NULL ? cursor->search(cursor) : cursor->search_near(cursor, &side);
         code = code == 0 && side < 0 ? cursor->next(cursor) : code;
         code = code == 0 ? keep_entry(session, cursor) : code;
         int reset = cursor->reset(cursor);
         code = code != 0 ? code : reset;
         if (code == 0) {
-            *out_key = buffer_bytes(&session->key);
             *out_value = buffer_bytes(&session->value);
         } else if (code == WT_NOTFOUND) {
             result = STOA_ENOTFOUND;
         } else {
             result = kv_wiredtiger_error(session->wiredtiger, code, name, "get", detail);
         }
+        if (code == 0 && out_key != NULL) {
+            *out_key = buffer_bytes(&session->key);
+        }
     }
     leave(session);
     return result;
+}
+
+static int wiredtiger_get(struct kv_session *session, const char *name, struct bytes key,
+                          struct bytes *out_value, struct error_detail *detail)
+{
+    return read_entry(session, name, key, NULL, out_value, detail);
+}
+
+static int wiredtiger_get_from(struct kv_session *session, const char *name, struct bytes from,
+                               struct bytes *out_key, struct bytes *out_value,
+                               struct error_detail *detail)
+{
+    return read_entry(session, name, from, out_key, out_value, detail);
 }
 
 /* VALUE NULL: remove. */

@@ -68,6 +68,24 @@ static void blocks_are_found_by_hash_and_height(void **state)
     pending_destroy(pending);
 }
 
+/* What BATCH says of KEY at HEIGHT: its value, "" where it was removed, NULL where nothing. */
+static const char *value_at(const struct pending *pending, const char *key, uint64_t height)
+{
+    static char text[32];
+    struct pending_change change;
+    bool done;
+    if (!pending_find_change(pending, bytes_of(key, strlen(key)), &height, &change, &done)) {
+        return NULL;
+    }
+    assert_int_equal(height >= change.height, 1);
+    assert_true(change.value.size < sizeof(text));
+    memset(text, 0, sizeof(text));
+    if (!change.removed) {
+        memcpy(text, change.value.data, change.value.size);
+    }
+    return text;
+}
+
 static void a_side_block_is_found_by_hash_only(void **state)
 {
     (void)state;
@@ -80,11 +98,10 @@ static void a_side_block_is_found_by_hash_only(void **state)
     side.side = true;
     assert_int_equal(add(pending, &main_block, NULL, 0, bytes_of(NULL, 0)), 0);
     struct buffer changes;
-    struct pending_change change;
     buffer_init(&changes);
     append_change(&changes, "key", "of the side");
     assert_int_equal(add(pending, &side, &prefix, 1, buffer_bytes(&changes)), 0);
-    assert_false(pending_find_change(pending, bytes_of("key", 3), &change));
+    assert_null(value_at(pending, "key", UINT64_MAX));
     buffer_deinit(&changes);
     assert_true(pending_find_hash(pending, side.hash)->side);
     assert_memory_equal(pending_find_height(pending, 7)->hash, main_block.hash, 32);
@@ -135,11 +152,10 @@ static void transactions_that_begin_alike_are_all_found_newest_first(void **stat
     pending_destroy(pending);
 }
 
-static void the_newest_change_of_a_key_wins(void **state)
+static void the_change_of_a_key_below_a_height_is_found(void **state)
 {
     (void)state;
     struct pending *pending = pending_create();
-    struct pending_change change;
     for (uint64_t height = 0; height < 3; height++) {
         struct pending_block block = block_at(height);
         struct buffer changes;
@@ -152,13 +168,54 @@ static void the_newest_change_of_a_key_wins(void **state)
         assert_int_equal(add(pending, &block, NULL, 0, buffer_bytes(&changes)), 0);
         buffer_deinit(&changes); /* the batch has its own copy */
     }
-    assert_int_equal(pending_change_count(pending), 5);
-    assert_true(pending_find_change(pending, bytes_of("steady", 6), &change));
-    assert_true(bytes_equal(change.value, bytes_of("third", 5)));
-    assert_true(pending_find_change(pending, bytes_of("gone", 4), &change));
-    assert_true(change.removed);
-    assert_true(pending_find_change(pending, bytes_of("own-1", 5), &change));
-    assert_false(pending_find_change(pending, bytes_of("own-9", 5), &change));
+    assert_int_equal(pending_change_count(pending), 9);
+    assert_string_equal(value_at(pending, "steady", UINT64_MAX), "third");
+    assert_string_equal(value_at(pending, "steady", 2), "third");
+    assert_string_equal(value_at(pending, "steady", 1), "second");
+    assert_string_equal(value_at(pending, "steady", 0), "first");
+    assert_string_equal(value_at(pending, "gone", UINT64_MAX), "");
+    assert_string_equal(value_at(pending, "gone", 1), "there");
+    assert_string_equal(value_at(pending, "own-1", UINT64_MAX), "x");
+    assert_null(value_at(pending, "own-1", 0));
+    assert_null(value_at(pending, "own-9", UINT64_MAX));
+    pending_destroy(pending);
+}
+
+static void withdrawn_changes_lower_the_bound(void **state)
+{
+    (void)state;
+    struct pending *pending = pending_create();
+    struct buffer changes;
+    uint64_t hash = pending_key_hash(bytes_of("key", 3));
+    buffer_init(&changes);
+    append_change(&changes, "key", "old");
+    for (uint64_t height = 5; height < 8; height++) {
+        struct pending_block block = block_at(height);
+        assert_int_equal(add(pending, &block, NULL, 0, buffer_bytes(&changes)), 0);
+    }
+    for (uint64_t height = 6; height < 8; height++) { /* the branch from 6 on has lost */
+        struct pending_block block = block_at(height);
+        block.side = true;
+        struct pending_entries entries = {
+            .changes = buffer_bytes(&changes), .hashes = &hash, .hash_count = 1, .removed = true};
+        assert_int_equal(pending_add(pending, &block, &entries), 0);
+    }
+    assert_string_equal(value_at(pending, "key", UINT64_MAX), "old");
+    struct pending_change change;
+    uint64_t bound = UINT64_MAX;
+    bool done;
+    assert_true(pending_find_change(pending, bytes_of("key", 3), &bound, &change, &done));
+    assert_int_equal(change.height, 5);
+    struct pending_block five = block_at(5);
+    five.side = true;
+    struct pending_entries entries = {
+        .changes = buffer_bytes(&changes), .hashes = &hash, .hash_count = 1, .removed = true};
+    assert_int_equal(pending_add(pending, &five, &entries), 0);
+    bound = UINT64_MAX;
+    assert_false(pending_find_change(pending, bytes_of("key", 3), &bound, &change, &done));
+    assert_int_equal(bound, 4); /* what older batches may still say */
+    assert_false(done);
+    buffer_deinit(&changes);
     pending_destroy(pending);
 }
 
@@ -189,13 +246,12 @@ static void a_cleared_batch_is_empty_and_a_warm_one_allocates_nothing(void **sta
         }
         pending_clear(pending);
         struct pending_block block = block_at(3);
-        struct pending_change change;
         size_t cursor = SIZE_MAX;
         assert_int_equal(pending_block_count(pending), 0);
         assert_null(pending_find_hash(pending, block.hash));
         assert_null(pending_find_height(pending, 3));
         assert_null(pending_find_transaction(pending, 61, &cursor));
-        assert_false(pending_find_change(pending, bytes_of("key", 3), &change));
+        assert_null(value_at(pending, "key", UINT64_MAX));
     }
     buffer_deinit(&changes);
     pending_destroy(pending);
@@ -235,7 +291,8 @@ int main(void)
         cmocka_unit_test(a_side_block_is_found_by_hash_only),
         cmocka_unit_test(an_envelope_hash_finds_its_block),
         cmocka_unit_test(transactions_that_begin_alike_are_all_found_newest_first),
-        cmocka_unit_test(the_newest_change_of_a_key_wins),
+        cmocka_unit_test(the_change_of_a_key_below_a_height_is_found),
+        cmocka_unit_test(withdrawn_changes_lower_the_bound),
         cmocka_unit_test(a_cleared_batch_is_empty_and_a_warm_one_allocates_nothing),
         cmocka_unit_test(a_failed_allocation_adds_nothing),
     };
