@@ -349,6 +349,36 @@ struct stoa_stats {
 
 int stoa_get_stats(struct stoa *stoa, struct stoa_stats *out_stats);
 
+/* ---- proofs ---- */
+
+/* An account and slots of its storage with what proves them, as EIP-1186 has it: the encodings of
+ * the trie's nodes on the way to each, the root's first. */
+struct stoa_proof_slot {
+    uint8_t key[32];   /* the slot's number */
+    uint8_t value[32]; /* zero: there is none */
+    const struct stoa_bytes *nodes;
+    size_t node_count;
+};
+
+struct stoa_proof {
+    uint8_t address[20];
+    uint64_t nonce;
+    uint8_t balance[32]; /* big-endian */
+    uint8_t code_hash[32];
+    uint8_t storage_root[32];
+    const struct stoa_bytes *nodes;
+    size_t node_count;
+    const struct stoa_proof_slot *slots;
+    size_t slot_count;
+};
+
+/* Whether PROOF shows all that it says in the state of STATE_ROOT (of a header that the caller
+ * trusts). An account that does not exist has nonce and balance 0 and the hashes of no code and no
+ * storage, or zero for them. Needs no store; any thread. 0: it does. STOA_EREFUSED: it does not;
+ * DETAIL says what is wrong. STOA_EINVAL: a pointer is missing. */
+int stoa_proof_verify(const uint8_t state_root[32], const struct stoa_proof *proof,
+                      struct stoa_detail *detail);
+
 #ifdef __cplusplus
 }
 #endif

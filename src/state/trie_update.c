@@ -118,8 +118,7 @@ static bool fits(const struct trie_slot *slot, size_t depth)
     return true;
 }
 
-/* Read the record of PATH into SLOT. STOA_ENOTFOUND. */
-static int read_slot(struct trie_task *task, struct bytes trie, struct bytes path,
+int trie_update_read(struct trie_task *task, struct bytes trie, struct bytes path,
                      struct trie_slot *slot)
 {
     struct bytes record;
@@ -147,7 +146,7 @@ static int load_branch(struct trie_task *task, struct bytes trie, struct bytes p
     if (slot->node != NULL) {
         return 0;
     }
-    int result = read_slot(task, trie, path, slot);
+    int result = trie_update_read(task, trie, path, slot);
     if (result == STOA_ENOTFOUND || (result == 0 && slot->kind != TRIE_BRANCH)) {
         return error_set(&task->detail, STOA_ECORRUPT,
                          "trie: the branch %zu nibbles below the root is missing", path.size);
@@ -556,7 +555,7 @@ void trie_task_reset(struct trie_task *task)
 static int read_root(struct trie_task *task, struct bytes trie, struct trie_slot *root)
 {
     *root = (struct trie_slot){.kind = TRIE_EMPTY};
-    int result = read_slot(task, trie, bytes_of(NULL, 0), root);
+    int result = trie_update_read(task, trie, bytes_of(NULL, 0), root);
     return result == STOA_ENOTFOUND ? 0 : result;
 }
 

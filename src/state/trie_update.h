@@ -95,6 +95,10 @@ int trie_update_wipe(struct bytes trie, struct trie_task *task,
                      int (*leaf)(void *context, struct bytes key, struct bytes value),
                      void *context);
 
+/* Read the record of PATH into SLOT. STOA_ENOTFOUND. */
+int trie_update_read(struct trie_task *task, struct bytes trie, struct bytes path,
+                     struct trie_slot *slot);
+
 /* The root as it is. */
 int trie_update_root(struct bytes trie, struct trie_task *task, uint8_t out_root[32]);
 
