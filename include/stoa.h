@@ -73,10 +73,11 @@ struct stoa_options {
      * ledger. May be NULL. */
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
     void *progress_context;
+    uint64_t unwind_max; /* how many blocks a change of branch may take off the chain. 4,096 */
 };
-#define STOA_OPTIONS_INIT                                                       \
-    {                                                                           \
-        sizeof(struct stoa_options), STOA_IO_AUTO, 0, 0, 0, 0, 0, 0, NULL, NULL \
+#define STOA_OPTIONS_INIT                                                          \
+    {                                                                              \
+        sizeof(struct stoa_options), STOA_IO_AUTO, 0, 0, 0, 0, 0, 0, NULL, NULL, 0 \
     }
 
 /* Open a store and recover it. STOA_ENOTFOUND: no store there. STOA_ELOCKED, STOA_EVERSION,
@@ -133,8 +134,11 @@ struct stoa_store_block {
     }
 
 enum {
-    STOA_STORE_SIDE = 1 << 0, /* keep it readable by hash, leave the canonical chain alone; the
-                                 parent must be stored */
+    STOA_STORE_SIDE = 1 << 0,      /* keep it readable by hash, leave the canonical chain alone; the
+                                      parent must be stored */
+    STOA_STORE_CANONICAL = 1 << 1, /* it becomes the head, whatever branch its parent is on: the
+                                      change of branch is one step with storing it, and refused
+                                      as stoa_update_head would. Not with STOA_STORE_SIDE */
 };
 
 /* Store durably; without STOA_STORE_SIDE the block's parent is the head, and it becomes the head.
@@ -142,6 +146,46 @@ enum {
  * changed. */
 int stoa_store_block(struct stoa *stoa, const struct stoa_store_block *block,
                      struct stoa_detail *detail);
+
+/* ---- branches ---- */
+
+/* Make the stored block HASH the head. Its branch, down to where it forks off the canonical chain,
+ * becomes canonical: heights, transactions, receipts, logs and state of the blocks above the fork
+ * are those of the new branch from the moment this returns, in every query, and after any crash
+ * either all of them or none. The blocks that leave the chain stay readable by hash. HASH may also
+ * be a block of the canonical chain: what is above it leaves. 0 where it is the head already.
+ *
+ * Takes effect in the order of stores. STOA_ENOTFOUND: no such block. STOA_EREFUSED: the branch
+ * forks off below the finalized block, or deeper than unwind_max. STOA_ECORRUPT: a frame of either
+ * branch is damaged; nothing has changed. */
+int stoa_update_head(struct stoa *stoa, const uint8_t hash[32], struct stoa_detail *detail);
+
+struct stoa_block_key;
+
+/* The finalized block, of the canonical chain: neither it nor what is below it ever leaves the
+ * chain. It only rises: STOA_EREFUSED where it is above KEY's block, or that is not canonical. The
+ * safe block is never below it. Durable when this returns. */
+int stoa_set_finalized(struct stoa *stoa, const struct stoa_block_key *key,
+                       struct stoa_detail *detail);
+
+/* The safe block, of the canonical chain. It only rises, but for a change of branch below it, which
+ * takes it back to where the branches part. */
+int stoa_set_safe(struct stoa *stoa, const struct stoa_block_key *key, struct stoa_detail *detail);
+
+/* A branch, by its tip: the head, or a block off the canonical chain that no other builds on. */
+struct stoa_branch {
+    uint8_t hash[32];
+    uint64_t height;
+    uint8_t total_difficulty[32];
+    int canonical;        /* it is the head */
+    uint64_t fork_height; /* the highest block that it shares with the canonical chain */
+    uint8_t fork_hash[32];
+};
+
+/* The tips from which stoa_update_head can choose, the head first, then by falling total
+ * difficulty: up to CAPACITY of them. *OUT_COUNT is how many there are. */
+int stoa_get_branches(struct stoa *stoa, struct stoa_branch *out, size_t capacity,
+                      size_t *out_count, struct stoa_detail *detail);
 
 /* ---- reading ---- */
 
@@ -196,6 +240,12 @@ struct stoa_head {
     uint8_t total_difficulty[32];
     uint8_t genesis_hash[32];
     uint64_t chain_id; /* 0: unknown */
+    int has_safe;      /* stoa_set_safe; never below the finalized block */
+    uint64_t safe_height;
+    uint8_t safe_hash[32];
+    int has_finalized; /* stoa_set_finalized */
+    uint64_t finalized_height;
+    uint8_t finalized_hash[32];
 };
 
 int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head);
@@ -271,6 +321,12 @@ struct stoa_completion {
  * succeed; a refusal may come before the answers of stores submitted earlier. */
 int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block,
                             const struct stoa_call *call);
+int stoa_submit_update_head(struct stoa *stoa, const uint8_t hash[32],
+                            const struct stoa_call *call);
+int stoa_submit_set_finalized(struct stoa *stoa, const struct stoa_block_key *key,
+                              const struct stoa_call *call);
+int stoa_submit_set_safe(struct stoa *stoa, const struct stoa_block_key *key,
+                         const struct stoa_call *call);
 int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key,
                           const struct stoa_call *call);
 int stoa_submit_get_transaction(struct stoa *stoa, const uint8_t hash[32],

@@ -167,6 +167,7 @@ static int open_on_loop(struct stoa *stoa)
         .table_workers = stoa->options.table_workers,
         .verify_workers = stoa->options.verify_workers,
         .checkpoint_ns = (uint64_t)stoa->options.checkpoint_seconds * 1000000000,
+        .unwind_max = stoa->options.unwind_max,
         .bulk = stoa->options.bulk != 0,
         .progress = stoa->options.progress == NULL ? NULL : note_progress,
         .progress_context = stoa,

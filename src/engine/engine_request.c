@@ -82,7 +82,8 @@ static int copy_put(const struct stoa_store_block *block, struct stoa_store_bloc
     own.size = sizeof(own);
     *out = own;
     bool valid = (own.skip & ~(unsigned)STOA_SKIP_ALL) == 0 &&
-                 (own.flags & ~(unsigned)STOA_STORE_SIDE) == 0 && own.block.data != NULL &&
+                 (own.flags & ~(unsigned)(STOA_STORE_SIDE | STOA_STORE_CANONICAL)) == 0 &&
+                 own.flags != (STOA_STORE_SIDE | STOA_STORE_CANONICAL) && own.block.data != NULL &&
                  (own.changes != NULL || own.change_count == 0);
     for (size_t i = 0; valid && i < own.change_count; i++) {
         valid = own.changes[i].key.data != NULL;
@@ -125,6 +126,15 @@ static bool find_kind(enum stoa_message message, enum store_request_kind *out_ki
         return true;
     case STOA_MESSAGE_GET_STATE:
         *out_kind = STORE_GET_STATE;
+        return true;
+    case STOA_MESSAGE_UPDATE_HEAD:
+        *out_kind = STORE_UPDATE_HEAD;
+        return true;
+    case STOA_MESSAGE_SET_FINALIZED:
+        *out_kind = STORE_SET_FINALIZED;
+        return true;
+    case STOA_MESSAGE_SET_SAFE:
+        *out_kind = STORE_SET_SAFE;
         return true;
     default:
         return false;
@@ -172,9 +182,12 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
     switch (kind) {
     case STORE_PUT_BLOCK:
         return copy_put(what, &request->put);
+    case STORE_SET_SAFE:
+    case STORE_SET_FINALIZED:
     case STORE_GET_BLOCK:
         request->key = *(const struct stoa_block_key *)what;
         return request->key.by < STOA_BY_HEIGHT || request->key.by > STOA_LATEST ? STOA_EINVAL : 0;
+    case STORE_UPDATE_HEAD:
     case STORE_GET_TRANSACTION:
         memcpy(request->hash, what, 32);
         return 0;
@@ -272,6 +285,25 @@ int stoa_store_block(struct stoa *stoa, const struct stoa_store_block *block,
     return ask(stoa, STOA_MESSAGE_STORE_BLOCK, block, &request, detail);
 }
 
+int stoa_update_head(struct stoa *stoa, const uint8_t hash[32], struct stoa_detail *detail)
+{
+    struct store_request request;
+    return ask(stoa, STOA_MESSAGE_UPDATE_HEAD, hash, &request, detail);
+}
+
+int stoa_set_finalized(struct stoa *stoa, const struct stoa_block_key *key,
+                       struct stoa_detail *detail)
+{
+    struct store_request request;
+    return ask(stoa, STOA_MESSAGE_SET_FINALIZED, key, &request, detail);
+}
+
+int stoa_set_safe(struct stoa *stoa, const struct stoa_block_key *key, struct stoa_detail *detail)
+{
+    struct store_request request;
+    return ask(stoa, STOA_MESSAGE_SET_SAFE, key, &request, detail);
+}
+
 int stoa_get_block(struct stoa *stoa, const struct stoa_block_key *key,
                    struct stoa_block *out_block, struct stoa_detail *detail)
 {
@@ -339,6 +371,23 @@ int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *bl
     return stoa_submit(stoa, STOA_MESSAGE_STORE_BLOCK, block, call);
 }
 
+int stoa_submit_update_head(struct stoa *stoa, const uint8_t hash[32], const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_UPDATE_HEAD, hash, call);
+}
+
+int stoa_submit_set_finalized(struct stoa *stoa, const struct stoa_block_key *key,
+                              const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_SET_FINALIZED, key, call);
+}
+
+int stoa_submit_set_safe(struct stoa *stoa, const struct stoa_block_key *key,
+                         const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_SET_SAFE, key, call);
+}
+
 int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key,
                           const struct stoa_call *call)
 {
@@ -371,7 +420,7 @@ static void fill_completion(const struct engine_request *own, struct stoa_comple
         .result = request->result,
     };
     engine_tell(&out->detail, &request->detail);
-    if (request->kind == STORE_PUT_BLOCK) {
+    if (request->kind == STORE_PUT_BLOCK || request->kind >= STORE_UPDATE_HEAD) {
         memcpy(out->hash, request->hash, 32);
         out->height = request->height;
     }

@@ -36,6 +36,29 @@ int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head)
     return out_head == NULL ? STOA_EINVAL : engine_run_on_loop(stoa, run_head, out_head, NULL);
 }
 
+struct branches_call {
+    struct stoa_branch *out;
+    size_t capacity;
+    size_t *out_count;
+};
+
+static void run_branches(struct stoa *stoa, struct engine_call *call)
+{
+    const struct branches_call *branches = call->context;
+    call->result =
+        store_get_branches(stoa->store, branches->out, branches->capacity, branches->out_count);
+}
+
+int stoa_get_branches(struct stoa *stoa, struct stoa_branch *out, size_t capacity,
+                      size_t *out_count, struct stoa_detail *detail)
+{
+    struct branches_call branches = {out, capacity, out_count};
+    if (out_count == NULL || (out == NULL && capacity != 0)) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    return engine_run_on_loop(stoa, run_branches, &branches, detail);
+}
+
 static void run_stats(struct stoa *stoa, struct engine_call *call)
 {
     store_get_stats(stoa->store, call->context);

@@ -9,6 +9,7 @@
 
 static const char table_heights[] = "heights";
 static const char table_blocks[] = "blocks";
+static const char table_sides[] = "sides";
 static const char table_meta[] = "meta";
 static const char key_applied[] = "applied";
 
@@ -69,6 +70,9 @@ int index_open(struct kv *kv, struct kv_session *session, uint64_t store_id,
     int result = kv_table_create(session, table_heights, KV_ORDERED, detail);
     if (result == 0) {
         result = kv_table_create(session, table_blocks, KV_POINT, detail);
+    }
+    if (result == 0) {
+        result = kv_table_create(session, table_sides, KV_ORDERED, detail);
     }
     if (result == 0) {
         result = kv_table_create(session, table_meta, KV_POINT, detail);
@@ -159,7 +163,8 @@ static int load_transactions(struct index *index, struct kv_session *session,
         uint8_t *key = index->keys + i * PLACE_TRANSACTION_KEY_SIZE;
         place_encode_transaction_key(transaction->prefix, transaction->height, transaction->index,
                                      key);
-        index->entries[i] = (struct runs_entry){.key = bytes_of(key, PLACE_TRANSACTION_KEY_SIZE)};
+        index->entries[i] = (struct runs_entry){.key = bytes_of(key, PLACE_TRANSACTION_KEY_SIZE),
+                                                .removed = transaction->removed};
     }
     return runs_load(index->transactions, session, index->entries, count, detail);
 }
@@ -187,20 +192,27 @@ static int load_state(struct index *index, struct kv_session *session, const str
     return runs_load(index->state, session, index->entries, count, detail);
 }
 
+/* The heights of the batch, and those that the chain had before it and has no more. */
 static int put_heights(struct kv_session *session, const struct pending *batch,
+                       const struct place_applied *before, const struct place_applied *applied,
                        struct error_detail *detail)
 {
-    for (size_t i = 0; i < pending_block_count(batch); i++) {
-        const struct pending_block *block = pending_block_at(batch, i);
-        if (block->side) {
-            continue;
-        }
-        uint8_t key[PLACE_HEIGHT_KEY_SIZE];
+    uint8_t key[PLACE_HEIGHT_KEY_SIZE];
+    for (size_t i = 0; i < pending_canonical_count(batch); i++) {
+        const struct pending_block *block = pending_canonical_at(batch, i);
         uint8_t value[PLACE_HEIGHT_VALUE_SIZE];
         place_encode_height_key(block->height, key);
         place_encode_height(block->hash, &block->position, value);
         int result = kv_put(session, table_heights, bytes_of(key, sizeof(key)),
                             bytes_of(value, sizeof(value)), detail);
+        if (result != 0) {
+            return result;
+        }
+    }
+    for (uint64_t height = applied->head_height; before->has_head && height < before->head_height;
+         height++) {
+        place_encode_height_key(height + 1, key);
+        int result = kv_remove(session, table_heights, bytes_of(key, sizeof(key)), detail);
         if (result != 0) {
             return result;
         }
@@ -212,9 +224,50 @@ static int compare_rows(const void *a, const void *b)
 {
     const struct block_row *left = a;
     const struct block_row *right = b;
-    return memcmp(left->hash, right->hash, 32);
+    int order = memcmp(left->hash, right->hash, 32);
+    return order != 0 ? order : left->block < right->block ? -1 : left->block > right->block;
 }
 
+/* What the table of sides says of a block: there while it is off the canonical chain. */
+static int put_side(struct kv_session *session, const struct pending_block *block,
+                    struct error_detail *detail)
+{
+    uint8_t key[PLACE_SIDE_KEY_SIZE];
+    uint8_t value[PLACE_SIDE_VALUE_SIZE];
+    place_encode_side_key(block->height, block->hash, key);
+    if (!block->side) {
+        return block->moved ? kv_remove(session, table_sides, bytes_of(key, sizeof(key)), detail)
+                            : 0;
+    }
+    struct branches_block side = {
+        .position = block->position,
+        .state_position = block->state_position,
+    };
+    memcpy(side.parent_hash, block->parent_hash, 32);
+    memcpy(side.total_difficulty, block->total_difficulty, 32);
+    place_encode_side(&side, value);
+    return kv_put(session, table_sides, bytes_of(key, sizeof(key)), bytes_of(value, sizeof(value)),
+                  detail);
+}
+
+static int put_row(struct kv_session *session, const struct block_row *row,
+                   struct error_detail *detail)
+{
+    uint8_t value[PLACE_BLOCK_VALUE_SIZE];
+    struct place_block place = {
+        .height = row->block->height,
+        .position = row->block->position,
+        .state_position = row->block->state_position,
+        .flags = row->flags,
+    };
+    place_encode_block(&place, value);
+    int result = kv_put(session, table_blocks, bytes_of(row->hash, 32),
+                        bytes_of(value, sizeof(value)), detail);
+    return result == 0 && (row->flags & PLACE_ENVELOPE) == 0 ? put_side(session, row->block, detail)
+                                                             : result;
+}
+
+/* A block that changed sides in the batch is in it more than once: the last time counts. */
 static int put_blocks(struct index *index, struct kv_session *session, const struct pending *batch,
                       struct error_detail *detail)
 {
@@ -229,17 +282,14 @@ static int put_blocks(struct index *index, struct kv_session *session, const str
         }
     }
     qsort(index->rows, count, sizeof(*index->rows), compare_rows);
-    for (size_t i = 0; i < count; i++) {
+    int result = 0;
+    for (size_t i = 0; i < count && result == 0; i++) {
         const struct block_row *row = &index->rows[i];
-        uint8_t value[PLACE_BLOCK_VALUE_SIZE];
-        place_encode_block(row->block->height, &row->block->position, row->flags, value);
-        int result = kv_put(session, table_blocks, bytes_of(row->hash, 32),
-                            bytes_of(value, sizeof(value)), detail);
-        if (result != 0) {
-            return result;
+        if (i + 1 == count || memcmp(row->hash, row[1].hash, 32) != 0) {
+            result = put_row(session, row, detail);
         }
     }
-    return 0;
+    return result;
 }
 
 static int put_applied(struct kv_session *session, const struct place_applied *applied,
@@ -260,7 +310,11 @@ static int commit_batch(struct index *index, struct kv_session *session,
     if (result != 0) {
         return result;
     }
-    result = put_heights(session, batch, detail);
+    struct place_applied before;
+    result = read_applied(session, applied->store_id, &before, detail);
+    if (result == 0) {
+        result = put_heights(session, batch, &before, applied, detail);
+    }
     if (result == 0) {
         result = put_blocks(index, session, batch, detail);
     }
@@ -373,15 +427,47 @@ int index_find_hash(struct index *index, struct kv_session *session, const uint8
     if (result != 0) {
         return result;
     }
-    struct index_place place;
-    unsigned flags;
-    if (place_decode_block(value, &place.height, &place.position, &flags) != 0) {
+    struct place_block block;
+    if (place_decode_block(value, &block) != 0) {
         return error_set(detail, STOA_ECORRUPT, "tables: a block's place is not readable");
     }
     (void)index; /* as above */
-    place.canonical = (flags & PLACE_SIDE) == 0;
-    *out_place = place;
+    *out_place = (struct index_place){
+        .height = block.height,
+        .position = block.position,
+        .state_position = block.state_position,
+        .canonical = (block.flags & PLACE_SIDE) == 0,
+    };
     return 0;
+}
+
+int index_each_side(struct index *index, struct kv_session *session, uint64_t height,
+                    int (*side)(void *context, const struct branches_block *block), void *context,
+                    struct error_detail *detail)
+{
+    struct kv_cursor *cursor;
+    uint8_t from[PLACE_HEIGHT_KEY_SIZE];
+    (void)index; /* as above */
+    int result = kv_cursor_open(session, table_sides, &cursor, detail);
+    if (result != 0) {
+        return result;
+    }
+    place_encode_height_key(height, from);
+    result = kv_cursor_seek(cursor, bytes_of(from, sizeof(from)), detail);
+    while (result == 0) {
+        struct bytes key;
+        struct bytes value;
+        struct branches_block block;
+        kv_cursor_current(cursor, &key, &value);
+        if (place_decode_side(key, value, &block) != 0) {
+            result = error_set(detail, STOA_ECORRUPT, "tables: a side block is not readable");
+        } else {
+            result = side(context, &block);
+        }
+        result = result == 0 ? kv_cursor_next(cursor, detail) : result;
+    }
+    kv_cursor_close(cursor);
+    return result == STOA_ENOTFOUND ? 0 : result;
 }
 
 struct candidates {
@@ -420,12 +506,11 @@ int index_find_transaction(struct index *index, struct kv_session *session, cons
         struct index_place place;
         result =
             index_find_height(index, session, out_candidates[i].height, block_hash, &place, detail);
-        if (result != 0) {
-            return result == STOA_ENOTFOUND
-                       ? error_set(detail, STOA_ECORRUPT,
-                                   "tables: a transaction names height %llu, which is not there",
-                                   (unsigned long long)out_candidates[i].height)
-                       : result;
+        if (result != 0 && result != STOA_ENOTFOUND) {
+            return result;
+        }
+        if (result == STOA_ENOTFOUND) {
+            place.position = (struct ledger_position){.sequence = 0};
         }
         out_candidates[i].position = place.position;
     }
@@ -477,6 +562,9 @@ int index_count(struct index *index, struct kv_session *session, struct index_co
     int result = count_table(session, table_heights, &counts.heights, detail);
     if (result == 0) {
         result = count_table(session, table_blocks, &counts.blocks, detail);
+    }
+    if (result == 0) {
+        result = count_table(session, table_sides, &counts.sides, detail);
     }
     if (result == 0) {
         struct runs_version *version = runs_acquire(index->transactions);

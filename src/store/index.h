@@ -16,13 +16,15 @@ struct index;
 struct index_place {
     uint64_t height;
     struct ledger_position position;
+    struct ledger_position state_position; /* sequence 0: none; not told by index_find_height */
     bool canonical;
 };
 
 struct index_transaction {
     uint64_t height;
     uint32_t index;
-    struct ledger_position position; /* of the block's frame */
+    struct ledger_position position; /* of the block's frame; sequence 0: its height is not there,
+                                        while a change of branch comes in */
 };
 
 enum { INDEX_CANDIDATES_MAX = 8 };
@@ -62,10 +64,17 @@ int index_find_transaction(struct index *index, struct kv_session *session, cons
 int index_find_state(struct index *index, struct kv_session *session, struct bytes key,
                      uint64_t *bound, struct bytes *out_value, struct error_detail *detail);
 
+/* Every block off the canonical chain from HEIGHT on, lower ones first. The callback returns
+ * non-zero to end with that result. */
+int index_each_side(struct index *index, struct kv_session *session, uint64_t height,
+                    int (*side)(void *context, const struct branches_block *block), void *context,
+                    struct error_detail *detail);
+
 /* How many entries each table has, by walking all of it: for verify. */
 struct index_counts {
     uint64_t heights;
     uint64_t blocks;
+    uint64_t sides;
     uint64_t transactions;
 };
 int index_count(struct index *index, struct kv_session *session, struct index_counts *out_counts,

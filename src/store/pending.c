@@ -46,6 +46,7 @@ struct pending {
     uint32_t *canonical; /* indexes of canonical blocks, heights rising by one */
     size_t canonical_count;
     size_t canonical_capacity;
+    uint64_t cut; /* the canonical chain was taken back to below this height; UINT64_MAX: not */
     struct pending_transaction *transactions;
     size_t transaction_count;
     size_t transaction_capacity;
@@ -61,7 +62,11 @@ struct pending {
 
 struct pending *pending_create(void)
 {
-    return memory_alloc_zeroed(1, sizeof(struct pending));
+    struct pending *pending = memory_alloc_zeroed(1, sizeof(*pending));
+    if (pending != NULL) {
+        pending->cut = UINT64_MAX;
+    }
+    return pending;
 }
 
 static void chains_deinit(struct chains *chains)
@@ -107,6 +112,7 @@ void pending_clear(struct pending *pending)
 {
     pending->block_count = 0;
     pending->canonical_count = 0;
+    pending->cut = UINT64_MAX;
     pending->transaction_count = 0;
     pending->change_count = 0;
     pending->size = 0;
@@ -280,38 +286,43 @@ static void add_changes(struct pending *pending, const struct pending_entries *e
     ensure(cursor.size == 0);
 }
 
-static int reserve(struct pending *pending, size_t transactions,
-                   const struct pending_entries *entries)
+int pending_reserve(struct pending *pending, const struct pending_room *room)
 {
-    size_t blocks = pending->block_count + 1;
-    size_t all_transactions = pending->transaction_count + transactions;
-    size_t all_changes = pending->change_count + entries->hash_count;
+    size_t blocks = pending->block_count + room->blocks;
+    size_t transactions = pending->transaction_count + room->transactions;
+    size_t changes = pending->change_count + room->changes;
     if (grow((void **)&pending->blocks, &pending->block_capacity, blocks,
              sizeof(*pending->blocks)) != 0 ||
         grow((void **)&pending->canonical, &pending->canonical_capacity, blocks,
              sizeof(*pending->canonical)) != 0 ||
-        grow((void **)&pending->transactions, &pending->transaction_capacity, all_transactions,
+        grow((void **)&pending->transactions, &pending->transaction_capacity, transactions,
              sizeof(*pending->transactions)) != 0 ||
-        grow((void **)&pending->changes, &pending->change_capacity, all_changes,
+        grow((void **)&pending->changes, &pending->change_capacity, changes,
              sizeof(*pending->changes)) != 0 ||
         chains_reserve(&pending->block_chains, 2 * blocks, 2 * pending->block_count, pending,
                        block_hash_of) != 0 ||
-        chains_reserve(&pending->transaction_chains, all_transactions, pending->transaction_count,
+        chains_reserve(&pending->transaction_chains, transactions, pending->transaction_count,
                        pending, transaction_hash_of) != 0 ||
-        chains_reserve(&pending->change_chains, all_changes, pending->change_count, pending,
+        chains_reserve(&pending->change_chains, changes, pending->change_count, pending,
                        change_hash_of) != 0) {
         return STOA_ENOMEM;
     }
-    return reserve_bytes(pending, entries->changes.size);
+    return reserve_bytes(pending, room->change_bytes);
 }
 
 int pending_add(struct pending *pending, const struct pending_block *block,
                 const struct pending_entries *entries)
 {
     static const struct pending_entries none; /* a side block changes nothing but itself */
-    entries = block->side && !entries->removed ? &none : entries;
+    entries = entries == NULL || (block->side && !entries->removed) ? &none : entries;
     size_t transactions = entries->prefix_count;
-    int result = reserve(pending, transactions, entries);
+    struct pending_room room = {
+        .blocks = 1,
+        .transactions = transactions,
+        .changes = entries->hash_count,
+        .change_bytes = entries->changes.size,
+    };
+    int result = pending_reserve(pending, &room);
     if (result != 0) {
         return result;
     }
@@ -323,19 +334,38 @@ int pending_add(struct pending *pending, const struct pending_block *block,
         chains_add(&pending->block_chains, bytes_load_be64(block->envelope_hash), 2 * index + 1);
     }
     if (!block->side) {
-        ensure(pending->canonical_count == 0 ||
-               pending->blocks[pending->canonical[pending->canonical_count - 1]].height + 1 ==
-                   block->height);
+        ensure(pending->canonical_count != 0
+                   ? pending_canonical_at(pending, pending->canonical_count - 1)->height + 1 ==
+                         block->height
+                   : pending->cut == UINT64_MAX || pending->cut == block->height);
         pending->canonical[pending->canonical_count++] = (uint32_t)index;
     }
     for (size_t i = 0; i < transactions; i++) {
         size_t at = pending->transaction_count++;
         pending->transactions[at] = (struct pending_transaction){
-            .prefix = entries->prefixes[i], .height = block->height, .index = (uint32_t)i};
+            .prefix = entries->prefixes[i],
+            .height = block->height,
+            .index = (uint32_t)i,
+            .removed = entries->removed,
+        };
         chains_add(&pending->transaction_chains, entries->prefixes[i], at);
     }
     add_changes(pending, entries, block->height);
     return 0;
+}
+
+void pending_cut(struct pending *pending, uint64_t height)
+{
+    while (pending->canonical_count != 0 &&
+           pending_canonical_at(pending, pending->canonical_count - 1)->height >= height) {
+        pending->canonical_count--;
+    }
+    pending->cut = height < pending->cut ? height : pending->cut;
+}
+
+bool pending_is_cut(const struct pending *pending, uint64_t height)
+{
+    return height >= pending->cut;
 }
 
 size_t pending_block_count(const struct pending *pending)
@@ -362,6 +392,17 @@ const struct pending_block *pending_block_at(const struct pending *pending, size
 {
     ensure(index < pending->block_count);
     return &pending->blocks[index];
+}
+
+size_t pending_canonical_count(const struct pending *pending)
+{
+    return pending->canonical_count;
+}
+
+const struct pending_block *pending_canonical_at(const struct pending *pending, size_t index)
+{
+    ensure(index < pending->canonical_count);
+    return &pending->blocks[pending->canonical[index]];
 }
 
 const struct pending_transaction *pending_transaction_at(const struct pending *pending,

@@ -24,9 +24,12 @@ struct pending_block {
     uint8_t hash[32];
     uint8_t envelope_hash[32];
     uint8_t total_difficulty[32];
+    uint8_t parent_hash[32];
     uint64_t height;
     struct ledger_position position;
+    struct ledger_position state_position; /* of its state changes; sequence 0: none */
     bool side;
+    bool moved; /* a change of branch took it onto the canonical chain or off it */
     bool has_envelope;
 };
 
@@ -34,6 +37,7 @@ struct pending_transaction {
     uint64_t prefix; /* first 8 bytes of the hash, big-endian */
     uint64_t height;
     uint32_t index;
+    bool removed; /* its block has left the canonical chain */
 };
 
 /* What a height made of a state key. */
@@ -65,10 +69,27 @@ struct pending_entries {
     bool removed;           /* of a block that leaves the canonical chain: what it added is gone */
 };
 
-/* Add the next block; of a side block no ENTRIES are taken but removed ones. STOA_ENOMEM: nothing
- * was added. */
+/* Add the next block; ENTRIES may be NULL, and of a side block none are taken but removed ones. A
+ * block that is there already is superseded. STOA_ENOMEM: nothing was added. */
 int pending_add(struct pending *pending, const struct pending_block *block,
                 const struct pending_entries *entries);
+
+/* Room for BLOCKS more blocks with as many entries and bytes of changes in all, so that adding them
+ * cannot fail. STOA_ENOMEM. */
+struct pending_room {
+    size_t blocks;
+    size_t transactions;
+    size_t changes;
+    size_t change_bytes;
+};
+int pending_reserve(struct pending *pending, const struct pending_room *room);
+
+/* The canonical chain ends below HEIGHT, whatever this batch, older ones and the tables say; the
+ * blocks that left it are then added as side blocks, and what follows begins at HEIGHT. */
+void pending_cut(struct pending *pending, uint64_t height);
+
+/* Whether the batch settles what is at HEIGHT: if it has no block there, there is none. */
+bool pending_is_cut(const struct pending *pending, uint64_t height);
 
 size_t pending_block_count(const struct pending *pending);
 size_t pending_transaction_count(const struct pending *pending);
@@ -82,6 +103,10 @@ const struct pending_block *pending_block_at(const struct pending *pending, size
 const struct pending_transaction *pending_transaction_at(const struct pending *pending,
                                                          size_t index);
 
+/* Of the canonical chain as the batch leaves it, heights rising by one. */
+size_t pending_canonical_count(const struct pending *pending);
+const struct pending_block *pending_canonical_at(const struct pending *pending, size_t index);
+
 /* In order of arrival: of the same key and height the last one counts. */
 void pending_change_at(const struct pending *pending, size_t index,
                        struct pending_change *out_change);
@@ -93,8 +118,9 @@ const struct pending_block *pending_find_hash(const struct pending *pending,
 /* Of the canonical chain; NULL where absent. */
 const struct pending_block *pending_find_height(const struct pending *pending, uint64_t height);
 
-/* The canonical transactions whose hash begins with PREFIX: the first after *CURSOR (begin with
- * SIZE_MAX), newest first; NULL where no more. */
+/* The transactions whose hash begins with PREFIX, removed ones too; of the same height and index
+ * the newest counts: the first after *CURSOR (begin with SIZE_MAX), newest first; NULL where no
+ * more. */
 const struct pending_transaction *pending_find_transaction(const struct pending *pending,
                                                            uint64_t prefix, size_t *cursor);
 

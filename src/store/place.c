@@ -4,11 +4,14 @@
 #include "base/ensure.h"
 #include "stoa/error.h"
 
-enum { POSITION_SIZE = 20, APPLIED_VERSION = 1 };
+enum { POSITION_SIZE = 20, APPLIED_VERSION = 2 };
 
 static_assert(PLACE_HEIGHT_VALUE_SIZE == 32 + POSITION_SIZE, "layout");
-static_assert(PLACE_BLOCK_VALUE_SIZE == 8 + POSITION_SIZE + 1, "layout");
-static_assert(PLACE_APPLIED_SIZE == 8 + 8 + POSITION_SIZE + 1 + 4 + 8 + 32 + 32, "layout");
+static_assert(PLACE_BLOCK_VALUE_SIZE == 8 + 2 * POSITION_SIZE + 1, "layout");
+static_assert(PLACE_SIDE_VALUE_SIZE == 32 + 32 + 2 * POSITION_SIZE, "layout");
+static_assert(PLACE_APPLIED_SIZE ==
+                  8 + 8 + POSITION_SIZE + 1 + 4 + 8 + 32 + 32 + 2 * HEAD_RECORD_MARK_SIZE,
+              "layout");
 
 static void encode_position(const struct ledger_position *position, uint8_t *out)
 {
@@ -56,23 +59,54 @@ int place_decode_height(struct bytes value, uint8_t out_hash[32],
     return 0;
 }
 
-void place_encode_block(uint64_t height, const struct ledger_position *position, unsigned flags,
-                        uint8_t out[PLACE_BLOCK_VALUE_SIZE])
+void place_encode_block(const struct place_block *block, uint8_t out[PLACE_BLOCK_VALUE_SIZE])
 {
-    bytes_store_le64(out, height);
-    encode_position(position, out + 8);
-    out[8 + POSITION_SIZE] = (uint8_t)flags;
+    bytes_store_le64(out, block->height);
+    encode_position(&block->position, out + 8);
+    out[8 + POSITION_SIZE] = (uint8_t)block->flags;
+    encode_position(&block->state_position, out + 9 + POSITION_SIZE);
 }
 
-int place_decode_block(struct bytes value, uint64_t *out_height,
-                       struct ledger_position *out_position, unsigned *out_flags)
+int place_decode_block(struct bytes value, struct place_block *out_block)
 {
     if (value.size != PLACE_BLOCK_VALUE_SIZE) {
         return STOA_ECORRUPT;
     }
-    *out_height = bytes_load_le64(value.data);
-    *out_position = decode_position(value.data + 8);
-    *out_flags = value.data[8 + POSITION_SIZE];
+    *out_block = (struct place_block){
+        .height = bytes_load_le64(value.data),
+        .position = decode_position(value.data + 8),
+        .flags = value.data[8 + POSITION_SIZE],
+        .state_position = decode_position(value.data + 9 + POSITION_SIZE),
+    };
+    return 0;
+}
+
+void place_encode_side_key(uint64_t height, const uint8_t hash[32],
+                           uint8_t out[PLACE_SIDE_KEY_SIZE])
+{
+    bytes_store_be64(out, height);
+    memcpy(out + 8, hash, 32);
+}
+
+void place_encode_side(const struct branches_block *block, uint8_t out[PLACE_SIDE_VALUE_SIZE])
+{
+    memcpy(out, block->parent_hash, 32);
+    memcpy(out + 32, block->total_difficulty, 32);
+    encode_position(&block->position, out + 64);
+    encode_position(&block->state_position, out + 64 + POSITION_SIZE);
+}
+
+int place_decode_side(struct bytes key, struct bytes value, struct branches_block *out_block)
+{
+    if (key.size != PLACE_SIDE_KEY_SIZE || value.size != PLACE_SIDE_VALUE_SIZE) {
+        return STOA_ECORRUPT;
+    }
+    out_block->height = bytes_load_be64(key.data);
+    memcpy(out_block->hash, key.data + 8, 32);
+    memcpy(out_block->parent_hash, value.data, 32);
+    memcpy(out_block->total_difficulty, value.data + 32, 32);
+    out_block->position = decode_position(value.data + 64);
+    out_block->state_position = decode_position(value.data + 64 + POSITION_SIZE);
     return 0;
 }
 
@@ -108,6 +142,8 @@ void place_encode_applied(const struct place_applied *applied, uint8_t out[PLACE
     bytes_store_le64(out + 41, applied->head_height);
     memcpy(out + 49, applied->head_hash, 32);
     memcpy(out + 81, applied->head_total_difficulty, 32);
+    head_record_encode_mark(&applied->safe, out + 113);
+    head_record_encode_mark(&applied->finalized, out + 153);
 }
 
 int place_decode_applied(struct bytes value, struct place_applied *out_applied)
@@ -123,6 +159,8 @@ int place_decode_applied(struct bytes value, struct place_applied *out_applied)
     };
     memcpy(applied.head_hash, value.data + 49, 32);
     memcpy(applied.head_total_difficulty, value.data + 81, 32);
+    head_record_decode_mark(value.data + 113, &applied.safe);
+    head_record_decode_mark(value.data + 153, &applied.finalized);
     *out_applied = applied;
     return 0;
 }

@@ -2,14 +2,22 @@
 /* place.h: keys and values of the store's tables. Integers are big-endian in keys, little-endian in
  * values. Pure.
  *
- *   heights       height (8) -> block hash (32), position (20)                       canonical
- * chain blocks        block or envelope hash (32) -> height (8), position (20), flags (1)
- *   transactions  first 8 bytes of the hash, height (5), index (3) -> nothing        runs;
- * canonical chain state         key -> value runs; newest wins meta          "applied" -> see
- * struct place_applied
+ *   heights       height (8) -> block hash (32), position (20)
+ *                 canonical chain
+ *   blocks        block or envelope hash (32) -> height (8), position (20), flags (1), position of
+ *                 the state frame (20)
+ *   sides         height (8), block hash (32) -> parent hash (32), total difficulty (32), position
+ *                 (20), position of the state frame (20)
+ *                 blocks off the canonical chain
+ *   transactions  first 8 bytes of the hash, height (5), index (3) -> nothing
+ *                 runs; canonical chain
+ *   state         key -> value
+ *                 runs; newest wins
+ *   meta          "applied" -> see struct place_applied
  *
- * A position is segment (4), offset (4), size (4), sequence (8) of the block's frame. Two
- * transactions whose hashes begin alike have two entries; reading the blocks tells them apart. */
+ * A position is segment (4), offset (4), size (4), sequence (8) of a frame; all zero: there is
+ * none. Two transactions whose hashes begin alike have two entries; reading the blocks tells them
+ * apart. */
 #ifndef PLACE_H
 #define PLACE_H
 
@@ -19,15 +27,19 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "ledger/ledger.h"
+#include "store/branches.h"
+#include "store/head_record.h"
 
 enum {
     PLACE_HEIGHT_KEY_SIZE = 8,
     PLACE_HEIGHT_VALUE_SIZE = 52,
     PLACE_BLOCK_KEY_SIZE = 32,
-    PLACE_BLOCK_VALUE_SIZE = 29,
+    PLACE_BLOCK_VALUE_SIZE = 49,
+    PLACE_SIDE_KEY_SIZE = 40,
+    PLACE_SIDE_VALUE_SIZE = 104,
     PLACE_TRANSACTION_KEY_SIZE = 16,
     PLACE_TRANSACTION_PREFIX_SIZE = 8,
-    PLACE_APPLIED_SIZE = 113,
+    PLACE_APPLIED_SIZE = 193,
     PLACE_SIDE = 1 << 0,     /* flag: not of the canonical chain */
     PLACE_ENVELOPE = 1 << 1, /* flag: the key is the envelope's hash */
 };
@@ -43,6 +55,8 @@ struct place_applied {
     uint64_t head_height;
     uint8_t head_hash[32];
     uint8_t head_total_difficulty[32];
+    struct head_mark safe;
+    struct head_mark finalized;
 };
 
 void place_encode_height_key(uint64_t height, uint8_t out[PLACE_HEIGHT_KEY_SIZE]);
@@ -53,10 +67,21 @@ void place_encode_height(const uint8_t hash[32], const struct ledger_position *p
 int place_decode_height(struct bytes value, uint8_t out_hash[32],
                         struct ledger_position *out_position);
 
-void place_encode_block(uint64_t height, const struct ledger_position *position, unsigned flags,
-                        uint8_t out[PLACE_BLOCK_VALUE_SIZE]);
-int place_decode_block(struct bytes value, uint64_t *out_height,
-                       struct ledger_position *out_position, unsigned *out_flags);
+/* What the table of blocks has of one. */
+struct place_block {
+    uint64_t height;
+    struct ledger_position position;
+    struct ledger_position state_position; /* sequence 0: it has no state changes */
+    unsigned flags;
+};
+
+void place_encode_block(const struct place_block *block, uint8_t out[PLACE_BLOCK_VALUE_SIZE]);
+int place_decode_block(struct bytes value, struct place_block *out_block);
+
+void place_encode_side_key(uint64_t height, const uint8_t hash[32],
+                           uint8_t out[PLACE_SIDE_KEY_SIZE]);
+void place_encode_side(const struct branches_block *block, uint8_t out[PLACE_SIDE_VALUE_SIZE]);
+int place_decode_side(struct bytes key, struct bytes value, struct branches_block *out_block);
 
 void place_encode_transaction_key(uint64_t prefix, uint64_t height, uint32_t index,
                                   uint8_t out[PLACE_TRANSACTION_KEY_SIZE]);

@@ -520,6 +520,10 @@ static int read_identity(struct store *store, struct error_detail *detail)
 
 static int make_batches(struct store *store, struct error_detail *detail)
 {
+    store->branches = branches_create();
+    if (store->branches == NULL) {
+        return error_set(detail, STOA_ENOMEM, "open");
+    }
     for (unsigned i = 0; i < STORE_FROZEN_MAX + 1; i++) {
         struct pending *batch = pending_create();
         if (batch == NULL) {
@@ -568,6 +572,7 @@ int store_open(const struct store_options *options, struct store **out_store,
         return error_set(detail, STOA_ENOMEM, "open");
     }
     store->io = options->io;
+    store->unwind_max = options->unwind_max != 0 ? options->unwind_max : STORE_UNWIND_DEFAULT;
     store->lock = -1;
     store->options = *options;
     store->checkpoint_ns =
@@ -597,6 +602,7 @@ static void release(struct store *store)
     store_close_tables(store);
     store_put_free_pool(store);
     store_get_free_pool(store);
+    branches_destroy(store->branches);
     pending_destroy(store->open);
     for (unsigned i = 0; i < store->frozen_count; i++) {
         pending_destroy(store->frozen[i]);
@@ -665,7 +671,7 @@ void store_submit(struct store *store, struct store_request *request)
     request->detail.code = 0;
     request->detail.os_error = 0;
     request->detail.text[0] = '\0';
-    if (request->kind == STORE_PUT_BLOCK) {
+    if (request->kind == STORE_PUT_BLOCK || request->kind >= STORE_UPDATE_HEAD) {
         store_put_submit(store, request);
     } else {
         store_get_submit(store, request);
@@ -692,6 +698,12 @@ void store_get_head(const struct store *store, struct stoa_head *out_head)
     memcpy(out_head->hash, store->head.hash, 32);
     memcpy(out_head->total_difficulty, store->head.total_difficulty, 32);
     memcpy(out_head->genesis_hash, store->identity.genesis_hash, 32);
+    out_head->has_safe = store->safe.present;
+    out_head->safe_height = store->safe.height;
+    memcpy(out_head->safe_hash, store->safe.hash, 32);
+    out_head->has_finalized = store->finalized.present;
+    out_head->finalized_height = store->finalized.height;
+    memcpy(out_head->finalized_hash, store->finalized.hash, 32);
 }
 
 void store_get_stats(struct store *store, struct stoa_stats *out_stats)

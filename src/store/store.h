@@ -15,6 +15,9 @@
 
 struct store;
 
+/* How deep a change of branch may go, in blocks, where nothing else is said. */
+enum { STORE_UNWIND_DEFAULT = 4096 };
+
 struct store_options {
     struct io *io;
     const char *directory;
@@ -23,6 +26,7 @@ struct store_options {
     unsigned table_workers;    /* 0: 4 */
     unsigned verify_workers;   /* 0: processors */
     uint64_t checkpoint_ns;    /* 0: 30 s */
+    uint64_t unwind_max;       /* blocks; 0: STORE_UNWIND_DEFAULT */
     bool bulk;
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
     void *progress_context;
@@ -63,14 +67,18 @@ enum store_request_kind {
     STORE_PUT_BLOCK,
     STORE_GET_BLOCK,
     STORE_GET_TRANSACTION,
-    STORE_GET_STATE
+    STORE_GET_STATE,
+    STORE_UPDATE_HEAD,
+    STORE_SET_SAFE,
+    STORE_SET_FINALIZED,
 };
 
 struct store_request {
     enum store_request_kind kind;
     struct stoa_store_block put; /* STORE_PUT_BLOCK */
-    struct stoa_block_key key;   /* STORE_GET_BLOCK */
-    uint8_t hash[32];            /* STORE_GET_TRANSACTION; out: STORE_PUT_BLOCK */
+    struct stoa_block_key key;   /* STORE_GET_BLOCK, STORE_SET_… */
+    uint8_t hash[32];            /* STORE_GET_TRANSACTION, STORE_UPDATE_HEAD; out: STORE_PUT_BLOCK,
+                                    STORE_SET_… */
     struct bytes state_key;      /* STORE_GET_STATE; valid until done */
     void (*done)(struct store_request *request);
     void *context;
@@ -106,6 +114,15 @@ int store_mend_tables(struct store *store, struct error_detail *detail);
 void store_view_release(struct stoa_view *view);
 
 void store_get_head(const struct store *store, struct stoa_head *out_head);
+
+/* Counts what makes answers about the canonical chain old: each change of branch, and its arrival
+ * in the tables. A query that takes several steps begins again where this has changed meanwhile. */
+uint64_t store_branch_epoch(const struct store *store);
+
+/* As stoa_get_branches. */
+int store_get_branches(const struct store *store, struct stoa_branch *out, size_t capacity,
+                       size_t *out_count);
+
 void store_get_stats(struct store *store, struct stoa_stats *out_stats);
 
 /* Blocking: run the loop until everything durable is applied and checkpointed. */

@@ -82,6 +82,7 @@ static void retire_first(struct store *store)
     ensure(store->frozen_count > 0);
     struct pending *batch = store->frozen[0];
     store->applied = store->frozen_applied[0];
+    store->branch_epoch += pending_is_cut(batch, PLACE_HEIGHT_MAX);
     store->frozen_count--;
     for (unsigned i = 0; i < store->frozen_count; i++) {
         store->frozen[i] = store->frozen[i + 1];
@@ -166,6 +167,13 @@ static void start_merge(struct store *store)
     workers_submit(store->writers, &store->merge_job);
 }
 
+void store_apply_freeze_full(struct store *store)
+{
+    if (batch_is_full(store->open) && store->writers != NULL) {
+        store_apply_freeze(store);
+    }
+}
+
 int store_apply_add(struct store *store, const struct pending_block *block,
                     const struct pending_entries *entries)
 {
@@ -183,9 +191,7 @@ int store_apply_add(struct store *store, const struct pending_block *block,
         memcpy(store->open_applied.head_hash, block->hash, 32);
         memcpy(store->open_applied.head_total_difficulty, block->total_difficulty, 32);
     }
-    if (batch_is_full(store->open) && store->writers != NULL) {
-        store_apply_freeze(store);
-    }
+    store_apply_freeze_full(store);
     return 0;
 }
 
@@ -296,6 +302,7 @@ int store_apply_here(struct store *store, struct error_detail *detail)
         return result;
     }
     store->applied = store->open_applied;
+    store->branch_epoch += pending_is_cut(store->open, PLACE_HEIGHT_MAX);
     pending_clear(store->open);
     bool merged = true;
     while (result == 0 && merged) {

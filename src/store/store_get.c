@@ -166,6 +166,31 @@ static bool fill_transaction(const struct record *record, struct store_get *get,
 
 static void ask_tables(struct store_get *get);
 static void next_candidate(struct store_get *get);
+static void start(struct store_get *get);
+
+enum { TRIES_MAX = 100 };
+
+/* The canonical chain changed, or reached the tables, while this was read: it may be of the old
+ * branch, or found nothing because it looked at both. */
+static bool is_outdated(const struct store_get *get)
+{
+    return get->epoch != get->store->branch_epoch;
+}
+
+static void start_again(struct store_get *get)
+{
+    struct store_request *request = get->request;
+    request->detail.code = 0;
+    request->detail.text[0] = '\0';
+    if (++get->tries == TRIES_MAX) {
+        finish(get, error_set(&request->detail, STOA_EBUSY, "the canonical chain keeps changing"));
+        return;
+    }
+    get->candidate_count = 0;
+    get->candidate_next = 0;
+    get->from_tables = false;
+    start(get);
+}
 
 static void done_read(struct ledger_read *read)
 {
@@ -173,6 +198,11 @@ static void done_read(struct ledger_read *read)
     struct store_request *request = get->request;
     struct record record;
     int result = read->result;
+    if (is_outdated(get)) {
+        store_view_release(get->view);
+        start_again(get);
+        return;
+    }
     if (result != 0) {
         request->detail = read->detail;
         store_view_release(get->view);
@@ -266,10 +296,41 @@ static void run_lookup(struct workers_job *job, void *worker_state)
     }
 }
 
+/* What the tables say of heights that the pending batches settle is old. */
+static int sift_candidates(struct store_get *get)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < get->candidate_count; i++) {
+        const struct index_transaction *candidate = &get->candidates[i];
+        bool settled;
+        (void)store_find_pending_height(get->store, candidate->height, &settled); /* if it is one */
+        if (settled) {
+            continue;
+        }
+        if (candidate->position.sequence == 0) {
+            return error_set(&get->request->detail, STOA_ECORRUPT,
+                             "tables: a transaction names height %llu, which is not there",
+                             (unsigned long long)candidate->height);
+        }
+        get->candidates[kept++] = *candidate;
+    }
+    get->candidate_count = kept;
+    return 0;
+}
+
 static void done_lookup(struct workers_job *job)
 {
     struct store_get *get = job->context;
     struct store_request *request = get->request;
+    if (is_outdated(get)) {
+        memory_free((void *)(uintptr_t)request->value.data);
+        request->value = bytes_of(NULL, 0);
+        start_again(get);
+        return;
+    }
+    if (get->lookup_result == 0 && request->kind == STORE_GET_TRANSACTION) {
+        get->lookup_result = sift_candidates(get);
+    }
     store_note_tables(get->store, get->lookup_result);
     if (get->lookup_result != 0 || request->kind == STORE_GET_STATE) {
         finish(get, get->lookup_result);
@@ -296,31 +357,54 @@ static void ask_tables(struct store_get *get)
     workers_submit(store->readers, &get->job);
 }
 
-/* The batches that are not in the tables, newest first. */
-static const struct pending *batch_at(const struct store *store, unsigned index)
-{
-    if (index == 0) {
-        return store->open;
-    }
-    return index <= store->frozen_count ? store->frozen[store->frozen_count - index] : NULL;
-}
-
 static void get_block(struct store_get *get)
 {
     const struct stoa_block_key *key = &get->request->key;
     const struct store *store = get->store;
-    const struct pending_block *block = NULL;
-    const struct pending *batch;
-    for (unsigned i = 0; block == NULL && (batch = batch_at(store, i)) != NULL; i++) {
-        block = key->by == STOA_BY_HASH ? pending_find_hash(batch, key->hash)
-                                        : pending_find_height(batch, key->height);
+    const struct pending_block *block;
+    bool settled = false;
+    if (key->by == STOA_BY_HASH) {
+        block = store_find_pending_hash(store, key->hash);
+    } else {
+        block = store_find_pending_height(store, key->height, &settled);
+        settled = settled || !store->head.present || key->height > store->head.height;
     }
-    if (block == NULL) {
+    if (block != NULL) {
+        get->canonical = !block->side;
+        start_read(get, &block->position);
+    } else if (settled) {
+        finish(get, STOA_ENOTFOUND);
+    } else {
         ask_tables(get);
+    }
+}
+
+static bool is_listed(const struct store_get *get, uint64_t height, uint32_t index)
+{
+    for (size_t i = 0; i < get->candidate_count; i++) {
+        if (get->candidates[i].height == height && get->candidates[i].index == index) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An entry of a block that has left the chain may still be in an older batch. It does no harm: it
+ * leads to the canonical block of that height, where another transaction is found. */
+static void add_candidate(struct store_get *get, const struct pending_transaction *transaction)
+{
+    bool settled;
+    const struct pending_block *block =
+        store_find_pending_height(get->store, transaction->height, &settled);
+    if (transaction->removed || block == NULL ||
+        is_listed(get, transaction->height, transaction->index)) {
         return;
     }
-    get->canonical = !block->side;
-    start_read(get, &block->position);
+    get->candidates[get->candidate_count++] = (struct index_transaction){
+        .height = transaction->height,
+        .index = transaction->index,
+        .position = block->position,
+    };
 }
 
 static void get_transaction(struct store_get *get)
@@ -328,18 +412,12 @@ static void get_transaction(struct store_get *get)
     const struct store *store = get->store;
     uint64_t prefix = bytes_load_be64(get->request->hash);
     const struct pending *batch;
-    for (unsigned i = 0; (batch = batch_at(store, i)) != NULL; i++) {
+    for (unsigned i = 0; (batch = store_batch_at(store, i)) != NULL; i++) {
         const struct pending_transaction *transaction;
         size_t cursor = SIZE_MAX;
         while (get->candidate_count < INDEX_CANDIDATES_MAX &&
                (transaction = pending_find_transaction(batch, prefix, &cursor)) != NULL) {
-            const struct pending_block *block = pending_find_height(batch, transaction->height);
-            ensure(block != NULL);
-            get->candidates[get->candidate_count++] = (struct index_transaction){
-                .height = transaction->height,
-                .index = transaction->index,
-                .position = block->position,
-            };
+            add_candidate(get, transaction);
         }
     }
     next_candidate(get);
@@ -361,7 +439,7 @@ static void get_state(struct store_get *get)
     }
     get->state_key_size = 1 + raw.size;
     get->bound = UINT64_MAX;
-    for (unsigned i = 0; (batch = batch_at(store, i)) != NULL; i++) {
+    for (unsigned i = 0; (batch = store_batch_at(store, i)) != NULL; i++) {
         struct pending_change change;
         bool done;
         struct bytes key = bytes_of(get->state_key, get->state_key_size);
@@ -389,22 +467,14 @@ static void get_state(struct store_get *get)
     ask_tables(get);
 }
 
-void store_get_submit(struct store *store, struct store_request *request)
+static void start(struct store_get *get)
 {
-    if (request->kind == STORE_GET_BLOCK && request->key.by == STOA_LATEST) {
-        if (!store->head.present) {
-            store_finish_request(store, request, STOA_ENOTFOUND);
-            return;
-        }
-        request->key.by = STOA_BY_HEIGHT;
+    struct store *store = get->store;
+    struct store_request *request = get->request;
+    get->epoch = store->branch_epoch;
+    if (get->latest) {
         request->key.height = store->head.height;
     }
-    struct store_get *get = take_get(store);
-    if (get == NULL) {
-        store_finish_request(store, request, STOA_ENOMEM);
-        return;
-    }
-    get->request = request;
     if (request->kind == STORE_GET_BLOCK) {
         get_block(get);
     } else if (request->kind == STORE_GET_TRANSACTION) {
@@ -412,4 +482,24 @@ void store_get_submit(struct store *store, struct store_request *request)
     } else {
         get_state(get);
     }
+}
+
+void store_get_submit(struct store *store, struct store_request *request)
+{
+    bool latest = request->kind == STORE_GET_BLOCK && request->key.by == STOA_LATEST;
+    if (latest && !store->head.present) {
+        store_finish_request(store, request, STOA_ENOTFOUND);
+        return;
+    }
+    struct store_get *get = take_get(store);
+    if (get == NULL) {
+        store_finish_request(store, request, STOA_ENOMEM);
+        return;
+    }
+    if (latest) {
+        request->key.by = STOA_BY_HEIGHT;
+    }
+    get->latest = latest;
+    get->request = request;
+    start(get);
 }

@@ -14,6 +14,8 @@
 #define STORE_PRIVATE_H
 
 #include "io/workers.h"
+#include "store/branches.h"
+#include "store/head_record.h"
 #include "store/identity.h"
 #include "store/index.h"
 #include "store/pending.h"
@@ -56,6 +58,7 @@ struct store_put {
     uint8_t state_header[RECORD_STATE_HEADER_SIZE];
     uint8_t record_header[RECORD_HEADER_SIZE];
     uint8_t total_difficulty[32];
+    bool side; /* its frame says so; a change of branch then makes it canonical where wanted */
     bool verified;
     bool looking;
     bool durable; /* or failed: append.result says */
@@ -83,6 +86,9 @@ struct store_get {
     struct stoa_view *view;
     bool canonical;
     bool from_tables; /* the tables were asked */
+    bool latest;
+    unsigned tries;
+    uint64_t epoch; /* the store's when it began */
     int lookup_result;
     struct index_place place;
     struct index_transaction candidates[INDEX_CANDIDATES_MAX];
@@ -112,9 +118,15 @@ struct store {
     unsigned rebuild_count;
 
     struct store_tip head; /* acknowledged */
-    struct store_tip tip;  /* appended: what the next canonical block must name as its parent */
+    struct head_mark safe;
+    struct head_mark finalized;
+    struct branches *branches;
+    uint64_t branch_epoch;
+    uint64_t unwind_max;
+    struct store_tip tip; /* appended: what the next canonical block must name as its parent */
     struct store_put_queue puts;     /* submitted, not yet appended */
     struct store_put_queue appended; /* appended, not yet acknowledged */
+    bool advancing;                  /* inside store_put_advance */
     struct store_put *put_pool;
     struct store_get *get_pool;
     struct stoa_view *view_pool;
@@ -171,6 +183,42 @@ void store_put_free_pool(struct store *store);
 /* Fill put->append and put->state_append with the frames of the verified block in put->prepare. */
 void store_put_make_record(struct store_put *put, const uint8_t parent_difficulty[32]);
 
+/* The first of the queue is done. */
+void store_put_finish_first(struct store_put *put, int result);
+/* The verified block of PUT as the pending tier keeps it; its frames are durable. */
+void store_put_describe(const struct store_put *put, struct pending_block *out_block);
+/* Take in the durable block of PUT. */
+int store_put_take_in(struct store_put *put);
+
+/* store_branch.c. PUT is the first of the queue and nothing is appended and unacknowledged. */
+void store_branch_update_head(struct store_put *put);
+void store_branch_put(struct store_put *put); /* store its block and make it the head */
+/* Do as the record at POSITION says; blocking, while opening. */
+int store_branch_replay(struct store *store, const struct head_record *record,
+                        const struct ledger_position *position, struct error_detail *detail);
+int store_branch_load(struct store *store, struct error_detail *detail); /* from the tables */
+/* A block off the canonical chain was taken in. */
+int store_branch_note_side(struct store *store, const struct pending_block *block,
+                           bool parent_canonical);
+void store_branch_raise_line(struct store *store); /* head or finalized block have risen */
+
+/* store_branch_find.c */
+/* The batches that are not in the tables, newest first; NULL past the last. */
+const struct pending *store_batch_at(const struct store *store, unsigned index);
+/* In the pending batches: NULL where not there; *OUT_SETTLED: then it is nowhere. */
+const struct pending_block *store_find_pending_height(const struct store *store, uint64_t height,
+                                                      bool *out_settled);
+const struct pending_block *store_find_pending_hash(const struct store *store,
+                                                    const uint8_t hash[32]);
+/* Whether the canonical block at HEIGHT has HASH; asks the tables with SESSION. 0,
+ * STOA_ENOTFOUND. */
+int store_is_canonical(struct store *store, struct kv_session *session, uint64_t height,
+                       const uint8_t hash[32], struct error_detail *detail);
+/* The frame at POSITION has set the marks. */
+void store_set_marks(struct store *store, const struct head_mark *safe,
+                     const struct head_mark *finalized, const struct ledger_position *position);
+void store_branch_set_mark(struct store_put *put); /* safe or finalized, as its request says */
+
 /* store_get.c */
 void store_get_submit(struct store *store, struct store_request *request);
 void store_get_free_pool(struct store *store);
@@ -181,6 +229,7 @@ int store_apply_check_space(struct store *store, struct error_detail *detail);
 int store_apply_add(struct store *store, const struct pending_block *block,
                     const struct pending_entries *entries);
 void store_apply_freeze(struct store *store);
+void store_apply_freeze_full(struct store *store); /* where it is full */
 void store_apply_start_timer(struct store *store);
 int store_apply_all(struct store *store,
                     struct error_detail *detail); /* blocking, on the workers */

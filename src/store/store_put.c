@@ -115,7 +115,7 @@ void store_put_make_record(struct store_put *put, const uint8_t parent_difficult
     bool has_senders = prepare->senders.size != 0;
     add_difficulty(parent_difficulty, prepare->block.header.difficulty, put->total_difficulty);
     struct record record = {
-        .flags = ((given->flags & STOA_STORE_SIDE) != 0 ? RECORD_SIDE : 0) |
+        .flags = (put->side ? RECORD_SIDE : 0) |
                  (given->receipts.data != NULL ? RECORD_RECEIPTS : 0) |
                  (has_senders ? RECORD_SENDERS : 0) |
                  (given->envelope.data != NULL ? RECORD_ENVELOPE : 0) |
@@ -154,11 +154,12 @@ void store_put_make_record(struct store_put *put, const uint8_t parent_difficult
 static void append(struct store_put *put, const uint8_t parent_difficulty[32])
 {
     struct store *store = put->store;
+    put->side = (put->prepare.put->flags & STOA_STORE_SIDE) != 0;
     store_put_make_record(put, parent_difficulty);
     put->request->appended = true;
     put->durable = false;
     put->indexed = false;
-    if ((put->prepare.put->flags & STOA_STORE_SIDE) == 0) {
+    if (!put->side) {
         store->tip =
             (struct store_tip){.present = true, .height = put->prepare.block.header.number};
         memcpy(store->tip.hash, put->prepare.block.hash, 32);
@@ -173,22 +174,28 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
     ledger_append(store->ledger, &put->append);
 }
 
-/* Height of a stored block among those appended and not yet acknowledged and in the pending
- * batches. False: it is not there. */
-static bool find_recent(const struct store *store, const uint8_t hash[32], uint64_t *out_height)
+/* Where a stored block is, among those appended and not yet acknowledged and in the pending
+ * batches; of the former only height and side. False: it is not there. */
+static bool find_recent(const struct store *store, const uint8_t hash[32],
+                        struct index_place *out_place)
 {
     for (const struct store_put *put = store->appended.first; put != NULL; put = put->next) {
         if (memcmp(put->prepare.block.hash, hash, 32) == 0) {
-            *out_height = put->prepare.block.header.number;
+            *out_place = (struct index_place){
+                .height = put->prepare.block.header.number,
+                .canonical = !put->side,
+            };
             return true;
         }
     }
-    const struct pending_block *block = pending_find_hash(store->open, hash);
-    for (unsigned i = store->frozen_count; block == NULL && i > 0; i--) {
-        block = pending_find_hash(store->frozen[i - 1], hash);
-    }
+    const struct pending_block *block = store_find_pending_hash(store, hash);
     if (block != NULL) {
-        *out_height = block->height;
+        *out_place = (struct index_place){
+            .height = block->height,
+            .position = block->position,
+            .state_position = block->state_position,
+            .canonical = !block->side,
+        };
     }
     return block != NULL;
 }
@@ -321,7 +328,7 @@ static int link_looked_up(struct store_put *put)
     if (result != 0) {
         return result;
     }
-    if ((put->prepare.put->flags & STOA_STORE_SIDE) == 0) {
+    if ((put->prepare.put->flags & (STOA_STORE_SIDE | STOA_STORE_CANONICAL)) == 0) {
         char text[96];
         snprintf(text, sizeof(text), "which is not the head (height %llu)",
                  (unsigned long long)put->store->tip.height);
@@ -341,12 +348,11 @@ static void done_lookup(struct workers_job *job)
 static void start_lookup(struct store_put *put)
 {
     struct store *store = put->store;
-    uint64_t height;
+    struct index_place place;
     put->looking = true;
     put->lookup_failures = store->append_failures;
-    put->known = find_recent(store, put->prepare.block.hash, &height);
-    put->parent_known =
-        find_recent(store, put->prepare.block.header.parent_hash, &put->parent.height);
+    put->known = find_recent(store, put->prepare.block.hash, &place);
+    put->parent_known = find_recent(store, put->prepare.block.header.parent_hash, &put->parent);
     put->lookup_job = (struct workers_job){.run = run_lookup, .done = done_lookup, .context = put};
     workers_submit(store->readers, &put->lookup_job);
 }
@@ -398,78 +404,130 @@ static int start_parent_read(struct store_put *put)
     return 0;
 }
 
-/* One step for the first of the queue. False: it waits for something. */
-static bool advance_first(struct store *store, struct store_put *put)
+void store_put_finish_first(struct store_put *put, int result)
+{
+    struct store *store = put->store;
+    ensure(store->puts.first == put);
+    (void)queue_pop(&store->puts); /* PUT itself */
+    finish(put, result);
+    if (!store->advancing) {
+        store_put_advance(store);
+    }
+}
+
+/* A change of branch or of a mark: alone, behind all that was appended. */
+static void start_branch(struct store *store, struct store_put *put)
+{
+    if (store->appended.first != NULL) {
+        return;
+    }
+    put->looking = true;
+    if (put->request->kind == STORE_UPDATE_HEAD) {
+        store_branch_update_head(put);
+    } else {
+        store_branch_set_mark(put);
+    }
+}
+
+/* The block is sound, its parent is not the head but stored. False: it waits for something. */
+static int start_competing(struct store *store, struct store_put *put)
+{
+    const uint8_t *parent = put->prepare.block.header.parent_hash;
+    const struct branches_block *side = branches_find(store->branches, parent);
+    if (store->appended.first != NULL) {
+        return 0; /* its parent may be among them: wait until they are readable */
+    }
+    if ((put->prepare.put->flags & STOA_STORE_CANONICAL) != 0) {
+        put->looking = true;
+        store_branch_put(put);
+        return 0;
+    }
+    if (side == NULL) {
+        return start_parent_read(put);
+    }
+    (void)queue_pop(&store->puts); /* PUT itself */
+    append(put, side->total_difficulty);
+    return 0;
+}
+
+/* May anything be written now? */
+static int check_writing(struct store *store, struct store_put *put)
+{
+    int result = ledger_stopped(store->ledger, &put->request->detail);
+    return result == 0 ? store_apply_check_space(store, &put->request->detail) : result;
+}
+
+/* One step for the first of the queue, until it waits for something: then it is still the first
+ * afterwards. */
+static void advance_first(struct store *store, struct store_put *put)
 {
     static const uint8_t zero[32];
-    int result = 0;
-    if (put->prepare.result != 0) {
+    bool is_block = put->request->kind == STORE_PUT_BLOCK;
+    int result = is_block ? put->prepare.result : 0;
+    if (result != 0) {
         put->request->detail = put->prepare.detail;
-        (void)queue_pop(&store->puts); /* PUT itself */
-        finish(put, put->prepare.result);
-        return true;
+        store_put_finish_first(put, result);
+        return;
+    }
+    result = check_writing(store, put);
+    if (result != 0) {
+        store_put_finish_first(put, result);
+        return;
+    }
+    if (!is_block) {
+        start_branch(store, put);
+        return;
     }
     memcpy(put->request->hash, put->prepare.block.hash, 32);
     put->request->height = put->prepare.block.header.number;
-    result = ledger_stopped(store->ledger, &put->request->detail);
-    if (result == 0) {
-        result = store_apply_check_space(store, &put->request->detail);
-    }
-    if (result != 0) {
-        (void)queue_pop(&store->puts); /* PUT itself */
-        finish(put, result);
-        return true;
-    }
     if (put->lookup_job.context == NULL || put->lookup_failures != store->append_failures) {
         int link = link_plain(put, &result);
         if (link == LINK_LOOKUP) {
             start_lookup(put);
-            return false;
-        }
-        (void)queue_pop(&store->puts); /* PUT itself */
-        if (link == LINK_APPEND) {
+        } else if (link == LINK_APPEND) {
+            (void)queue_pop(&store->puts); /* PUT itself */
             append(put, store->tip.present ? store->tip.total_difficulty : zero);
         } else {
-            finish(put, result);
+            store_put_finish_first(put, result);
         }
-        return true;
+        return;
     }
     result = link_looked_up(put);
-    if (result == 0 && store->appended.first == NULL) {
-        result = start_parent_read(put);
-        if (result == 0) {
-            return false;
-        }
-    } else if (result == 0) {
-        return false; /* its parent may be among them: wait until they are readable */
+    if (result == 0) {
+        result = start_competing(store, put);
     }
-    (void)queue_pop(&store->puts); /* PUT itself */
-    finish(put, result);
-    return true;
+    if (result != 0) {
+        store_put_finish_first(put, result);
+    }
 }
 
 void store_put_advance(struct store *store)
 {
+    if (store->advancing) {
+        return; /* the loop below goes on itself */
+    }
+    store->advancing = true;
     while (store->puts.first != NULL) {
         struct store_put *put = store->puts.first;
         if (!put->verified || put->looking) {
-            return;
+            break;
         }
         if (store->apply_failed != 0) {
             put->request->detail = store->failed_detail;
-            (void)queue_pop(&store->puts); /* PUT itself */
-            finish(put, store->apply_failed);
+            store_put_finish_first(put, store->apply_failed);
             continue;
         }
         /* Everything appended must find room in the batches, and the ledger must not run far ahead.
          */
         if (!store_apply_has_room(store) || store->append_failed != 0) {
-            return;
+            break;
         }
-        if (!advance_first(store, put)) {
-            return;
+        advance_first(store, put);
+        if (store->puts.first == put) {
+            break;
         }
     }
+    store->advancing = false;
 }
 
 static void done_verify(struct workers_job *job)
@@ -479,29 +537,44 @@ static void done_verify(struct workers_job *job)
     store_put_advance(put->store);
 }
 
+void store_put_describe(const struct store_put *put, struct pending_block *out_block)
+{
+    const struct prepare *prepare = &put->prepare;
+    *out_block = (struct pending_block){
+        .height = prepare->block.header.number,
+        .position = put->append.position,
+        .side = put->side,
+        .has_envelope = prepare->put->envelope_hash != NULL,
+    };
+    if (prepare->changes.size != 0) {
+        out_block->state_position = put->state_append.position;
+    }
+    memcpy(out_block->hash, prepare->block.hash, 32);
+    memcpy(out_block->parent_hash, prepare->block.header.parent_hash, 32);
+    memcpy(out_block->total_difficulty, put->total_difficulty, 32);
+    if (out_block->has_envelope) {
+        memcpy(out_block->envelope_hash, prepare->put->envelope_hash, 32);
+    }
+}
+
 /* The block is durable and its entries are computed: it becomes visible. */
 static int make_visible(struct store_put *put)
 {
     struct store *store = put->store;
     const struct prepare *prepare = &put->prepare;
-    bool side = (prepare->put->flags & STOA_STORE_SIDE) != 0;
-    struct pending_block block = {
-        .height = prepare->block.header.number,
-        .position = put->append.position,
-        .side = side,
-        .has_envelope = prepare->put->envelope_hash != NULL,
-    };
-    memcpy(block.hash, prepare->block.hash, 32);
-    memcpy(block.total_difficulty, put->total_difficulty, 32);
-    if (block.has_envelope) {
-        memcpy(block.envelope_hash, prepare->put->envelope_hash, 32);
+    struct pending_block block;
+    store_put_describe(put, &block);
+    if (put->side) {
+        int noted = store_branch_note_side(store, &block, put->parent.canonical);
+        return noted == 0 ? store_apply_add(store, &block, NULL) : noted;
     }
     struct pending_entries entries = prepare_entries(prepare, buffer_bytes(&prepare->changes));
     int result = store_apply_add(store, &block, &entries);
-    if (result == 0 && !side) {
+    if (result == 0) {
         store->head = (struct store_tip){.present = true, .height = block.height};
         memcpy(store->head.hash, block.hash, 32);
         memcpy(store->head.total_difficulty, block.total_difficulty, 32);
+        store_branch_raise_line(store);
     }
     return result;
 }
@@ -515,7 +588,7 @@ static int appended_result(struct store_put *put)
     if (result == 0 && put->prepare.changes.size != 0) {
         result = put->state_append.result;
     }
-    if (result == 0 && (put->prepare.put->flags & STOA_STORE_SIDE) == 0) {
+    if (result == 0 && !put->side) {
         result = store->append_failed;
     }
     if (result != 0 && store->append_failed == 0) {
@@ -529,7 +602,7 @@ static int appended_result(struct store_put *put)
 
 /* A durable block enters the pending tier. Where it cannot, the store takes no more: the ledger has
  * the block, and the next open will bring it back. */
-static int take_in(struct store_put *put)
+int store_put_take_in(struct store_put *put)
 {
     struct store *store = put->store;
     if (store->apply_failed == 0) {
@@ -555,7 +628,7 @@ static void advance_appended(struct store *store)
         (void)queue_pop(&store->appended); /* PUT itself */
         int result = appended_result(put);
         if (result == 0) {
-            result = take_in(put);
+            result = store_put_take_in(put);
         }
         finish(put, result);
     }
@@ -595,11 +668,17 @@ void store_put_submit(struct store *store, struct store_request *request)
     put->known = false;
     put->parent_known = false;
     put->lookup_job.context = NULL;
+    put->side = false;
     put->prepare.put = &request->put;
     put->prepare.chain_id = store->identity.chain_id;
     put->prepare.detail.code = 0;
     put->prepare.detail.text[0] = '\0';
-    put->verify_job = (struct workers_job){.run = run_verify, .done = done_verify, .context = put};
     queue_push(&store->puts, put);
+    if (request->kind != STORE_PUT_BLOCK) {
+        put->verified = true;
+        store_put_advance(store);
+        return;
+    }
+    put->verify_job = (struct workers_job){.run = run_verify, .done = done_verify, .context = put};
     workers_submit(store->verifiers, &put->verify_job);
 }

@@ -16,6 +16,7 @@ struct replay {
     bool has_damaged;
     struct buffer changes; /* of the state frame before, for the block with this hash */
     uint8_t changes_hash[32];
+    struct ledger_position changes_position;
     bool changes_damaged;    /* that frame is not readable */
     uint64_t first_sequence; /* what the tables know already ends here */
     uint64_t total_frames;
@@ -23,6 +24,21 @@ struct replay {
     void *progress_context;
     struct error_detail *detail;
 };
+
+/* A side block can be made the head where it forks off in time. */
+static int note_side(struct replay *replay, const struct pending_block *block)
+{
+    struct store *store = replay->store;
+    int result = block->height == 0 ? STOA_ENOTFOUND
+                                    : store_is_canonical(store, store->session, block->height - 1,
+                                                         block->parent_hash, replay->detail);
+    if (result != 0 && result != STOA_ENOTFOUND) {
+        store_note_tables(store, result);
+        return result;
+    }
+    result = store_branch_note_side(store, block, result == 0);
+    return result == 0 ? 0 : error_set(replay->detail, result, "replay");
+}
 
 static int add(struct replay *replay, const struct pending_block *block,
                const struct pending_entries *entries)
@@ -44,11 +60,13 @@ static int add(struct replay *replay, const struct pending_block *block,
                          (unsigned long long)block->height);
     }
     store->replayed_blocks++;
-    if (!block->side) {
-        store->tip = (struct store_tip){.present = true, .height = block->height};
-        memcpy(store->tip.hash, block->hash, 32);
-        memcpy(store->tip.total_difficulty, block->total_difficulty, 32);
+    if (block->side) {
+        return note_side(replay, block);
     }
+    store->tip = (struct store_tip){.present = true, .height = block->height};
+    memcpy(store->tip.hash, block->hash, 32);
+    memcpy(store->tip.total_difficulty, block->total_difficulty, 32);
+    store_branch_raise_line(store);
     return 0;
 }
 
@@ -108,6 +126,7 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
         .has_envelope = (record.flags & RECORD_ENVELOPE) != 0,
     };
     memcpy(block.hash, record.hash, 32);
+    memcpy(block.parent_hash, prepare->block.header.parent_hash, 32);
     memcpy(block.total_difficulty, record.total_difficulty, 32);
     memcpy(block.envelope_hash, record.envelope_hash, 32);
     bool has_changes = memcmp(replay->changes_hash, block.hash, 32) == 0;
@@ -134,7 +153,10 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
         return result;
     }
     struct pending_entries entries = prepare_entries(prepare, changes);
-    result = add(replay, &block, &entries);
+    if (has_changes) {
+        block.state_position = replay->changes_position;
+    }
+    result = add(replay, &block, block.side ? NULL : &entries);
     buffer_clear(&replay->changes);
     return result;
 }
@@ -151,8 +173,45 @@ static int replay_state(struct replay *replay, const struct ledger_frame *frame)
     }
     buffer_clear(&replay->changes);
     memcpy(replay->changes_hash, hash, 32);
+    replay->changes_position = frame->position;
     result = buffer_append(&replay->changes, changes.data, changes.size);
     return result == 0 ? 0 : error_set(replay->detail, result, "replay");
+}
+
+/* The payload is copied: the scan's buffer may move on while frames of both branches are read. */
+static int replay_head(struct replay *replay, const struct ledger_frame *frame)
+{
+    struct head_record record;
+    struct buffer payload;
+    int result = add_damaged(replay, NULL);
+    buffer_init(&payload);
+    if (result == 0) {
+        result = buffer_append(&payload, frame->payload.data, frame->payload.size);
+    }
+    if (result == 0) {
+        result = head_record_decode(buffer_bytes(&payload), &record, replay->detail);
+    }
+    if (result == 0) {
+        result = store_branch_replay(replay->store, &record, &frame->position, replay->detail);
+    }
+    buffer_deinit(&payload);
+    if (result != 0) {
+        error_prefix(replay->detail, "frame %llu", (unsigned long long)frame->position.sequence);
+    }
+    return result;
+}
+
+static int replay_marks(struct replay *replay, const struct ledger_frame *frame)
+{
+    struct head_mark safe;
+    struct head_mark finalized;
+    int result = head_record_decode_marks(frame->payload, &safe, &finalized, replay->detail);
+    if (result != 0) {
+        error_prefix(replay->detail, "frame %llu", (unsigned long long)frame->position.sequence);
+        return result;
+    }
+    store_set_marks(replay->store, &safe, &finalized, &frame->position);
+    return 0;
 }
 
 static int replay_frame(void *context, const struct ledger_frame *frame)
@@ -170,6 +229,12 @@ static int replay_frame(void *context, const struct ledger_frame *frame)
     }
     if (frame->kind == LEDGER_STATE) {
         return replay_state(replay, frame);
+    }
+    if (frame->kind == LEDGER_HEAD) {
+        return replay_head(replay, frame);
+    }
+    if (frame->kind == LEDGER_FINALIZED) {
+        return replay_marks(replay, frame);
     }
     if (frame->kind != LEDGER_BLOCK) {
         return error_set(replay->detail, STOA_EVERSION,
@@ -216,6 +281,13 @@ int store_replay(struct store *store, struct error_detail *detail)
     static const uint8_t zero[32];
     store->tip.damaged = store->tip.present && memcmp(store->tip.hash, zero, 32) == 0;
     store->open_applied = store->applied;
+    store->safe = store->applied.safe;
+    store->finalized = store->applied.finalized;
+    result = store_branch_load(store, detail);
+    if (result != 0) {
+        store_note_tables(store, result);
+        return result;
+    }
     prepare_init(&replay.prepare);
     buffer_init(&replay.changes);
     const struct ledger_position *from = &store->applied.position;

@@ -16,9 +16,9 @@ struct verify {
     struct stoa_verify_report report;
     uint64_t canonical;
     uint64_t block_keys;
-    bool has_last;
-    uint64_t last_height;
-    uint8_t last_hash[32];
+    uint64_t sides;
+    bool has_head; /* what the ledger says so far */
+    uint8_t head[32];
     struct error_detail *detail;
 };
 
@@ -114,11 +114,13 @@ static int check_place(struct verify *verify, const struct ledger_frame *frame,
     return 0;
 }
 
+/* Whether the block is on the canonical chain, as the heights have it; then they have its place,
+ * and its parent below it. */
 static int check_height(struct verify *verify, const struct ledger_frame *frame,
-                        const struct record *record)
+                        const struct record *record, const struct block *block, bool *out_canonical)
 {
     struct store *store = verify->store;
-    struct index_place place;
+    struct index_place place = {.height = 0};
     uint8_t hash[32];
     int result = index_find_height(store->index, store->session, frame->height, hash, &place,
                                    verify->detail);
@@ -126,9 +128,24 @@ static int check_height(struct verify *verify, const struct ledger_frame *frame,
     if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
         return result;
     }
-    if (result != 0 || !same_position(&place.position, &frame->position) ||
-        memcmp(hash, record->hash, 32) != 0) {
-        report(verify, frame, "tables/heights", "entry of this height is missing or wrong");
+    *out_canonical = result == 0 && memcmp(hash, record->hash, 32) == 0;
+    if (!*out_canonical) {
+        return 0;
+    }
+    if (!same_position(&place.position, &frame->position)) {
+        report(verify, frame, "tables/heights", "entry of this height is wrong");
+    }
+    if (frame->height == 0) {
+        return 0;
+    }
+    result = index_find_height(store->index, store->session, frame->height - 1, hash, &place,
+                               verify->detail);
+    store_note_tables(store, result);
+    if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
+        return result;
+    }
+    if (result != 0 || memcmp(hash, block->header.parent_hash, 32) != 0) {
+        report(verify, frame, "tables/heights", "the block below is not the parent");
     }
     return 0;
 }
@@ -162,19 +179,36 @@ static int check_transactions(struct verify *verify, const struct ledger_frame *
     return 0;
 }
 
-/* A block that was to extend the chain, behind one that could not be written: see store_replay.c.
- */
-static bool is_orphan(const struct verify *verify, const struct block *block)
+/* What the head is after a block that says it extends the chain. One that does not was behind a
+ * block that could not be written: see store_replay.c. */
+static void note_block(struct verify *verify, const struct record *record,
+                       const struct block *block)
 {
-    return verify->has_last && block->header.number <= verify->last_height + 1 &&
-           memcmp(block->header.parent_hash, verify->last_hash, 32) != 0;
+    bool extends = !verify->has_head || memcmp(block->header.parent_hash, verify->head, 32) == 0;
+    if ((record->flags & RECORD_SIDE) == 0 && extends) {
+        verify->has_head = true;
+        memcpy(verify->head, record->hash, 32);
+    }
 }
 
-static void note_last(struct verify *verify, const struct block *block)
+/* A change of branch. The block it names may not have been written: then nobody was told of it. */
+static int note_head(struct verify *verify, const struct ledger_frame *frame)
 {
-    verify->has_last = true;
-    verify->last_height = block->header.number;
-    memcpy(verify->last_hash, block->hash, 32);
+    struct store *store = verify->store;
+    struct head_record record;
+    struct index_place place;
+    if (head_record_decode(frame->payload, &record, NULL) != 0) {
+        report_block(verify, frame, "head record");
+        return 0;
+    }
+    int result =
+        index_find_hash(store->index, store->session, record.head.hash, &place, verify->detail);
+    store_note_tables(store, result);
+    if (result == 0) {
+        verify->has_head = true;
+        memcpy(verify->head, record.head.hash, 32);
+    }
+    return result == STOA_ENOTFOUND || result == STOA_ECORRUPT ? 0 : result;
 }
 
 /* Changes can be walked to their end. */
@@ -200,6 +234,9 @@ static int verify_frame(void *context, const struct ledger_frame *frame)
     if (frame->kind == LEDGER_STATE) {
         check_state(verify, frame);
     }
+    if (frame->kind == LEDGER_HEAD) {
+        return note_head(verify, frame);
+    }
     if (frame->kind != LEDGER_BLOCK) {
         return 0;
     }
@@ -210,22 +247,22 @@ static int verify_frame(void *context, const struct ledger_frame *frame)
     if (!check_contents(verify, frame, &record, &block)) {
         return 0;
     }
-    bool canonical = (record.flags & RECORD_SIDE) == 0 && !is_orphan(verify, &block);
+    bool canonical = false;
+    note_block(verify, &record, &block);
     verify->report.blocks++;
     if ((record.flags & RECORD_RECEIPTS) != 0) {
         verify->report.receipts += block.transaction_count;
     }
-    int result = check_place(verify, frame, record.hash, canonical);
+    int result = check_height(verify, frame, &record, &block, &canonical);
+    if (result == 0) {
+        result = check_place(verify, frame, record.hash, canonical);
+    }
     if (result == 0 && (record.flags & RECORD_ENVELOPE) != 0) {
         result = check_place(verify, frame, record.envelope_hash, canonical);
     }
-    if (result != 0 || !canonical) {
-        return result;
-    }
-    verify->canonical++;
-    note_last(verify, &block);
-    result = check_height(verify, frame, &record);
-    return result == 0 ? check_transactions(verify, frame, &block) : result;
+    verify->canonical += canonical;
+    verify->sides += !canonical;
+    return result == 0 && canonical ? check_transactions(verify, frame, &block) : result;
 }
 
 static void report_count(struct verify *verify, const char *file, uint64_t has, uint64_t wanted)
@@ -245,10 +282,19 @@ static void report_count(struct verify *verify, const char *file, uint64_t has, 
 static int check_counts(struct verify *verify)
 {
     struct store *store = verify->store;
+    if (verify->has_head && memcmp(verify->head, store->head.hash, 32) != 0) {
+        verify->report.damages++;
+        verify->damage(
+            verify->damage_context,
+            &(struct stoa_damage){.file = "tables/meta", .what = "the head is not the ledger's"});
+    }
     struct index_counts counts;
     int result = index_count(store->index, store->session, &counts, verify->detail);
     if (result == 0) {
         report_count(verify, "tables/heights", counts.heights, verify->canonical);
+        report_count(verify, "tables/heights", counts.heights,
+                     store->head.present ? store->head.height + 1 : 0);
+        report_count(verify, "tables/sides", counts.sides, verify->sides);
         report_count(verify, "tables/blocks", counts.blocks, verify->block_keys);
         report_count(verify, "tables/transactions", counts.transactions,
                      verify->report.transactions);

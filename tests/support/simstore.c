@@ -129,6 +129,19 @@ int simstore_put(struct simstore *sim, const struct stoa_store_block *block)
     return ask(sim, &request);
 }
 
+int simstore_update_head(struct simstore *sim, const uint8_t hash[32])
+{
+    struct store_request request = {.kind = STORE_UPDATE_HEAD};
+    memcpy(request.hash, hash, 32);
+    return ask(sim, &request);
+}
+
+int simstore_set_mark(struct simstore *sim, enum store_request_kind kind, uint64_t height)
+{
+    struct store_request request = {.kind = kind, .key = {.by = STOA_BY_HEIGHT, .height = height}};
+    return ask(sim, &request);
+}
+
 int simstore_get(struct simstore *sim, const struct stoa_block_key *key,
                  struct stoa_block *out_block)
 {

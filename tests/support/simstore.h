@@ -40,6 +40,10 @@ void simstore_lose_tables(struct simstore *sim);
 struct stoa_store_block simstore_put_of(const struct made_block *block);
 
 int simstore_put(struct simstore *sim, const struct stoa_store_block *block);
+int simstore_update_head(struct simstore *sim, const uint8_t hash[32]);
+
+/* KIND: STORE_SET_SAFE or STORE_SET_FINALIZED. */
+int simstore_set_mark(struct simstore *sim, enum store_request_kind kind, uint64_t height);
 int simstore_get(struct simstore *sim, const struct stoa_block_key *key,
                  struct stoa_block *out_block);
 int simstore_get_transaction(struct simstore *sim, const uint8_t hash[32],

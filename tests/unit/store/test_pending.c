@@ -109,6 +109,49 @@ static void a_side_block_is_found_by_hash_only(void **state)
     pending_destroy(pending);
 }
 
+static void a_cut_chain_settles_what_is_above(void **state)
+{
+    (void)state;
+    struct pending *pending = pending_create();
+    uint64_t prefix = 42;
+    struct pending_entries removed = {.prefixes = &prefix, .prefix_count = 1, .removed = true};
+    for (uint64_t height = 10; height < 20; height++) {
+        struct pending_block block = block_at(height);
+        assert_int_equal(add(pending, &block, &prefix, 1, bytes_of(NULL, 0)), 0);
+    }
+    assert_false(pending_is_cut(pending, 19));
+    pending_cut(pending, 15);
+    for (uint64_t height = 15; height < 20; height++) {
+        struct pending_block loser = block_at(height);
+        loser.side = true;
+        loser.moved = true;
+        assert_int_equal(pending_add(pending, &loser, &removed), 0);
+        assert_null(pending_find_height(pending, height));
+        assert_true(pending_is_cut(pending, height));
+        assert_true(pending_find_hash(pending, loser.hash)->side);
+    }
+    assert_false(pending_is_cut(pending, 14));
+    assert_int_equal(pending_find_height(pending, 14)->height, 14);
+    assert_int_equal(pending_canonical_count(pending), 5);
+    size_t cursor = SIZE_MAX;
+    for (uint64_t height = 20; height-- > 15;) {
+        assert_true(pending_find_transaction(pending, prefix, &cursor)->removed);
+    }
+    struct pending_block winner = block_at(115);
+    winner.height = 15;
+    assert_int_equal(add(pending, &winner, &prefix, 1, bytes_of(NULL, 0)), 0);
+    assert_memory_equal(pending_find_height(pending, 15)->hash, winner.hash, 32);
+    assert_null(pending_find_height(pending, 16));
+    cursor = SIZE_MAX;
+    assert_false(pending_find_transaction(pending, prefix, &cursor)->removed);
+    pending_cut(pending, 3);
+    assert_int_equal(pending_canonical_count(pending), 0);
+    assert_true(pending_is_cut(pending, 3));
+    pending_clear(pending);
+    assert_false(pending_is_cut(pending, 100));
+    pending_destroy(pending);
+}
+
 static void an_envelope_hash_finds_its_block(void **state)
 {
     (void)state;
@@ -289,6 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_are_found_by_hash_and_height),
         cmocka_unit_test(a_side_block_is_found_by_hash_only),
+        cmocka_unit_test(a_cut_chain_settles_what_is_above),
         cmocka_unit_test(an_envelope_hash_finds_its_block),
         cmocka_unit_test(transactions_that_begin_alike_are_all_found_newest_first),
         cmocka_unit_test(the_change_of_a_key_below_a_height_is_found),

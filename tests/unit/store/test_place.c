@@ -52,16 +52,51 @@ static void values_read_back_and_other_sizes_are_corrupt(void **state)
         place_decode_height(bytes_of(height_value, sizeof(height_value) - 1), out_hash, &out),
         STOA_ECORRUPT);
     uint8_t block_value[PLACE_BLOCK_VALUE_SIZE];
-    uint64_t height;
-    unsigned flags;
-    place_encode_block(77, &position, PLACE_SIDE | PLACE_ENVELOPE, block_value);
+    struct place_block block = {
+        .height = 77,
+        .position = position,
+        .state_position = {.segment = 3, .offset = 64, .size = 99, .sequence = 41},
+        .flags = PLACE_SIDE | PLACE_ENVELOPE,
+    };
+    struct place_block out_block;
+    place_encode_block(&block, block_value);
+    assert_int_equal(place_decode_block(bytes_of(block_value, sizeof(block_value)), &out_block), 0);
+    assert_int_equal(out_block.height, 77);
+    assert_int_equal(out_block.flags, PLACE_SIDE | PLACE_ENVELOPE);
+    assert_position(&out_block.position);
+    assert_int_equal(out_block.state_position.offset, 64);
+    assert_int_equal(out_block.state_position.sequence, 41);
+    assert_int_equal(place_decode_block(bytes_of(block_value, 0), &out_block), STOA_ECORRUPT);
+}
+
+static void side_blocks_survive_coding(void **state)
+{
+    (void)state;
+    struct branches_block block = {
+        .hash = {1, 2},
+        .parent_hash = {3, 4},
+        .total_difficulty = {5, 6},
+        .height = 0x0102030405,
+        .position = position,
+        .state_position = {.segment = 3, .offset = 64, .size = 99, .sequence = 41},
+    };
+    struct branches_block out;
+    uint8_t key[PLACE_SIDE_KEY_SIZE];
+    uint8_t value[PLACE_SIDE_VALUE_SIZE];
+    place_encode_side_key(block.height, block.hash, key);
+    place_encode_side(&block, value);
+    memset(&out, 0, sizeof(out));
     assert_int_equal(
-        place_decode_block(bytes_of(block_value, sizeof(block_value)), &height, &out, &flags), 0);
-    assert_int_equal(height, 77);
-    assert_int_equal(flags, PLACE_SIDE | PLACE_ENVELOPE);
-    assert_position(&out);
-    assert_int_equal(place_decode_block(bytes_of(block_value, 0), &height, &out, &flags),
-                     STOA_ECORRUPT);
+        place_decode_side(bytes_of(key, sizeof(key)), bytes_of(value, sizeof(value)), &out), 0);
+    assert_memory_equal(out.hash, block.hash, 32);
+    assert_memory_equal(out.parent_hash, block.parent_hash, 32);
+    assert_memory_equal(out.total_difficulty, block.total_difficulty, 32);
+    assert_int_equal(out.height, block.height);
+    assert_position(&out.position);
+    assert_int_equal(out.state_position.size, 99);
+    assert_int_equal(
+        place_decode_side(bytes_of(key, sizeof(key) - 1), bytes_of(value, sizeof(value)), &out),
+        STOA_ECORRUPT);
 }
 
 static void transaction_keys_hold_prefix_height_and_index(void **state)
@@ -131,6 +166,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(height_keys_sort_as_numbers),
         cmocka_unit_test(values_read_back_and_other_sizes_are_corrupt),
+        cmocka_unit_test(side_blocks_survive_coding),
         cmocka_unit_test(transaction_keys_hold_prefix_height_and_index),
         cmocka_unit_test(the_applied_position_reads_back),
         cmocka_unit_test(an_identity_reads_back_and_a_flipped_bit_is_found),
