@@ -4,8 +4,10 @@
  * Handles are opaque. Calls return 0 or a negative STOA_E… (stoa/error.h) and may fill a struct
  * stoa_detail. Option structs begin with their size, so that old programs run with new libraries:
  * initialise with the STOA_…_INIT macros. One process has a store open at a time; any thread of it
- * may call with the handle. No callback ever runs on a foreign thread: what was submitted is reaped
- * from a queue. */
+ * may call with the handle, any number at once; only stoa_close must be the last. No callback ever
+ * runs on a foreign thread: what was submitted is reaped from a queue. A handle does not survive
+ * fork(2): the child has neither its threads nor its lock, must not call with it, and may only
+ * exec or exit; what it opens itself it may use. No call is safe in a signal handler. */
 #ifndef STOA_H
 #define STOA_H
 
@@ -283,6 +285,24 @@ struct stoa_call {
     uint64_t tag;            /* the submitter's, comes back in the completion */
     uint64_t correlation_id; /* 0: one is made, unique within the handle, from 1 << 63 on */
     int priority;            /* STOA_PRIORITY_… */
+    int durability;          /* STOA_DURABLE, STOA_BUFFERED */
+    /* After this time, from the submission on, it is answered with STOA_ETIMEOUT, whatever it waits
+     * for. 0: no deadline. A store with a deadline is copied when it is submitted. Until then what
+     * fails in a way that can pass (STOA_EBUSY, STOA_ENOMEM, STOA_ENOSPACE; STOA_EIO of a read) is
+     * tried again, after 500 ms and then twice as long each time, up to a minute, half of it drawn
+     * by lot; without a deadline the first failure is the answer. Stores of later blocks do not
+     * wait for one that is tried again: they are refused. What was not done of a write in its time
+     * becomes a dead letter. While the store checkpoints or verifies on request, deadlines wait. */
+    uint32_t deadline_ms;
+    unsigned flags; /* STOA_CALL_… */
+};
+enum {
+    STOA_CALL_NO_RETRY = 1 << 0, /* answer the first failure; no dead letter */
+};
+enum {
+    STOA_DURABLE, /* a store is answered when it is on stable storage and readable */
+    STOA_BUFFERED /* of a stored block: answered when it was verified and given to the ledger. It is
+                     readable soon, durable after stoa_sync. Copied when it is submitted */
 };
 #define STOA_CALL_INIT                    \
     {                                     \
@@ -307,6 +327,7 @@ struct stoa_completion {
     uint64_t correlation_id;
     enum stoa_message message;
     enum stoa_effect effect;
+    unsigned tries; /* how often it was tried */
     int result;
     struct stoa_block block;             /* of a get */
     struct stoa_transaction transaction; /* of a transaction's get: then use this, not block */
@@ -340,6 +361,21 @@ int stoa_submit_get_state(struct stoa *stoa, struct stoa_bytes key,
 int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argument,
                 const struct stoa_call *call);
 
+/* The same, and wait for its completion. Returns the completion's result. */
+int stoa_ask(struct stoa *stoa, enum stoa_message message, const void *argument,
+             const struct stoa_call *call, struct stoa_completion *out_completion);
+
+/* Take a message back. 0: it is completed with STOA_ECANCELED, nothing of it was done.
+ * STOA_ENOTFOUND: none with this id is under way, or it was answered already. STOA_EBUSY: it is a
+ * write and too late for that: it completes as it would have. Of several with one id the first is
+ * meant. */
+int stoa_cancel(struct stoa *stoa, uint64_t correlation_id);
+
+/* Wait until every buffered store that was answered is durable. Where one of them was not to be
+ * made durable since the last stoa_sync, this says why; blocks that build on it were not stored
+ * either. */
+int stoa_sync(struct stoa *stoa, struct stoa_detail *detail);
+
 /* Take up to COUNT completions of submitted calls, waiting up to TIMEOUT_MS (-1: for ever) for the
  * first. Returns how many. 0 where the time passed, or at once where nothing is under way. */
 int stoa_reap(struct stoa *stoa, struct stoa_completion *out, unsigned count, int timeout_ms);
@@ -347,6 +383,51 @@ int stoa_reap(struct stoa *stoa, struct stoa_completion *out, unsigned count, in
 /* A descriptor to poll: readable exactly while there is a completion to reap. Owned by the handle.
  * Or a negative STOA_E…. */
 int stoa_completion_fd(struct stoa *stoa);
+
+/* ---- dead letters ---- */
+
+/* Writes that had a deadline and were not done in their time: 10,000 at most, 64 MiB at most, for
+ * an hour; what comes on top pushes out the oldest. They are kept in memory and end with the
+ * handle. (Reads are not kept: nobody waits for them any more.) */
+struct stoa_dead_letter {
+    uint64_t id; /* of the letter, from 1 on */
+    uint64_t correlation_id;
+    enum stoa_message message;
+    int reason; /* what it was answered with last */
+    unsigned tries;
+    uint64_t age_ms; /* since it came in, or came back */
+    uint64_t bytes;
+    char text[128]; /* the reason, for a person */
+};
+
+/* The oldest CAPACITY of them. *OUT_COUNT is how many there are. */
+int stoa_dead_letters_list(struct stoa *stoa, struct stoa_dead_letter *out, size_t capacity,
+                           size_t *out_count);
+
+/* Try a letter again, once, and wait for its result. It is gone where that is 0, or STOA_EEXISTS;
+ * otherwise it is back in the box, with its new reason. STOA_ENOTFOUND: there is none with ID. */
+int stoa_dead_letters_retry(struct stoa *stoa, uint64_t id, struct stoa_detail *detail);
+
+/* Forget the letter, or all with id 0. STOA_ENOTFOUND. */
+int stoa_dead_letters_drop(struct stoa *stoa, uint64_t id);
+
+/* Since the store was opened. */
+struct stoa_dead_letter_counts {
+    size_t size;
+    uint64_t kept;       /* now */
+    uint64_t kept_bytes; /* now */
+    uint64_t added;      /* those that came back too */
+    uint64_t retried;
+    uint64_t dropped;   /* by stoa_dead_letters_drop */
+    uint64_t aged;      /* let go of after an hour */
+    uint64_t displaced; /* pushed out by newer ones, or too big to be kept */
+};
+#define STOA_DEAD_LETTER_COUNTS_INIT                   \
+    {                                                  \
+        .size = sizeof(struct stoa_dead_letter_counts) \
+    }
+
+int stoa_dead_letters_count(struct stoa *stoa, struct stoa_dead_letter_counts *out_counts);
 
 /* ---- upkeep ---- */
 

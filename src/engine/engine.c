@@ -194,9 +194,16 @@ static void run_close(struct stoa *stoa, struct engine_call *call)
     if (out != 0) {
         call->result = error_set(&call->detail, STOA_EBUSY,
                                  "close: %u views are not released; release them, then close", out);
+        stoa->giving_up = false;
     } else {
         stoa->closing = true;
     }
+}
+
+static void run_give_up(struct stoa *stoa, struct engine_call *call)
+{
+    (void)call; /* it has no arguments */
+    engine_deliver_give_up(stoa);
 }
 
 int stoa_close(struct stoa *stoa, struct stoa_detail *detail)
@@ -204,6 +211,7 @@ int stoa_close(struct stoa *stoa, struct stoa_detail *detail)
     if (stoa == NULL) {
         return 0;
     }
+    (void)engine_run_on_loop(stoa, run_give_up, NULL, NULL); /* else what backs off is waited for */
     drop_completions(stoa);
     int result = engine_run_on_loop(stoa, run_close, NULL, detail);
     if (result != 0) {

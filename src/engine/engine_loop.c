@@ -17,61 +17,37 @@ static void bring_views_home(struct stoa *stoa)
     }
 }
 
-void engine_done_request(struct store_request *request)
+static void take_messages(struct stoa *stoa)
 {
-    struct engine_request *own = request->context;
-    struct stoa *stoa = own->stoa;
-    bool damage = request->result == STOA_ECORRUPT || request->result == STOA_ESTOPPED;
-    if (damage && !own->retried && request->kind != STORE_PUT_BLOCK &&
-        store_tables_damaged(stoa->store)) {
-        own->retried = true;
-        own->next = stoa->retry;
-        stoa->retry = own;
-        return;
+    struct mailbox_message *message;
+    while (agenda_count(stoa->agenda) < AGENDA_CAPACITY &&
+           (message = mailbox_pop(stoa->mailbox, MAILBOX_LOW)) != NULL) {
+        switch ((enum message_kind)message->kind) {
+        case MESSAGE_REQUEST:
+            engine_deliver(stoa, (struct engine_request *)message);
+            break;
+        case MESSAGE_CALL:
+            *stoa->calls_last = (struct engine_call *)message;
+            stoa->calls_last = &(*stoa->calls_last)->next;
+            break;
+        }
     }
-    if (request->result == 0 && request->kind == STORE_GET_BLOCK) {
-        request->block.view->home = stoa;
-    } else if (request->result == 0 && request->kind == STORE_GET_TRANSACTION) {
-        request->transaction.block.view->home = stoa;
-    }
-    if (own->blocking) {
-        sem_post(&own->answered);
-        return;
-    }
-    pthread_mutex_lock(&stoa->done_mutex);
-    bool first = stoa->done_first == NULL;
-    own->next = NULL;
-    if (first) {
-        stoa->done_last = &stoa->done_first;
-    }
-    *stoa->done_last = own;
-    stoa->done_last = &own->next;
-    if (stoa->waiting != 0) {
-        pthread_cond_signal(&stoa->done_changed);
-    }
-    if (first && stoa->done_fd >= 0) {
-        (void)eventfd_write(stoa->done_fd, 1); /* it cannot overflow: reap takes it back to 0 */
-    }
-    pthread_mutex_unlock(&stoa->done_mutex);
 }
 
-static void take_message(struct stoa *stoa, struct mailbox_message *message)
+/* After what came with them: a call sees each request that was submitted before it. */
+static void run_calls(struct stoa *stoa)
 {
-    switch ((enum message_kind)message->kind) {
-    case MESSAGE_REQUEST: {
-        struct engine_request *own = (struct engine_request *)message;
-        own->request.done = engine_done_request;
-        own->request.context = own;
-        store_submit(stoa->store, &own->request);
-        break;
-    }
-    case MESSAGE_CALL: {
-        struct engine_call *call = (struct engine_call *)message;
+    while (stoa->calls != NULL) {
+        struct engine_call *call = stoa->calls;
+        stoa->calls = call->next;
+        if (stoa->calls == NULL) {
+            stoa->calls_last = &stoa->calls;
+        }
         bring_views_home(stoa);
         call->run(stoa, call);
-        sem_post(&call->answered);
-        break;
-    }
+        if (!call->later) {
+            sem_post(&call->answered);
+        }
     }
 }
 
@@ -92,30 +68,23 @@ static void mend_tables(struct stoa *stoa)
     }
 }
 
-/* The lowest priority that the store takes on now. */
-static enum mailbox_lane lowest_lane(const struct stoa *stoa)
-{
-    unsigned pending = store_pending(stoa->store);
-    return pending < STORE_BUSY   ? MAILBOX_LOW
-           : pending < STORE_FULL ? MAILBOX_HIGH
-                                  : MAILBOX_CRITICAL;
-}
-
 static void run_loop(struct stoa *stoa)
 {
     int result = 0;
     while (!stoa->closing && result >= 0) {
-        struct mailbox_message *message;
-        while ((message = mailbox_pop(stoa->mailbox, lowest_lane(stoa))) != NULL) {
-            take_message(stoa, message);
-        }
+        take_messages(stoa);
+        engine_deliver_turn(stoa);
+        run_calls(stoa);
         bring_views_home(stoa);
         if (!stoa->closing) {
-            result = io_run(stoa->io, LOOP_WAIT_NS);
+            result = io_run(stoa->io, engine_deliver_wait_ns(stoa));
         }
         if (store_tables_damaged(stoa->store)) {
             mend_tables(stoa);
         }
+    }
+    while (store_pending(stoa->store) != 0 && result >= 0) { /* some were told before they end */
+        result = io_run(stoa->io, LOOP_WAIT_NS);
     }
     ensure(result >= 0); /* a loop that cannot run leaves nothing that could answer the callers */
 }
@@ -156,7 +125,7 @@ static int open_on_loop(struct stoa *stoa)
         return result;
     }
     stoa->mailbox = mailbox_create(stoa->io, MAILBOX_CAPACITY);
-    if (stoa->mailbox == NULL) {
+    if (stoa->mailbox == NULL || engine_deliver_init(stoa) != 0) {
         return error_set(&stoa->open_detail, STOA_ENOMEM, "open");
     }
     struct store_options options = {
@@ -191,6 +160,7 @@ void *engine_loop_thread(void *context)
     struct stoa *stoa = context;
     stoa->open_result = open_on_loop(stoa);
     if (stoa->open_result != 0) {
+        engine_deliver_deinit(stoa);
         mailbox_destroy(stoa->mailbox);
         io_destroy(stoa->io);
         set_open_state(stoa, OPEN_FAILED);
@@ -202,6 +172,7 @@ void *engine_loop_thread(void *context)
     while (sem_wait(&stoa->left_to_end) != 0) {
         ensure(errno == EINTR);
     }
+    engine_deliver_deinit(stoa);
     mailbox_destroy(stoa->mailbox);
     io_destroy(stoa->io);
     return NULL;

@@ -7,6 +7,8 @@
 #include <semaphore.h>
 #include <stdatomic.h>
 
+#include "actor/agenda.h"
+#include "actor/dead_letters.h"
 #include "actor/mailbox.h"
 #include "stoa.h"
 #include "store/store.h"
@@ -23,22 +25,49 @@ enum {
      * above them are not held up; and all but critical ones. */
     STORE_BUSY = 512,
     STORE_FULL = 2048,
+    AGENDA_CAPACITY = 1 << 14,
 };
 
 enum message_kind { MESSAGE_REQUEST, MESSAGE_CALL };
 
+/* A caller that waits for the answer to its request. */
+struct engine_waiter {
+    sem_t answered;
+    struct engine_request *answer; /* the request, or its spare; the waiter gives it back */
+};
+
+enum engine_place {
+    ENGINE_WAITING, /* for its turn */
+    ENGINE_IN_STORE,
+    ENGINE_BACKING_OFF, /* it failed; its time says when it is tried again */
+};
+
 /* A store request on its way from a caller's thread and back. */
 struct engine_request {
     struct mailbox_message message; /* first */
+    struct agenda_entry entry;      /* id and lane; in the agenda until the caller is told */
     struct stoa *stoa;
     struct store_request request;
     uint8_t state_key[STATE_KEY_MAX];
     enum stoa_message what;
     uint64_t tag;
-    uint64_t correlation_id;
-    bool blocking;
-    bool retried;   /* after the tables were mended */
-    sem_t answered; /* blocking calls only */
+    uint64_t deadline_ns; /* by io_now_ns; UINT64_MAX: none */
+    unsigned flags;       /* STOA_CALL_… */
+    int durability;
+    enum engine_place place;
+    unsigned tries;
+    bool owned;    /* nothing of it is the caller's: it may be told before the store is done */
+    bool told;     /* it was: what the store still says is dropped */
+    bool given_up; /* it would have been tried again, had there been time */
+    bool buffered; /* told when it was appended */
+    bool dead;     /* told that it was not done: it goes to the dead letters when the store lets go
+                      of it */
+    bool retried;  /* after the tables were mended */
+    void *copy;    /* of the caller's bytes, where it is owned and has any */
+    size_t copy_size;
+    struct engine_request *spare; /* tells the caller where the request itself must stay */
+    struct engine_waiter *waiter; /* NULL: the answer is a completion */
+    struct dead_letter letter;    /* id 0: it was never in the box */
     struct engine_request *next;
 };
 
@@ -49,7 +78,9 @@ struct engine_call {
     void *context;
     int result;
     struct error_detail detail;
+    bool later; /* RUN did not end it: whoever does posts `answered` */
     sem_t answered;
+    struct engine_call *next;
 };
 
 enum open_state { OPENING, OPENED, OPEN_FAILED };
@@ -89,6 +120,15 @@ struct stoa {
     _Atomic(struct stoa_view *) released;
 
     /* The loop's. */
+    struct agenda *agenda;
+    struct dead_letters *dead_letters;
+    struct engine_call *calls; /* taken from the mailbox, to be run in this order */
+    struct engine_call **calls_last;
+    uint64_t buffered_out;     /* told when they were appended, and not durable yet */
+    struct engine_call *syncs; /* that wait for those to be durable */
+    int buffered_result;       /* of the first of them that failed since the last stoa_sync */
+    struct error_detail buffered_detail;
+    bool giving_up; /* closing: what backs off is given up */
     bool closing;
     struct engine_request
         *retry;        /* reads that met damaged tables, to be made again when those are mended */
@@ -109,9 +149,50 @@ bool engine_size_is_valid(size_t size, size_t known);
 /* The loop's thread: opens the store, serves until closing, closes it. CONTEXT is the handle. */
 void *engine_loop_thread(void *context);
 
-/* A store request's done, on the loop: the answer goes to the caller that waits, or to the queue of
- * completions. */
-void engine_done_request(struct store_request *request);
+/* ---- engine_request.c, any thread ---- */
+
+/* A request from the pool, all zero but for STOA; it is not counted as under way. NULL where memory
+ * is short. */
+struct engine_request *engine_request_take(struct stoa *stoa);
+
+/* To the pool, with its spare and its copy freed. NULL is allowed. */
+void engine_request_give(struct stoa *stoa, struct engine_request *own);
+
+/* What it is, and whether it changes what is stored. */
+bool engine_message_writes(enum stoa_message message);
+
+/* Hand the answer, in OWN, to who waits for it: a waiter or the queue of completions. */
+void engine_tell_answer(struct stoa *stoa, struct engine_request *own);
+
+void engine_wait_for_answer(struct engine_waiter *waiter);
+
+/* ---- engine_copy.c, any thread ---- */
+
+/* Make OWN independent of its caller's memory, if its kind can be: own->owned. STOA_ENOMEM. */
+int engine_copy_arguments(struct engine_request *own);
+
+/* ---- engine_deliver.c, the loop ---- */
+
+/* STOA_ENOMEM. */
+int engine_deliver_init(struct stoa *stoa);
+void engine_deliver_deinit(struct stoa *stoa);
+
+/* A request out of the mailbox. */
+void engine_deliver(struct stoa *stoa, struct engine_request *own);
+
+/* What is due, and as much of what waits as the store takes on. */
+void engine_deliver_turn(struct stoa *stoa);
+
+/* When the next turn is due at the latest, from now. */
+uint64_t engine_deliver_wait_ns(struct stoa *stoa);
+
+/* A store request's done. */
+void engine_deliver_done(struct store_request *request);
+
+/* Requests that back off are answered with their last failure, from now on at once. */
+void engine_deliver_give_up(struct stoa *stoa);
+
+/* ---- engine_upkeep.c ---- */
 
 /* Run RUN on the loop's thread and wait for it. STOA_EBUSY: the mailbox is full. */
 int engine_run_on_loop(struct stoa *stoa, void (*run)(struct stoa *stoa, struct engine_call *call),

@@ -20,55 +20,56 @@ static void count_down(struct stoa *stoa, unsigned count)
     }
 }
 
-/* What was counted as submitted was not. */
-static void not_under_way(struct stoa *stoa, bool blocking)
+struct engine_request *engine_request_take(struct stoa *stoa)
 {
-    if (!blocking) {
+    pthread_mutex_lock(&stoa->done_mutex);
+    struct engine_request *own = stoa->free_requests;
+    if (own != NULL) {
+        stoa->free_requests = own->next;
+    }
+    pthread_mutex_unlock(&stoa->done_mutex);
+    if (own == NULL) {
+        own = memory_alloc(sizeof(*own));
+    }
+    if (own != NULL) {
+        memset(own, 0, sizeof(*own));
+        own->message.kind = MESSAGE_REQUEST;
+        own->stoa = stoa;
+    }
+    return own;
+}
+
+/* With the mutex held. */
+static void to_pool(struct stoa *stoa, struct engine_request *own)
+{
+    memory_free(own->copy);
+    own->copy = NULL;
+    own->next = stoa->free_requests;
+    stoa->free_requests = own;
+}
+
+void engine_request_give(struct stoa *stoa, struct engine_request *own)
+{
+    if (own != NULL) {
         pthread_mutex_lock(&stoa->done_mutex);
-        count_down(stoa, 1);
+        if (own->spare != NULL) {
+            to_pool(stoa, own->spare);
+        }
+        to_pool(stoa, own);
         pthread_mutex_unlock(&stoa->done_mutex);
     }
 }
 
-/* STOA_EBUSY: as many as may be are under way. STOA_ENOMEM. */
-static int take_request(struct stoa *stoa, bool blocking, struct engine_request **out_request)
+/* One more is submitted. STOA_EBUSY: as many as may be are under way. */
+static int count_up(struct stoa *stoa)
 {
     pthread_mutex_lock(&stoa->done_mutex);
-    struct engine_request *own = NULL;
-    bool full = !blocking && stoa->under_way >= UNDER_WAY_MAX;
-    if (!full && stoa->free_requests != NULL) {
-        own = stoa->free_requests;
-        stoa->free_requests = own->next;
-    }
-    if (!full && !blocking) {
+    bool full = stoa->under_way >= UNDER_WAY_MAX;
+    if (!full) {
         stoa->under_way++;
     }
     pthread_mutex_unlock(&stoa->done_mutex);
-    if (full) {
-        return STOA_EBUSY;
-    }
-    if (own == NULL) {
-        own = memory_alloc(sizeof(*own));
-        if (own == NULL) {
-            not_under_way(stoa, blocking);
-            return STOA_ENOMEM;
-        }
-    }
-    own->message.kind = MESSAGE_REQUEST;
-    own->stoa = stoa;
-    own->blocking = blocking;
-    own->retried = false;
-    memset(&own->request, 0, sizeof(own->request));
-    *out_request = own;
-    return 0;
-}
-
-static void give_back(struct stoa *stoa, struct engine_request *own)
-{
-    pthread_mutex_lock(&stoa->done_mutex);
-    own->next = stoa->free_requests;
-    stoa->free_requests = own;
-    pthread_mutex_unlock(&stoa->done_mutex);
+    return full ? STOA_EBUSY : 0;
 }
 
 static int copy_put(const struct stoa_store_block *block, struct stoa_store_block *out)
@@ -141,9 +142,39 @@ static bool find_kind(enum stoa_message message, enum store_request_kind *out_ki
     }
 }
 
+bool engine_message_writes(enum stoa_message message)
+{
+    static const bool writes[STOA_MESSAGE_END] = {
+#define WRITE true
+#define READ false
+#define UPKEEP false
+#define STOA_MESSAGE(name, text, priority, kind) [STOA_MESSAGE_##name] = kind,
+#include "stoa/message.def"
+#undef STOA_MESSAGE
+#undef WRITE
+#undef READ
+#undef UPKEEP
+    };
+    return writes[message];
+}
+
+static bool call_is_valid(const struct stoa_call *call)
+{
+    return call->priority >= STOA_PRIORITY_DEFAULT && call->priority <= STOA_PRIORITY_CRITICAL &&
+           (call->durability == STOA_DURABLE || call->durability == STOA_BUFFERED) &&
+           (call->flags & ~(unsigned)STOA_CALL_NO_RETRY) == 0;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 /* Number and treatment of a message, as the caller wants it. STOA_EINVAL. */
 static int take_call(struct stoa *stoa, struct engine_request *own, enum stoa_message message,
-                     const struct stoa_call *call, enum mailbox_lane *out_lane)
+                     const struct stoa_call *call)
 {
     static const enum mailbox_lane lanes[] = {
         [STOA_PRIORITY_LOW] = MAILBOX_LOW,
@@ -153,21 +184,26 @@ static int take_call(struct stoa *stoa, struct engine_request *own, enum stoa_me
     };
     struct stoa_call given = STOA_CALL_INIT;
     if (call != NULL) {
-        if (!engine_size_is_valid(call->size, sizeof(given)) ||
-            call->priority < STOA_PRIORITY_DEFAULT || call->priority > STOA_PRIORITY_CRITICAL) {
+        if (!engine_size_is_valid(call->size, sizeof(given))) {
             return STOA_EINVAL;
         }
         memcpy(&given, call, call->size);
+        if (!call_is_valid(&given)) {
+            return STOA_EINVAL;
+        }
     }
     own->what = message;
     own->tag = given.tag;
-    own->correlation_id = given.correlation_id;
-    if (own->correlation_id == 0) {
-        own->correlation_id =
-            atomic_fetch_add_explicit(&stoa->next_correlation, 1, memory_order_relaxed);
+    own->flags = given.flags;
+    own->durability = given.durability;
+    own->deadline_ns =
+        given.deadline_ms == 0 ? UINT64_MAX : now_ns() + (uint64_t)given.deadline_ms * 1000000;
+    own->entry.id = given.correlation_id;
+    if (own->entry.id == 0) {
+        own->entry.id = atomic_fetch_add_explicit(&stoa->next_correlation, 1, memory_order_relaxed);
     }
-    *out_lane = lanes[given.priority != STOA_PRIORITY_DEFAULT ? given.priority
-                                                              : message_priorities[message]];
+    own->entry.lane = lanes[given.priority != STOA_PRIORITY_DEFAULT ? given.priority
+                                                                    : message_priorities[message]];
     return 0;
 }
 
@@ -204,10 +240,9 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
     return STOA_EINVAL;
 }
 
-/* A message of the caller's, ready for the mailbox. STOA_EINVAL, STOA_ENOTSUP. */
+/* A message of the caller's, ready for the mailbox. STOA_EINVAL, STOA_ENOTSUP, STOA_ENOMEM. */
 static int fill_request(struct stoa *stoa, struct engine_request *own, enum stoa_message message,
-                        const void *argument, const struct stoa_call *call,
-                        enum mailbox_lane *out_lane)
+                        const void *argument, const struct stoa_call *call)
 {
     enum store_request_kind kind;
     if (message <= STOA_MESSAGE_NONE || message >= STOA_MESSAGE_END) {
@@ -216,58 +251,83 @@ static int fill_request(struct stoa *stoa, struct engine_request *own, enum stoa
     if (!find_kind(message, &kind)) {
         return STOA_ENOTSUP;
     }
-    int result = take_call(stoa, own, message, call, out_lane);
-    return result == 0 ? fill_argument(own, kind, argument) : result;
+    int result = take_call(stoa, own, message, call);
+    if (result == 0) {
+        result = fill_argument(own, kind, argument);
+    }
+    bool may_be_told_early = own->deadline_ns != UINT64_MAX || own->durability == STOA_BUFFERED;
+    if (result == 0 && may_be_told_early) {
+        own->spare = engine_request_take(stoa);
+        result = own->spare == NULL ? STOA_ENOMEM : engine_copy_arguments(own);
+    }
+    return result;
 }
 
-/* Submit and wait. OUT_REQUEST gets what came back. */
-static int ask(struct stoa *stoa, enum stoa_message message, const void *what,
+void engine_wait_for_answer(struct engine_waiter *waiter)
+{
+    while (sem_wait(&waiter->answered) != 0) {
+        ensure(errno == EINTR);
+    }
+    sem_destroy(&waiter->answered);
+}
+
+/* Submit and wait. *OUT_ANSWER is the caller's to give back. */
+static int call_and_wait(struct stoa *stoa, enum stoa_message message, const void *argument,
+                         const struct stoa_call *call, struct engine_request **out_answer)
+{
+    struct engine_waiter waiter = {.answer = NULL};
+    struct engine_request *own = engine_request_take(stoa);
+    if (own == NULL) {
+        return STOA_ENOMEM;
+    }
+    int result = fill_request(stoa, own, message, argument, call);
+    if (result == 0) {
+        own->waiter = &waiter;
+        sem_init(&waiter.answered, 0, 0);
+        result = mailbox_push(stoa->mailbox, own->entry.lane, &own->message);
+        if (result == 0) {
+            engine_wait_for_answer(&waiter);
+            *out_answer = waiter.answer;
+            return 0;
+        }
+        sem_destroy(&waiter.answered);
+    }
+    engine_request_give(stoa, own);
+    return result;
+}
+
+/* OUT_REQUEST gets what came back. */
+static int ask(struct stoa *stoa, enum stoa_message message, const void *argument,
                struct store_request *out_request, struct stoa_detail *detail)
 {
-    struct engine_request *own;
-    int result = take_request(stoa, true, &own);
+    struct engine_request *answer;
+    int result = call_and_wait(stoa, message, argument, NULL, &answer);
     if (result != 0) {
         return engine_refuse(detail, result, stoa_strerror(result));
     }
-    enum mailbox_lane lane;
-    result = fill_request(stoa, own, message, what, NULL, &lane);
-    if (result == 0) {
-        sem_init(&own->answered, 0, 0);
-        result = mailbox_push(stoa->mailbox, lane, &own->message);
-        if (result == 0) {
-            while (sem_wait(&own->answered) != 0) {
-                ensure(errno == EINTR);
-            }
-        }
-        sem_destroy(&own->answered);
-        if (result == 0) {
-            result = own->request.result;
-            *out_request = own->request;
-            engine_tell(detail, &own->request.detail);
-            give_back(stoa, own);
-            return result;
-        }
-    }
-    give_back(stoa, own);
-    return engine_refuse(detail, result, stoa_strerror(result));
+    *out_request = answer->request;
+    engine_request_give(stoa, answer);
+    engine_tell(detail, &out_request->detail);
+    return out_request->result;
 }
 
 int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argument,
                 const struct stoa_call *call)
 {
-    struct engine_request *own;
-    int result = take_request(stoa, false, &own);
+    int result = count_up(stoa);
     if (result != 0) {
         return result;
     }
-    enum mailbox_lane lane;
-    result = fill_request(stoa, own, message, argument, call, &lane);
+    struct engine_request *own = engine_request_take(stoa);
+    result = own == NULL ? STOA_ENOMEM : fill_request(stoa, own, message, argument, call);
     if (result == 0) {
-        result = mailbox_push(stoa->mailbox, lane, &own->message);
+        result = mailbox_push(stoa->mailbox, own->entry.lane, &own->message);
     }
     if (result != 0) {
-        give_back(stoa, own);
-        not_under_way(stoa, false);
+        engine_request_give(stoa, own);
+        pthread_mutex_lock(&stoa->done_mutex);
+        count_down(stoa, 1);
+        pthread_mutex_unlock(&stoa->done_mutex);
     }
     return result;
 }
@@ -412,8 +472,9 @@ static void fill_completion(const struct engine_request *own, struct stoa_comple
     const struct store_request *request = &own->request;
     *out = (struct stoa_completion){
         .tag = own->tag,
-        .correlation_id = own->correlation_id,
+        .correlation_id = own->entry.id,
         .message = own->what,
+        .tries = own->tries,
         .effect = request->result == 0 ? STOA_EFFECT_DONE
                   : request->appended  ? STOA_EFFECT_UNKNOWN
                                        : STOA_EFFECT_NONE,
@@ -434,6 +495,45 @@ static void fill_completion(const struct engine_request *own, struct stoa_comple
     } else if (request->kind == STORE_GET_STATE) {
         out->value = (struct stoa_bytes){request->value.data, request->value.size};
     }
+}
+
+int stoa_ask(struct stoa *stoa, enum stoa_message message, const void *argument,
+             const struct stoa_call *call, struct stoa_completion *out_completion)
+{
+    struct engine_request *answer;
+    int result = call_and_wait(stoa, message, argument, call, &answer);
+    if (result != 0) {
+        *out_completion = (struct stoa_completion){
+            .message = message, .effect = STOA_EFFECT_NONE, .result = result};
+        return engine_refuse(&out_completion->detail, result, stoa_strerror(result));
+    }
+    fill_completion(answer, out_completion);
+    engine_request_give(stoa, answer);
+    return out_completion->result;
+}
+
+void engine_tell_answer(struct stoa *stoa, struct engine_request *own)
+{
+    if (own->waiter != NULL) {
+        own->waiter->answer = own;
+        sem_post(&own->waiter->answered);
+        return;
+    }
+    pthread_mutex_lock(&stoa->done_mutex);
+    bool first = stoa->done_first == NULL;
+    own->next = NULL;
+    if (first) {
+        stoa->done_last = &stoa->done_first;
+    }
+    *stoa->done_last = own;
+    stoa->done_last = &own->next;
+    if (stoa->waiting != 0) {
+        pthread_cond_signal(&stoa->done_changed);
+    }
+    if (first && stoa->done_fd >= 0) {
+        (void)eventfd_write(stoa->done_fd, 1); /* it cannot overflow: reap takes it back to 0 */
+    }
+    pthread_mutex_unlock(&stoa->done_mutex);
 }
 
 /* Wait with the mutex held until something is done, nothing is under way, or the time has passed.
@@ -473,8 +573,10 @@ int stoa_reap(struct stoa *stoa, struct stoa_completion *out, unsigned count, in
         struct engine_request *own = stoa->done_first;
         stoa->done_first = own->next;
         fill_completion(own, &out[taken++]);
-        own->next = stoa->free_requests;
-        stoa->free_requests = own;
+        if (own->spare != NULL) {
+            to_pool(stoa, own->spare);
+        }
+        to_pool(stoa, own);
     }
     if (taken != 0 && stoa->done_first == NULL && stoa->done_fd >= 0) {
         eventfd_t ignored;

@@ -668,6 +668,7 @@ void store_submit(struct store *store, struct store_request *request)
     store->pending_requests++;
     request->result = 0;
     request->appended = false;
+    request->work = NULL;
     request->detail.code = 0;
     request->detail.os_error = 0;
     request->detail.text[0] = '\0';

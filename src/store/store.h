@@ -81,6 +81,8 @@ struct store_request {
                                     STORE_SET_… */
     struct bytes state_key;      /* STORE_GET_STATE; valid until done */
     void (*done)(struct store_request *request);
+    void (*on_append)(struct store_request *request); /* STORE_PUT_BLOCK: runs once it was given to
+                                                         the ledger. May be NULL */
     void *context;
 
     int result;
@@ -96,6 +98,10 @@ struct store_request {
 };
 
 void store_submit(struct store *store, struct store_request *request);
+
+/* Call off a REQUEST that is not done. True: it was not given to the ledger and never will be; it
+ * ends with RESULT, soon. False: it is too late, or a read; it ends as it would have. */
+bool store_cancel(struct store *store, struct store_request *request, int result);
 
 /* Submitted and not done. */
 unsigned store_pending(const struct store *store);

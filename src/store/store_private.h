@@ -58,7 +58,9 @@ struct store_put {
     uint8_t state_header[RECORD_STATE_HEADER_SIZE];
     uint8_t record_header[RECORD_HEADER_SIZE];
     uint8_t total_difficulty[32];
-    bool side; /* its frame says so; a change of branch then makes it canonical where wanted */
+    bool side;    /* its frame says so; a change of branch then makes it canonical where wanted */
+    bool begun;   /* a change of branch or mark: too late to call it off */
+    int canceled; /* called off: what it ends with, or 0 */
     bool verified;
     bool looking;
     bool durable; /* or failed: append.result says */

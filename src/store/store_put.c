@@ -57,6 +57,7 @@ static void finish(struct store_put *put, int result)
 {
     struct store *store = put->store;
     struct store_request *request = put->request;
+    request->work = NULL;
     put->request = NULL;
     put->next = store->put_pool;
     store->put_pool = put;
@@ -172,6 +173,21 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
         ledger_append(store->ledger, &put->state_append);
     }
     ledger_append(store->ledger, &put->append);
+    if (put->request->on_append != NULL) {
+        put->request->on_append(put->request);
+    }
+}
+
+bool store_cancel(struct store *store, struct store_request *request, int result)
+{
+    (void)store; /* whose request it is */
+    struct store_put *put = request->work;
+    if (put == NULL || put->begun || request->appended) {
+        return false;
+    }
+    ensure(put->request == request && result != 0);
+    put->canceled = result;
+    return true;
 }
 
 /* Where a stored block is, among those appended and not yet acknowledged and in the pending
@@ -372,7 +388,10 @@ static void done_parent(struct store_request *request)
     put->looking = false;
     ensure(store->puts.first == put);
     (void)queue_pop(&store->puts);
-    if (request->result == 0) {
+    if (request->result == 0 && put->canceled != 0) {
+        store_view_release(request->block.view);
+        finish(put, put->canceled);
+    } else if (request->result == 0) {
         append(put, request->block.total_difficulty);
         store_view_release(request->block.view);
     } else {
@@ -422,6 +441,7 @@ static void start_branch(struct store *store, struct store_put *put)
         return;
     }
     put->looking = true;
+    put->begun = true;
     if (put->request->kind == STORE_UPDATE_HEAD) {
         store_branch_update_head(put);
     } else {
@@ -439,6 +459,7 @@ static int start_competing(struct store *store, struct store_put *put)
     }
     if ((put->prepare.put->flags & STOA_STORE_CANONICAL) != 0) {
         put->looking = true;
+        put->begun = true;
         store_branch_put(put);
         return 0;
     }
@@ -462,6 +483,10 @@ static int check_writing(struct store *store, struct store_put *put)
 static void advance_first(struct store *store, struct store_put *put)
 {
     static const uint8_t zero[32];
+    if (put->canceled != 0) {
+        store_put_finish_first(put, put->canceled);
+        return;
+    }
     bool is_block = put->request->kind == STORE_PUT_BLOCK;
     int result = is_block ? put->prepare.result : 0;
     if (result != 0) {
@@ -662,7 +687,10 @@ void store_put_submit(struct store *store, struct store_request *request)
         store_finish_request(store, request, STOA_ENOMEM);
         return;
     }
+    request->work = put;
     put->request = request;
+    put->canceled = 0;
+    put->begun = false;
     put->verified = false;
     put->looking = false;
     put->known = false;

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A request that may be answered while the store still works on it must not point into its caller's
+ * memory. */
+#include <string.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "chain/block.h"
+#include "chain/rlp.h"
+#include "engine/engine_private.h"
+
+/* How many transactions BLOCK has: as many as can be read of it; verification says what is wrong
+ * with it. */
+static size_t count_transactions(struct stoa_bytes block)
+{
+    struct bytes cursor = bytes_of(block.data, block.size);
+    struct bytes fields;
+    struct bytes transactions;
+    struct bytes envelope;
+    struct rlp_item header;
+    size_t count = 0;
+    if (rlp_read_list(&cursor, &fields, NULL) != 0 || rlp_read(&fields, &header, NULL) != 0 ||
+        rlp_read_list(&fields, &transactions, NULL) != 0) {
+        return 0;
+    }
+    while (transactions.size != 0 && block_next_transaction(&transactions, &envelope, NULL) == 0) {
+        count++;
+    }
+    return count;
+}
+
+static size_t size_of(const struct stoa_store_block *put, size_t senders_size)
+{
+    size_t size = put->change_count * sizeof(*put->changes) + put->block.size + put->receipts.size +
+                  put->envelope.size + senders_size + (put->expected_hash != NULL ? 32 : 0) +
+                  (put->envelope_hash != NULL ? 32 : 0);
+    for (size_t i = 0; i < put->change_count; i++) {
+        size += put->changes[i].key.size + put->changes[i].value.size;
+    }
+    return size;
+}
+
+/* SIZE bytes of FROM, which may be NULL, to *AT. */
+static const uint8_t *move(uint8_t **at, const uint8_t *from, size_t size)
+{
+    if (from == NULL) {
+        return NULL;
+    }
+    uint8_t *to = *at;
+    if (size != 0) {
+        memcpy(to, from, size);
+    }
+    *at += size;
+    return to;
+}
+
+static int copy_put(struct engine_request *own)
+{
+    struct stoa_store_block *put = &own->request.put;
+    size_t senders_size = put->senders == NULL ? 0 : 20 * count_transactions(put->block);
+    own->copy_size = size_of(put, senders_size);
+    own->copy = memory_alloc(own->copy_size + 1); /* a copy of nothing has a place, too */
+    if (own->copy == NULL) {
+        return STOA_ENOMEM;
+    }
+    struct stoa_change *changes = own->copy;
+    uint8_t *at = (uint8_t *)own->copy + put->change_count * sizeof(*changes);
+    for (size_t i = 0; i < put->change_count; i++) {
+        changes[i] = put->changes[i];
+        changes[i].key.data = move(&at, changes[i].key.data, changes[i].key.size);
+        changes[i].value.data = move(&at, changes[i].value.data, changes[i].value.size);
+    }
+    put->changes = put->change_count == 0 ? NULL : changes;
+    put->block.data = move(&at, put->block.data, put->block.size);
+    put->receipts.data = move(&at, put->receipts.data, put->receipts.size);
+    put->envelope.data = move(&at, put->envelope.data, put->envelope.size);
+    put->senders = move(&at, put->senders, senders_size);
+    put->expected_hash = move(&at, put->expected_hash, 32);
+    put->envelope_hash = move(&at, put->envelope_hash, 32);
+    ensure((size_t)(at - (uint8_t *)own->copy) == own->copy_size);
+    return 0;
+}
+
+int engine_copy_arguments(struct engine_request *own)
+{
+    int result = 0;
+    switch (own->request.kind) {
+    case STORE_PUT_BLOCK:
+        result = copy_put(own);
+        own->owned = result == 0;
+        break;
+    case STORE_GET_BLOCK:
+    case STORE_GET_TRANSACTION:
+    case STORE_GET_STATE:
+    case STORE_UPDATE_HEAD:
+    case STORE_SET_SAFE:
+    case STORE_SET_FINALIZED:
+        own->owned = true; /* all is in the request */
+        break;
+    }
+    return result;
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the loop does with a request between its mailbox and its answer.
+ *
+ * It waits in its lane of the agenda until the store takes it on: low and normal ones only while
+ * the store has little to do, so that what is more urgent never stands behind them. It fails in a
+ * way that can pass: where it has a deadline, it is tried again, after a time that doubles. Its
+ * deadline passes: what waits is answered as not done. What is in the store already is answered at
+ * once as well; a store that is not in the ledger yet is called off, so that "not done" stays true,
+ * and of one that is, nobody can say yet. The store's own answer is then dropped when it comes; so
+ * such requests own copies of all they need (engine_copy.c).
+ *
+ * A write that was not done in its time becomes a dead letter. */
+#include <string.h>
+
+#include "actor/backoff.h"
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "engine/engine_private.h"
+
+static struct engine_request *request_of(struct agenda_entry *entry)
+{
+    return (struct engine_request *)((char *)entry - offsetof(struct engine_request, entry));
+}
+
+static void release_letter(void *context, struct dead_letter *letter)
+{
+    engine_request_give(
+        context,
+        (struct engine_request *)((char *)letter - offsetof(struct engine_request, letter)));
+}
+
+int engine_deliver_init(struct stoa *stoa)
+{
+    struct dead_letters_options options = {.release = release_letter, .context = stoa};
+    stoa->calls_last = &stoa->calls;
+    stoa->agenda = agenda_create(AGENDA_CAPACITY);
+    stoa->dead_letters = dead_letters_create(&options);
+    return stoa->agenda == NULL || stoa->dead_letters == NULL ? STOA_ENOMEM : 0;
+}
+
+void engine_deliver_deinit(struct stoa *stoa)
+{
+    dead_letters_destroy(stoa->dead_letters);
+    agenda_destroy(stoa->agenda);
+    stoa->dead_letters = NULL;
+    stoa->agenda = NULL;
+}
+
+static bool has_deadline(const struct engine_request *own)
+{
+    return own->deadline_ns != UINT64_MAX;
+}
+
+/* ---- answers ---- */
+
+/* OWN's spare tells the caller, OWN stays. The store may be at work on OWN: of what it writes
+ * nothing is looked at but what the loop writes. */
+static struct engine_request *take_spare(struct engine_request *own)
+{
+    struct engine_request *answer = own->spare;
+    ensure(answer != NULL);
+    own->spare = NULL;
+    answer->what = own->what;
+    answer->tag = own->tag;
+    answer->entry.id = own->entry.id;
+    answer->tries = own->tries;
+    answer->waiter = own->waiter;
+    answer->request.kind = own->request.kind;
+    answer->request.height = own->request.height;
+    memcpy(answer->request.hash, own->request.hash, 32);
+    own->waiter = NULL;
+    return answer;
+}
+
+static void put_into_box(struct stoa *stoa, struct engine_request *own)
+{
+    own->letter.size = sizeof(*own) + own->copy_size;
+    own->told = false;
+    own->dead = false;
+    own->deadline_ns = UINT64_MAX;
+    dead_letters_add(stoa->dead_letters, &own->letter, io_now_ns(stoa->io));
+}
+
+/* A letter that was tried again stays until it is done; EEXISTS says that it is. */
+static bool belongs_into_box(const struct engine_request *own)
+{
+    int result = own->request.result;
+    if (result == 0 || result == STOA_EEXISTS || own->request.appended) {
+        return false;
+    }
+    bool again = own->letter.id != 0;
+    bool given_up = has_deadline(own) && (own->flags & STOA_CALL_NO_RETRY) == 0 &&
+                    (result == STOA_ETIMEOUT || own->given_up);
+    return own->owned && engine_message_writes(own->what) && (again || given_up);
+}
+
+/* Tell the caller what is in OWN, which is then its answer's or a dead letter. */
+static void settle(struct stoa *stoa, struct engine_request *own)
+{
+    struct store_request *request = &own->request;
+    agenda_remove(stoa->agenda, &own->entry);
+    if (belongs_into_box(own) && own->spare != NULL) {
+        struct engine_request *answer = take_spare(own);
+        answer->request.result = request->result;
+        answer->request.detail = request->detail;
+        engine_tell_answer(stoa, answer);
+        put_into_box(stoa, own);
+        return;
+    }
+    if (request->result == 0 && request->kind == STORE_GET_BLOCK) {
+        request->block.view->home = stoa;
+    } else if (request->result == 0 && request->kind == STORE_GET_TRANSACTION) {
+        request->transaction.block.view->home = stoa;
+    }
+    engine_tell_answer(stoa, own);
+}
+
+/* The caller is told RESULT while the store still works on OWN. UNKNOWN: it may have been done. */
+static void tell_early(struct stoa *stoa, struct engine_request *own, int result, bool unknown)
+{
+    struct engine_request *answer = take_spare(own);
+    struct error_detail *detail = &answer->request.detail;
+    agenda_remove(stoa->agenda, &own->entry);
+    own->told = true;
+    answer->request.result = result;
+    answer->request.appended = unknown;
+    if (result != 0) {
+        (void)error_set(detail, result, "%s, %s", stoa_strerror(result), /* the result is there */
+                        unknown ? "it may have been done" : "nothing was done");
+    }
+    engine_tell_answer(stoa, answer);
+}
+
+/* ---- failures that pass ---- */
+
+static bool may_pass(const struct engine_request *own)
+{
+    switch (own->request.result) {
+    case STOA_EBUSY:
+    case STOA_ENOMEM:
+    case STOA_ENOSPACE:
+        return true;
+    case STOA_EIO:
+        return !engine_message_writes(own->what);
+    default:
+        return false;
+    }
+}
+
+/* True: OWN, which failed, will be tried again. */
+static bool back_off(struct stoa *stoa, struct engine_request *own)
+{
+    if (!has_deadline(own) || (own->flags & STOA_CALL_NO_RETRY) != 0 || stoa->giving_up ||
+        own->request.appended || !may_pass(own)) {
+        return false;
+    }
+    uint64_t lot;
+    io_random(stoa->io, &lot, sizeof(lot));
+    uint64_t due = io_now_ns(stoa->io) + backoff_ns(own->tries, lot);
+    if (due >= own->deadline_ns) {
+        own->given_up = true;
+        return false;
+    }
+    own->place = ENGINE_BACKING_OFF;
+    agenda_set_time(stoa->agenda, &own->entry, due);
+    return true;
+}
+
+/* ---- told before the store was done ---- */
+
+static void end_sync(struct stoa *stoa, struct engine_call *call)
+{
+    call->result = stoa->buffered_result;
+    call->detail = stoa->buffered_detail;
+    stoa->buffered_result = 0;
+    stoa->buffered_detail = (struct error_detail){.code = 0};
+    sem_post(&call->answered);
+}
+
+/* One of those that were told when they were appended is durable, or will never be. */
+static void end_buffered(struct stoa *stoa, const struct engine_request *own)
+{
+    ensure(stoa->buffered_out > 0);
+    stoa->buffered_out--;
+    if (own->request.result != 0 && stoa->buffered_result == 0) {
+        stoa->buffered_result = own->request.result;
+        stoa->buffered_detail = own->request.detail;
+    }
+    for (struct engine_call **link = &stoa->syncs; *link != NULL;) {
+        struct engine_call *call = *link;
+        uint64_t *left = call->context;
+        if (--*left != 0) {
+            link = &call->next;
+            continue;
+        }
+        *link = call->next;
+        end_sync(stoa, call);
+    }
+}
+
+/* What nobody waits for any more. */
+static void drop(struct stoa *stoa, struct engine_request *own)
+{
+    struct store_request *request = &own->request;
+    if (own->buffered) {
+        end_buffered(stoa, own);
+    }
+    if (request->result == 0 && request->kind == STORE_GET_BLOCK) {
+        store_view_release(request->block.view);
+    } else if (request->result == 0 && request->kind == STORE_GET_TRANSACTION) {
+        store_view_release(request->transaction.block.view);
+    } else if (request->result == 0 && request->kind == STORE_GET_STATE) {
+        memory_free((void *)(uintptr_t)request->value.data);
+    }
+    if (own->dead && request->result != 0 && !request->appended) {
+        put_into_box(stoa, own);
+    } else {
+        engine_request_give(stoa, own);
+    }
+}
+
+void engine_deliver_done(struct store_request *request)
+{
+    struct engine_request *own = request->context;
+    struct stoa *stoa = own->stoa;
+    if (own->told) {
+        drop(stoa, own);
+        return;
+    }
+    bool damage = request->result == STOA_ECORRUPT || request->result == STOA_ESTOPPED;
+    if (damage && !own->retried && !engine_message_writes(own->what) &&
+        store_tables_damaged(stoa->store)) {
+        own->retried = true;
+        own->next = stoa->retry;
+        stoa->retry = own;
+        return;
+    }
+    if (request->result == 0 || !back_off(stoa, own)) {
+        settle(stoa, own);
+    }
+}
+
+/* A put is in the ledger's hands: who wants no more than that is told. */
+static void done_append(struct store_request *request)
+{
+    struct engine_request *own = request->context;
+    struct stoa *stoa = own->stoa;
+    if (!own->told) {
+        own->buffered = true;
+        stoa->buffered_out++;
+        tell_early(stoa, own, 0, false);
+    }
+}
+
+/* ---- turns ---- */
+
+/* The lowest priority that the store takes on now. */
+static enum mailbox_lane lowest_lane(const struct stoa *stoa)
+{
+    unsigned pending = store_pending(stoa->store);
+    return pending < STORE_BUSY   ? MAILBOX_LOW
+           : pending < STORE_FULL ? MAILBOX_HIGH
+                                  : MAILBOX_CRITICAL;
+}
+
+void engine_deliver(struct stoa *stoa, struct engine_request *own)
+{
+    int result = agenda_add(stoa->agenda, &own->entry);
+    ensure(result == 0); /* nothing is taken from the mailbox where it is full */
+    if (has_deadline(own)) {
+        agenda_set_time(stoa->agenda, &own->entry, own->deadline_ns);
+    }
+    own->place = ENGINE_WAITING;
+    agenda_wait(stoa->agenda, &own->entry);
+}
+
+static void begin(struct stoa *stoa, struct engine_request *own)
+{
+    own->place = ENGINE_IN_STORE;
+    own->tries++;
+    own->request.done = engine_deliver_done;
+    own->request.on_append = own->durability == STOA_BUFFERED && own->owned ? done_append : NULL;
+    own->request.context = own;
+    store_submit(stoa->store, &own->request);
+}
+
+/* RESULT, with what its last try had said. */
+static void set_result(struct engine_request *own, int result, const char *why)
+{
+    struct error_detail *detail = &own->request.detail;
+    if (own->place == ENGINE_BACKING_OFF) {
+        (void)error_prefix(detail, "%s after %u tries", why, own->tries); /* the code is set next */
+        detail->code = result;
+    } else {
+        (void)error_set(detail, result, "%s", why); /* the result is set next */
+    }
+    own->request.result = result;
+    own->request.appended = false;
+}
+
+static void expire_in_store(struct stoa *stoa, struct engine_request *own)
+{
+    bool writes = engine_message_writes(own->what);
+    bool undone = store_cancel(stoa->store, &own->request, STOA_ETIMEOUT);
+    if (!own->owned) {
+        return; /* the store's answer is waited for */
+    }
+    own->dead = undone && (own->flags & STOA_CALL_NO_RETRY) == 0;
+    tell_early(stoa, own, STOA_ETIMEOUT, writes && !undone);
+}
+
+static void expire(struct stoa *stoa, struct engine_request *own, uint64_t now_ns)
+{
+    if (own->place == ENGINE_IN_STORE) {
+        expire_in_store(stoa, own);
+    } else if (now_ns >= own->deadline_ns) {
+        set_result(own, STOA_ETIMEOUT, "deadline passed, nothing was done");
+        settle(stoa, own);
+    } else {
+        own->place = ENGINE_WAITING;
+        agenda_set_time(stoa->agenda, &own->entry, own->deadline_ns);
+        agenda_wait(stoa->agenda, &own->entry);
+    }
+}
+
+void engine_deliver_turn(struct stoa *stoa)
+{
+    struct agenda_entry *entry;
+    if (agenda_next_time(stoa->agenda) != UINT64_MAX) {
+        uint64_t now = io_now_ns(stoa->io);
+        while ((entry = agenda_due(stoa->agenda, now)) != NULL) {
+            expire(stoa, request_of(entry), now);
+        }
+    }
+    while ((entry = agenda_take(stoa->agenda, lowest_lane(stoa))) != NULL) {
+        begin(stoa, request_of(entry));
+    }
+}
+
+uint64_t engine_deliver_wait_ns(struct stoa *stoa)
+{
+    uint64_t next = agenda_next_time(stoa->agenda);
+    if (next == UINT64_MAX) {
+        return LOOP_WAIT_NS;
+    }
+    uint64_t now = io_now_ns(stoa->io);
+    uint64_t wait = next > now ? next - now : 0;
+    return wait < LOOP_WAIT_NS ? wait : LOOP_WAIT_NS;
+}
+
+/* ---- cancellation, barrier, giving up ---- */
+
+struct cancel_call {
+    uint64_t id;
+    struct engine_request *spare;
+};
+
+static void run_cancel(struct stoa *stoa, struct engine_call *call)
+{
+    struct cancel_call *cancel = call->context;
+    struct agenda_entry *entry = agenda_find(stoa->agenda, cancel->id);
+    if (entry == NULL) {
+        call->result = STOA_ENOTFOUND;
+        return;
+    }
+    struct engine_request *own = request_of(entry);
+    if (own->place != ENGINE_IN_STORE) {
+        set_result(own, STOA_ECANCELED, "canceled, nothing was done");
+        agenda_remove(stoa->agenda, &own->entry);
+        engine_tell_answer(stoa, own);
+        return;
+    }
+    if (engine_message_writes(own->what)) {
+        bool undone = store_cancel(stoa->store, &own->request, STOA_ECANCELED);
+        call->result = undone ? 0 : STOA_EBUSY;
+        own->flags |= undone ? (unsigned)STOA_CALL_NO_RETRY : 0;
+        return; /* where it was called off, the store says so when it lets go of it */
+    }
+    if (own->spare == NULL) {
+        own->spare = cancel->spare;
+        cancel->spare = NULL;
+    }
+    tell_early(stoa, own, STOA_ECANCELED, false);
+}
+
+int stoa_cancel(struct stoa *stoa, uint64_t correlation_id)
+{
+    struct cancel_call cancel = {.id = correlation_id, .spare = engine_request_take(stoa)};
+    if (cancel.spare == NULL) {
+        return STOA_ENOMEM;
+    }
+    int result = engine_run_on_loop(stoa, run_cancel, &cancel, NULL);
+    engine_request_give(stoa, cancel.spare);
+    return result;
+}
+
+static void run_sync(struct stoa *stoa, struct engine_call *call)
+{
+    uint64_t *left = call->context;
+    *left = stoa->buffered_out;
+    call->later = true;
+    if (*left == 0) {
+        end_sync(stoa, call);
+        return;
+    }
+    call->next = stoa->syncs;
+    stoa->syncs = call;
+}
+
+int stoa_sync(struct stoa *stoa, struct stoa_detail *detail)
+{
+    uint64_t left;
+    return engine_run_on_loop(stoa, run_sync, &left, detail);
+}
+
+static void give_up(void *context, struct agenda_entry *entry)
+{
+    struct engine_request *own = request_of(entry);
+    if (own->place == ENGINE_BACKING_OFF) {
+        settle(context, own);
+    }
+}
+
+void engine_deliver_give_up(struct stoa *stoa)
+{
+    stoa->giving_up = true;
+    agenda_each(stoa->agenda, give_up, stoa);
+}
