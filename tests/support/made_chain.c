@@ -29,6 +29,9 @@ struct made_chain {
     uint64_t excess_blob_gas;
     uint64_t blob_gas_used;
     uint64_t withdrawal_index;
+    const struct made_chain *rival; /* whose transactions are taken; NULL: nobody's */
+    uint64_t rival_block;           /* where the next one is */
+    size_t rival_index;
 };
 
 /* One block under way. */
@@ -145,9 +148,52 @@ static void put_receipt(struct making *making, unsigned type, struct buffer *out
     buffer_deinit(&logs);
 }
 
+/* The rival's next transaction, where its turn has come. NULL: make one. */
+static const struct made_transaction *next_of_rival(struct making *making)
+{
+    struct made_chain *chain = making->chain;
+    if (chain->rival == NULL || made_random_below(&making->random, 3) == 0) {
+        return NULL;
+    }
+    for (;;) {
+        const struct made_block *block = made_chain_block(chain->rival, chain->rival_block);
+        if (block == NULL || block->number > making->block->number + 1) {
+            return NULL;
+        }
+        if (chain->rival_index == block->transaction_count) {
+            chain->rival_block++;
+            chain->rival_index = 0;
+            continue;
+        }
+        const struct made_transaction *next = &block->transactions[chain->rival_index++];
+        if (next->type != 3) { /* blobs count in the header */
+            return next;
+        }
+    }
+}
+
+static void take_transaction(struct making *making, const struct made_transaction *taken,
+                             struct made_transaction *out)
+{
+    struct buffer *bodies = &making->block->bodies;
+    *out = *taken;
+    made_rlp_raw(&making->block->senders, taken->sender, sizeof(taken->sender));
+    made_rlp_raw(bodies, taken->envelope.data, taken->envelope.size);
+    making->header.gas_used += made_random_between(&making->random, 21000, 500000);
+    size_t before = bodies->size;
+    put_receipt(making, taken->type, bodies);
+    out->envelope = bytes_of(NULL, taken->envelope.size);
+    out->receipt = bytes_of(NULL, bodies->size - before);
+}
+
 static void add_transaction(struct making *making, struct made_transaction *out)
 {
     struct made_signed made;
+    const struct made_transaction *taken = next_of_rival(making);
+    if (taken != NULL) {
+        take_transaction(making, taken, out);
+        return;
+    }
     enum made_kind kind = pick_kind(making);
     made_signer_sign(making->chain->signer, kind, making->header.base_fee, &making->random, &made);
     making->header.gas_used += made_random_between(&making->random, 21000, 500000);
@@ -365,8 +411,8 @@ struct made_chain *made_chain_create(uint64_t seed, uint64_t count)
     return chain;
 }
 
-struct made_chain *made_chain_create_branch(const struct made_chain *base, uint64_t height,
-                                            uint64_t seed, uint64_t count)
+static struct made_chain *create_branch(const struct made_chain *base, uint64_t height,
+                                        uint64_t seed, uint64_t count, bool rival)
 {
     const struct made_block *parent = made_chain_block(base, height);
     ensure(parent != NULL || height == 0);
@@ -380,8 +426,23 @@ struct made_chain *made_chain_create_branch(const struct made_chain *base, uint6
     made_rlp_raw(&chain->genesis_json, base->genesis_json.data, base->genesis_json.size);
     memcpy(chain->genesis_hash, base->genesis_hash, 32);
     memcpy(chain->parent_hash, parent != NULL ? parent->hash : base->genesis_hash, 32);
+    chain->rival = rival ? base : NULL;
+    chain->rival_block = height + 1;
     make_blocks(chain);
+    chain->rival = NULL;
     return chain;
+}
+
+struct made_chain *made_chain_create_branch(const struct made_chain *base, uint64_t height,
+                                            uint64_t seed, uint64_t count)
+{
+    return create_branch(base, height, seed, count, false);
+}
+
+struct made_chain *made_chain_create_rival(const struct made_chain *base, uint64_t height,
+                                           uint64_t seed, uint64_t count)
+{
+    return create_branch(base, height, seed, count, true);
 }
 
 void made_chain_destroy(struct made_chain *chain)

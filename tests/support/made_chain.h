@@ -49,6 +49,12 @@ struct made_chain *made_chain_create(uint64_t seed, uint64_t count);
  * destroyed before it. A SEED other than the base's makes other blocks. */
 struct made_chain *made_chain_create_branch(const struct made_chain *base, uint64_t height,
                                             uint64_t seed, uint64_t count);
+
+/* The same, but many of its transactions are those of BASE above HEIGHT, in their order, though not
+ * in the same blocks nor with the same receipts: two branches that include what the same pool had.
+ */
+struct made_chain *made_chain_create_rival(const struct made_chain *base, uint64_t height,
+                                           uint64_t seed, uint64_t count);
 void made_chain_destroy(struct made_chain *chain);
 
 /* Text of the genesis.json; for a branch its base's. */

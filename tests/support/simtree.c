@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "support/simtree.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "chain/block.h"
+#include "chain/receipt.h"
+#include "chain/transaction.h"
+
+void simtree_init(struct simtree *tree, uint64_t seed, const struct made_chain *chain)
+{
+    struct io_sim_options options = {.seed = seed, .delay_ns_max = 1000000};
+    *tree = (struct simtree){.count = 0};
+    simstore_init(&tree->sim, seed);
+    simstore_power(&tree->sim, &options);
+    assert_int_equal(simstore_create(&tree->sim, chain), 0);
+    assert_int_equal(simstore_open(&tree->sim), 0);
+}
+
+void simtree_deinit(struct simtree *tree)
+{
+    if (tree->sim.store != NULL) {
+        assert_int_equal(simstore_close(&tree->sim), 0);
+    }
+    simstore_deinit(&tree->sim);
+    for (size_t i = 0; i < tree->count; i++) {
+        free(tree->blocks[i]->transactions);
+        free(tree->blocks[i]);
+    }
+    free(tree->blocks);
+    free(tree->canonical);
+}
+
+struct simtree_block *simtree_find(const struct simtree *tree, const uint8_t hash[32])
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        if (memcmp(tree->blocks[i]->hash, hash, 32) == 0) {
+            return tree->blocks[i];
+        }
+    }
+    return NULL;
+}
+
+static void add_difficulty(uint8_t sum[32], const uint8_t more[32])
+{
+    unsigned carry = 0;
+    for (int i = 31; i >= 0; i--) {
+        unsigned digit = (unsigned)sum[i] + more[i] + carry;
+        sum[i] = (uint8_t)digit;
+        carry = digit >> 8;
+    }
+}
+
+static void read_transactions(struct simtree_block *out, const struct block *block)
+{
+    struct bytes cursor = block->transactions;
+    struct bytes receipts = bytes_of(NULL, 0);
+    struct bytes envelope;
+    out->transaction_count = block->transaction_count;
+    out->transactions = calloc(out->transaction_count + 1, sizeof(*out->transactions));
+    assert_non_null(out->transactions);
+    if (out->receipts.data != NULL) {
+        struct bytes list = out->receipts;
+        assert_int_equal(rlp_read_list(&list, &receipts, NULL), 0);
+    }
+    for (size_t i = 0; block_next_transaction(&cursor, &envelope, NULL) == 0; i++) {
+        transaction_hash(envelope, out->transactions[i].hash);
+        if (out->receipts.data != NULL) {
+            assert_int_equal(receipt_next(&receipts, &out->transactions[i].receipt, NULL), 0);
+        }
+    }
+}
+
+struct simtree_block *simtree_add(struct simtree *tree, struct bytes block, struct bytes receipts)
+{
+    struct block decoded;
+    struct error_detail detail;
+    struct simtree_block *made = calloc(1, sizeof(*made));
+    assert_non_null(made);
+    if (block_decode(block, &decoded, &detail) != 0) {
+        fail_msg("a block of the test: %s", detail.text);
+    }
+    made->block = block;
+    made->receipts = receipts;
+    made->number = decoded.header.number;
+    memcpy(made->hash, decoded.hash, 32);
+    memcpy(made->total_difficulty, decoded.header.difficulty, 32);
+    made->parent = simtree_find(tree, decoded.header.parent_hash);
+    if (made->parent != NULL) {
+        add_difficulty(made->total_difficulty, made->parent->total_difficulty);
+    }
+    read_transactions(made, &decoded);
+    if (tree->count == tree->capacity) {
+        tree->capacity = tree->capacity == 0 ? 64 : 2 * tree->capacity;
+        tree->blocks = realloc(tree->blocks, tree->capacity * sizeof(*tree->blocks));
+        assert_non_null(tree->blocks);
+    }
+    tree->blocks[tree->count++] = made;
+    return made;
+}
+
+struct simtree_block *simtree_add_made(struct simtree *tree, const struct made_block *block)
+{
+    return simtree_add(tree, buffer_bytes(&block->block), buffer_bytes(&block->receipts));
+}
+
+/* ---- raw state: what a block changes follows from its hash ---- */
+
+static void key_name(unsigned key, char out[8])
+{
+    snprintf(out, 8, "key-%u", key % 100);
+}
+
+/* Which key change INDEX of BLOCK concerns; no two of a block the same. */
+static unsigned key_of(const struct simtree_block *block, unsigned index)
+{
+    return (block->hash[20] + index * 5) % SIMTREE_KEYS;
+}
+
+static bool removes(const struct simtree_block *block, unsigned index)
+{
+    return block->hash[10 + index] % 4 == 0;
+}
+
+struct stoa_store_block simtree_put_of(const struct simtree *tree,
+                                       const struct simtree_block *block,
+                                       struct simtree_changes *changes)
+{
+    struct stoa_store_block put = STOA_STORE_BLOCK_INIT;
+    put.block = (struct stoa_bytes){block->block.data, block->block.size};
+    put.receipts = (struct stoa_bytes){block->receipts.data, block->receipts.size};
+    put.expected_hash = block->hash;
+    if (tree->no_state) {
+        return put;
+    }
+    put.change_count = block->hash[9] % (SIMTREE_CHANGES + 1);
+    put.changes = changes->changes;
+    for (unsigned i = 0; i < put.change_count; i++) {
+        key_name(key_of(block, i), changes->keys[i]);
+        changes->changes[i].key =
+            (struct stoa_bytes){(const uint8_t *)changes->keys[i], strlen(changes->keys[i])};
+        changes->changes[i].value =
+            removes(block, i) ? (struct stoa_bytes){NULL, 0} : (struct stoa_bytes){block->hash, 32};
+    }
+    return put;
+}
+
+static void expect_state(struct simtree *tree)
+{
+    for (unsigned key = 0; key < SIMTREE_KEYS && !tree->no_state; key++) {
+        const struct simtree_block *by = NULL;
+        bool removed = false;
+        for (const struct simtree_block *at = tree->head; at != NULL && by == NULL;
+             at = at->parent) {
+            for (unsigned i = 0; i < at->hash[9] % (SIMTREE_CHANGES + 1); i++) {
+                if (key_of(at, i) == key) {
+                    by = at;
+                    removed = removes(at, i);
+                }
+            }
+        }
+        char name[8];
+        struct bytes value;
+        key_name(key, name);
+        int result = simstore_get_state(&tree->sim, name, &value);
+        if (by == NULL || removed) {
+            assert_int_equal(result, STOA_ENOTFOUND);
+            continue;
+        }
+        assert_int_equal(result, 0);
+        assert_int_equal(value.size, 32);
+        assert_memory_equal(value.data, by->hash, 32);
+        memory_free((void *)(uintptr_t)value.data);
+    }
+}
+
+/* ---- changing ---- */
+
+void simtree_set_head(struct simtree *tree, struct simtree_block *block)
+{
+    free(tree->canonical);
+    tree->head = block;
+    uint64_t top = block == NULL ? 0 : block->number;
+    tree->canonical = calloc(top + 1, sizeof(struct simtree_block *));
+    assert_non_null(tree->canonical);
+    for (struct simtree_block *at = block; at != NULL; at = at->parent) {
+        tree->canonical[at->number] = at;
+    }
+}
+
+int simtree_put(struct simtree *tree, struct simtree_block *block, unsigned flags)
+{
+    struct simtree_changes changes;
+    struct stoa_store_block given = simtree_put_of(tree, block, &changes);
+    given.flags = flags;
+    int result = simstore_put(&tree->sim, &given);
+    if (result == 0) {
+        block->stored = true;
+        if ((flags & STOA_STORE_SIDE) == 0) {
+            simtree_set_head(tree, block);
+        }
+    }
+    return result;
+}
+
+void simtree_hop(struct simtree *tree, struct simtree_block *block)
+{
+    int result = simstore_update_head(&tree->sim, block->hash);
+    if (result != 0) {
+        fail_msg("update head: %s: %s", stoa_strerror(result), tree->sim.detail.text);
+    }
+    simtree_set_head(tree, block);
+}
+
+/* ---- comparing ---- */
+
+static bool is_canonical(const struct simtree *tree, const struct simtree_block *block)
+{
+    return tree->head != NULL && block->number <= tree->head->number &&
+           tree->canonical[block->number] == block;
+}
+
+static void assert_bytes(struct stoa_bytes is, struct bytes wanted)
+{
+    assert_int_equal(is.size, wanted.size);
+    assert_true(wanted.size == 0 || memcmp(is.data, wanted.data, wanted.size) == 0);
+}
+
+static void expect_block(struct simtree *tree, const struct simtree_block *block)
+{
+    struct stoa_block_key key = {.by = STOA_BY_HASH};
+    struct stoa_block found;
+    memcpy(key.hash, block->hash, 32);
+    int result = simstore_get(&tree->sim, &key, &found);
+    if (!block->stored) {
+        assert_int_equal(result, STOA_ENOTFOUND);
+        return;
+    }
+    assert_int_equal(result, 0);
+    assert_int_equal(found.height, block->number);
+    assert_int_equal(found.canonical, is_canonical(tree, block));
+    assert_bytes(found.block, block->block);
+    assert_bytes(found.receipts, block->receipts);
+    store_view_release(found.view);
+}
+
+static void expect_heights(struct simtree *tree)
+{
+    uint64_t top = tree->head == NULL ? 0 : tree->head->number;
+    for (uint64_t height = 0; height <= top + 70; height++) {
+        struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = height};
+        struct stoa_block found;
+        if (height <= top && tree->canonical != NULL && tree->canonical[height] == NULL) {
+            continue; /* the store's own genesis */
+        }
+        int result = simstore_get(&tree->sim, &key, &found);
+        if (height > top) {
+            assert_int_equal(result, STOA_ENOTFOUND);
+            continue;
+        }
+        if (tree->canonical == NULL) {
+            store_view_release(found.view);
+            continue;
+        }
+        assert_int_equal(result, 0);
+        assert_true(found.canonical);
+        assert_memory_equal(found.hash, tree->canonical[height]->hash, 32);
+        assert_bytes(found.receipts, tree->canonical[height]->receipts);
+        store_view_release(found.view);
+    }
+}
+
+static const struct simtree_transaction *
+place_of(const struct simtree *tree, const uint8_t hash[32], const struct simtree_block **out_block)
+{
+    for (const struct simtree_block *at = tree->head; at != NULL; at = at->parent) {
+        for (size_t i = 0; i < at->transaction_count; i++) {
+            if (memcmp(at->transactions[i].hash, hash, 32) == 0) {
+                *out_block = at;
+                return &at->transactions[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+static void expect_transactions(struct simtree *tree, const struct simtree_block *block)
+{
+    for (size_t i = 0; i < block->transaction_count; i++) {
+        struct stoa_transaction found;
+        const struct simtree_block *wanted_block = NULL;
+        const uint8_t *hash = block->transactions[i].hash;
+        const struct simtree_transaction *wanted = place_of(tree, hash, &wanted_block);
+        int result = simstore_get_transaction(&tree->sim, hash, &found);
+        if (wanted == NULL) {
+            assert_int_equal(result, STOA_ENOTFOUND);
+            continue;
+        }
+        assert_int_equal(result, 0);
+        assert_true(found.block.canonical);
+        assert_memory_equal(found.block.hash, wanted_block->hash, 32);
+        assert_int_equal(found.index, wanted - wanted_block->transactions);
+        assert_bytes(found.receipt, wanted->receipt);
+        store_view_release(found.block.view);
+    }
+}
+
+void simtree_expect(struct simtree *tree)
+{
+    struct stoa_head head;
+    store_get_head(tree->sim.store, &head);
+    assert_int_equal(head.height, tree->head == NULL ? 0 : tree->head->number);
+    if (tree->head != NULL) {
+        assert_memory_equal(head.hash, tree->head->hash, 32);
+    }
+    expect_heights(tree);
+    for (size_t i = 0; i < tree->count; i++) {
+        expect_block(tree, tree->blocks[i]);
+        expect_transactions(tree, tree->blocks[i]);
+    }
+    expect_state(tree);
+}
+
+void simtree_expect_verified(struct simtree *tree)
+{
+    unsigned damages = 0;
+    int result = simstore_verify(&tree->sim, &damages);
+    assert_int_equal(damages, 0);
+    assert_int_equal(result, 0);
+}
+
+void simtree_checkpoint(struct simtree *tree)
+{
+    assert_int_equal(store_checkpoint(tree->sim.store, &tree->sim.detail), 0);
+}
+
+void simtree_reopen(struct simtree *tree)
+{
+    assert_int_equal(simstore_close(&tree->sim), 0);
+    assert_int_equal(simstore_open(&tree->sim), 0);
+}

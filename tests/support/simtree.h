@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* simtree.h: a tree of blocks with competing branches in a store on a simulated machine, and what
+ * brute force over the winning branch says about it: which block is at each height, where each
+ * transaction is and with which receipt, what each raw key of the state holds. */
+#ifndef SIMTREE_H
+#define SIMTREE_H
+
+#include "support/simstore.h"
+
+enum { SIMTREE_KEYS = 12, SIMTREE_CHANGES = 4 };
+
+struct simtree_transaction {
+    uint8_t hash[32];
+    struct bytes receipt; /* data NULL: none */
+};
+
+struct simtree_block {
+    struct bytes block;
+    struct bytes receipts;
+    uint64_t number;
+    uint8_t hash[32];
+    uint8_t total_difficulty[32];
+    struct simtree_block *parent; /* NULL: the genesis, or it is */
+    struct simtree_transaction *transactions;
+    size_t transaction_count;
+    bool stored;
+};
+
+struct simtree {
+    struct simstore sim;
+    struct simtree_block **blocks; /* in the order added */
+    size_t count;
+    size_t capacity;
+    struct simtree_block *head;       /* NULL: the genesis that came with the store */
+    struct simtree_block **canonical; /* by height; of the head */
+    bool no_state;                    /* blocks are stored without changes of raw keys */
+};
+
+/* An open store with the genesis of CHAIN (NULL: without one), on a machine that SEED drives. */
+void simtree_init(struct simtree *tree, uint64_t seed, const struct made_chain *chain);
+void simtree_deinit(struct simtree *tree);
+
+/* Add a block to the tree, which the store does not have yet; its parent is in the tree already,
+ * or it is the first on the store's own genesis. BLOCK and RECEIPTS stay the caller's. */
+struct simtree_block *simtree_add(struct simtree *tree, struct bytes block, struct bytes receipts);
+struct simtree_block *simtree_add_made(struct simtree *tree, const struct made_block *block);
+struct simtree_block *simtree_find(const struct simtree *tree, const uint8_t hash[32]);
+
+/* What storing BLOCK asks for; CHANGES has room for SIMTREE_CHANGES, VALUES outlives the put. */
+struct simtree_changes {
+    struct stoa_change changes[SIMTREE_CHANGES];
+    char keys[SIMTREE_CHANGES][8];
+};
+struct stoa_store_block simtree_put_of(const struct simtree *tree,
+                                       const struct simtree_block *block,
+                                       struct simtree_changes *changes);
+
+/* Store it; the model follows where it succeeds. */
+int simtree_put(struct simtree *tree, struct simtree_block *block, unsigned flags);
+
+/* Make BLOCK (NULL: the store's genesis with HASH) the head, in the model too. */
+void simtree_hop(struct simtree *tree, struct simtree_block *block);
+void simtree_set_head(struct simtree *tree, struct simtree_block *block); /* in the model only */
+
+/* Everything the store says is what brute force over the winning branch says. */
+void simtree_expect(struct simtree *tree);
+void simtree_expect_verified(struct simtree *tree);
+
+void simtree_checkpoint(struct simtree *tree);
+void simtree_reopen(struct simtree *tree);
+
+#endif
