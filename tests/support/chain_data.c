@@ -139,8 +139,10 @@ static size_t for_each_in_chain(const char *name, chain_data_visit *visit, void 
     return count;
 }
 
-/* A file whose lines carry the block as "rlp"; lines without it are about something else. */
-static size_t for_each_in_lines(const char *path, chain_data_visit *visit, void *context)
+/* A file whose lines carry the block as "rlp"; lines without it are about something else, or about
+ * a test with its GENESIS. */
+static size_t for_each_in_lines(const char *path, bool genesis, chain_data_visit *visit,
+                                void *context)
 {
     struct buffer lines;
     if (!fixture_load_data(path, &lines)) {
@@ -156,6 +158,13 @@ static size_t for_each_in_lines(const char *path, chain_data_visit *visit, void 
             chain_data_hex(line, "rlp", &encoding);
             visit_line(visit, context, path, buffer_bytes(&encoding), line);
             count++;
+        } else if (genesis && json_object_get(line, "genesisRLP") != NULL) {
+            chain_data_hex(line, "genesisRLP", &encoding);
+            visit(&(struct chain_data_block){.where = path,
+                                             .encoding = buffer_bytes(&encoding),
+                                             .line = line},
+                  context);
+            count++;
         }
         json_decref(line);
     }
@@ -170,7 +179,12 @@ size_t chain_data_for_each(chain_data_visit *visit, void *context)
     for (size_t i = 0; i < sizeof(chains) / sizeof(chains[0]); i++) {
         count += for_each_in_chain(chains[i], visit, context);
     }
-    count += for_each_in_lines("mainnet/blocks-with-receipts.jsonl", visit, context);
-    count += for_each_in_lines("reorg/multi-chain.jsonl", visit, context);
+    count += for_each_in_lines("mainnet/blocks-with-receipts.jsonl", false, visit, context);
+    count += for_each_in_lines("reorg/multi-chain.jsonl", false, visit, context);
     return count;
+}
+
+size_t chain_data_for_each_rival(chain_data_visit *visit, void *context)
+{
+    return for_each_in_lines("reorg/multi-chain.jsonl", true, visit, context);
 }

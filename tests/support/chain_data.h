@@ -21,6 +21,10 @@ typedef void chain_data_visit(const struct chain_data_block *block, void *contex
  * Returns how many there were: 0, with a line that says so, where the data is absent. */
 size_t chain_data_for_each(chain_data_visit *visit, void *context);
 
+/* VISIT every line of reorg/multi-chain: of each test its genesis, without receipts and with LINE
+ * about the test, then its blocks in the order they arrive. Returns how many there were. */
+size_t chain_data_for_each_rival(chain_data_visit *visit, void *context);
+
 /* Take the first item off CURSOR, a file of RLP items. False at its end. */
 bool chain_data_next_item(struct bytes *cursor, struct bytes *out_item);
 

@@ -31,6 +31,8 @@ void simtree_deinit(struct simtree *tree)
     simstore_deinit(&tree->sim);
     for (size_t i = 0; i < tree->count; i++) {
         free(tree->blocks[i]->transactions);
+        free((void *)(uintptr_t)tree->blocks[i]->block.data);
+        free((void *)(uintptr_t)tree->blocks[i]->receipts.data);
         free(tree->blocks[i]);
     }
     free(tree->blocks);
@@ -77,17 +79,28 @@ static void read_transactions(struct simtree_block *out, const struct block *blo
     }
 }
 
+static struct bytes copy_of(struct bytes bytes)
+{
+    if (bytes.data == NULL) {
+        return bytes;
+    }
+    uint8_t *copy = malloc(bytes.size + 1);
+    assert_non_null(copy);
+    memcpy(copy, bytes.data, bytes.size);
+    return bytes_of(copy, bytes.size);
+}
+
 struct simtree_block *simtree_add(struct simtree *tree, struct bytes block, struct bytes receipts)
 {
     struct block decoded;
     struct error_detail detail;
     struct simtree_block *made = calloc(1, sizeof(*made));
     assert_non_null(made);
-    if (block_decode(block, &decoded, &detail) != 0) {
+    made->block = copy_of(block);
+    made->receipts = copy_of(receipts);
+    if (block_decode(made->block, &decoded, &detail) != 0) {
         fail_msg("a block of the test: %s", detail.text);
     }
-    made->block = block;
-    made->receipts = receipts;
     made->number = decoded.header.number;
     memcpy(made->hash, decoded.hash, 32);
     memcpy(made->total_difficulty, decoded.header.difficulty, 32);

@@ -41,7 +41,7 @@ void simtree_init(struct simtree *tree, uint64_t seed, const struct made_chain *
 void simtree_deinit(struct simtree *tree);
 
 /* Add a block to the tree, which the store does not have yet; its parent is in the tree already,
- * or it is the first on the store's own genesis. BLOCK and RECEIPTS stay the caller's. */
+ * or it is the first on the store's own genesis. Both are copied. */
 struct simtree_block *simtree_add(struct simtree *tree, struct bytes block, struct bytes receipts);
 struct simtree_block *simtree_add_made(struct simtree *tree, const struct made_block *block);
 struct simtree_block *simtree_find(const struct simtree *tree, const uint8_t hash[32]);
