@@ -642,7 +642,9 @@ int store_close(struct store *store, struct error_detail *detail)
     }
     store_apply_wait_idle(store);
     (void)io_cancel(store->io, &store->timer); /* it may have run out already */
-    while (store->timer.pending && io_run(store->io, 1000000000) >= 0) {
+    (void)io_cancel(store->io, &store->settle_timer);
+    while ((store->timer.pending || store->settle_timer.pending) &&
+           io_run(store->io, 1000000000) >= 0) {
     }
     int closed = ledger_close(store->ledger, result == 0 ? detail : NULL);
     store->ledger = NULL;
@@ -716,7 +718,7 @@ void store_get_stats(struct store *store, struct stoa_stats *out_stats)
     if (store->session != NULL) { /* else the tables could not be mended */
         kv_statistics(store->session, &tables);
     }
-    uint64_t waiting = pending_block_count(store->open);
+    uint64_t waiting = store->settling.count + pending_block_count(store->open);
     for (unsigned i = 0; i < store->frozen_count; i++) {
         waiting += pending_block_count(store->frozen[i]);
     }

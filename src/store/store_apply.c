@@ -65,7 +65,7 @@ static struct pending *take_idle(struct store *store)
     return store->idle[--store->idle_count];
 }
 
-void store_apply_freeze(struct store *store)
+static void freeze(struct store *store)
 {
     if (pending_block_count(store->open) == 0 || store->frozen_count == STORE_FROZEN_MAX) {
         return;
@@ -74,6 +74,13 @@ void store_apply_freeze(struct store *store)
     store->frozen[store->frozen_count++] = store->open;
     store->open = take_idle(store);
     start_apply(store);
+}
+
+void store_apply_freeze(struct store *store)
+{
+    if (store_settle(store) == 0) {
+        freeze(store);
+    }
 }
 
 /* The oldest frozen batch is in the tables. */
@@ -113,7 +120,7 @@ static void done_apply(struct workers_job *job)
     }
     retire_first(store);
     if (batch_is_full(store->open)) {
-        store_apply_freeze(store);
+        freeze(store);
     }
     start_apply(store);
     start_merge(store);
@@ -170,7 +177,7 @@ static void start_merge(struct store *store)
 void store_apply_freeze_full(struct store *store)
 {
     if (batch_is_full(store->open) && store->writers != NULL) {
-        store_apply_freeze(store);
+        freeze(store);
     }
 }
 
@@ -276,7 +283,8 @@ int store_apply_all(struct store *store, struct error_detail *detail)
 {
     int result = 0;
     while (result == 0 && store->apply_failed == 0 &&
-           (store->frozen_count != 0 || pending_block_count(store->open) != 0)) {
+           (store->settling.count != 0 || store->frozen_count != 0 ||
+            pending_block_count(store->open) != 0)) {
         store_apply_freeze(store);
         start_apply(store);
         result = turn(store);

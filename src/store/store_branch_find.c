@@ -8,6 +8,7 @@
 
 const struct pending *store_batch_at(const struct store *store, unsigned index)
 {
+    ensure(store->settling.count == 0 || store->apply_failed != 0);
     if (index == 0) {
         return store->open;
     }

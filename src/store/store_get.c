@@ -471,6 +471,12 @@ static void start(struct store_get *get)
 {
     struct store *store = get->store;
     struct store_request *request = get->request;
+    int settled = store_settle(store);
+    if (settled != 0) {
+        request->detail = store->failed_detail;
+        finish(get, settled);
+        return;
+    }
     get->epoch = store->branch_epoch;
     if (get->latest) {
         request->key.height = store->head.height;

@@ -43,6 +43,7 @@ bool store_tables_damaged(const struct store *store)
 /* What the batches hold comes back by the replay. */
 static void empty_batches(struct store *store)
 {
+    store_settle_drop(store);
     pending_clear(store->open);
     while (store->frozen_count > 0) {
         struct pending *batch = store->frozen[--store->frozen_count];

@@ -58,6 +58,7 @@ struct store_put {
     uint8_t state_header[RECORD_STATE_HEADER_SIZE];
     uint8_t record_header[RECORD_HEADER_SIZE];
     uint8_t total_difficulty[32];
+    struct pending_block block; /* once it is acknowledged */
     bool side;    /* its frame says so; a change of branch then makes it canonical where wanted */
     bool begun;   /* a change of branch or mark: too late to call it off */
     int canceled; /* called off: what it ends with, or 0 */
@@ -129,6 +130,9 @@ struct store {
     struct store_put_queue puts;     /* submitted, not yet appended */
     struct store_put_queue appended; /* appended, not yet acknowledged */
     bool advancing;                  /* inside store_put_advance */
+    struct store_put_queue settling; /* acknowledged, not yet in the open batch: store_settle.c */
+    struct io_request settle_timer;
+    unsigned settle_turns;
     struct store_put *put_pool;
     struct store_get *get_pool;
     struct stoa_view *view_pool;
@@ -239,6 +243,14 @@ int store_apply_here(struct store *store,
                      struct error_detail *detail); /* blocking, on the loop, while opening */
 int store_apply_checkpoint(struct store *store, struct error_detail *detail); /* blocking */
 void store_apply_wait_idle(struct store *store);
+
+/* store_settle.c */
+/* Enter acknowledged blocks into the open batch. Before anything looks into the batches or adds to
+ * them. STOA_E…: the batches lack blocks, and failed_detail says why. */
+int store_settle(struct store *store);
+void store_settle_push(struct store *store, struct store_put *put); /* PUT is acknowledged */
+void store_settle_soon(struct store *store); /* a group is about to be written: do it beside that */
+void store_settle_drop(struct store *store); /* forget them; a replay brings them back */
 
 /* store_replay.c */
 int store_replay(struct store *store, struct error_detail *detail);

@@ -39,7 +39,8 @@ static void put_destroy(struct store_put *put)
 
 void store_put_free_pool(struct store *store)
 {
-    struct store_put *lists[] = {store->put_pool, store->puts.first, store->appended.first};
+    struct store_put *lists[] = {store->put_pool, store->puts.first, store->appended.first,
+                                 store->settling.first};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         while (lists[i] != NULL) {
             struct store_put *next = lists[i]->next;
@@ -50,6 +51,7 @@ void store_put_free_pool(struct store *store)
     store->put_pool = NULL;
     store->puts = (struct store_put_queue){.first = NULL};
     store->appended = (struct store_put_queue){.first = NULL};
+    store->settling = (struct store_put_queue){.first = NULL};
 }
 
 /* Answer and take the work object back. */
@@ -173,6 +175,7 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
         ledger_append(store->ledger, &put->state_append);
     }
     ledger_append(store->ledger, &put->append);
+    store_settle_soon(store);
     if (put->request->on_append != NULL) {
         put->request->on_append(put->request);
     }
@@ -367,6 +370,7 @@ static void start_lookup(struct store_put *put)
     struct index_place place;
     put->looking = true;
     put->lookup_failures = store->append_failures;
+    (void)store_settle(store); /* where it fails no put goes on */
     put->known = find_recent(store, put->prepare.block.hash, &place);
     put->parent_known = find_recent(store, put->prepare.block.header.parent_hash, &put->parent);
     put->lookup_job = (struct workers_job){.run = run_lookup, .done = done_lookup, .context = put};
@@ -440,6 +444,12 @@ static void start_branch(struct store *store, struct store_put *put)
     if (store->appended.first != NULL) {
         return;
     }
+    int result = store_settle(store);
+    if (result != 0) {
+        put->request->detail = store->failed_detail;
+        store_put_finish_first(put, result);
+        return;
+    }
     put->looking = true;
     put->begun = true;
     if (put->request->kind == STORE_UPDATE_HEAD) {
@@ -456,6 +466,11 @@ static int start_competing(struct store *store, struct store_put *put)
     const struct branches_block *side = branches_find(store->branches, parent);
     if (store->appended.first != NULL) {
         return 0; /* its parent may be among them: wait until they are readable */
+    }
+    int result = store_settle(store);
+    if (result != 0) {
+        put->request->detail = store->failed_detail;
+        return result;
     }
     if ((put->prepare.put->flags & STOA_STORE_CANONICAL) != 0) {
         put->looking = true;
@@ -582,26 +597,25 @@ void store_put_describe(const struct store_put *put, struct pending_block *out_b
     }
 }
 
-/* The block is durable and its entries are computed: it becomes visible. */
+/* The block is durable and its entries are computed: it becomes visible. One of the canonical chain
+ * is entered into the batch later, but before anybody looks. */
 static int make_visible(struct store_put *put)
 {
     struct store *store = put->store;
-    const struct prepare *prepare = &put->prepare;
-    struct pending_block block;
-    store_put_describe(put, &block);
+    struct pending_block *block = &put->block;
+    store_put_describe(put, block);
     if (put->side) {
-        int noted = store_branch_note_side(store, &block, put->parent.canonical);
-        return noted == 0 ? store_apply_add(store, &block, NULL) : noted;
+        int result = store_settle(store);
+        if (result == 0) {
+            result = store_branch_note_side(store, block, put->parent.canonical);
+        }
+        return result == 0 ? store_apply_add(store, block, NULL) : result;
     }
-    struct pending_entries entries = prepare_entries(prepare, buffer_bytes(&prepare->changes));
-    int result = store_apply_add(store, &block, &entries);
-    if (result == 0) {
-        store->head = (struct store_tip){.present = true, .height = block.height};
-        memcpy(store->head.hash, block.hash, 32);
-        memcpy(store->head.total_difficulty, block.total_difficulty, 32);
-        store_branch_raise_line(store);
-    }
-    return result;
+    store->head = (struct store_tip){.present = true, .height = block->height};
+    memcpy(store->head.hash, block->hash, 32);
+    memcpy(store->head.total_difficulty, block->total_difficulty, 32);
+    store_branch_raise_line(store);
+    return 0;
 }
 
 /* What became of the frames of a block. Behind a failed append even a durable block has failed: its
@@ -655,7 +669,15 @@ static void advance_appended(struct store *store)
         if (result == 0) {
             result = store_put_take_in(put);
         }
-        finish(put, result);
+        if (result != 0 || put->side) {
+            finish(put, result);
+            continue;
+        }
+        struct store_request *request = put->request;
+        put->request = NULL;
+        request->work = NULL;
+        store_finish_request(store, request, 0);
+        store_settle_push(store, put);
     }
     if (store->append_failed != 0) {
         store->append_failures++;

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Acknowledged blocks that are not in the open batch yet. Entering a block's entries into the batch
+ * takes the loop longer than all else it does for a block. So it is not done before the
+ * acknowledgement, nor at once after it, when whoever waited for it submits the next block, but
+ * while the loop would wait anyway: beside the write of the next group, or when nothing has come
+ * for a moment.
+ *
+ * Nobody can tell the difference: whatever looks into the batches settles first (store_settle). A
+ * block that cannot be entered (no memory) stays here, and what would have to see it fails with the
+ * reason: it is never reported as absent. */
+#include "base/ensure.h"
+#include "store/store_private.h"
+
+enum {
+    SETTLE_MAX = 64,  /* blocks that may wait here */
+    SETTLE_SLICE = 2, /* entered in one turn of the loop */
+    /* Turns until the group of an append is with the kernel: the ledger gathers for one, the loop
+     * hands over in the next. */
+    SETTLE_TURNS = 2,
+};
+
+static const uint64_t quiet_ns = 500000;
+
+static int settle_first(struct store *store)
+{
+    struct store_put *put = store->settling.first;
+    ensure(put != NULL && store->settling.count != 0);
+    if (store->apply_failed != 0) {
+        return store->apply_failed;
+    }
+    struct pending_entries entries =
+        prepare_entries(&put->prepare, buffer_bytes(&put->prepare.changes));
+    int result = store_apply_add(store, &put->block, &entries);
+    if (result != 0) {
+        store->apply_failed = error_set(&store->failed_detail, result,
+                                        "block %llu is durable but not indexed: reopen",
+                                        (unsigned long long)put->block.height);
+        return store->apply_failed;
+    }
+    store->settling.first = put->next;
+    store->settling.count--;
+    put->next = store->put_pool;
+    store->put_pool = put;
+    return 0;
+}
+
+static int settle_until(struct store *store, size_t left)
+{
+    int result = 0;
+    while (result == 0 && store->settling.count > left) {
+        result = settle_first(store);
+    }
+    return result;
+}
+
+static void arm(struct store *store, uint64_t deadline_ns);
+
+static void settle_turn(struct io_request *timer)
+{
+    struct store *store = timer->context;
+    if (store->closing || store->settling.count == 0) {
+        return;
+    }
+    if (store->settle_turns > 0) {
+        store->settle_turns--;
+        arm(store, 0);
+        return;
+    }
+    size_t left = store->settling.count > SETTLE_SLICE ? store->settling.count - SETTLE_SLICE : 0;
+    if (settle_until(store, left) == 0 && left > 0) {
+        arm(store, 0);
+    }
+}
+
+static void arm(struct store *store, uint64_t deadline_ns)
+{
+    if (!store->settle_timer.pending) {
+        store->settle_timer = (struct io_request){
+            .op = IO_TIMER, .deadline_ns = deadline_ns, .done = settle_turn, .context = store};
+        io_submit(store->io, &store->settle_timer);
+    }
+}
+
+void store_settle_push(struct store *store, struct store_put *put)
+{
+    struct store_put_queue *queue = &store->settling;
+    put->next = NULL;
+    if (queue->first == NULL) {
+        queue->last = &queue->first;
+    }
+    *queue->last = put;
+    queue->last = &put->next;
+    queue->count++;
+    (void)settle_until(store, SETTLE_MAX); /* a failure stays and is told to whoever looks */
+    store->settle_turns = 0;
+    arm(store, io_now_ns(store->io) + quiet_ns);
+}
+
+void store_settle_soon(struct store *store)
+{
+    if (store->settling.count != 0) {
+        store->settle_turns = SETTLE_TURNS;
+        arm(store, 0);
+        (void)io_cancel(store->io, &store->settle_timer); /* it waits for a quiet moment no more */
+    }
+}
+
+int store_settle(struct store *store)
+{
+    return store->settling.count == 0 ? 0 : settle_until(store, 0);
+}
+
+void store_settle_drop(struct store *store)
+{
+    while (store->settling.first != NULL) {
+        struct store_put *put = store->settling.first;
+        store->settling.first = put->next;
+        put->next = store->put_pool;
+        store->put_pool = put;
+    }
+    store->settling.count = 0;
+}
