@@ -235,6 +235,16 @@ int stoa_get_state(struct stoa *stoa, struct stoa_bytes key, struct stoa_bytes *
                    struct stoa_detail *detail);
 void stoa_free(void *pointer);
 
+/* What an address has to do with a transaction. */
+enum {
+    STOA_ROLE_SENDER = 1 << 0,
+    STOA_ROLE_RECIPIENT = 1 << 1,
+    STOA_ROLE_CREATED = 1 << 2,    /* the contract that the transaction creates, if it succeeds */
+    STOA_ROLE_WITHDRAWAL = 1 << 3, /* receives a withdrawal or peg-in of the block */
+    STOA_ROLE_EMITTER = 1 << 4,    /* its logs are in the transaction's receipt */
+    STOA_ROLE_ALL = (1 << 5) - 1,
+};
+
 struct stoa_head {
     int empty; /* 1: no block yet; the rest is then 0 */
     uint64_t height;

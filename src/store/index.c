@@ -13,11 +13,12 @@ static const char table_sides[] = "sides";
 static const char table_meta[] = "meta";
 static const char key_applied[] = "applied";
 
-enum { COMMIT_TRIES = 1000 };
+enum { COMMIT_TRIES = 1000, RUNS_COUNT = 2 + POSTING_KINDS };
 
 struct index {
     struct runs *transactions;
     struct runs *state;
+    struct runs *postings[POSTING_KINDS];
     /* Scratch of index_apply, kept from batch to batch. */
     struct runs_entry *entries;
     size_t entry_capacity;
@@ -33,6 +34,14 @@ struct block_row {
     const struct pending_block *block;
     unsigned flags;
 };
+
+static struct runs *runs_at(const struct index *index, unsigned place)
+{
+    ensure(place < RUNS_COUNT);
+    return place == 0   ? index->transactions
+           : place == 1 ? index->state
+                        : index->postings[place - 2];
+}
 
 static int read_applied(struct kv_session *session, uint64_t store_id,
                         struct place_applied *out_applied, struct error_detail *detail)
@@ -85,6 +94,14 @@ int index_open(struct kv *kv, struct kv_session *session, uint64_t store_id,
         result = runs_open(session, "state", STATE_KEY_SPREAD_SIZE, &index->state, detail);
     }
     if (result == 0) {
+        result = runs_open(session, "addresses", PLACE_POSTING_PREFIX_SIZE,
+                           &index->postings[POSTING_ADDRESS], detail);
+    }
+    if (result == 0) {
+        result = runs_open(session, "logs", PLACE_POSTING_PREFIX_SIZE,
+                           &index->postings[POSTING_LOG], detail);
+    }
+    if (result == 0) {
         result = read_applied(session, store_id, out_applied, detail);
     }
     if (result != 0) {
@@ -100,8 +117,9 @@ void index_close(struct index *index)
     if (index == NULL) {
         return;
     }
-    runs_close(index->transactions);
-    runs_close(index->state);
+    for (unsigned i = 0; i < RUNS_COUNT; i++) {
+        runs_close(runs_at(index, i));
+    }
     memory_free(index->entries);
     memory_free(index->keys);
     memory_free(index->rows);
@@ -141,10 +159,16 @@ static int reserve_scratch(struct index *index, const struct pending *batch)
     size_t transactions = pending_transaction_count(batch);
     size_t changes = pending_change_count(batch);
     size_t entries = transactions > changes ? transactions : changes;
+    size_t short_keys = transactions;
+    for (unsigned kind = 0; kind < POSTING_KINDS; kind++) {
+        size_t total = pending_posting_total(batch, kind);
+        entries = entries > total ? entries : total;
+        short_keys = short_keys > total ? short_keys : total;
+    }
     size_t rows = 2 * pending_block_count(batch);
-    size_t transaction_keys = transactions * PLACE_TRANSACTION_KEY_SIZE;
+    size_t short_bytes = short_keys * PLACE_TRANSACTION_KEY_SIZE;
     size_t state_keys = state_key_bytes(batch);
-    size_t keys = transaction_keys > state_keys ? transaction_keys : state_keys;
+    size_t keys = short_bytes > state_keys ? short_bytes : state_keys;
     if (scratch((void **)&index->entries, &index->entry_capacity, entries,
                 sizeof(*index->entries)) != 0 ||
         scratch((void **)&index->keys, &index->key_capacity, keys, 1) != 0 ||
@@ -190,6 +214,39 @@ static int load_state(struct index *index, struct kv_session *session, const str
     }
     ensure(key <= index->keys + index->key_capacity);
     return runs_load(index->state, session, index->entries, count, detail);
+}
+
+static int load_postings(struct index *index, struct kv_session *session,
+                         const struct pending *batch, enum posting_kind kind,
+                         struct error_detail *detail)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < pending_postings_count(batch); i++) {
+        const struct pending_postings *block = pending_postings_at(batch, i);
+        for (size_t j = 0; j < block->count; j++) {
+            const struct posting *posting = &block->postings[j];
+            if (posting->kind != kind) {
+                continue;
+            }
+            uint8_t *key = index->keys + count * PLACE_TRANSACTION_KEY_SIZE;
+            size_t size = place_encode_posting_key(posting, block->height, key);
+            index->entries[count++] = (struct runs_entry){
+                .key = bytes_of(key, size),
+                .value = bytes_of(&posting->roles, kind == POSTING_ADDRESS ? 1 : 0),
+                .removed = block->removed,
+            };
+        }
+    }
+    ensure(count == pending_posting_total(batch, kind));
+    return runs_load(index->postings[kind], session, index->entries, count, detail);
+}
+
+static int load_runs(struct index *index, struct kv_session *session, const struct pending *batch,
+                     unsigned place, struct error_detail *detail)
+{
+    return place == 0   ? load_transactions(index, session, batch, detail)
+           : place == 1 ? load_state(index, session, batch, detail)
+                        : load_postings(index, session, batch, place - 2, detail);
 }
 
 /* The heights of the batch, and those that the chain had before it and has no more. */
@@ -318,11 +375,8 @@ static int commit_batch(struct index *index, struct kv_session *session,
     if (result == 0) {
         result = put_blocks(index, session, batch, detail);
     }
-    if (result == 0 && pending_transaction_count(batch) != 0) {
-        result = runs_record(index->transactions, session, detail);
-    }
-    if (result == 0 && pending_change_count(batch) != 0) {
-        result = runs_record(index->state, session, detail);
+    for (unsigned i = 0; result == 0 && i < RUNS_COUNT; i++) {
+        result = runs_record(runs_at(index, i), session, detail);
     }
     if (result == 0) {
         result = put_applied(session, applied, detail);
@@ -340,18 +394,11 @@ int index_apply(struct index *index, struct kv_session *session, const struct pe
     if (reserve_scratch(index, batch) != 0) {
         return error_set(detail, STOA_ENOMEM, "apply %zu blocks", pending_block_count(batch));
     }
-    bool has_transactions = pending_transaction_count(batch) != 0;
-    bool has_state = pending_change_count(batch) != 0;
-    bool loaded_transactions = false;
-    bool loaded_state = false;
+    unsigned loaded = 0;
     int result = 0;
-    if (has_transactions) {
-        result = load_transactions(index, session, batch, detail);
-        loaded_transactions = result == 0;
-    }
-    if (result == 0 && has_state) {
-        result = load_state(index, session, batch, detail);
-        loaded_state = result == 0;
+    while (result == 0 && loaded < RUNS_COUNT) {
+        result = load_runs(index, session, batch, loaded, detail);
+        loaded += result == 0;
     }
     /* A merge that changed the list of runs in the same moment makes the transaction fail: once
      * more. */
@@ -363,37 +410,39 @@ int index_apply(struct index *index, struct kv_session *session, const struct pe
     if (result != 0) {
         error_prefix(detail, "apply %zu blocks", pending_block_count(batch));
     }
-    if (loaded_transactions) {
+    for (unsigned i = 0; i < loaded; i++) {
         if (result == 0) {
-            runs_publish(index->transactions);
+            runs_publish(runs_at(index, i));
         } else {
-            runs_discard(index->transactions, session);
-        }
-    }
-    if (loaded_state) {
-        if (result == 0) {
-            runs_publish(index->state);
-        } else {
-            runs_discard(index->state, session);
+            runs_discard(runs_at(index, i), session);
         }
     }
     return result;
 }
 
+/* State first: it is read most. */
+static struct runs *merge_candidate(const struct index *index)
+{
+    if (runs_merge_due(index->state)) {
+        return index->state;
+    }
+    for (unsigned i = 0; i < RUNS_COUNT; i++) {
+        if (runs_merge_due(runs_at(index, i))) {
+            return runs_at(index, i);
+        }
+    }
+    return NULL;
+}
+
 bool index_merge_due(const struct index *index)
 {
-    return runs_merge_due(index->transactions) || runs_merge_due(index->state);
+    return merge_candidate(index) != NULL;
 }
 
 int index_merge(struct index *index, struct kv_session *session, bool (*stop)(void *context),
                 void *context, bool *out_merged, struct error_detail *detail)
 {
-    struct runs *due = NULL;
-    if (runs_merge_due(index->state)) {
-        due = index->state;
-    } else if (runs_merge_due(index->transactions)) {
-        due = index->transactions;
-    }
+    struct runs *due = merge_candidate(index);
     *out_merged = due != NULL;
     return due == NULL ? 0 : runs_merge(due, session, stop, context, detail);
 }

@@ -55,6 +55,10 @@ struct pending {
     size_t change_count;
     size_t change_capacity;
     struct chains change_chains;
+    struct pending_postings *postings;
+    size_t postings_count;
+    size_t postings_capacity;
+    size_t posting_totals[POSTING_KINDS];
     struct chunk *chunks; /* the one in use first */
     struct chunk *spare;
     size_t size;
@@ -93,6 +97,7 @@ void pending_destroy(struct pending *pending)
     memory_free(pending->canonical);
     memory_free(pending->transactions);
     memory_free(pending->changes);
+    memory_free(pending->postings);
     chains_deinit(&pending->block_chains);
     chains_deinit(&pending->transaction_chains);
     chains_deinit(&pending->change_chains);
@@ -115,6 +120,8 @@ void pending_clear(struct pending *pending)
     pending->cut = UINT64_MAX;
     pending->transaction_count = 0;
     pending->change_count = 0;
+    pending->postings_count = 0;
+    memset(pending->posting_totals, 0, sizeof(pending->posting_totals));
     pending->size = 0;
     chains_clear(&pending->block_chains);
     chains_clear(&pending->transaction_chains);
@@ -286,6 +293,33 @@ static void add_changes(struct pending *pending, const struct pending_entries *e
     ensure(cursor.size == 0);
 }
 
+enum { POSTING_ALIGNMENT = 8 };
+
+/* Copy the postings of a block into the batch. Room was reserved. */
+static void add_postings(struct pending *pending, uint64_t height,
+                         const struct pending_entries *entries)
+{
+    size_t size = entries->posting_count * sizeof(struct posting);
+    if (size == 0) {
+        return;
+    }
+    struct chunk *chunk = pending->chunks;
+    size_t skip = -chunk->used % POSTING_ALIGNMENT;
+    void *copy = chunk->data + chunk->used + skip;
+    memcpy(copy, entries->postings, size);
+    chunk->used += skip + size;
+    pending->size += size;
+    pending->postings[pending->postings_count++] = (struct pending_postings){
+        .postings = copy,
+        .count = entries->posting_count,
+        .height = height,
+        .removed = entries->removed,
+    };
+    for (size_t i = 0; i < entries->posting_count; i++) {
+        pending->posting_totals[entries->postings[i].kind]++;
+    }
+}
+
 int pending_reserve(struct pending *pending, const struct pending_room *room)
 {
     size_t blocks = pending->block_count + room->blocks;
@@ -299,6 +333,8 @@ int pending_reserve(struct pending *pending, const struct pending_room *room)
              sizeof(*pending->transactions)) != 0 ||
         grow((void **)&pending->changes, &pending->change_capacity, changes,
              sizeof(*pending->changes)) != 0 ||
+        grow((void **)&pending->postings, &pending->postings_capacity,
+             pending->postings_count + room->blocks, sizeof(*pending->postings)) != 0 ||
         chains_reserve(&pending->block_chains, 2 * blocks, 2 * pending->block_count, pending,
                        block_hash_of) != 0 ||
         chains_reserve(&pending->transaction_chains, transactions, pending->transaction_count,
@@ -307,7 +343,8 @@ int pending_reserve(struct pending *pending, const struct pending_room *room)
                        change_hash_of) != 0) {
         return STOA_ENOMEM;
     }
-    return reserve_bytes(pending, room->change_bytes);
+    return reserve_bytes(pending, room->change_bytes + room->blocks * POSTING_ALIGNMENT +
+                                      room->postings * sizeof(struct posting));
 }
 
 int pending_add(struct pending *pending, const struct pending_block *block,
@@ -321,6 +358,7 @@ int pending_add(struct pending *pending, const struct pending_block *block,
         .transactions = transactions,
         .changes = entries->hash_count,
         .change_bytes = entries->changes.size,
+        .postings = entries->posting_count,
     };
     int result = pending_reserve(pending, &room);
     if (result != 0) {
@@ -351,6 +389,7 @@ int pending_add(struct pending *pending, const struct pending_block *block,
         chains_add(&pending->transaction_chains, entries->prefixes[i], at);
     }
     add_changes(pending, entries, block->height);
+    add_postings(pending, block->height, entries);
     return 0;
 }
 
@@ -381,6 +420,22 @@ size_t pending_transaction_count(const struct pending *pending)
 size_t pending_change_count(const struct pending *pending)
 {
     return pending->change_count;
+}
+
+size_t pending_postings_count(const struct pending *pending)
+{
+    return pending->postings_count;
+}
+
+size_t pending_posting_total(const struct pending *pending, enum posting_kind kind)
+{
+    return pending->posting_totals[kind];
+}
+
+const struct pending_postings *pending_postings_at(const struct pending *pending, size_t index)
+{
+    ensure(index < pending->postings_count);
+    return &pending->postings[index];
 }
 
 size_t pending_size(const struct pending *pending)

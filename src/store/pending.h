@@ -17,6 +17,7 @@
 
 #include "base/bytes.h"
 #include "ledger/ledger.h"
+#include "store/posting.h"
 
 struct pending;
 
@@ -67,6 +68,8 @@ struct pending_entries {
     const uint64_t *hashes; /* pending_key_hash of each change's key, in order */
     size_t hash_count;      /* as many as there are changes */
     bool removed;           /* of a block that leaves the canonical chain: what it added is gone */
+    const struct posting *postings; /* of addresses and logs, in their order; copied */
+    size_t posting_count;
 };
 
 /* Add the next block; ENTRIES may be NULL, and of a side block none are taken but removed ones. A
@@ -81,6 +84,7 @@ struct pending_room {
     size_t transactions;
     size_t changes;
     size_t change_bytes;
+    size_t postings;
 };
 int pending_reserve(struct pending *pending, const struct pending_room *room);
 
@@ -110,6 +114,19 @@ const struct pending_block *pending_canonical_at(const struct pending *pending, 
 /* In order of arrival: of the same key and height the last one counts. */
 void pending_change_at(const struct pending *pending, size_t index,
                        struct pending_change *out_change);
+
+/* The postings of one block, in their order. */
+struct pending_postings {
+    const struct posting *postings;
+    size_t count;
+    uint64_t height;
+    bool removed; /* the block has left the canonical chain: these are no more */
+};
+size_t pending_postings_count(const struct pending *pending);
+size_t pending_posting_total(const struct pending *pending, enum posting_kind kind);
+
+/* In order of arrival: what comes later counts. */
+const struct pending_postings *pending_postings_at(const struct pending *pending, size_t index);
 
 /* By hash or by envelope hash; NULL where absent. */
 const struct pending_block *pending_find_hash(const struct pending *pending,

@@ -132,6 +132,28 @@ int place_decode_transaction_key(struct bytes key, uint64_t *out_prefix, uint64_
     return 0;
 }
 
+size_t place_encode_posting_key(const struct posting *posting, uint64_t height,
+                                uint8_t out[PLACE_ADDRESS_KEY_SIZE])
+{
+    place_encode_transaction_key(posting->prefix, height, posting->index, out);
+    return posting->kind == POSTING_ADDRESS ? PLACE_ADDRESS_KEY_SIZE : PLACE_LOG_KEY_SIZE;
+}
+
+int place_decode_posting_key(struct bytes key, enum posting_kind kind, uint64_t *out_height,
+                             struct posting *out_posting)
+{
+    uint8_t whole[PLACE_ADDRESS_KEY_SIZE] = {0};
+    if (key.size != (kind == POSTING_ADDRESS ? PLACE_ADDRESS_KEY_SIZE : PLACE_LOG_KEY_SIZE)) {
+        return STOA_ECORRUPT;
+    }
+    memcpy(whole, key.data, key.size);
+    struct posting posting = {.kind = (uint8_t)kind};
+    int result = place_decode_transaction_key(bytes_of(whole, sizeof(whole)), &posting.prefix,
+                                              out_height, &posting.index);
+    *out_posting = posting;
+    return result;
+}
+
 void place_encode_applied(const struct place_applied *applied, uint8_t out[PLACE_APPLIED_SIZE])
 {
     memset(out, 0, PLACE_APPLIED_SIZE);

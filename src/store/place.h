@@ -29,6 +29,7 @@
 #include "ledger/ledger.h"
 #include "store/branches.h"
 #include "store/head_record.h"
+#include "store/posting.h"
 
 enum {
     PLACE_HEIGHT_KEY_SIZE = 8,
@@ -39,6 +40,9 @@ enum {
     PLACE_SIDE_VALUE_SIZE = 104,
     PLACE_TRANSACTION_KEY_SIZE = 16,
     PLACE_TRANSACTION_PREFIX_SIZE = 8,
+    PLACE_POSTING_PREFIX_SIZE = 8,
+    PLACE_ADDRESS_KEY_SIZE = 16,
+    PLACE_LOG_KEY_SIZE = 13,
     PLACE_APPLIED_SIZE = 193,
     PLACE_SIDE = 1 << 0,     /* flag: not of the canonical chain */
     PLACE_ENVELOPE = 1 << 1, /* flag: the key is the envelope's hash */
@@ -87,6 +91,13 @@ void place_encode_transaction_key(uint64_t prefix, uint64_t height, uint32_t ind
                                   uint8_t out[PLACE_TRANSACTION_KEY_SIZE]);
 int place_decode_transaction_key(struct bytes key, uint64_t *out_prefix, uint64_t *out_height,
                                  uint32_t *out_index);
+
+/* Of POSTING at HEIGHT: its size, PLACE_ADDRESS_KEY_SIZE or PLACE_LOG_KEY_SIZE by its kind. */
+size_t place_encode_posting_key(const struct posting *posting, uint64_t height,
+                                uint8_t out[PLACE_ADDRESS_KEY_SIZE]);
+/* OUT_POSTING's prefix, index and kind. */
+int place_decode_posting_key(struct bytes key, enum posting_kind kind, uint64_t *out_height,
+                             struct posting *out_posting);
 
 void place_encode_applied(const struct place_applied *applied, uint8_t out[PLACE_APPLIED_SIZE]);
 int place_decode_applied(struct bytes value, struct place_applied *out_applied);

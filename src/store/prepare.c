@@ -17,6 +17,7 @@ void prepare_deinit(struct prepare *prepare)
     buffer_deinit(&prepare->changes);
     buffer_deinit(&prepare->transaction_prefixes);
     buffer_deinit(&prepare->change_hashes);
+    buffer_deinit(&prepare->postings);
 }
 
 static int check_hash(const struct prepare *prepare, struct error_detail *detail)
@@ -167,8 +168,26 @@ int prepare_verify(struct prepare *prepare, struct transaction_recovery *recover
     if (result == 0) {
         result = encode_changes(prepare, detail);
     }
+    if (result == 0) {
+        prepare->kept_with = prepare->block.encoding.data;
+        prepare->kept_receipts = bytes_of(put->receipts.data, put->receipts.size);
+        prepare->kept_senders = buffer_bytes(&prepare->senders);
+    }
     prepare->result = result;
     return result;
+}
+
+int prepare_record(struct prepare *prepare, const struct record *record,
+                   struct error_detail *detail)
+{
+    int result = block_decode(record->block, &prepare->block, detail);
+    if (result != 0) {
+        return STOA_ECORRUPT;
+    }
+    prepare->kept_with = prepare->block.encoding.data;
+    prepare->kept_receipts = record->receipts;
+    prepare->kept_senders = record->senders;
+    return 0;
 }
 
 static int index_transactions(struct prepare *prepare)
@@ -204,9 +223,15 @@ static int index_changes(struct prepare *prepare, struct bytes changes)
 
 int prepare_index(struct prepare *prepare, struct bytes changes)
 {
+    ensure(prepare->kept_with == prepare->block.encoding.data);
     int result = index_transactions(prepare);
     if (result == 0) {
         result = index_changes(prepare, changes);
+    }
+    if (result == 0) {
+        buffer_clear(&prepare->postings);
+        result = posting_compute(&prepare->postings, &prepare->block, prepare->kept_senders,
+                                 prepare->kept_receipts);
     }
     if (result != 0) {
         prepare->result =
@@ -214,6 +239,15 @@ int prepare_index(struct prepare *prepare, struct bytes changes)
                       (unsigned long long)prepare->block.header.number, stoa_strerror(result));
     }
     return result;
+}
+
+int prepare_damaged(struct prepare *prepare)
+{
+    buffer_clear(&prepare->changes);
+    buffer_clear(&prepare->transaction_prefixes);
+    buffer_clear(&prepare->change_hashes);
+    buffer_clear(&prepare->postings);
+    return posting_compute_damaged(&prepare->postings);
 }
 
 struct pending_entries prepare_entries(const struct prepare *prepare, struct bytes changes)
@@ -224,5 +258,7 @@ struct pending_entries prepare_entries(const struct prepare *prepare, struct byt
         .changes = changes,
         .hashes = (const void *)prepare->change_hashes.data,
         .hash_count = prepare->change_hashes.size / sizeof(uint64_t),
+        .postings = (const void *)prepare->postings.data,
+        .posting_count = prepare->postings.size / sizeof(struct posting),
     };
 }

@@ -5,7 +5,8 @@
  *
  * Two stages, so that the second runs while the ledger writes:
  *   prepare_verify  encoding, hash, roots, receipts, senders, changes encoded;
- *   prepare_index   transaction hashes.
+ *   prepare_index   transaction hashes, hashes of changed keys, postings of addresses and logs.
+ * A stored block goes through prepare_record and prepare_index to have the same entries again.
  * The parent is checked by the store, which alone knows the order of blocks. */
 #ifndef PREPARE_H
 #define PREPARE_H
@@ -27,6 +28,11 @@ struct prepare {
     struct buffer changes;              /* encoded as in record.h */
     struct buffer transaction_prefixes; /* uint64_t each: first 8 bytes of the hash, big-endian */
     struct buffer change_hashes;        /* uint64_t each: pending_key_hash */
+    struct buffer postings;             /* struct posting each */
+    /* What is kept with the block, for its postings: set by prepare_verify and prepare_record. */
+    const uint8_t *kept_with; /* the block's encoding, to tell that they were set */
+    struct bytes kept_receipts;
+    struct bytes kept_senders;
     int result;
     struct error_detail detail;
 };
@@ -38,9 +44,19 @@ void prepare_deinit(struct prepare *prepare);
  * field. */
 int prepare_verify(struct prepare *prepare, struct transaction_recovery *recovery);
 
-/* After a good prepare_verify: the index entries of prepare->block and of CHANGES (as in record.h;
- * STOA_ECORRUPT where they are not). Sets prepare->result where it fails. STOA_ENOMEM. */
+/* Decode the stored block of RECORD, for prepare_index; the record's views must live until that.
+ * STOA_ECORRUPT. */
+struct record;
+int prepare_record(struct prepare *prepare, const struct record *record,
+                   struct error_detail *detail);
+
+/* After a good prepare_verify or prepare_record: the index entries of prepare->block and of CHANGES
+ * (as in record.h; STOA_ECORRUPT where they are not). Sets prepare->result where it fails.
+ * STOA_ENOMEM. */
 int prepare_index(struct prepare *prepare, struct bytes changes);
+
+/* The entries of a block that cannot be read: that nothing is known of it. STOA_ENOMEM. */
+int prepare_damaged(struct prepare *prepare);
 
 /* The entries, as views into the buffers and CHANGES. */
 struct pending_entries prepare_entries(const struct prepare *prepare, struct bytes changes);

@@ -32,7 +32,6 @@ struct branch_item {
     struct branch_change *change;
     enum item_role role;
     bool located;
-    bool damaged; /* in replay: its frame is not readable, so it adds no entries */
     struct pending_block block;
     struct prepare prepare;
     struct ledger_read read;
@@ -410,7 +409,7 @@ static int decode_item(struct branch_item *item, struct error_detail *detail)
     }
     int result = record_decode(item->read.payload, &record, detail);
     if (result == 0) {
-        result = block_decode(record.block, &prepare->block, detail);
+        result = prepare_record(prepare, &record, detail);
     }
     if (result == 0 && memcmp(record.hash, item->block.hash, 32) != 0) {
         result = error_set(detail, STOA_ECORRUPT, "frame %llu is another block",
@@ -474,8 +473,7 @@ static int excuse(struct branch_item *item)
         store_note_tables(store, STOA_ECORRUPT);
         return item->result;
     }
-    item->damaged = true;
-    return 0;
+    return prepare_damaged(&item->prepare);
 }
 
 static void end_item(struct branch_item *item)
@@ -599,6 +597,7 @@ static int reserve(struct branch_change *change)
         room.transactions += entries.prefix_count;
         room.changes += entries.hash_count;
         room.change_bytes += entries.changes.size;
+        room.postings += entries.posting_count;
     }
     if (change->winner != NULL) {
         const struct prepare *prepare = &change->winner->prepare;
@@ -606,6 +605,7 @@ static int reserve(struct branch_change *change)
         room.transactions += entries.prefix_count;
         room.changes += entries.hash_count;
         room.change_bytes += entries.changes.size;
+        room.postings += entries.posting_count;
     }
     int result = pending_reserve(store->open, &room);
     if (result == 0) {
@@ -656,11 +656,8 @@ static void switch_block(struct branch_change *change, struct pending_block *blo
                          const struct prepare *prepare, bool wins)
 {
     struct store *store = change->store;
-    struct pending_entries entries = {.removed = !wins};
-    if (prepare != NULL) {
-        entries = prepare_entries(prepare, buffer_bytes(&prepare->changes));
-        entries.removed = !wins;
-    }
+    struct pending_entries entries = prepare_entries(prepare, buffer_bytes(&prepare->changes));
+    entries.removed = !wins;
     block->side = !wins;
     block->moved = true;
     int result = pending_add(store->open, block, &entries);
@@ -684,8 +681,7 @@ static void switch_over(struct branch_change *change, const struct ledger_positi
     for (size_t i = 0; i < change->item_count; i++) {
         struct branch_item *item = &change->items[i];
         if (item->role != PARENT) {
-            switch_block(change, &item->block, item->damaged ? NULL : &item->prepare,
-                         item->role == WINNER);
+            switch_block(change, &item->block, &item->prepare, item->role == WINNER);
         }
     }
     if (change->winner != NULL) {

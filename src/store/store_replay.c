@@ -80,7 +80,11 @@ static int add_damaged(struct replay *replay, const uint8_t *hash)
     if (hash != NULL) {
         memcpy(replay->damaged.hash, hash, 32);
     }
-    int result = add(replay, &replay->damaged, &(struct pending_entries){.hash_count = 0});
+    int result = prepare_damaged(&replay->prepare);
+    if (result == 0) {
+        struct pending_entries entries = prepare_entries(&replay->prepare, bytes_of(NULL, 0));
+        result = add(replay, &replay->damaged, &entries);
+    }
     replay->store->tip.damaged = true;
     return result;
 }
@@ -113,7 +117,7 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
     struct prepare *prepare = &replay->prepare;
     int result = record_decode(frame->payload, &record, replay->detail);
     if (result == 0) {
-        result = block_decode(record.block, &prepare->block, replay->detail);
+        result = prepare_record(prepare, &record, replay->detail);
     }
     if (result != 0) {
         error_prefix(replay->detail, "frame %llu", (unsigned long long)frame->position.sequence);

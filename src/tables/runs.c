@@ -501,6 +501,22 @@ int runs_get_version(struct runs_version *version, struct kv_session *session, s
     return STOA_ENOTFOUND;
 }
 
+uint64_t runs_prefix_hash(const struct runs_version *version, struct bytes prefix)
+{
+    return version->count == 0
+               ? 0
+               : filter_hash(runs_filter_key(version->list[0]->filter_size, prefix));
+}
+
+bool runs_may_hold(const struct run *run, struct bytes prefix, uint64_t hash)
+{
+    bool filtered = run->filter_size != 0 && prefix.size >= run->filter_size;
+    struct bytes min =
+        bytes_of(run->min, run->min_size < prefix.size ? run->min_size : prefix.size);
+    return (!filtered || filter_may_hold(&run->filter, hash)) && bytes_compare(min, prefix) <= 0 &&
+           bytes_compare(prefix, bytes_of(run->max, run->max_size)) <= 0;
+}
+
 enum { CANDIDATES_MAX = 128 };
 
 /* Those of VERSION's runs that may hold keys beginning with PREFIX, in their order: all of them, in
@@ -512,17 +528,11 @@ static struct run *const *candidates(const struct runs_version *version, struct 
     if (version->count == 0 || version->count > CANDIDATES_MAX) {
         return version->list;
     }
-    size_t filter_size = version->list[0]->filter_size;
-    bool filtered = filter_size != 0 && prefix.size >= filter_size;
-    uint64_t hash = filter_hash(runs_filter_key(filter_size, prefix));
+    uint64_t hash = runs_prefix_hash(version, prefix);
     size_t count = 0;
     for (size_t i = 0; i < version->count; i++) {
-        struct run *run = version->list[i];
-        struct bytes min =
-            bytes_of(run->min, run->min_size < prefix.size ? run->min_size : prefix.size);
-        if ((!filtered || filter_may_hold(&run->filter, hash)) && bytes_compare(min, prefix) <= 0 &&
-            bytes_compare(prefix, bytes_of(run->max, run->max_size)) <= 0) {
-            out[count++] = run;
+        if (runs_may_hold(version->list[i], prefix, hash)) {
+            out[count++] = version->list[i];
         }
     }
     *out_count = count;

@@ -68,6 +68,10 @@ static inline struct bytes runs_filter_key(size_t filter_size, struct bytes key)
     return filter_size != 0 && filter_size < key.size ? bytes_of(key.data, filter_size) : key;
 }
 
+/* False: RUN has no key that begins with PREFIX, whose runs_prefix_hash is HASH. */
+bool runs_may_hold(const struct run *run, struct bytes prefix, uint64_t hash);
+uint64_t runs_prefix_hash(const struct runs_version *version, struct bytes prefix);
+
 /* Take and let go runs->changing. */
 void runs_change_begin(struct runs *runs);
 void runs_change_end(struct runs *runs);

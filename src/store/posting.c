@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/posting.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/ensure.h"
+#include "chain/receipt.h"
+#include "chain/transaction.h"
+#include "stoa.h"
+
+static_assert(sizeof(struct posting) == 16, "pending batches hold millions of them");
+
+/* Sees every address and every log of a block. */
+struct visitor {
+    int (*address)(struct visitor *visitor, const uint8_t address[20], uint32_t index,
+                   unsigned role);
+    int (*log)(struct visitor *visitor, const struct receipt_log *log); /* or NULL */
+};
+
+uint64_t posting_address_prefix(const uint8_t address[20])
+{
+    return XXH3_64bits(address, 20);
+}
+
+uint64_t posting_log_prefix(enum posting_place place, struct bytes value)
+{
+    return XXH3_64bits_withSeed(value.data, value.size, (uint64_t)place + 1);
+}
+
+static int visit_transaction(struct visitor *visitor, struct bytes envelope, const uint8_t *sender,
+                             uint32_t index)
+{
+    struct transaction transaction;
+    if (transaction_decode(envelope, &transaction, NULL) != 0) {
+        return STOA_ECORRUPT;
+    }
+    int result = 0;
+    if (sender != NULL) {
+        result = visitor->address(visitor, sender, index, STOA_ROLE_SENDER);
+    }
+    if (result == 0 && transaction.to != NULL) {
+        return visitor->address(visitor, transaction.to, index, STOA_ROLE_RECIPIENT);
+    }
+    if (result == 0 && sender != NULL) {
+        uint8_t created[20];
+        transaction_created_address(sender, transaction.nonce, created);
+        result = visitor->address(visitor, created, index, STOA_ROLE_CREATED);
+    }
+    return result;
+}
+
+static int visit_logs(struct visitor *visitor, struct bytes logs, uint32_t index)
+{
+    struct receipt_log log;
+    int result;
+    while ((result = receipt_next_log(&logs, &log, NULL)) == 0) {
+        result = visitor->address(visitor, log.address, index, STOA_ROLE_EMITTER);
+        if (result == 0 && visitor->log != NULL) {
+            result = visitor->log(visitor, &log);
+        }
+        if (result != 0) {
+            return result;
+        }
+    }
+    return result == STOA_ENOTFOUND ? 0 : STOA_ECORRUPT;
+}
+
+static int next_receipt(struct bytes *cursor, struct receipt *out_receipt)
+{
+    struct bytes envelope;
+    int result = receipt_next(cursor, &envelope, NULL);
+    if (result == 0) {
+        result = receipt_decode(envelope, out_receipt, NULL);
+    }
+    return result == 0 ? 0 : STOA_ECORRUPT;
+}
+
+static int visit_transactions(struct visitor *visitor, const struct block *block,
+                              struct bytes senders, struct bytes receipts)
+{
+    struct bytes cursor = block->transactions;
+    struct bytes envelope;
+    struct bytes receipt_cursor = bytes_of(NULL, 0);
+    if (receipts.size != 0 && rlp_read_list(&receipts, &receipt_cursor, NULL) != 0) {
+        return STOA_ECORRUPT;
+    }
+    bool has_receipts = receipt_cursor.data != NULL;
+    for (uint32_t i = 0; i < block->transaction_count; i++) {
+        const uint8_t *sender =
+            senders.size >= ((size_t)i + 1) * 20 ? senders.data + (size_t)i * 20 : NULL;
+        if (block_next_transaction(&cursor, &envelope, NULL) != 0) {
+            return STOA_ECORRUPT;
+        }
+        int result = visit_transaction(visitor, envelope, sender, i);
+        struct receipt receipt;
+        if (result == 0 && has_receipts) {
+            result = next_receipt(&receipt_cursor, &receipt);
+            if (result == 0) {
+                result = visit_logs(visitor, receipt.logs, i);
+            }
+        }
+        if (result != 0) {
+            return result;
+        }
+    }
+    return 0;
+}
+
+static int visit_withdrawals(struct visitor *visitor, const struct block *block)
+{
+    struct bytes cursor = block->withdrawals;
+    for (size_t i = 0; i < block->withdrawal_count; i++) {
+        struct bytes fields;
+        uint64_t number;
+        const uint8_t *address;
+        if (rlp_read_list(&cursor, &fields, NULL) != 0 ||
+            rlp_read_uint64(&fields, &number, NULL) != 0 ||
+            rlp_read_uint64(&fields, &number, NULL) != 0 ||
+            rlp_read_fixed(&fields, 20, &address, NULL) != 0) {
+            return STOA_ECORRUPT;
+        }
+        int result = visitor->address(visitor, address, POSTING_INDEX_MAX, STOA_ROLE_WITHDRAWAL);
+        if (result != 0) {
+            return result;
+        }
+    }
+    return 0;
+}
+
+static int visit(struct visitor *visitor, const struct block *block, struct bytes senders,
+                 struct bytes receipts)
+{
+    int result = visit_transactions(visitor, block, senders, receipts);
+    return result == 0 && block->has_withdrawals ? visit_withdrawals(visitor, block) : result;
+}
+
+/* ---- all of a block ---- */
+
+struct gather {
+    struct visitor visitor; /* first */
+    struct buffer *out;
+};
+
+static int gather_address(struct visitor *visitor, const uint8_t address[20], uint32_t index,
+                          unsigned role)
+{
+    struct gather *gather = (struct gather *)visitor;
+    struct posting posting = {
+        .prefix = posting_address_prefix(address),
+        .index = index,
+        .kind = POSTING_ADDRESS,
+        .roles = (uint8_t)role,
+    };
+    return buffer_append(gather->out, &posting, sizeof(posting));
+}
+
+static int gather_list(struct buffer *out, enum posting_place place, struct bytes value)
+{
+    struct posting posting = {.prefix = posting_log_prefix(place, value), .kind = POSTING_LOG};
+    return buffer_append(out, &posting, sizeof(posting));
+}
+
+static int gather_log(struct visitor *visitor, const struct receipt_log *log)
+{
+    struct gather *gather = (struct gather *)visitor;
+    int result = gather_list(gather->out, POSTING_PLACE_EMITTER, bytes_of(log->address, 20));
+    for (unsigned i = 0; result == 0 && i < log->topic_count; i++) {
+        result = gather_list(gather->out, POSTING_PLACE_TOPIC + i, bytes_of(log->topics[i], 32));
+    }
+    return result;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct posting *left = a;
+    const struct posting *right = b;
+    if (left->kind != right->kind) {
+        return left->kind < right->kind ? -1 : 1;
+    }
+    if (left->prefix != right->prefix) {
+        return left->prefix < right->prefix ? -1 : 1;
+    }
+    return left->index < right->index ? -1 : left->index > right->index;
+}
+
+/* Sort, and make one of those that are equal. */
+static void settle(struct buffer *out, size_t first)
+{
+    struct posting *postings = (void *)(out->data + first);
+    size_t count = (out->size - first) / sizeof(*postings);
+    if (count == 0) {
+        return;
+    }
+    qsort(postings, count, sizeof(*postings), compare);
+    size_t kept = 0;
+    for (size_t i = 1; i < count; i++) {
+        if (compare(&postings[kept], &postings[i]) == 0) {
+            postings[kept].roles |= postings[i].roles;
+        } else {
+            postings[++kept] = postings[i];
+        }
+    }
+    out->size = first + (kept + 1) * sizeof(*postings);
+}
+
+int posting_compute(struct buffer *out, const struct block *block, struct bytes senders,
+                    struct bytes receipts)
+{
+    struct gather gather = {
+        .visitor = {.address = gather_address, .log = gather_log},
+        .out = out,
+    };
+    size_t first = out->size;
+    int result = visit(&gather.visitor, block, senders, receipts);
+    if (result == STOA_ECORRUPT && receipts.size != 0) { /* they were stored unverified */
+        out->size = first;
+        receipts.size = 0;
+        result = visit(&gather.visitor, block, senders, receipts);
+    }
+    if (result == 0 && block->transaction_count != 0 && receipts.size == 0) {
+        result = gather_list(out, POSTING_PLACE_NO_RECEIPTS, bytes_of(NULL, 0));
+    }
+    if (result == 0 && block->transaction_count != 0 && senders.size == 0) {
+        result = gather_list(out, POSTING_PLACE_NO_SENDERS, bytes_of(NULL, 0));
+    }
+    if (result == 0) {
+        settle(out, first);
+    }
+    return result;
+}
+
+int posting_compute_damaged(struct buffer *out)
+{
+    size_t first = out->size;
+    int result = gather_list(out, POSTING_PLACE_NO_RECEIPTS, bytes_of(NULL, 0));
+    if (result == 0) {
+        result = gather_list(out, POSTING_PLACE_NO_SENDERS, bytes_of(NULL, 0));
+    }
+    if (result == 0) {
+        settle(out, first);
+    }
+    return result;
+}
+
+const struct posting *posting_find(const struct posting *postings, size_t count,
+                                   enum posting_kind kind, uint64_t prefix)
+{
+    struct posting wanted = {.prefix = prefix, .kind = (uint8_t)kind};
+    size_t low = 0;
+    size_t high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (compare(&postings[middle], &wanted) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    bool found = low < count && postings[low].kind == kind && postings[low].prefix == prefix;
+    return found ? &postings[low] : NULL;
+}
+
+/* ---- of one address ---- */
+
+struct roles {
+    struct visitor visitor; /* first */
+    const uint8_t *address;
+    uint32_t index; /* of what was seen last */
+    unsigned roles;
+    int (*role)(void *context, uint32_t index, unsigned roles);
+    void *context;
+};
+
+static int roles_tell(struct roles *roles)
+{
+    unsigned seen = roles->roles;
+    roles->roles = 0;
+    return seen == 0 ? 0 : roles->role(roles->context, roles->index, seen);
+}
+
+static int roles_address(struct visitor *visitor, const uint8_t address[20], uint32_t index,
+                         unsigned role)
+{
+    struct roles *roles = (struct roles *)visitor;
+    int result = 0;
+    if (index != roles->index) {
+        result = roles_tell(roles);
+        roles->index = index;
+    }
+    if (memcmp(address, roles->address, 20) == 0) {
+        roles->roles |= role;
+    }
+    return result;
+}
+
+int posting_roles(const struct block *block, struct bytes senders, struct bytes receipts,
+                  const uint8_t address[20],
+                  int (*role)(void *context, uint32_t index, unsigned roles), void *context)
+{
+    struct roles roles = {
+        .visitor = {.address = roles_address},
+        .address = address,
+        .role = role,
+        .context = context,
+    };
+    int result = visit(&roles.visitor, block, senders, receipts);
+    return result == 0 ? roles_tell(&roles) : result;
+}
