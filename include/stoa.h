@@ -245,6 +245,131 @@ enum {
     STOA_ROLE_ALL = (1 << 5) - 1,
 };
 
+/* ---- queries ----
+ *
+ * Each is answered over one state of the chain: where the branch changes meanwhile it is made
+ * again, STOA_EBUSY where that happens too often. What comes after LIMIT answers, or after TIME_MS,
+ * is asked for with the cursor of the answer: then MORE is not 0. A cursor is good as long as the
+ * block that it was made at is canonical; STOA_EBUSY: it is not, begin again. */
+
+enum {
+    STOA_MISSING_RECEIPTS = 1 << 0, /* of some block in the range: its logs are not known */
+    STOA_MISSING_SENDERS = 1 << 1,  /* likewise: who sent its transactions is not known */
+};
+
+/* Where to go on. Its content is the store's. */
+struct stoa_cursor {
+    uint64_t spot; /* 0 with ANCHOR_HEIGHT 0 and no hash: from the start */
+    uint64_t anchor_height;
+    uint8_t anchor_hash[32];
+};
+
+/* Alternatives for a log's topic at one place; COUNT 0: any, but there must be one. */
+struct stoa_topics {
+    const uint8_t *topics; /* 32 bytes each */
+    size_t count;
+};
+
+struct stoa_log_filter {
+    size_t size;
+    const uint8_t *block_hash; /* logs of this block, whatever its branch; NULL: of a range */
+    uint64_t from;             /* of the canonical chain, both included */
+    uint64_t to;               /* above the head: up to it */
+    const uint8_t *addresses;  /* 20 bytes each, any of them; */
+    size_t address_count;      /* 0: of any address */
+    struct stoa_topics topics[4];
+    unsigned topic_count; /* a log with fewer topics does not match */
+    unsigned limit;       /* logs; 0: 10,000 */
+    unsigned time_ms;     /* 0: as long as it takes */
+    int allow_missing;    /* 0: a range with blocks whose receipts are not stored is refused */
+    struct stoa_cursor cursor;
+};
+#define STOA_LOG_FILTER_INIT                                      \
+    {                                                             \
+        .size = sizeof(struct stoa_log_filter), .to = UINT64_MAX, \
+    }
+
+enum { STOA_LOG_ALTERNATIVES_MAX = 1000 }; /* addresses and topics of a filter, all together */
+
+struct stoa_log {
+    uint8_t address[20];
+    uint8_t topics[4][32];
+    unsigned topic_count;
+    struct stoa_bytes data;
+    uint64_t height;
+    uint64_t timestamp; /* of the block */
+    uint8_t block_hash[32];
+    uint8_t transaction_hash[32];
+    uint32_t transaction_index;
+    uint32_t log_index; /* in the block */
+};
+
+/* In order of height and index. */
+struct stoa_logs {
+    struct stoa_log *logs; /* owned, with their data: stoa_free, also where COUNT is 0 */
+    size_t count;
+    int more;
+    struct stoa_cursor cursor;
+    unsigned missing;        /* STOA_MISSING_RECEIPTS, where allowed */
+    uint64_t missing_height; /* the first of them */
+};
+
+/* STOA_ENOTFOUND: the block of BLOCK_HASH is not stored, or receipts in the range are not (DETAIL
+ * names the first height). STOA_EINVAL: from above to, too many alternatives. */
+int stoa_query_logs(struct stoa *stoa, const struct stoa_log_filter *filter,
+                    struct stoa_logs *out_logs, struct stoa_detail *detail);
+
+struct stoa_history_query {
+    size_t size;
+    uint8_t address[20];
+    unsigned roles;   /* STOA_ROLE_…; 0: all */
+    int oldest_first; /* 0: newest first */
+    uint64_t from;    /* heights, both included */
+    uint64_t to;      /* above the head: up to it */
+    unsigned limit;   /* 0: 50; at most 10,000 */
+    unsigned time_ms; /* 0: as long as it takes */
+    struct stoa_cursor cursor;
+};
+#define STOA_HISTORY_QUERY_INIT                                      \
+    {                                                                \
+        .size = sizeof(struct stoa_history_query), .to = UINT64_MAX, \
+    }
+
+/* In a block its withdrawals (which make one entry) come after its transactions. */
+struct stoa_history_entry {
+    uint64_t height;
+    uint32_t index;               /* of the transaction; 0 for withdrawals */
+    unsigned roles;               /* STOA_ROLE_…; STOA_ROLE_WITHDRAWAL alone: no transaction */
+    uint8_t transaction_hash[32]; /* zeros for withdrawals */
+    uint8_t block_hash[32];
+    uint64_t timestamp;
+};
+
+struct stoa_history {
+    struct stoa_history_entry *entries; /* owned: stoa_free, also where COUNT is 0 */
+    size_t count;
+    int more;
+    struct stoa_cursor cursor;
+    unsigned missing; /* STOA_MISSING_…: the range has blocks that cannot tell of some roles */
+};
+
+/* The transactions that an address has to do with. Never STOA_ENOTFOUND: none is an answer. */
+int stoa_get_address_transactions(struct stoa *stoa, const struct stoa_history_query *query,
+                                  struct stoa_history *out_history, struct stoa_detail *detail);
+
+enum { STOA_RANGE_MAX = 1000 };
+
+/* Blocks of the canonical chain from height FROM on, COUNT at most (1 to STOA_RANGE_MAX), as many
+ * as are there and fit 64 MiB, but one at least: *OUT_COUNT. All of one branch: each is the parent
+ * of the next. Release each. STOA_ENOTFOUND: the first is not there. */
+struct stoa_block_range {
+    uint64_t from;
+    size_t count;
+};
+int stoa_get_block_range(struct stoa *stoa, const struct stoa_block_range *range,
+                         struct stoa_block *out_blocks, size_t *out_count,
+                         struct stoa_detail *detail);
+
 struct stoa_head {
     int empty; /* 1: no block yet; the rest is then 0 */
     uint64_t height;
@@ -342,6 +467,10 @@ struct stoa_completion {
     struct stoa_block block;             /* of a get */
     struct stoa_transaction transaction; /* of a transaction's get: then use this, not block */
     struct stoa_bytes value;             /* of a state get: owned, stoa_free */
+    struct stoa_logs logs;               /* of a query of logs */
+    struct stoa_history history;         /* of an address's transactions */
+    struct stoa_block *blocks;           /* of a range: BLOCK_COUNT of them, stoa_free; */
+    size_t block_count;                  /* release each */
     uint8_t hash[32];                    /* of a store: the block's */
     uint64_t height;
     struct stoa_detail detail;
@@ -364,6 +493,14 @@ int stoa_submit_get_transaction(struct stoa *stoa, const uint8_t hash[32],
                                 const struct stoa_call *call);
 int stoa_submit_get_state(struct stoa *stoa, struct stoa_bytes key,
                           const struct stoa_call *call); /* KEY is copied */
+
+/* What the filter or query points at is the caller's until the completion. */
+int stoa_submit_query_logs(struct stoa *stoa, const struct stoa_log_filter *filter,
+                           const struct stoa_call *call);
+int stoa_submit_get_address_transactions(struct stoa *stoa, const struct stoa_history_query *query,
+                                         const struct stoa_call *call);
+int stoa_submit_get_block_range(struct stoa *stoa, const struct stoa_block_range *range,
+                                const struct stoa_call *call);
 
 /* Any message by its number, for programs that pass messages on. ARGUMENT is what the typed form
  * takes (a struct stoa_store_block, struct stoa_block_key, 32 bytes of hash, struct stoa_bytes).

@@ -81,6 +81,36 @@ static int copy_put(struct engine_request *own)
     return 0;
 }
 
+static int copy_filter(struct engine_request *own)
+{
+    struct stoa_log_filter *filter = &own->request.log_filter;
+    bool valid = filter->topic_count <= 4 && filter->address_count <= STOA_LOG_ALTERNATIVES_MAX &&
+                 (filter->address_count == 0 || filter->addresses != NULL);
+    size_t size = 20 * filter->address_count + 32;
+    for (unsigned i = 0; valid && i < filter->topic_count; i++) {
+        const struct stoa_topics *place = &filter->topics[i];
+        valid = place->count <= STOA_LOG_ALTERNATIVES_MAX &&
+                (place->count == 0 || place->topics != NULL);
+        size += 32 * place->count;
+    }
+    if (!valid) {
+        return STOA_EINVAL;
+    }
+    own->copy_size = size;
+    own->copy = memory_alloc(size);
+    if (own->copy == NULL) {
+        return STOA_ENOMEM;
+    }
+    uint8_t *at = own->copy;
+    filter->addresses = move(&at, filter->addresses, 20 * filter->address_count);
+    filter->block_hash = move(&at, filter->block_hash, 32);
+    for (unsigned i = 0; i < filter->topic_count; i++) {
+        struct stoa_topics *place = &filter->topics[i];
+        place->topics = move(&at, place->topics, 32 * place->count);
+    }
+    return 0;
+}
+
 int engine_copy_arguments(struct engine_request *own)
 {
     int result = 0;
@@ -89,6 +119,12 @@ int engine_copy_arguments(struct engine_request *own)
         result = copy_put(own);
         own->owned = result == 0;
         break;
+    case STORE_QUERY_LOGS:
+        result = copy_filter(own);
+        own->owned = result == 0;
+        break;
+    case STORE_QUERY_HISTORY:
+    case STORE_GET_RANGE:
     case STORE_GET_BLOCK:
     case STORE_GET_TRANSACTION:
     case STORE_GET_STATE:

@@ -112,6 +112,9 @@ static void settle(struct stoa *stoa, struct engine_request *own)
     } else if (request->result == 0 && request->kind == STORE_GET_TRANSACTION) {
         request->transaction.block.view->home = stoa;
     }
+    for (size_t i = 0; i < request->block_count; i++) {
+        request->blocks[i].view->home = stoa;
+    }
     engine_tell_answer(stoa, own);
 }
 
@@ -212,6 +215,12 @@ static void drop(struct stoa *stoa, struct engine_request *own)
     } else if (request->result == 0 && request->kind == STORE_GET_STATE) {
         memory_free((void *)(uintptr_t)request->value.data);
     }
+    for (size_t i = 0; i < request->block_count; i++) {
+        store_view_release(request->blocks[i].view);
+    }
+    memory_free(request->blocks); /* NULL but of the query that made it */
+    memory_free(request->logs.logs);
+    memory_free(request->history.entries);
     if (own->dead && request->result != 0 && !request->appended) {
         put_into_box(stoa, own);
     } else {

@@ -137,6 +137,15 @@ static bool find_kind(enum stoa_message message, enum store_request_kind *out_ki
     case STOA_MESSAGE_SET_SAFE:
         *out_kind = STORE_SET_SAFE;
         return true;
+    case STOA_MESSAGE_QUERY_LOGS:
+        *out_kind = STORE_QUERY_LOGS;
+        return true;
+    case STOA_MESSAGE_GET_ADDRESS_TRANSACTIONS:
+        *out_kind = STORE_QUERY_HISTORY;
+        return true;
+    case STOA_MESSAGE_GET_BLOCK_RANGE:
+        *out_kind = STORE_GET_RANGE;
+        return true;
     default:
         return false;
     }
@@ -207,6 +216,18 @@ static int take_call(struct stoa *stoa, struct engine_request *own, enum stoa_me
     return 0;
 }
 
+/* Of an option struct with its defaults in OUT; SIZE is the newest's. STOA_EINVAL. */
+static int copy_options(const void *given, size_t size, void *out)
+{
+    size_t given_size;
+    memcpy(&given_size, given, sizeof(given_size));
+    if (!engine_size_is_valid(given_size, size)) {
+        return STOA_EINVAL;
+    }
+    memcpy(out, given, given_size);
+    return 0;
+}
+
 /* What is to be done, by kind. STOA_EINVAL. */
 static int fill_argument(struct engine_request *own, enum store_request_kind kind, const void *what)
 {
@@ -236,6 +257,15 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
         request->state_key = bytes_of(own->state_key, key->size);
         return 0;
     }
+    case STORE_QUERY_LOGS:
+        request->log_filter = (struct stoa_log_filter)STOA_LOG_FILTER_INIT;
+        return copy_options(what, sizeof(request->log_filter), &request->log_filter);
+    case STORE_QUERY_HISTORY:
+        request->history_query = (struct stoa_history_query)STOA_HISTORY_QUERY_INIT;
+        return copy_options(what, sizeof(request->history_query), &request->history_query);
+    case STORE_GET_RANGE:
+        request->range = *(const struct stoa_block_range *)what;
+        return 0;
     }
     return STOA_EINVAL;
 }
@@ -406,6 +436,51 @@ int stoa_get_state(struct stoa *stoa, struct stoa_bytes key, struct stoa_bytes *
     return result;
 }
 
+int stoa_query_logs(struct stoa *stoa, const struct stoa_log_filter *filter,
+                    struct stoa_logs *out_logs, struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_logs == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STOA_MESSAGE_QUERY_LOGS, filter, &request, detail);
+    if (result == 0) {
+        *out_logs = request.logs;
+    }
+    return result;
+}
+
+int stoa_get_address_transactions(struct stoa *stoa, const struct stoa_history_query *query,
+                                  struct stoa_history *out_history, struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_history == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STOA_MESSAGE_GET_ADDRESS_TRANSACTIONS, query, &request, detail);
+    if (result == 0) {
+        *out_history = request.history;
+    }
+    return result;
+}
+
+int stoa_get_block_range(struct stoa *stoa, const struct stoa_block_range *range,
+                         struct stoa_block *out_blocks, size_t *out_count,
+                         struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_blocks == NULL || out_count == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STOA_MESSAGE_GET_BLOCK_RANGE, range, &request, detail);
+    if (result == 0) {
+        memcpy(out_blocks, request.blocks, request.block_count * sizeof(*out_blocks));
+        memory_free(request.blocks);
+        *out_count = request.block_count;
+    }
+    return result;
+}
+
 void stoa_free(void *pointer)
 {
     memory_free(pointer);
@@ -460,6 +535,24 @@ int stoa_submit_get_transaction(struct stoa *stoa, const uint8_t hash[32],
     return stoa_submit(stoa, STOA_MESSAGE_GET_TRANSACTION, hash, call);
 }
 
+int stoa_submit_query_logs(struct stoa *stoa, const struct stoa_log_filter *filter,
+                           const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_QUERY_LOGS, filter, call);
+}
+
+int stoa_submit_get_address_transactions(struct stoa *stoa, const struct stoa_history_query *query,
+                                         const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_ADDRESS_TRANSACTIONS, query, call);
+}
+
+int stoa_submit_get_block_range(struct stoa *stoa, const struct stoa_block_range *range,
+                                const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_BLOCK_RANGE, range, call);
+}
+
 int stoa_submit_get_state(struct stoa *stoa, struct stoa_bytes key, const struct stoa_call *call)
 {
     return stoa_submit(stoa, STOA_MESSAGE_GET_STATE, &key, call);
@@ -492,6 +585,13 @@ static void fill_completion(const struct engine_request *own, struct stoa_comple
         out->block = request->block;
     } else if (request->kind == STORE_GET_TRANSACTION) {
         out->transaction = request->transaction;
+    } else if (request->kind == STORE_QUERY_LOGS) {
+        out->logs = request->logs;
+    } else if (request->kind == STORE_QUERY_HISTORY) {
+        out->history = request->history;
+    } else if (request->kind == STORE_GET_RANGE) {
+        out->blocks = request->blocks;
+        out->block_count = request->block_count;
     } else if (request->kind == STORE_GET_STATE) {
         out->value = (struct stoa_bytes){request->value.data, request->value.size};
     }

@@ -578,6 +578,12 @@ int index_find_state(struct index *index, struct kv_session *session, struct byt
     return result;
 }
 
+struct runs *index_postings(const struct index *index, enum posting_kind kind)
+{
+    ensure((unsigned)kind < POSTING_KINDS);
+    return index->postings[kind];
+}
+
 static int count_table(struct kv_session *session, const char *table, uint64_t *out_count,
                        struct error_detail *detail)
 {

@@ -70,6 +70,9 @@ int index_each_side(struct index *index, struct kv_session *session, uint64_t he
                     int (*side)(void *context, const struct branches_block *block), void *context,
                     struct error_detail *detail);
 
+/* The runs of postings, for posting_stream.h. */
+struct runs *index_postings(const struct index *index, enum posting_kind kind);
+
 /* How many entries each table has, by walking all of it: for verify. */
 struct index_counts {
     uint64_t heights;

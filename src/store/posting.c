@@ -267,44 +267,71 @@ const struct posting *posting_find(const struct posting *postings, size_t count,
 struct roles {
     struct visitor visitor; /* first */
     const uint8_t *address;
-    uint32_t index; /* of what was seen last */
     unsigned roles;
-    int (*role)(void *context, uint32_t index, unsigned roles);
-    void *context;
 };
-
-static int roles_tell(struct roles *roles)
-{
-    unsigned seen = roles->roles;
-    roles->roles = 0;
-    return seen == 0 ? 0 : roles->role(roles->context, roles->index, seen);
-}
 
 static int roles_address(struct visitor *visitor, const uint8_t address[20], uint32_t index,
                          unsigned role)
 {
     struct roles *roles = (struct roles *)visitor;
-    int result = 0;
-    if (index != roles->index) {
-        result = roles_tell(roles);
-        roles->index = index;
-    }
+    (void)index; /* only one is visited */
     if (memcmp(address, roles->address, 20) == 0) {
         roles->roles |= role;
     }
-    return result;
+    return 0;
 }
 
-int posting_roles(const struct block *block, struct bytes senders, struct bytes receipts,
-                  const uint8_t address[20],
-                  int (*role)(void *context, uint32_t index, unsigned roles), void *context)
+/* The item INDEX of those that NEXT walks; data NULL: it is not there. */
+static struct bytes item_at(struct bytes cursor, uint32_t index,
+                            int (*next)(struct bytes *cursor, struct bytes *out_item,
+                                        struct error_detail *detail))
 {
-    struct roles roles = {
-        .visitor = {.address = roles_address},
-        .address = address,
-        .role = role,
-        .context = context,
-    };
-    int result = visit(&roles.visitor, block, senders, receipts);
-    return result == 0 ? roles_tell(&roles) : result;
+    struct bytes item = bytes_of(NULL, 0);
+    for (uint32_t i = 0; i <= index; i++) {
+        if (next(&cursor, &item, NULL) != 0) {
+            return bytes_of(NULL, 0);
+        }
+    }
+    return item;
+}
+
+/* Receipts that do not decode emit nothing, as in posting_compute. */
+static int visit_receipt(struct visitor *visitor, struct bytes receipts, uint32_t index)
+{
+    struct bytes list;
+    struct receipt receipt;
+    if (receipts.size == 0 || rlp_read_list(&receipts, &list, NULL) != 0) {
+        return 0;
+    }
+    struct bytes envelope = item_at(list, index, receipt_next);
+    if (envelope.data == NULL || receipt_decode(envelope, &receipt, NULL) != 0) {
+        return 0;
+    }
+    return visit_logs(visitor, receipt.logs, index);
+}
+
+int posting_roles_at(const struct block *block, struct bytes senders, struct bytes receipts,
+                     const uint8_t address[20], uint32_t index, unsigned *out_roles,
+                     struct bytes *out_envelope)
+{
+    struct roles roles = {.visitor = {.address = roles_address}, .address = address};
+    struct bytes envelope = bytes_of(NULL, 0);
+    int result;
+    if (index == POSTING_INDEX_MAX) {
+        result = block->has_withdrawals ? visit_withdrawals(&roles.visitor, block) : 0;
+    } else {
+        const uint8_t *sender =
+            senders.size >= ((size_t)index + 1) * 20 ? senders.data + (size_t)index * 20 : NULL;
+        envelope = item_at(block->transactions, index, block_next_transaction);
+        result = envelope.data == NULL ? STOA_ECORRUPT
+                                       : visit_transaction(&roles.visitor, envelope, sender, index);
+        if (result == 0) {
+            result = visit_receipt(&roles.visitor, receipts, index);
+        }
+    }
+    if (result == 0) {
+        *out_roles = roles.roles;
+        *out_envelope = envelope;
+    }
+    return result;
 }

@@ -57,12 +57,11 @@ int posting_compute_damaged(struct buffer *out);
 const struct posting *posting_find(const struct posting *postings, size_t count,
                                    enum posting_kind kind, uint64_t prefix);
 
-/* Roles that ADDRESS has in each transaction of a block, and in its withdrawals: ROLE is called for
- * each that is not 0, indexes rising. Exact, by the block itself. RECEIPTS as in posting_compute,
- * but that STOA_ECORRUPT is told where they do not decode. ROLE returns non-zero to end with that.
- */
-int posting_roles(const struct block *block, struct bytes senders, struct bytes receipts,
-                  const uint8_t address[20],
-                  int (*role)(void *context, uint32_t index, unsigned roles), void *context);
+/* The roles that ADDRESS has in the transaction INDEX of a block, or in its withdrawals
+ * (POSTING_INDEX_MAX): exact, by the block itself; and the transaction's envelope (NULL for
+ * withdrawals). STOA_ECORRUPT: there is no such transaction. */
+int posting_roles_at(const struct block *block, struct bytes senders, struct bytes receipts,
+                     const uint8_t address[20], uint32_t index, unsigned *out_roles,
+                     struct bytes *out_envelope);
 
 #endif

@@ -601,6 +601,7 @@ static void release(struct store *store)
     workers_destroy(store->writers);
     store_close_tables(store);
     store_put_free_pool(store);
+    store_query_free_all(store);
     store_get_free_pool(store);
     branches_destroy(store->branches);
     pending_destroy(store->open);
@@ -676,6 +677,9 @@ void store_submit(struct store *store, struct store_request *request)
     request->detail.text[0] = '\0';
     if (request->kind == STORE_PUT_BLOCK || request->kind >= STORE_UPDATE_HEAD) {
         store_put_submit(store, request);
+    } else if (request->kind == STORE_QUERY_LOGS || request->kind == STORE_QUERY_HISTORY ||
+               request->kind == STORE_GET_RANGE) {
+        store_query_submit(store, request);
     } else {
         store_get_submit(store, request);
     }

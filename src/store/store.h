@@ -68,7 +68,10 @@ enum store_request_kind {
     STORE_GET_BLOCK,
     STORE_GET_TRANSACTION,
     STORE_GET_STATE,
-    STORE_UPDATE_HEAD,
+    STORE_QUERY_LOGS,
+    STORE_QUERY_HISTORY,
+    STORE_GET_RANGE,
+    STORE_UPDATE_HEAD, /* this and what follows: in the order of stores */
     STORE_SET_SAFE,
     STORE_SET_FINALIZED,
 };
@@ -80,6 +83,9 @@ struct store_request {
     uint8_t hash[32];            /* STORE_GET_TRANSACTION, STORE_UPDATE_HEAD; out: STORE_PUT_BLOCK,
                                     STORE_SET_… */
     struct bytes state_key;      /* STORE_GET_STATE; valid until done */
+    struct stoa_log_filter log_filter;       /* STORE_QUERY_LOGS; what it points at likewise */
+    struct stoa_history_query history_query; /* STORE_QUERY_HISTORY */
+    struct stoa_block_range range;           /* STORE_GET_RANGE */
     void (*done)(struct store_request *request);
     void (*on_append)(struct store_request *request); /* STORE_PUT_BLOCK: runs once it was given to
                                                          the ledger. May be NULL */
@@ -93,8 +99,12 @@ struct store_request {
     struct stoa_block block;             /* views until store_view_release(block.view) */
     struct stoa_transaction transaction; /* likewise, of transaction.block.view */
     struct bytes value;                  /* STORE_GET_STATE: memory_alloc'ed, the caller's */
-    struct store_request *next;          /* the store's, until done */
-    void *work;                          /* the store's */
+    struct stoa_logs logs;               /* STORE_QUERY_LOGS; likewise, as the next two */
+    struct stoa_history history;         /* STORE_QUERY_HISTORY */
+    struct stoa_block *blocks;           /* STORE_GET_RANGE; each with its view */
+    size_t block_count;
+    struct store_request *next; /* the store's, until done */
+    void *work;                 /* the store's */
 };
 
 void store_submit(struct store *store, struct store_request *request);

@@ -25,7 +25,7 @@ static struct store_get *take_get(struct store *store)
     return get;
 }
 
-static struct stoa_view *take_view(struct store *store)
+struct stoa_view *store_view_take(struct store *store)
 {
     struct stoa_view *view = store->view_pool;
     if (view != NULL) {
@@ -237,7 +237,7 @@ static void done_read(struct ledger_read *read)
 
 static void start_read(struct store_get *get, const struct ledger_position *position)
 {
-    get->view = take_view(get->store);
+    get->view = store_view_take(get->store);
     if (get->view == NULL) {
         finish(get, error_set(&get->request->detail, STOA_ENOMEM, "read a block"));
         return;

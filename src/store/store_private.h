@@ -138,6 +138,7 @@ struct store {
     struct stoa_view *view_pool;
     struct store_get *gets_made; /* all, in the pool or not: a power cut finds some under way */
     struct stoa_view *views_made;
+    struct store_query *queries; /* under way */
     unsigned pending_requests;
     unsigned views_out;
     uint64_t append_failures; /* how often the queue of appended blocks was given up */
@@ -228,6 +229,11 @@ void store_branch_set_mark(struct store_put *put); /* safe or finalized, as its 
 /* store_get.c */
 void store_get_submit(struct store *store, struct store_request *request);
 void store_get_free_pool(struct store *store);
+struct stoa_view *store_view_take(struct store *store); /* NULL: no memory */
+
+/* store_query.c */
+void store_query_submit(struct store *store, struct store_request *request);
+void store_query_free_all(struct store *store); /* after a power cut */
 
 /* store_apply.c */
 bool store_apply_has_room(const struct store *store);

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* An address's transactions. Postings say where to look and how many there are; the blocks say
+ * whether it is that address, and which transaction. */
+#include "base/memory.h"
+#include "chain/transaction.h"
+#include "store/store_query.h"
+
+enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 10000, STEPS_MAX = 65536 };
+
+static size_t history_limit(const struct store_query *query)
+{
+    unsigned limit = query->request->history_query.limit;
+    return limit == 0 ? LIMIT_DEFAULT : limit;
+}
+
+static unsigned history_mask(const struct store_query *query)
+{
+    unsigned roles = query->request->history_query.roles;
+    return roles == 0 ? STOA_ROLE_ALL : roles;
+}
+
+static int history_begin(struct store_query *query)
+{
+    const struct stoa_history_query *wanted = &query->request->history_query;
+    if (wanted->limit > LIMIT_MAX || (wanted->roles & ~(unsigned)STOA_ROLE_ALL) != 0) {
+        return error_set(&query->request->detail, STOA_EINVAL, "limit %u (at most %d), roles 0x%x",
+                         wanted->limit, LIMIT_MAX, wanted->roles);
+    }
+    query->descending = !wanted->oldest_first;
+    if (wanted->time_ms != 0 && query->deadline_ns == 0) {
+        query->deadline_ns = io_now_ns(query->store->io) + wanted->time_ms * UINT64_C(1000000);
+    }
+    int result = store_query_set_range(query, wanted->from, wanted->to, &wanted->cursor);
+    if (result == 0) {
+        result = store_query_add_list(query, 0, POSTING_ADDRESS,
+                                      posting_address_prefix(wanted->address));
+    }
+    if (result == 0) {
+        result =
+            store_query_add_list(query, 1, POSTING_LOG,
+                                 posting_log_prefix(POSTING_PLACE_NO_RECEIPTS, bytes_of(NULL, 0)));
+    }
+    if (result == 0) {
+        result = store_query_add_list(
+            query, 2, POSTING_LOG, posting_log_prefix(POSTING_PLACE_NO_SENDERS, bytes_of(NULL, 0)));
+    }
+    return result;
+}
+
+/* Past SPOT. */
+static void move_on(struct store_query *query, uint64_t spot)
+{
+    query->finished = query->descending ? spot == 0 : spot == UINT64_MAX;
+    if (!query->finished) {
+        query->spot = query->descending ? spot - 1 : spot + 1;
+    }
+}
+
+static int gather(struct store_query *query, struct kv_session *session,
+                  struct posting_stream *stream)
+{
+    size_t have = query->answers.size / sizeof(struct stoa_history_entry);
+    size_t room = history_limit(query) - have;
+    room = room < QUERY_SLOTS_MAX ? room : QUERY_SLOTS_MAX;
+    bool full = false;
+    for (unsigned steps = 0; query->item_count < room && steps < STEPS_MAX && !query->finished;
+         steps++) {
+        struct posting_spot found;
+        int result = posting_stream_seek(stream, query->spot, &found, &query->request->detail);
+        uint64_t height = found.spot >> 24;
+        if (result == STOA_ENOTFOUND ||
+            (result == 0 && (height < query->from || height > query->to))) {
+            query->finished = true;
+            return 0;
+        }
+        if (result != 0) {
+            return result;
+        }
+        if ((found.roles & history_mask(query)) != 0) {
+            bool known =
+                query->slot_count != 0 && query->slots[query->slot_count - 1].height == height;
+            if (!known && full) {
+                return 0;
+            }
+            if (!known) {
+                result = store_query_add_slot(query, session, height, &full);
+            }
+            if (result != 0) {
+                return result;
+            }
+            query->items[query->item_count++] =
+                (struct query_item){.spot = found.spot, .slot = query->slot_count - 1};
+        }
+        move_on(query, found.spot);
+    }
+    return 0;
+}
+
+static int history_page(struct store_query *query, struct kv_session *session)
+{
+    int result = 0;
+    if (query->first_page) {
+        result = store_query_find_missing(query, session, STOA_MISSING_RECEIPTS);
+        if (result == 0) {
+            result = store_query_find_missing(query, session, STOA_MISSING_SENDERS);
+        }
+    }
+    struct runs *runs = index_postings(query->store->index, POSTING_ADDRESS);
+    struct runs_version *version = runs_acquire(runs);
+    struct posting_stream *stream = NULL;
+    if (result == 0) {
+        result = store_query_open_stream(query, version, session, (const void *)query->lists.data,
+                                         &stream);
+    }
+    if (result == 0) {
+        result = gather(query, session, stream);
+    }
+    posting_stream_close(stream);
+    runs_release(runs, version);
+    return result;
+}
+
+static int judge_item(struct store_query *query, const struct query_item *item)
+{
+    struct query_slot *slot = &query->slots[item->slot];
+    uint32_t index = (uint32_t)(item->spot & POSTING_INDEX_MAX);
+    unsigned roles;
+    struct bytes envelope;
+    int result = posting_roles_at(&slot->block, slot->record.senders, slot->record.receipts,
+                                  query->request->history_query.address, index, &roles, &envelope);
+    if (result != 0) {
+        return error_set(&query->request->detail, result,
+                         "block %llu has no transaction %u, though an index says so",
+                         (unsigned long long)slot->height, index);
+    }
+    if ((roles & history_mask(query)) == 0) {
+        return 0; /* another address that hashes alike */
+    }
+    struct stoa_history_entry entry = {
+        .height = slot->height,
+        .index = envelope.data == NULL ? 0 : index,
+        .roles = roles,
+        .timestamp = slot->block.header.timestamp,
+    };
+    memcpy(entry.block_hash, slot->record.hash, 32);
+    if (envelope.data != NULL) {
+        transaction_hash(envelope, entry.transaction_hash);
+    }
+    return buffer_append(&query->answers, &entry, sizeof(entry));
+}
+
+static int history_judge(struct store_query *query)
+{
+    for (unsigned i = 0; i < query->slot_count; i++) {
+        int result = store_query_slot_decode(&query->slots[i]);
+        if (result != 0) {
+            return result;
+        }
+    }
+    for (unsigned i = 0; i < query->item_count; i++) {
+        int result = judge_item(query, &query->items[i]);
+        if (result != 0) {
+            return result;
+        }
+    }
+    store_query_set_anchor(query, &query->slots[query->slot_count - 1]);
+    size_t have = query->answers.size / sizeof(struct stoa_history_entry);
+    if (!query->finished && have >= history_limit(query)) {
+        query->finished = true;
+        query->more = true;
+    }
+    return 0;
+}
+
+static int history_answer(struct store_query *query)
+{
+    struct stoa_history *out = &query->request->history;
+    size_t size = query->answers.size;
+    struct stoa_history_entry *entries = memory_alloc(size + 1);
+    if (entries == NULL) {
+        return STOA_ENOMEM;
+    }
+    if (size != 0) {
+        memcpy(entries, query->answers.data, size);
+    }
+    *out = (struct stoa_history){
+        .entries = entries,
+        .count = size / sizeof(*entries),
+        .more = query->more,
+        .missing = query->missing,
+    };
+    if (query->more) {
+        store_query_make_cursor(query, &out->cursor);
+    }
+    return 0;
+}
+
+const struct store_query_kind query_history_kind = {
+    .begin = history_begin,
+    .page = history_page,
+    .judge = history_judge,
+    .answer = history_answer,
+};
