@@ -663,6 +663,48 @@ struct stoa_proof {
 int stoa_proof_verify(const uint8_t state_root[32], const struct stoa_proof *proof,
                       struct stoa_detail *detail);
 
+/* ---- metrics ---- */
+
+enum stoa_metric_kind { STOA_METRIC_COUNTER, STOA_METRIC_GAUGE, STOA_METRIC_HISTOGRAM };
+
+/* One value of a row of stoa/metrics.def, in seconds, bytes or pieces. */
+struct stoa_metric {
+    size_t size;
+    enum stoa_metric_kind kind;
+    const char *name;
+    const char *help;
+    const char *label;       /* its name; NULL: the row has none */
+    const char *label_value; /* "StoreBlock" */
+    double value;            /* of a counter or gauge */
+    uint64_t count;          /* of a histogram: how many values, their sum, the largest, and what */
+    double sum;              /* half, 95 and 99 of a hundred values do not exceed (never too low, */
+    double max;              /* at most a sixteenth too high) */
+    double p50;
+    double p95;
+    double p99;
+};
+
+/* Tell EACH every value since open, on the calling thread; of rows with labels those that are not
+ * 0. Cheap, and never waits for the store. */
+int stoa_metrics_list(struct stoa *stoa,
+                      void (*each)(void *context, const struct stoa_metric *metric), void *context);
+
+/* All of them as Prometheus' text format (version 0.0.4), for an HTTP answer: an owned, terminated
+ * text that the caller frees with stoa_free. OUT_SIZE (may be NULL) is without the terminator.
+ * STOA_ENOMEM. */
+int stoa_metrics_text(struct stoa *stoa, char **out_text, size_t *out_size);
+
+/* What the store watches: stoa/alert.def. */
+enum stoa_alert {
+#define STOA_ALERT(name, text, limit, help) STOA_ALERT_##name,
+#include "stoa/alert.def"
+#undef STOA_ALERT
+    STOA_ALERT_END
+};
+
+/* "block_store_time"; NULL for what is none. */
+const char *stoa_alert_name(enum stoa_alert alert);
+
 #ifdef __cplusplus
 }
 #endif

@@ -102,6 +102,7 @@ static void destroy(struct stoa *stoa)
     pthread_mutex_destroy(&stoa->done_mutex);
     pthread_cond_destroy(&stoa->done_changed);
     sem_destroy(&stoa->left_to_end);
+    metrics_destroy(stoa->metrics);
     memory_free(stoa->directory);
     memory_free(stoa);
 }
@@ -113,7 +114,10 @@ static struct stoa *make(const char *directory, const struct stoa_options *optio
         return NULL;
     }
     stoa->directory = memory_copy_text(directory);
-    if (stoa->directory == NULL) {
+    stoa->metrics = metrics_create();
+    if (stoa->directory == NULL || stoa->metrics == NULL) {
+        metrics_destroy(stoa->metrics);
+        memory_free(stoa->directory);
         memory_free(stoa);
         return NULL;
     }

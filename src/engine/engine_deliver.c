@@ -61,6 +61,7 @@ static struct engine_request *take_spare(struct engine_request *own)
     ensure(answer != NULL);
     own->spare = NULL;
     answer->what = own->what;
+    answer->pushed_ns = own->pushed_ns;
     answer->tag = own->tag;
     answer->entry.id = own->entry.id;
     answer->tries = own->tries;
@@ -79,6 +80,7 @@ static void put_into_box(struct stoa *stoa, struct engine_request *own)
     own->dead = false;
     own->deadline_ns = UINT64_MAX;
     dead_letters_add(stoa->dead_letters, &own->letter, io_now_ns(stoa->io));
+    engine_metrics_lettered(stoa, own->what);
 }
 
 /* A letter that was tried again stays until it is done; EEXISTS says that it is. */
@@ -240,6 +242,7 @@ void engine_deliver_done(struct store_request *request)
     if (damage && !own->retried && !engine_message_writes(own->what) &&
         store_tables_damaged(stoa->store)) {
         own->retried = true;
+        metrics_count(stoa->metrics, METRICS_READS_AGAIN, 1);
         own->next = stoa->retry;
         stoa->retry = own;
         return;
@@ -287,6 +290,7 @@ static void begin(struct stoa *stoa, struct engine_request *own)
 {
     own->place = ENGINE_IN_STORE;
     own->tries++;
+    engine_metrics_taken(own);
     own->request.done = engine_deliver_done;
     own->request.on_append = own->durability == STOA_BUFFERED && own->owned ? done_append : NULL;
     own->request.context = own;

@@ -124,6 +124,7 @@ static int open_on_loop(struct stoa *stoa)
     if (result != 0) {
         return result;
     }
+    stoa->io->metrics = stoa->metrics;
     stoa->mailbox = mailbox_create(stoa->io, MAILBOX_CAPACITY);
     if (stoa->mailbox == NULL || engine_deliver_init(stoa) != 0) {
         return error_set(&stoa->open_detail, STOA_ENOMEM, "open");

@@ -10,6 +10,7 @@
 #include "actor/agenda.h"
 #include "actor/dead_letters.h"
 #include "actor/mailbox.h"
+#include "metrics/metrics.h"
 #include "stoa.h"
 #include "store/store.h"
 
@@ -51,6 +52,7 @@ struct engine_request {
     uint8_t state_key[STATE_KEY_MAX];
     enum stoa_message what;
     uint64_t tag;
+    uint64_t pushed_ns;   /* when it came */
     uint64_t deadline_ns; /* by io_now_ns; UINT64_MAX: none */
     unsigned flags;       /* STOA_CALL_… */
     int durability;
@@ -90,6 +92,7 @@ struct stoa {
     struct io *io;
     struct store *store;
     struct mailbox *mailbox;
+    struct metrics *metrics;
     char *directory;
     struct stoa_options options;
 
@@ -191,6 +194,14 @@ void engine_deliver_done(struct store_request *request);
 
 /* Requests that back off are answered with their last failure, from now on at once. */
 void engine_deliver_give_up(struct stoa *stoa);
+
+/* ---- engine_metrics.c: monotonic time, any thread; what is counted where a message goes ---- */
+
+uint64_t engine_now_ns(void);
+void engine_metrics_taken(struct engine_request *own);
+void engine_metrics_refused(struct stoa *stoa, enum stoa_message message, int result);
+void engine_metrics_answered(struct engine_request *own);
+void engine_metrics_lettered(struct stoa *stoa, enum stoa_message message);
 
 /* ---- engine_upkeep.c ---- */
 

@@ -174,13 +174,6 @@ static bool call_is_valid(const struct stoa_call *call)
            (call->flags & ~(unsigned)STOA_CALL_NO_RETRY) == 0;
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 /* Number and treatment of a message, as the caller wants it. STOA_EINVAL. */
 static int take_call(struct stoa *stoa, struct engine_request *own, enum stoa_message message,
                      const struct stoa_call *call)
@@ -205,8 +198,10 @@ static int take_call(struct stoa *stoa, struct engine_request *own, enum stoa_me
     own->tag = given.tag;
     own->flags = given.flags;
     own->durability = given.durability;
-    own->deadline_ns =
-        given.deadline_ms == 0 ? UINT64_MAX : now_ns() + (uint64_t)given.deadline_ms * 1000000;
+    own->pushed_ns = engine_now_ns();
+    own->deadline_ns = given.deadline_ms == 0
+                           ? UINT64_MAX
+                           : own->pushed_ns + (uint64_t)given.deadline_ms * 1000000;
     own->entry.id = given.correlation_id;
     if (own->entry.id == 0) {
         own->entry.id = atomic_fetch_add_explicit(&stoa->next_correlation, 1, memory_order_relaxed);
@@ -323,6 +318,7 @@ static int call_and_wait(struct stoa *stoa, enum stoa_message message, const voi
         sem_destroy(&waiter.answered);
     }
     engine_request_give(stoa, own);
+    engine_metrics_refused(stoa, message, result);
     return result;
 }
 
@@ -346,6 +342,7 @@ int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argume
 {
     int result = count_up(stoa);
     if (result != 0) {
+        engine_metrics_refused(stoa, message, result);
         return result;
     }
     struct engine_request *own = engine_request_take(stoa);
@@ -358,6 +355,7 @@ int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argume
         pthread_mutex_lock(&stoa->done_mutex);
         count_down(stoa, 1);
         pthread_mutex_unlock(&stoa->done_mutex);
+        engine_metrics_refused(stoa, message, result);
     }
     return result;
 }
@@ -614,6 +612,7 @@ int stoa_ask(struct stoa *stoa, enum stoa_message message, const void *argument,
 
 void engine_tell_answer(struct stoa *stoa, struct engine_request *own)
 {
+    engine_metrics_answered(own);
     if (own->waiter != NULL) {
         own->waiter->answer = own;
         sem_post(&own->waiter->answered);

@@ -87,6 +87,8 @@ void io_submit(struct io *io, struct io_request *request)
     request->result = 0;
     request->os_error = 0;
     request->moved = 0;
+    metrics_count(io->metrics, METRICS_IO_REQUESTS + request->op, 1);
+    io->batch += request->op != IO_TIMER;
     io->ops->submit(io, request);
 }
 
@@ -97,6 +99,11 @@ bool io_cancel(struct io *io, struct io_request *request)
 
 int io_run(struct io *io, uint64_t wait_ns)
 {
+    if (io->batch != 0) {
+        metrics_count(io->metrics, METRICS_IO_ROUNDS, 1);
+        metrics_record(io->metrics, METRICS_IO_BATCH, io->batch);
+        io->batch = 0;
+    }
     return io->ops->run(io, wait_ns);
 }
 
@@ -261,7 +268,16 @@ uint64_t io_timers_wait_ns(const struct io_heap *timers, uint64_t now, uint64_t 
     return first > now ? first - now : 0;
 }
 
-int io_run_finished(struct io_queue *finished)
+static void count_finished(struct metrics *metrics, const struct io_request *request)
+{
+    if (request->result < 0 && request->result != STOA_ECANCELED) {
+        metrics_count(metrics, METRICS_IO_ERRORS + request->op, 1);
+    } else if (request->op == IO_READ || request->op == IO_WRITE) {
+        metrics_count(metrics, METRICS_IO_BYTES + request->op, (uint64_t)request->result);
+    }
+}
+
+int io_run_finished(struct io *io, struct io_queue *finished)
 {
     int ran = 0;
     struct io_queue batch = *finished;
@@ -273,6 +289,7 @@ int io_run_finished(struct io_queue *finished)
         }
         request->pending = false;
         ran++;
+        count_finished(io->metrics, request);
         request->done(request);
     }
 }

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "metrics/metrics.h"
 
 /* Offsets, sizes and addresses of requests on a file opened with IO_OPEN_DIRECT are multiples of
  * this. */
@@ -118,7 +119,9 @@ struct io {
     void *woken_context;
     struct io_hook hooks[IO_HOOKS_MAX]; /* run before `woken`; see io_hook_add */
     unsigned hook_count;
-    char features[256]; /* what the probe found, for a log line */
+    struct metrics *metrics; /* the owner's, for all that has the loop; NULL: nothing is counted */
+    unsigned batch;          /* submitted since the last turn, without timers */
+    char features[256];      /* what the probe found, for a log line */
 };
 
 enum io_backend {
@@ -181,5 +184,8 @@ int io_file_size(struct io *io, const char *path, uint64_t *out_size);
 int io_space(struct io *io, const char *path, uint64_t *out_free, uint64_t *out_total);
 int io_lock(struct io *io, const char *path, int *out_lock);
 void io_unlock(struct io *io, int lock);
+
+/* Memory that this process holds now; 0 where the system does not say. Any thread. */
+uint64_t io_resident_bytes(void);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
@@ -155,4 +157,19 @@ bool io_posix_advance(struct io_request *request, size_t count)
     }
     bool aligned = ((request->offset | request->size) % SECTOR_SIZE) == 0;
     return count == 0 || (aligned && request->moved % SECTOR_SIZE != 0);
+}
+
+uint64_t io_resident_bytes(void)
+{
+    char text[128];
+    int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        return 0;
+    }
+    ssize_t size = read(file, text, sizeof(text) - 1);
+    close(file);
+    text[size > 0 ? size : 0] = '\0';
+    char *resident = strchr(text, ' '); /* the second number, in pages */
+    long page = sysconf(_SC_PAGESIZE);
+    return resident == NULL || page < 1 ? 0 : strtoull(resident, NULL, 10) * (uint64_t)page;
 }

@@ -94,7 +94,7 @@ void io_timers_expire(struct io_heap *timers, struct io_queue *finished, uint64_
 uint64_t io_timers_wait_ns(const struct io_heap *timers, uint64_t now, uint64_t deadline);
 
 /* Run the callbacks of all that is in FINISHED now; what they finish waits for the next pass. */
-int io_run_finished(struct io_queue *finished);
+int io_run_finished(struct io *io, struct io_queue *finished);
 
 /* Implementations. */
 int io_ring_create(const struct io_options *options, struct io **out_io,

@@ -417,7 +417,7 @@ static int ring_run(struct io *io, uint64_t wait_ns)
             io_run_hooks(io);
             ran++;
         }
-        ran += io_run_finished(&self->finished);
+        ran += io_run_finished(io, &self->finished);
         if (ran > 0 || wait_ns == 0) {
             return ran;
         }

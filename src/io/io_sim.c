@@ -443,7 +443,7 @@ static int sim_run(struct io *io, uint64_t wait_ns)
             io_run_hooks(io);
             ran++;
         }
-        ran += io_run_finished(&self->finished);
+        ran += io_run_finished(io, &self->finished);
         ran += run_due(self);
         if (self->is_cut) {
             return STOA_ECLOSED;

@@ -271,7 +271,7 @@ static int threads_run(struct io *io, uint64_t wait_ns)
             io_run_hooks(io);
             ran++;
         }
-        ran += io_run_finished(&self->finished);
+        ran += io_run_finished(io, &self->finished);
         if (ran > 0 || now >= deadline) {
             return ran;
         }

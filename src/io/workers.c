@@ -154,6 +154,18 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
+/* Waiting in the queue counts as well. */
+static void end_job(struct workers *workers, struct workers_job *job)
+{
+    struct metrics *metrics = workers->options.io->metrics;
+    if (metrics != NULL) {
+        metrics_count(metrics, METRICS_JOBS + job->kind, 1);
+        metrics_record(metrics, METRICS_JOB_TIME + job->kind,
+                       io_now_ns(workers->options.io) - job->submitted_ns);
+    }
+    job->done(job);
+}
+
 static void run_completed(void *context)
 {
     struct workers *workers = context;
@@ -172,7 +184,7 @@ static void run_completed(void *context)
         job->next = NULL;
         ensure(workers->pending > 0);
         workers->pending--;
-        job->done(job);
+        end_job(workers, job);
     }
 }
 
@@ -261,7 +273,7 @@ static void sim_step(struct io_request *timer)
     if (workers->first != NULL) {
         sim_ring(workers);
     }
-    job->done(job);
+    end_job(workers, job);
 }
 
 static void sim_start(struct workers *workers)
@@ -356,6 +368,9 @@ void workers_destroy(struct workers *workers)
 void workers_submit(struct workers *workers, struct workers_job *job)
 {
     workers->pending++;
+    if (workers->options.io->metrics != NULL) {
+        job->submitted_ns = io_now_ns(workers->options.io);
+    }
     if (is_simulated(workers)) {
         push_waiting(workers, job);
         if (!workers->timer.pending && workers->running == NULL) {

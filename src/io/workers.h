@@ -20,6 +20,8 @@ struct workers_job {
     void (*run)(struct workers_job *job, void *worker_state); /* on a worker */
     void (*done)(struct workers_job *job);                    /* on the loop */
     void *context;
+    enum metrics_job kind; /* what it is counted as */
+    uint64_t submitted_ns; /* the workers' own */
     struct workers_job *next;
 };
 

@@ -309,8 +309,11 @@ static bool write_ended(struct ledger *ledger)
     ensure(ledger->in_flight);
     ledger->in_flight = false;
     ledger->write_ended_ns = io_now_ns(ledger->io);
-    ledger->stats.flush_ns_total += ledger->write_ended_ns - ledger->write_started_ns;
+    uint64_t took = ledger->write_ended_ns - ledger->write_started_ns;
+    ledger->stats.flush_ns_total += took;
+    metrics_record(ledger->io->metrics, METRICS_COMMIT_TIME, took);
     if (ledger->write.result < 0) {
+        metrics_count(ledger->io->metrics, METRICS_COMMIT_ERRORS, 1);
         ledger_commit_stop(ledger, (int)ledger->write.result, ledger->write.os_error);
         return false;
     }
@@ -334,6 +337,15 @@ static void write_group(struct ledger *ledger)
     write_out(ledger, group_data(group), size, group->offset, group_written);
 }
 
+static void count_group(struct metrics *metrics, const struct ledger_group *group, uint64_t frames)
+{
+    metrics_count(metrics, METRICS_GROUPS, 1);
+    metrics_count(metrics, METRICS_APPENDS, frames);
+    metrics_count(metrics, METRICS_FRAME_BYTES, group->frame_bytes);
+    metrics_record(metrics, METRICS_GROUP_BYTES, group->size);
+    metrics_record(metrics, METRICS_GROUP_FRAMES, frames);
+}
+
 static void group_written(struct io_request *request)
 {
     struct ledger *ledger = request->context;
@@ -349,6 +361,7 @@ static void group_written(struct io_request *request)
         ledger->durable_sequence = next - 1;
         ledger->stats.group_count++;
         ledger->stats.frame_bytes += group->frame_bytes;
+        count_group(ledger->io->metrics, group, next - group->first_sequence);
         ledger->proven = group->ends_in_mark;
     }
     reset_group(group);

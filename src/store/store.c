@@ -587,6 +587,7 @@ int store_open(const struct store_options *options, struct store **out_store,
         return result;
     }
     store->checkpointed_sequence = store->rebuilt ? 0 : store->applied.position.sequence;
+    store_metrics_start(store);
     store_apply_start_timer(store);
     *out_store = store;
     return 0;
@@ -716,12 +717,7 @@ void store_get_head(const struct store *store, struct stoa_head *out_head)
 void store_get_stats(struct store *store, struct stoa_stats *out_stats)
 {
     struct ledger_stats ledger;
-    struct kv_statistics tables;
     ledger_stats(store->ledger, &ledger);
-    tables = (struct kv_statistics){0};
-    if (store->session != NULL) { /* else the tables could not be mended */
-        kv_statistics(store->session, &tables);
-    }
     uint64_t waiting = store->settling.count + pending_block_count(store->open);
     for (unsigned i = 0; i < store->frozen_count; i++) {
         waiting += pending_block_count(store->frozen[i]);
@@ -734,7 +730,7 @@ void store_get_stats(struct store *store, struct stoa_stats *out_stats)
         .ledger_sequence = ledger.last_sequence,
         .applied_sequence = store->applied.position.sequence,
         .pending_blocks = waiting,
-        .table_bytes = tables.file_bytes,
+        .table_bytes = store->statistics.file_bytes,
         .frame_bytes = ledger.frame_bytes,
         .written_bytes = ledger.written_bytes,
         .groups = ledger.group_count,

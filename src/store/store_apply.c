@@ -15,8 +15,10 @@ static void start_apply(struct store *store);
 static void start_merge(struct store *store);
 
 /* The first failure is the one that is told. */
-static void fail(struct store *store, int result, const struct error_detail *detail)
+static void fail(struct store *store, enum metrics_job job, int result,
+                 const struct error_detail *detail)
 {
+    metrics_count(store->io->metrics, METRICS_JOB_ERRORS + job, 1);
     store_note_tables(store, result);
     if (store->apply_failed == 0) {
         store->apply_failed = result;
@@ -88,6 +90,7 @@ static void retire_first(struct store *store)
 {
     ensure(store->frozen_count > 0);
     struct pending *batch = store->frozen[0];
+    metrics_record(store->io->metrics, METRICS_BATCH_BLOCKS, pending_block_count(batch));
     store->applied = store->frozen_applied[0];
     store->branch_epoch += pending_is_cut(batch, PLACE_HEIGHT_MAX);
     store->frozen_count--;
@@ -114,7 +117,7 @@ static void done_apply(struct workers_job *job)
     store->applying = false;
     store->apply_result = store_blame_space(store, store->apply_result, &store->apply_detail);
     if (store->apply_result != 0) {
-        fail(store, store->apply_result, &store->apply_detail);
+        fail(store, METRICS_JOB_APPLY, store->apply_result, &store->apply_detail);
         store_put_advance(store); /* those that wait are told */
         return;
     }
@@ -133,7 +136,8 @@ static void start_apply(struct store *store)
         return;
     }
     store->applying = true;
-    store->apply_job = (struct workers_job){.run = run_apply, .done = done_apply, .context = store};
+    store->apply_job = (struct workers_job){
+        .run = run_apply, .done = done_apply, .context = store, .kind = METRICS_JOB_APPLY};
     workers_submit(store->writers, &store->apply_job);
 }
 
@@ -159,7 +163,7 @@ static void done_merge(struct workers_job *job)
     if (store->merge_result == 0) {
         start_merge(store);
     } else if (store->merge_result != STOA_ECANCELED && store->merge_result != STOA_EBUSY) {
-        fail(store, store->merge_result, &store->merge_detail);
+        fail(store, METRICS_JOB_MERGE, store->merge_result, &store->merge_detail);
     }
 }
 
@@ -170,7 +174,8 @@ static void start_merge(struct store *store)
         return;
     }
     store->merging = true;
-    store->merge_job = (struct workers_job){.run = run_merge, .done = done_merge, .context = store};
+    store->merge_job = (struct workers_job){
+        .run = run_merge, .done = done_merge, .context = store, .kind = METRICS_JOB_MERGE};
     workers_submit(store->writers, &store->merge_job);
 }
 
@@ -217,7 +222,7 @@ static void done_checkpoint(struct workers_job *job)
     if (store->checkpoint_result == STOA_EBUSY) {
         store->checkpointed_sequence = 0; /* the next tick tries again */
     } else if (store->checkpoint_result != 0) {
-        fail(store, store->checkpoint_result, &store->checkpoint_detail);
+        fail(store, METRICS_JOB_CHECKPOINT, store->checkpoint_result, &store->checkpoint_detail);
     }
 }
 
@@ -227,8 +232,10 @@ static void start_checkpoint(struct store *store)
     store->checkpointing = true;
     store->checkpoint_last_ns = io_now_ns(store->io);
     store->checkpointed_sequence = store->applied.position.sequence;
-    store->checkpoint_job =
-        (struct workers_job){.run = run_checkpoint, .done = done_checkpoint, .context = store};
+    store->checkpoint_job = (struct workers_job){.run = run_checkpoint,
+                                                 .done = done_checkpoint,
+                                                 .context = store,
+                                                 .kind = METRICS_JOB_CHECKPOINT};
     workers_submit(store->writers, &store->checkpoint_job);
 }
 
@@ -248,6 +255,7 @@ static void tick(struct io_request *timer)
         store->applied.position.sequence != store->checkpointed_sequence) {
         start_checkpoint(store);
     }
+    store_metrics_tick(store, now);
     timer->deadline_ns = now + tick_ns;
     io_submit(store->io, timer);
 }
@@ -272,7 +280,7 @@ static int turn(struct store *store)
 
 void store_apply_wait_idle(struct store *store)
 {
-    while (store->applying || store->merging || store->checkpointing) {
+    while (store->applying || store->merging || store->checkpointing || store->counting) {
         if (turn(store) != 0) {
             return; /* a loop that is broken completes nothing more */
         }

@@ -353,7 +353,8 @@ static void ask_tables(struct store_get *get)
     get->from_tables = true;
     get->candidate_count = 0;
     get->candidate_next = 0;
-    get->job = (struct workers_job){.run = run_lookup, .done = done_lookup, .context = get};
+    get->job = (struct workers_job){
+        .run = run_lookup, .done = done_lookup, .context = get, .kind = METRICS_JOB_LOOKUP};
     workers_submit(store->readers, &get->job);
 }
 

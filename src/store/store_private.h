@@ -171,6 +171,11 @@ struct store {
     bool checkpointing;
     int checkpoint_result;
     struct error_detail checkpoint_detail;
+    struct workers_job statistics_job; /* asks the tables for their figures */
+    bool counting;
+    uint64_t counted_ns;
+    struct kv_statistics statistics_next; /* the job's, while counting */
+    struct kv_statistics statistics;      /* as of the last time */
     struct io_request timer;
     uint64_t checkpoint_ns;
     uint64_t checkpoint_last_ns;
@@ -267,6 +272,10 @@ int store_replay_anew(struct store *store, struct error_detail *detail); /* with
  * says many things. */
 int store_blame_space(struct store *store, int result, struct error_detail *detail);
 void store_note_tables(struct store *store, int result); /* of a call on the tables */
+
+/* store_metrics.c */
+void store_metrics_start(struct store *store); /* once the tables are open */
+void store_metrics_tick(struct store *store, uint64_t now_ns);
 
 /* store.c */
 int store_open_tables(struct store *store, bool anew, struct error_detail *detail);

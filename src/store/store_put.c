@@ -169,7 +169,8 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
         memcpy(store->tip.total_difficulty, put->total_difficulty, 32);
     }
     queue_push(&store->appended, put);
-    put->index_job = (struct workers_job){.run = run_index, .done = done_index, .context = put};
+    put->index_job = (struct workers_job){
+        .run = run_index, .done = done_index, .context = put, .kind = METRICS_JOB_INDEX};
     workers_submit(store->verifiers, &put->index_job);
     if (put->prepare.changes.size != 0) {
         ledger_append(store->ledger, &put->state_append);
@@ -373,7 +374,8 @@ static void start_lookup(struct store_put *put)
     (void)store_settle(store); /* where it fails no put goes on */
     put->known = find_recent(store, put->prepare.block.hash, &place);
     put->parent_known = find_recent(store, put->prepare.block.header.parent_hash, &put->parent);
-    put->lookup_job = (struct workers_job){.run = run_lookup, .done = done_lookup, .context = put};
+    put->lookup_job = (struct workers_job){
+        .run = run_lookup, .done = done_lookup, .context = put, .kind = METRICS_JOB_LOOKUP};
     workers_submit(store->readers, &put->lookup_job);
 }
 
@@ -729,6 +731,7 @@ void store_put_submit(struct store *store, struct store_request *request)
         store_put_advance(store);
         return;
     }
-    put->verify_job = (struct workers_job){.run = run_verify, .done = done_verify, .context = put};
+    put->verify_job = (struct workers_job){
+        .run = run_verify, .done = done_verify, .context = put, .kind = METRICS_JOB_VERIFY};
     workers_submit(store->verifiers, &put->verify_job);
 }

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the engine counts of messages, and how a caller gets at all that is counted. */
+#include <string.h>
+#include <time.h>
+
+#include "base/ensure.h"
+#include "engine/engine_private.h"
+
+uint64_t engine_now_ns(void)
+{
+    struct timespec now;
+    int error = clock_gettime(CLOCK_MONOTONIC, &now);
+    ensure(error == 0);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+void engine_metrics_taken(struct engine_request *own)
+{
+    struct metrics *metrics = own->stoa->metrics;
+    if (own->tries == 1) {
+        metrics_record(metrics, METRICS_WAIT_TIME, engine_now_ns() - own->pushed_ns);
+    } else {
+        metrics_count(metrics, METRICS_RETRIES + own->what, 1);
+    }
+    metrics_set(metrics, METRICS_UNDER_WAY, store_pending(own->stoa->store) + 1);
+}
+
+/* Answers that a caller asks for on purpose are no errors. */
+static bool is_error(int result)
+{
+    return result != 0 && result != STOA_ENOTFOUND && result != STOA_EEXISTS;
+}
+
+void engine_metrics_answered(struct engine_request *own)
+{
+    struct metrics *metrics = own->stoa->metrics;
+    int result = own->request.result;
+    metrics_count(metrics, METRICS_MESSAGES + own->what, 1);
+    metrics_record(metrics, METRICS_MESSAGE_TIME + own->what, engine_now_ns() - own->pushed_ns);
+    metrics_set(metrics, METRICS_UNDER_WAY, store_pending(own->stoa->store));
+    if (is_error(result)) {
+        metrics_count(metrics, METRICS_MESSAGE_ERRORS + own->what, 1);
+    }
+    if (result != 0) {
+        ensure(-result > 0);
+        ensure(-result < METRICS_ERROR_MAX);
+        metrics_count(metrics, METRICS_ERRORS + (unsigned)-result, 1);
+    }
+}
+
+void engine_metrics_refused(struct stoa *stoa, enum stoa_message message, int result)
+{
+    if (result == STOA_EBUSY && (unsigned)message < STOA_MESSAGE_END) {
+        metrics_count(stoa->metrics, METRICS_REFUSED + message, 1);
+    }
+}
+
+void engine_metrics_lettered(struct stoa *stoa, enum stoa_message message)
+{
+    metrics_count(stoa->metrics, METRICS_DEAD_LETTERS + message, 1);
+}
+
+int stoa_metrics_list(struct stoa *stoa,
+                      void (*each)(void *context, const struct stoa_metric *metric), void *context)
+{
+    if (each == NULL) {
+        return STOA_EINVAL;
+    }
+    metrics_set(stoa->metrics, METRICS_MEMORY, io_resident_bytes());
+    metrics_list(stoa->metrics, each, context);
+    return 0;
+}
+
+int stoa_metrics_text(struct stoa *stoa, char **out_text, size_t *out_size)
+{
+    if (out_text == NULL) {
+        return STOA_EINVAL;
+    }
+    struct buffer buffer;
+    buffer_init(&buffer);
+    metrics_set(stoa->metrics, METRICS_MEMORY, io_resident_bytes());
+    int result = metrics_text(stoa->metrics, &buffer);
+    if (result == 0) {
+        result = buffer_append(&buffer, "", 1);
+    }
+    if (result != 0) {
+        buffer_deinit(&buffer);
+        return result;
+    }
+    *out_text = (char *)buffer.data;
+    if (out_size != NULL) {
+        *out_size = buffer.size - 1;
+    }
+    return 0;
+}
