@@ -8,7 +8,8 @@
 
 static struct engine_request *request_of(struct dead_letter *letter)
 {
-    return (struct engine_request *)((char *)letter - offsetof(struct engine_request, letter));
+    return (struct engine_request *)(void *)((char *)letter -
+                                             offsetof(struct engine_request, letter));
 }
 
 struct list_call {

@@ -19,14 +19,15 @@
 
 static struct engine_request *request_of(struct agenda_entry *entry)
 {
-    return (struct engine_request *)((char *)entry - offsetof(struct engine_request, entry));
+    return (struct engine_request *)(void *)((char *)entry -
+                                             offsetof(struct engine_request, entry));
 }
 
 static void release_letter(void *context, struct dead_letter *letter)
 {
-    engine_request_give(
-        context,
-        (struct engine_request *)((char *)letter - offsetof(struct engine_request, letter)));
+    engine_request_give(context,
+                        (struct engine_request *)(void *)((char *)letter -
+                                                          offsetof(struct engine_request, letter)));
 }
 
 int engine_deliver_init(struct stoa *stoa)

@@ -24,10 +24,10 @@ static void take_messages(struct stoa *stoa)
            (message = mailbox_pop(stoa->mailbox, MAILBOX_LOW)) != NULL) {
         switch ((enum message_kind)message->kind) {
         case MESSAGE_REQUEST:
-            engine_deliver(stoa, (struct engine_request *)message);
+            engine_deliver(stoa, (struct engine_request *)(void *)message);
             break;
         case MESSAGE_CALL:
-            *stoa->calls_last = (struct engine_call *)message;
+            *stoa->calls_last = (struct engine_call *)(void *)message;
             stoa->calls_last = &(*stoa->calls_last)->next;
             break;
         }
