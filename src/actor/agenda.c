@@ -175,12 +175,13 @@ void agenda_stop_waiting(struct agenda *agenda, struct agenda_entry *entry)
     entry->waiting = false;
 }
 
-struct agenda_entry *agenda_take(struct agenda *agenda, enum mailbox_lane lowest)
+struct agenda_entry *agenda_take(struct agenda *agenda, unsigned lanes)
 {
     /* Twice: where every lane with entries has used up its share a new round begins. */
     for (int round = 0; round < 2; round++) {
-        for (int i = MAILBOX_CRITICAL; i >= (int)lowest; i--) {
-            struct agenda_entry *entry = agenda->shares[i] > 0 ? agenda->lanes[i].first : NULL;
+        for (int i = MAILBOX_CRITICAL; i >= 0; i--) {
+            bool is_open = (lanes >> i & 1) != 0 && agenda->shares[i] > 0;
+            struct agenda_entry *entry = is_open ? agenda->lanes[i].first : NULL;
             if (entry != NULL) {
                 agenda->shares[i]--;
                 agenda_stop_waiting(agenda, entry);

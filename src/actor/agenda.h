@@ -58,9 +58,9 @@ void agenda_wait(struct agenda *agenda, struct agenda_entry *entry);
 /* It waits no longer, if it did. */
 void agenda_stop_waiting(struct agenda *agenda, struct agenda_entry *entry);
 
-/* The entry whose turn it is among those that wait in LOWEST and the lanes above it, by the shares
+/* The entry whose turn it is among those that wait in LANES (1 << a lane, or'ed), by the shares
  * that mailbox.h tells; it waits no longer. NULL: none. */
-struct agenda_entry *agenda_take(struct agenda *agenda, enum mailbox_lane lowest);
+struct agenda_entry *agenda_take(struct agenda *agenda, unsigned lanes);
 
 /* Something is due with ENTRY at TIME_NS, in place of the time it had; UINT64_MAX: nothing. */
 void agenda_set_time(struct agenda *agenda, struct agenda_entry *entry, uint64_t time_ns);

@@ -87,7 +87,7 @@ static void wait_until_open(struct stoa *stoa)
     pthread_mutex_unlock(&stoa->open_mutex);
 }
 
-static void destroy(struct stoa *stoa)
+void engine_free(struct stoa *stoa)
 {
     while (stoa->free_requests != NULL) {
         struct engine_request *next = stoa->free_requests->next;
@@ -107,7 +107,7 @@ static void destroy(struct stoa *stoa)
     memory_free(stoa);
 }
 
-static struct stoa *make(const char *directory, const struct stoa_options *options)
+struct stoa *engine_make(const char *directory, const struct stoa_options *options)
 {
     struct stoa *stoa = memory_alloc_zeroed(1, sizeof(*stoa));
     if (stoa == NULL) {
@@ -154,7 +154,7 @@ int stoa_open(const char *directory, const struct stoa_options *options, struct 
     if (own.table_workers > WORKERS_MAX || own.verify_workers > WORKERS_MAX) {
         return engine_refuse(detail, STOA_EINVAL, "open: more than 256 workers of a kind");
     }
-    struct stoa *stoa = make(directory, &own);
+    struct stoa *stoa = engine_make(directory, &own);
     if (stoa == NULL) {
         return engine_refuse(detail, STOA_ENOMEM, "open");
     }
@@ -162,7 +162,7 @@ int stoa_open(const char *directory, const struct stoa_options *options, struct 
     if (error != 0) {
         (void)error_set_errno(&stoa->open_detail, error, "start a thread"); /* returned below */
         engine_tell(detail, &stoa->open_detail);
-        destroy(stoa);
+        engine_free(stoa);
         return error_from_errno(error);
     }
     wait_until_open(stoa);
@@ -174,7 +174,7 @@ int stoa_open(const char *directory, const struct stoa_options *options, struct 
     if (stoa->open_state == OPEN_FAILED) {
         pthread_join(stoa->thread, NULL);
         int result = stoa->open_result;
-        destroy(stoa);
+        engine_free(stoa);
         return result;
     }
     *out_stoa = stoa;
@@ -225,6 +225,6 @@ int stoa_close(struct stoa *stoa, struct stoa_detail *detail)
     pthread_join(stoa->thread, NULL);
     result = stoa->close_result;
     engine_tell(detail, &stoa->close_detail);
-    destroy(stoa);
+    engine_free(stoa);
     return result;
 }

@@ -235,12 +235,8 @@ void engine_deliver_done(struct store_request *request)
 {
     struct engine_request *own = request->context;
     struct stoa *stoa = own->stoa;
-    if (own->told) {
-        drop(stoa, own);
-        return;
-    }
     bool damage = request->result == STOA_ECORRUPT || request->result == STOA_ESTOPPED;
-    if (damage && !own->retried && !engine_message_writes(own->what) &&
+    if (damage && !own->told && !own->retried && !engine_message_writes(own->what) &&
         store_tables_damaged(stoa->store)) {
         own->retried = true;
         metrics_count(stoa->metrics, METRICS_READS_AGAIN, 1);
@@ -248,7 +244,11 @@ void engine_deliver_done(struct store_request *request)
         stoa->retry = own;
         return;
     }
-    if (request->result == 0 || !back_off(stoa, own)) {
+    ensure(stoa->in_store[own->entry.lane] > 0);
+    stoa->in_store[own->entry.lane]--;
+    if (own->told) {
+        drop(stoa, own);
+    } else if (request->result == 0 || !back_off(stoa, own)) {
         settle(stoa, own);
     }
 }
@@ -267,13 +267,21 @@ static void done_append(struct store_request *request)
 
 /* ---- turns ---- */
 
-/* The lowest priority that the store takes on now. */
-static enum mailbox_lane lowest_lane(const struct stoa *stoa)
+/* The lanes of which the store takes on more now. Each has a limit of its own, so that many of one
+ * hold up no other. */
+static unsigned open_lanes(const struct stoa *stoa)
 {
-    unsigned pending = store_pending(stoa->store);
-    return pending < STORE_BUSY   ? MAILBOX_LOW
-           : pending < STORE_FULL ? MAILBOX_HIGH
-                                  : MAILBOX_CRITICAL;
+    static const unsigned limits[MAILBOX_LANES] = {
+        [MAILBOX_LOW] = 128,
+        [MAILBOX_NORMAL] = 512,
+        [MAILBOX_HIGH] = 2048,
+        [MAILBOX_CRITICAL] = AGENDA_CAPACITY,
+    };
+    unsigned lanes = 0;
+    for (unsigned i = 0; i < MAILBOX_LANES; i++) {
+        lanes |= stoa->in_store[i] < limits[i] ? 1u << i : 0;
+    }
+    return lanes;
 }
 
 void engine_deliver(struct stoa *stoa, struct engine_request *own)
@@ -290,6 +298,7 @@ void engine_deliver(struct stoa *stoa, struct engine_request *own)
 static void begin(struct stoa *stoa, struct engine_request *own)
 {
     own->place = ENGINE_IN_STORE;
+    stoa->in_store[own->entry.lane]++;
     own->tries++;
     engine_metrics_taken(own);
     own->request.done = engine_deliver_done;
@@ -346,7 +355,7 @@ void engine_deliver_turn(struct stoa *stoa)
             expire(stoa, request_of(entry), now);
         }
     }
-    while ((entry = agenda_take(stoa->agenda, lowest_lane(stoa))) != NULL) {
+    while ((entry = agenda_take(stoa->agenda, open_lanes(stoa))) != NULL) {
         begin(stoa, request_of(entry));
     }
 }

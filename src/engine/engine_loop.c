@@ -68,20 +68,27 @@ static void mend_tables(struct stoa *stoa)
     }
 }
 
+int engine_loop_turn(struct stoa *stoa)
+{
+    int result = 0;
+    take_messages(stoa);
+    engine_deliver_turn(stoa);
+    run_calls(stoa);
+    bring_views_home(stoa);
+    if (!stoa->closing) {
+        result = io_run(stoa->io, engine_deliver_wait_ns(stoa));
+    }
+    if (store_tables_damaged(stoa->store)) {
+        mend_tables(stoa);
+    }
+    return result;
+}
+
 static void run_loop(struct stoa *stoa)
 {
     int result = 0;
     while (!stoa->closing && result >= 0) {
-        take_messages(stoa);
-        engine_deliver_turn(stoa);
-        run_calls(stoa);
-        bring_views_home(stoa);
-        if (!stoa->closing) {
-            result = io_run(stoa->io, engine_deliver_wait_ns(stoa));
-        }
-        if (store_tables_damaged(stoa->store)) {
-            mend_tables(stoa);
-        }
+        result = engine_loop_turn(stoa);
     }
     while (store_pending(stoa->store) != 0 && result >= 0) { /* some were told before they end */
         result = io_run(stoa->io, LOOP_WAIT_NS);

@@ -1,24 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What the engine counts of messages, and how a caller gets at all that is counted. */
 #include <string.h>
-#include <time.h>
 
 #include "base/ensure.h"
 #include "engine/engine_private.h"
-
-uint64_t engine_now_ns(void)
-{
-    struct timespec now;
-    int error = clock_gettime(CLOCK_MONOTONIC, &now);
-    ensure(error == 0);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 void engine_metrics_taken(struct engine_request *own)
 {
     struct metrics *metrics = own->stoa->metrics;
     if (own->tries == 1) {
-        metrics_record(metrics, METRICS_WAIT_TIME, engine_now_ns() - own->pushed_ns);
+        metrics_record(metrics, METRICS_WAIT_TIME, io_now_ns(own->stoa->io) - own->pushed_ns);
     } else {
         metrics_count(metrics, METRICS_RETRIES + own->what, 1);
     }
@@ -36,7 +27,8 @@ void engine_metrics_answered(struct engine_request *own)
     struct metrics *metrics = own->stoa->metrics;
     int result = own->request.result;
     metrics_count(metrics, METRICS_MESSAGES + own->what, 1);
-    metrics_record(metrics, METRICS_MESSAGE_TIME + own->what, engine_now_ns() - own->pushed_ns);
+    metrics_record(metrics, METRICS_MESSAGE_TIME + own->what,
+                   io_now_ns(own->stoa->io) - own->pushed_ns);
     metrics_set(metrics, METRICS_UNDER_WAY, store_pending(own->stoa->store));
     if (is_error(result)) {
         metrics_count(metrics, METRICS_MESSAGE_ERRORS + own->what, 1);

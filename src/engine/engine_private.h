@@ -22,10 +22,6 @@ enum {
     DAMAGES_KEPT_MAX = 100000,
     WORKERS_MAX = 256,
     LOOP_WAIT_NS = 1000000000,
-    /* Requests in the store from which on low and normal ones wait in the mailbox, so that those
-     * above them are not held up; and all but critical ones. */
-    STORE_BUSY = 512,
-    STORE_FULL = 2048,
     AGENDA_CAPACITY = 1 << 14,
 };
 
@@ -52,7 +48,7 @@ struct engine_request {
     uint8_t state_key[STATE_KEY_MAX];
     enum stoa_message what;
     uint64_t tag;
-    uint64_t pushed_ns;   /* when it came */
+    uint64_t pushed_ns;   /* when it came, by io_now_ns */
     uint64_t deadline_ns; /* by io_now_ns; UINT64_MAX: none */
     unsigned flags;       /* STOA_CALL_… */
     int durability;
@@ -124,6 +120,7 @@ struct stoa {
 
     /* The loop's. */
     struct agenda *agenda;
+    unsigned in_store[MAILBOX_LANES]; /* requests of each lane */
     struct dead_letters *dead_letters;
     struct engine_call *calls; /* taken from the mailbox, to be run in this order */
     struct engine_call **calls_last;
@@ -149,8 +146,15 @@ int engine_refuse(struct stoa_detail *to, int code, const char *text);
 /* Of an option struct: an older program's is smaller, and the rest keeps its defaults. */
 bool engine_size_is_valid(size_t size, size_t known);
 
+/* A handle without a thread, loop or store. NULL where memory is short. */
+struct stoa *engine_make(const char *directory, const struct stoa_options *options);
+void engine_free(struct stoa *stoa);
+
 /* The loop's thread: opens the store, serves until closing, closes it. CONTEXT is the handle. */
 void *engine_loop_thread(void *context);
+
+/* Once around: take messages, serve them, wait for what comes next. What io_run returns. */
+int engine_loop_turn(struct stoa *stoa);
 
 /* ---- engine_request.c, any thread ---- */
 
@@ -195,9 +199,8 @@ void engine_deliver_done(struct store_request *request);
 /* Requests that back off are answered with their last failure, from now on at once. */
 void engine_deliver_give_up(struct stoa *stoa);
 
-/* ---- engine_metrics.c: monotonic time, any thread; what is counted where a message goes ---- */
+/* ---- engine_metrics.c, any thread: what is counted where a message goes ---- */
 
-uint64_t engine_now_ns(void);
 void engine_metrics_taken(struct engine_request *own);
 void engine_metrics_refused(struct stoa *stoa, enum stoa_message message, int result);
 void engine_metrics_answered(struct engine_request *own);

@@ -198,7 +198,7 @@ static int take_call(struct stoa *stoa, struct engine_request *own, enum stoa_me
     own->tag = given.tag;
     own->flags = given.flags;
     own->durability = given.durability;
-    own->pushed_ns = engine_now_ns();
+    own->pushed_ns = io_now_ns(stoa->io);
     own->deadline_ns = given.deadline_ms == 0
                            ? UINT64_MAX
                            : own->pushed_ns + (uint64_t)given.deadline_ms * 1000000;

@@ -5,7 +5,7 @@
  * A loop is a `struct io` behind a table of operations with three implementations: io_ring.c
  * (io_uring), io_threads.c (blocking calls on a small pool, where io_uring is refused) and io_sim.c
  * (a simulated disk and clock from a seed). All pass the same contract suite. Only the thread that
- * created a loop calls it, except io_wake, which any thread may call.
+ * created a loop calls it, except io_wake and io_now_ns, which any thread may call.
  *
  * A request is embedded in its owner, filled, and handed over by io_submit until its `done` runs;
  * it must not move or change meanwhile, nor may its data or paths. `done` always runs from io_run,
