@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-enum { CAPACITY = 64, PRODUCERS = 4, EACH = 20000 };
+enum { CAPACITY = 64, PRODUCERS = 8, EACH = 20000 };
 
 static const uint64_t second_ns = 1000000000;
 
