@@ -514,8 +514,8 @@ int stoa_ask(struct stoa *stoa, enum stoa_message message, const void *argument,
 
 /* Take a message back. 0: it is completed with STOA_ECANCELED, nothing of it was done.
  * STOA_ENOTFOUND: none with this id is under way, or it was answered already. STOA_EBUSY: it is a
- * write and too late for that: it completes as it would have. Of several with one id the first is
- * meant. */
+ * write, or a query of logs without a deadline, and too late for that: it completes as it would
+ * have. Of several with one id the first is meant. */
 int stoa_cancel(struct stoa *stoa, uint64_t correlation_id);
 
 /* Wait until every buffered store that was answered is durable. Where one of them was not to be

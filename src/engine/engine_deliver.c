@@ -399,6 +399,10 @@ static void run_cancel(struct stoa *stoa, struct engine_call *call)
         own->flags |= undone ? (unsigned)STOA_CALL_NO_RETRY : 0;
         return; /* where it was called off, the store says so when it lets go of it */
     }
+    if (own->request.kind == STORE_QUERY_LOGS && !own->owned) {
+        call->result = STOA_EBUSY; /* it reads its caller's filter */
+        return;
+    }
     if (own->spare == NULL) {
         own->spare = cancel->spare;
         cancel->spare = NULL;
