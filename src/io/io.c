@@ -185,6 +185,11 @@ int io_space(struct io *io, const char *path, uint64_t *out_free, uint64_t *out_
     return io->ops->space(io, path, out_free, out_total);
 }
 
+bool io_is_written(struct io *io, int file, uint64_t offset, uint64_t size)
+{
+    return io->ops->is_written(io, file, offset, size);
+}
+
 int io_lock(struct io *io, const char *path, int *out_lock)
 {
     return io->ops->lock(io, path, out_lock);

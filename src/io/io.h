@@ -98,6 +98,7 @@ struct io_ops {
                 void *context);
     int (*file_size)(struct io *io, const char *path, uint64_t *out_size);
     int (*space)(struct io *io, const char *path, uint64_t *out_free, uint64_t *out_total);
+    bool (*is_written)(struct io *io, int file, uint64_t offset, uint64_t size);
     int (*lock)(struct io *io, const char *path, int *out_lock);
     void (*unlock)(struct io *io, int lock);
     /* Simulation: when the next job of the workers moves on, from now. NULL: they are threads. */
@@ -182,6 +183,11 @@ int io_list(struct io *io, const char *path, void (*entry)(void *context, const 
             void *context);
 int io_file_size(struct io *io, const char *path, uint64_t *out_size);
 int io_space(struct io *io, const char *path, uint64_t *out_free, uint64_t *out_total);
+
+/* Whether SIZE bytes at OFFSET of an open FILE lie in blocks that were written before, so that
+ * writing them again changes no metadata. True also where the file system cannot say. Blocking, for
+ * opening. */
+bool io_is_written(struct io *io, int file, uint64_t offset, uint64_t size);
 int io_lock(struct io *io, const char *path, int *out_lock);
 void io_unlock(struct io *io, int lock);
 

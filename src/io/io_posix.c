@@ -4,9 +4,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -97,6 +100,37 @@ int io_posix_space(struct io *io, const char *path, uint64_t *out_free, uint64_t
     *out_free = (uint64_t)status.f_bavail * status.f_frsize;
     *out_total = (uint64_t)status.f_blocks * status.f_frsize;
     return 0;
+}
+
+bool io_posix_is_written(struct io *io, int file, uint64_t offset, uint64_t size)
+{
+    enum { EXTENTS = 64 };
+    _Alignas(struct fiemap)
+        uint8_t space[sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)];
+    struct fiemap *map = (void *)space;
+    (void)io;
+    uint64_t end = offset + size;
+    while (offset < end) {
+        memset(space, 0, sizeof(space));
+        map->fm_start = offset;
+        map->fm_length = end - offset;
+        map->fm_extent_count = EXTENTS;
+        if (ioctl(file, FS_IOC_FIEMAP, map) != 0) {
+            return true;
+        }
+        for (uint32_t i = 0; i < map->fm_mapped_extents && offset < end; i++) {
+            const struct fiemap_extent *extent = &map->fm_extents[i];
+            bool unwritten = (extent->fe_flags & FIEMAP_EXTENT_UNWRITTEN) != 0;
+            if (unwritten || extent->fe_logical > offset) {
+                return false;
+            }
+            offset = extent->fe_logical + extent->fe_length;
+        }
+        if (map->fm_mapped_extents < EXTENTS) {
+            return offset >= end;
+        }
+    }
+    return true;
 }
 
 /* flock belongs to the open file description, so a second lock by this process is refused too. */

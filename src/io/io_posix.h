@@ -22,6 +22,7 @@ int io_posix_list(struct io *io, const char *path, void (*entry)(void *context, 
                   void *context);
 int io_posix_file_size(struct io *io, const char *path, uint64_t *out_size);
 int io_posix_space(struct io *io, const char *path, uint64_t *out_free, uint64_t *out_total);
+bool io_posix_is_written(struct io *io, int file, uint64_t offset, uint64_t size);
 int io_posix_lock(struct io *io, const char *path, int *out_lock);
 void io_posix_unlock(struct io *io, int lock);
 

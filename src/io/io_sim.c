@@ -510,6 +510,17 @@ static int sim_space(struct io *io, const char *path, uint64_t *out_free, uint64
     return 0;
 }
 
+/* The simulated disk makes no difference: it says one or the other. */
+static bool sim_is_written(struct io *io, int file, uint64_t offset, uint64_t size)
+{
+    uint8_t coin;
+    (void)file;
+    (void)offset;
+    (void)size;
+    sim_random(io, &coin, 1);
+    return coin % 2 == 0;
+}
+
 /* A lock is a handle; a second one on the same file is refused. */
 static int sim_lock(struct io *io, const char *path, int *out_lock)
 {
@@ -568,6 +579,7 @@ static const struct io_ops sim_ops = {
     .list = sim_list,
     .file_size = sim_file_size,
     .space = sim_space,
+    .is_written = sim_is_written,
     .lock = sim_lock,
     .unlock = sim_unlock,
     .job_delay_ns = sim_job_delay_ns,

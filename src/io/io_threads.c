@@ -328,6 +328,7 @@ static const struct io_ops threads_ops = {
     .list = io_posix_list,
     .file_size = io_posix_file_size,
     .space = io_posix_space,
+    .is_written = io_posix_is_written,
     .lock = io_posix_lock,
     .unlock = io_posix_unlock,
 };

@@ -421,6 +421,34 @@ static int find_last(struct recovery *recovery, struct ledger_walk *walk)
     return 0;
 }
 
+/* Zeros from START to the end of FILE, unless its blocks were written before. */
+static int prewrite(const struct recovery *recovery, struct ledger_file *file, uint64_t start)
+{
+    if (start >= file->size ||
+        io_is_written(recovery->ledger->io, file->file, start, file->size - start)) {
+        return 0;
+    }
+    int result = zero_range(recovery, file, start, file->size);
+    return result < 0 ? result : sync_file(recovery, file);
+}
+
+/* A bulk import leaves blocks that are only reserved, where each flush would cost a commit of the
+ * file system's journal. Zeros over zeros: what recovery would find is the same at any instant. */
+static int prewrite_all(const struct recovery *recovery)
+{
+    struct ledger *ledger = recovery->ledger;
+    const struct ledger_segment *segment = &ledger->segment;
+    int result = 0;
+    if (segment->number != 0 && !segment->sealed) {
+        result = prewrite(recovery, segment->file, segment->tail);
+    }
+    for (uint32_t number = segment->number + 1; result >= 0 && number <= ledger->spare_last;
+         number++) {
+        result = prewrite(recovery, ledger_files_get(ledger, number), 0);
+    }
+    return result;
+}
+
 int ledger_recover(struct ledger *ledger, uint64_t proven_sequence,
                    struct ledger_recovery *out_recovery, struct error_detail *detail)
 {
@@ -444,6 +472,12 @@ int ledger_recover(struct ledger *ledger, uint64_t proven_sequence,
         return error_set(detail, STOA_ECORRUPT,
                          "%s: segment file %08u.seg is missing: the one before is sealed",
                          ledger->path, ledger->segment.number + 1);
+    }
+    if (ledger->prepare == LEDGER_PREWRITE) {
+        result = prewrite_all(&recovery);
+        if (result < 0) {
+            return result;
+        }
     }
     ledger->durable_sequence = ledger->next_sequence - 1;
     recovery.report.last_sequence = ledger->durable_sequence;
