@@ -8,8 +8,8 @@
 
 const struct pending *store_batch_at(const struct store *store, unsigned index)
 {
-    ensure(store->settling.count == 0 || store->apply_failed != 0);
     if (index == 0) {
+        store_settle_before_look(store);
         return store->open;
     }
     return index <= store->frozen_count ? store->frozen[store->frozen_count - index] : NULL;

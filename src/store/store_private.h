@@ -259,6 +259,8 @@ void store_apply_wait_idle(struct store *store);
 /* Enter acknowledged blocks into the open batch. Before anything looks into the batches or adds to
  * them. STOA_E…: the batches lack blocks, and failed_detail says why. */
 int store_settle(struct store *store);
+/* The same where a walk over the batches begins. To its caller the store is as it was. */
+void store_settle_before_look(const struct store *store);
 void store_settle_push(struct store *store, struct store_put *put); /* PUT is acknowledged */
 void store_settle_soon(struct store *store); /* a group is about to be written: do it beside that */
 void store_settle_drop(struct store *store); /* forget them; a replay brings them back */

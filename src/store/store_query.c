@@ -62,6 +62,9 @@ void store_query_free_all(struct store *store)
 /* The batches that are not in the tables, oldest first; NULL past the last. */
 static const struct pending *batch_at(const struct store *store, unsigned index)
 {
+    if (index == 0) {
+        store_settle_before_look(store);
+    }
     if (index < store->frozen_count) {
         return store->frozen[index];
     }
@@ -595,6 +598,13 @@ void store_query_submit(struct store *store, struct store_request *request)
     struct store_query *query = memory_alloc_zeroed(1, sizeof(*query));
     if (query == NULL) {
         store_finish_request(store, request, STOA_ENOMEM);
+        return;
+    }
+    int settled = store_settle(store);
+    if (settled != 0) {
+        memory_free(query);
+        request->detail = store->failed_detail;
+        store_finish_request(store, request, settled);
         return;
     }
     query->store = store;
