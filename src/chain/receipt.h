@@ -42,8 +42,8 @@ void receipt_bloom_add(uint8_t bloom[HEADER_BLOOM_SIZE], struct bytes value);
 
 /* Check a block's RECEIPTS (encoding of the list) against its HEADER: one for each of
  * TRANSACTION_COUNT transactions with the same type (TRANSACTIONS is the payload of the block's
- * list), cumulative gas rising to gasUsed, each bloom that of its logs, logsBloom their union,
- * receiptsRoot. STOA_EINVAL, STOA_EREFUSED (field and both values), STOA_ENOMEM. */
+ * list), cumulative gas never falling and ending at gasUsed, each bloom that of its logs, logsBloom
+ * their union, receiptsRoot. STOA_EINVAL, STOA_EREFUSED (field and both values), STOA_ENOMEM. */
 int receipt_check_list(const struct header *header, struct bytes transactions,
                        size_t transaction_count, struct bytes receipts,
                        struct error_detail *detail);

@@ -123,6 +123,11 @@ static void wrong_lists_are_refused_by_name(void **context)
     chain_maker_replace(chain_maker_item(list, 0), 1, bytes_of("\x05", 1), &item);
     chain_maker_replace(list, 0, buffer_bytes(&item), &changed);
     assert_list_refused(buffer_bytes(&changed), STOA_EREFUSED, "receiptsRoot: header says 0x");
+    /* As much gas as before, which a transaction of the chain itself may use: for the root to say.
+     */
+    chain_maker_replace(chain_maker_item(list, 1), 1, bytes_of("\x82\x52\x08", 3), &item);
+    chain_maker_replace(list, 1, buffer_bytes(&item), &changed);
+    assert_list_refused(buffer_bytes(&changed), STOA_EREFUSED, "receiptsRoot: header says 0x");
     chain_maker_replace(chain_maker_item(list, 0), 3, bytes_of("\xc0", 1), &item);
     chain_maker_replace(list, 0, buffer_bytes(&item), &changed);
     assert_list_refused(buffer_bytes(&changed), STOA_EREFUSED,
