@@ -44,6 +44,10 @@ int command_show_receipt(const struct options *options);
 int command_show_receipts(const struct options *options);
 int command_upkeep_verify(const struct options *options);
 int command_upkeep_stats(const struct options *options);
+int command_branch_list(const struct options *options);
+int command_branch_set_head(const struct options *options);
+int command_branch_set_safe(const struct options *options);
+int command_branch_set_finalized(const struct options *options);
 int command_help_run(const struct options *options);
 
 /* Open the store of OPTIONS; BULK as in struct stoa_options. Prints what is wrong, or a warning.
@@ -55,6 +59,9 @@ int command_close(struct stoa *stoa, int status);
 
 /* Print "stoa: WHAT: …" for a failed call on an open store. Returns the exit status for RESULT. */
 int command_fail(int result, const struct stoa_detail *detail, const char *what);
+
+/* TEXT as a number, a hash or "latest". */
+bool command_parse_key(const char *text, struct stoa_block_key *out);
 
 static inline struct bytes command_bytes(struct stoa_bytes view)
 {

@@ -244,7 +244,8 @@ static int check_number(const struct import *import, uint64_t number)
                        import->previous);
         return refuse(import, number, text);
     }
-    if (number <= next) {
+    if (number <= next ||
+        import->options->side) { /* of a side block the store looks for the parent */
         return COMMAND_DONE;
     }
     if (import->head.empty != 0) {
@@ -264,7 +265,7 @@ static int accept_item(struct import *import, const struct import_item *item)
         return status;
     }
     struct import_slot *slot = NULL;
-    if (import->head.empty != 0 || item->number > import->head.height) {
+    if (import->head.empty != 0 || item->number > import->head.height || import->options->side) {
         slot = import_window_take(import->window);
         if (slot == NULL) {
             return COMMAND_FAILED;
@@ -457,6 +458,9 @@ int command_import_run(const struct options *options)
     if (import != NULL) {
         *import = (struct import){.options = options, .stoa = stoa, .started = console_seconds()};
         result = import_window_create(stoa, options->skip, options->progress, &import->window);
+    }
+    if (result == 0) {
+        import->window->side = options->side;
     }
     if (result == 0 && options->execution != NULL) {
         result = execution_file_open(options->execution, &import->execution, &detail);

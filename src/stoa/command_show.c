@@ -72,7 +72,7 @@ static bool parse_hash(const char *text, uint8_t out[HASH_SIZE])
     return bytes_from_hex(text, strlen(text), out, HASH_SIZE) == HASH_SIZE;
 }
 
-static bool parse_key(const char *text, struct stoa_block_key *out)
+bool command_parse_key(const char *text, struct stoa_block_key *out)
 {
     *out = (struct stoa_block_key){.by = STOA_LATEST};
     if (strcmp(text, "latest") == 0) {
@@ -91,7 +91,7 @@ static int show_block_with(const struct options *options, show_block_function *f
 {
     const char *name = options->arguments[0];
     struct stoa_block_key key;
-    if (!parse_key(name, &key)) {
+    if (!command_parse_key(name, &key)) {
         console_error("%s: neither a number, nor a hash, nor latest", name);
         return COMMAND_USAGE;
     }
@@ -279,6 +279,29 @@ static int show_all_receipts(struct show *show, const struct stoa_block *stored,
     return 0;
 }
 
+static void add_mark_json(struct json_writer *json, const char *name, int present, uint64_t height,
+                          const uint8_t hash[HASH_SIZE])
+{
+    if (present == 0) {
+        json_writer_null(json, name);
+        return;
+    }
+    json_writer_object_begin(json, name);
+    json_writer_quantity(json, "number", height);
+    json_writer_hex(json, "hash", hash, HASH_SIZE);
+    json_writer_object_end(json);
+}
+
+static void add_mark_text(struct sheet *sheet, const char *name, int present, uint64_t height,
+                          const uint8_t hash[HASH_SIZE])
+{
+    if (present != 0) {
+        char text[2 * HASH_SIZE + 1];
+        bytes_to_hex(hash, HASH_SIZE, text);
+        sheet_line(sheet, name, "%" PRIu64 " 0x%s", height, text);
+    }
+}
+
 static void add_head_json(struct json_writer *json, const struct stoa_head *head)
 {
     json_writer_object_begin(json, NULL);
@@ -291,6 +314,9 @@ static void add_head_json(struct json_writer *json, const struct stoa_head *head
     } else {
         json_writer_null(json, "chainId");
     }
+    add_mark_json(json, "safe", head->has_safe, head->safe_height, head->safe_hash);
+    add_mark_json(json, "finalized", head->has_finalized, head->finalized_height,
+                  head->finalized_hash);
     json_writer_object_end(json);
 }
 
@@ -303,6 +329,9 @@ static void add_head_text(struct sheet *sheet, const struct stoa_head *head)
     if (head->chain_id != 0) {
         sheet_line(sheet, "chain id", "%" PRIu64, head->chain_id);
     }
+    add_mark_text(sheet, "safe", head->has_safe, head->safe_height, head->safe_hash);
+    add_mark_text(sheet, "finalized", head->has_finalized, head->finalized_height,
+                  head->finalized_hash);
 }
 
 int command_show_head(const struct options *options)

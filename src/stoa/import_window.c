@@ -178,6 +178,7 @@ bool import_window_submit(struct import_window *window, struct import_slot *slot
     struct stoa_store_block request = STOA_STORE_BLOCK_INIT;
     request.block = view_of(&slot->block);
     request.skip = window->skip;
+    request.flags = window->side ? STOA_STORE_SIDE : 0;
     if (slot->has_receipts) {
         request.receipts = view_of(&slot->execution.receipts);
     }

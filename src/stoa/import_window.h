@@ -41,6 +41,7 @@ struct import_window {
     uint64_t stored_bytes;
     uint64_t stored_number; /* the newest */
     int failure;            /* 0, or of the block below */
+    bool side;              /* store them off the canonical chain */
     uint64_t failed_sequence;
     uint64_t failed_number;
     struct stoa_detail failure_detail;

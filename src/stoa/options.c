@@ -139,6 +139,9 @@ static void take_option(struct argp_state *state, struct options *options, enum 
     case OPTION_NO_VERIFY:
         options->skip |= take_part(state, value);
         break;
+    case OPTION_SIDE:
+        options->side = true;
+        break;
     case OPTION_PROGRESS:
         options->progress = true;
         break;

@@ -30,6 +30,7 @@ struct options {
     uint64_t chain_id;   /* 0: none */
     const char *execution;
     unsigned skip; /* STOA_SKIP_… */
+    bool side;
     bool progress;
     bool has_from;
     bool has_to;

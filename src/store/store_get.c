@@ -300,6 +300,11 @@ static void run_lookup(struct workers_job *job, void *worker_state)
 static int sift_candidates(struct store_get *get)
 {
     size_t kept = 0;
+    int settled_all = store_settle(get->store);
+    if (settled_all != 0) {
+        get->request->detail = get->store->failed_detail;
+        return settled_all;
+    }
     for (size_t i = 0; i < get->candidate_count; i++) {
         const struct index_transaction *candidate = &get->candidates[i];
         bool settled;

@@ -14,7 +14,7 @@
 #include "support/fixture.h"
 #include "support/simtree.h"
 
-enum { BLOCKS = 10, FORK = 6, LONGER = 7, CUTS_MAX = 400, SEEDS_SHORT = 2 };
+enum { BLOCKS = 10, FORK = 6, LONGER = 7, CUTS_MAX = 400, SEEDS_SHORT = 1 };
 
 /* By what the branch changes. */
 enum way { BY_UPDATE, BY_CANONICAL_PUT, WAYS };

@@ -233,6 +233,44 @@ int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head)
     return 0;
 }
 
+/* The fake has one branch. */
+
+int stoa_update_head(struct stoa *stoa, const uint8_t hash[32], struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)hash;
+    (void)detail;
+    return STOA_ENOTSUP;
+}
+
+int stoa_set_finalized(struct stoa *stoa, const struct stoa_block_key *key,
+                       struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)key;
+    (void)detail;
+    return STOA_ENOTSUP;
+}
+
+int stoa_set_safe(struct stoa *stoa, const struct stoa_block_key *key, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)key;
+    (void)detail;
+    return STOA_ENOTSUP;
+}
+
+int stoa_get_branches(struct stoa *stoa, struct stoa_branch *out, size_t capacity,
+                      size_t *out_count, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)out;
+    (void)capacity;
+    (void)out_count;
+    (void)detail;
+    return STOA_ENOTSUP;
+}
+
 void stoa_release(struct stoa_view *view)
 {
     ensure(view == NULL);
