@@ -81,6 +81,8 @@ static int copy_put(const struct stoa_store_block *block, struct stoa_store_bloc
     }
     memcpy(&own, block, block->size);
     own.size = sizeof(own);
+    own.receipts.size = own.receipts.data == NULL ? 0 : own.receipts.size;
+    own.envelope.size = own.envelope.data == NULL ? 0 : own.envelope.size;
     *out = own;
     bool valid = (own.skip & ~(unsigned)STOA_SKIP_ALL) == 0 &&
                  (own.flags & ~(unsigned)(STOA_STORE_SIDE | STOA_STORE_CANONICAL)) == 0 &&

@@ -166,8 +166,7 @@ static int history_judge(struct store_query *query)
     store_query_set_anchor(query, &query->slots[query->slot_count - 1]);
     size_t have = query->answers.size / sizeof(struct stoa_history_entry);
     if (!query->finished && have >= history_limit(query)) {
-        query->finished = true;
-        query->more = true;
+        store_query_stop(query);
     }
     return 0;
 }

@@ -424,8 +424,7 @@ static int logs_judge(struct store_query *query)
         }
     }
     if (!query->finished && is_full(query)) {
-        query->finished = true;
-        query->more = true;
+        store_query_stop(query);
     }
     return 0;
 }

@@ -352,6 +352,13 @@ void store_query_make_cursor(const struct store_query *query, struct stoa_cursor
     out_cursor->spot = query->spot;
 }
 
+void store_query_stop(struct store_query *query)
+{
+    uint64_t height = query->spot >> 24;
+    query->finished = true;
+    query->more = height >= query->from && height <= query->to;
+}
+
 int store_query_find_missing(struct store_query *query, struct kv_session *session,
                              unsigned missing)
 {
@@ -563,8 +570,7 @@ static void next_step(struct store_query *query)
 {
     if (!query->finished && query->deadline_ns != 0 &&
         io_now_ns(query->store->io) >= query->deadline_ns && !query->first_page) {
-        query->finished = true;
-        query->more = true;
+        store_query_stop(query);
     }
     if (!query->finished) {
         start_job(query, run_page, done_page);
@@ -576,10 +582,17 @@ static void next_step(struct store_query *query)
 
 static void begin(struct store_query *query)
 {
-    query->epoch = query->store->branch_epoch;
+    struct store *store = query->store;
+    int result = store_settle(store);
+    if (result != 0) {
+        query->request->detail = store->failed_detail;
+        finish(query, result);
+        return;
+    }
+    query->epoch = store->branch_epoch;
     query->first_page = true;
     query->slot_next = 0;
-    int result = query->kind->begin(query);
+    result = query->kind->begin(query);
     if (result == 0 && !query->finished) {
         result = take_overlay(query);
     }

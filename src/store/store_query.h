@@ -131,6 +131,8 @@ int store_query_add_noted(struct store_query *query, struct kv_session *session,
 int store_query_slot_decode(struct query_slot *slot);
 /* The slot was judged: cursors that are made now hold on to it. */
 void store_query_set_anchor(struct store_query *query, const struct query_slot *slot);
+/* The answer is full: finished, and more where the spot is still in the range. */
+void store_query_stop(struct store_query *query);
 /* The first block of the range on a list of what is missing, by MISSING's bit. */
 int store_query_find_missing(struct store_query *query, struct kv_session *session,
                              unsigned missing);
