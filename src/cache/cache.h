@@ -49,7 +49,7 @@ enum cache_tier { CACHE_HEAD, CACHE_HOT, CACHE_PACKED, CACHE_TIER_COUNT };
 
 enum {
     CACHE_KEY_MAX = 128,
-    CACHE_PARTS_MAX = 6,
+    CACHE_PARTS_MAX = 8,
     CACHE_SIZE_MIN = 1 << 20,
     CACHE_HEAD_BLOCKS_MAX = 1024,
     CACHE_COLD_MAX = 4, /* blocks that wait to be packed */

@@ -589,6 +589,8 @@ int store_open(const struct store_options *options, struct store **out_store,
     store->checkpointed_sequence = store->rebuilt ? 0 : store->applied.position.sequence;
     store_metrics_start(store);
     store_apply_start_timer(store);
+    store->cache = options->cache;
+    store_cache_head(store);
     *out_store = store;
     return 0;
 }

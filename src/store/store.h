@@ -8,6 +8,7 @@
 #ifndef STORE_H
 #define STORE_H
 
+#include "cache/cache.h"
 #include "io/io.h"
 #include "ledger/ledger.h"
 #include "stoa.h"
@@ -28,6 +29,7 @@ struct store_options {
     uint64_t checkpoint_ns;    /* 0: 30 s */
     uint64_t unwind_max;       /* blocks; 0: STORE_UNWIND_DEFAULT */
     bool bulk;
+    struct cache *cache; /* the caller's; outlives the store. NULL: none */
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
     void *progress_context;
     struct kv_memory_disk

@@ -658,6 +658,7 @@ static void switch_block(struct branch_change *change, struct pending_block *blo
     struct store *store = change->store;
     struct pending_entries entries = prepare_entries(prepare, buffer_bytes(&prepare->changes));
     entries.removed = !wins;
+    store_cache_forget(store, entries.changes);
     block->side = !wins;
     block->moved = true;
     int result = pending_add(store->open, block, &entries);
@@ -677,6 +678,7 @@ static void switch_over(struct branch_change *change, const struct ledger_positi
     if (pending_block_count(store->open) == 0) {
         store->open_since_ns = io_now_ns(store->io);
     }
+    store_cache_drop(store, change->ancestor.height + 1);
     pending_cut(store->open, change->ancestor.height + 1);
     for (size_t i = 0; i < change->item_count; i++) {
         struct branch_item *item = &change->items[i];
@@ -704,6 +706,7 @@ static void switch_over(struct branch_change *change, const struct ledger_positi
     applied->safe = store->safe;
     applied->finalized = store->finalized;
     store_branch_raise_line(store);
+    store_cache_head(store);
 }
 
 /* The block is stored, but the change was not recorded: it stays a side block. */

@@ -100,6 +100,7 @@ void store_set_marks(struct store *store, const struct head_mark *safe,
 {
     store->safe = *safe;
     store->finalized = *finalized;
+    store_cache_head(store);
     store->open_applied.safe = *safe;
     store->open_applied.finalized = *finalized;
     store->open_applied.position = *position;

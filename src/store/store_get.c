@@ -55,7 +55,9 @@ static void put_view(struct stoa_view *view)
 
 void store_view_release(struct stoa_view *view)
 {
-    if (view != NULL) {
+    if (hot_is_view(view)) {
+        hot_release(view);
+    } else if (view != NULL) {
         ledger_read_release(&view->read);
         put_view(view);
     }
@@ -81,6 +83,9 @@ static void finish(struct store_get *get, int result)
 {
     struct store *store = get->store;
     struct store_request *request = get->request;
+    if (request->kind == STORE_GET_STATE) {
+        store_cache_fill_state(get, result);
+    }
     get->next = store->get_pool;
     store->get_pool = get;
     store_finish_request(store, request, result);
@@ -106,23 +111,7 @@ static struct stoa_bytes public_bytes(struct bytes bytes)
 
 static void fill_block(const struct record *record, struct store_get *get, struct stoa_block *out)
 {
-    *out = (struct stoa_block){
-        .height = get->view->read.height,
-        .canonical = get->canonical,
-        .block = public_bytes(record->block),
-        .view = get->view,
-    };
-    memcpy(out->hash, record->hash, 32);
-    memcpy(out->total_difficulty, record->total_difficulty, 32);
-    if ((record->flags & RECORD_RECEIPTS) != 0) {
-        out->receipts = public_bytes(record->receipts);
-    }
-    if ((record->flags & RECORD_SENDERS) != 0) {
-        out->senders = public_bytes(record->senders);
-    }
-    if ((record->flags & RECORD_ENVELOPE) != 0) {
-        out->envelope = public_bytes(record->envelope);
-    }
+    hot_show_block(record, get->view->read.height, get->canonical, get->view, out);
 }
 
 /* The parts of a block record that a transaction's answer needs. False: this is not the transaction
@@ -223,10 +212,12 @@ static void done_read(struct ledger_read *read)
     }
     if (request->kind == STORE_GET_BLOCK) {
         fill_block(&record, get, &request->block);
+        store_cache_fill_block(get, &record);
         finish(get, 0);
         return;
     }
     if (fill_transaction(&record, get, get->candidates[get->candidate_next].index)) {
+        store_cache_fill_transaction(get, &record);
         finish(get, 0);
         return;
     }
@@ -487,6 +478,7 @@ static void start(struct store_get *get)
     if (get->latest) {
         request->key.height = store->head.height;
     }
+    store_cache_begin(get);
     if (request->kind == STORE_GET_BLOCK) {
         get_block(get);
     } else if (request->kind == STORE_GET_TRANSACTION) {

@@ -16,6 +16,7 @@
 #include "io/workers.h"
 #include "store/branches.h"
 #include "store/head_record.h"
+#include "store/hot.h"
 #include "store/identity.h"
 #include "store/index.h"
 #include "store/pending.h"
@@ -100,6 +101,7 @@ struct store_get {
     uint8_t state_key[STATE_KEY_MAX]; /* what is looked for, no higher than BOUND */
     size_t state_key_size;
     uint64_t bound;
+    struct cache_ticket ticket; /* taken before the read began */
     struct store_get *next;
     struct store_get *made_next;
 };
@@ -110,6 +112,7 @@ struct store {
     int lock;
     struct identity identity;
     struct ledger *ledger;
+    struct cache *cache; /* or NULL */
     struct kv *kv;
     struct kv_session *session; /* the loop's own: opening, closing and verify only */
     struct index *index;
@@ -264,6 +267,20 @@ void store_settle_before_look(const struct store *store);
 void store_settle_push(struct store *store, struct store_put *put); /* PUT is acknowledged */
 void store_settle_soon(struct store *store); /* a group is about to be written: do it beside that */
 void store_settle_drop(struct store *store); /* forget them; a replay brings them back */
+/* store_cache.c: nothing happens without a cache */
+/* PUT is visible now and not yet acknowledged: what it changes is forgotten, the block is kept. */
+void store_cache_block(const struct store_put *put, const struct pending_block *block);
+/* The newest values of keys, of the newest block. Besides the acknowledgement: it takes a while. */
+void store_cache_changes(struct store *store, struct bytes changes, uint64_t height);
+void store_cache_head(struct store *store); /* the head has changed */
+/* Blocks of HEIGHT and above leave the canonical chain. Before anything says so. */
+void store_cache_drop(struct store *store, uint64_t height);
+/* The keys of CHANGES (record.h) have other values now. */
+void store_cache_forget(struct store *store, struct bytes changes);
+void store_cache_begin(struct store_get *get); /* before anything is looked up for it */
+void store_cache_fill_block(struct store_get *get, const struct record *record);
+void store_cache_fill_transaction(struct store_get *get, const struct record *record);
+void store_cache_fill_state(struct store_get *get, int result);
 
 /* store_replay.c */
 int store_replay(struct store *store, struct error_detail *detail);

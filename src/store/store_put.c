@@ -617,6 +617,7 @@ static int make_visible(struct store_put *put)
     memcpy(store->head.hash, block->hash, 32);
     memcpy(store->head.total_difficulty, block->total_difficulty, 32);
     store_branch_raise_line(store);
+    store_cache_block(put, block);
     return 0;
 }
 

@@ -39,6 +39,9 @@ static int settle_first(struct store *store)
     }
     store->settling.first = put->next;
     store->settling.count--;
+    if (store->settling.count == 0) { /* else a later block may have changed the same keys */
+        store_cache_changes(store, entries.changes, put->block.height);
+    }
     put->next = store->put_pool;
     store->put_pool = put;
     return 0;

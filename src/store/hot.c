@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/hot.h"
+
+#include "base/ensure.h"
+
+enum { VIEW_MARK = 1 };
+
+struct bytes hot_head_key(void)
+{
+    static const uint8_t key[] = {'h', 'e', 'a', 'd'};
+    return bytes_of(key, sizeof(key));
+}
+
+struct bytes hot_height_key(uint64_t height, struct hot_height_key *out_key)
+{
+    bytes_store_be64(out_key->bytes, height);
+    return bytes_of(out_key->bytes, sizeof(out_key->bytes));
+}
+
+/* ---- views ---- */
+
+bool hot_is_view(const struct stoa_view *view)
+{
+    return ((uintptr_t)view & VIEW_MARK) != 0;
+}
+
+struct stoa_view *hot_view(struct cache_object *object)
+{
+    return (struct stoa_view *)((uintptr_t)object | VIEW_MARK);
+}
+
+void hot_release(struct stoa_view *view)
+{
+    ensure(hot_is_view(view));
+    cache_release((struct cache_object *)((uintptr_t)view & ~(uintptr_t)VIEW_MARK));
+}
+
+/* ---- blocks ---- */
+
+static struct stoa_bytes public_bytes(struct bytes bytes)
+{
+    return (struct stoa_bytes){bytes.data, bytes.size};
+}
+
+void hot_show_block(const struct record *record, uint64_t height, bool canonical,
+                    struct stoa_view *view, struct stoa_block *out_block)
+{
+    *out_block = (struct stoa_block){
+        .height = height,
+        .canonical = canonical,
+        .block = public_bytes(record->block),
+        .view = view,
+    };
+    memcpy(out_block->hash, record->hash, 32);
+    memcpy(out_block->total_difficulty, record->total_difficulty, 32);
+    if ((record->flags & RECORD_RECEIPTS) != 0) {
+        out_block->receipts = public_bytes(record->receipts);
+    }
+    if ((record->flags & RECORD_SENDERS) != 0) {
+        out_block->senders = public_bytes(record->senders);
+    }
+    if ((record->flags & RECORD_ENVELOPE) != 0) {
+        out_block->envelope = public_bytes(record->envelope);
+    }
+}
+
+/* The block's record, pinned. */
+static bool find_record(struct cache *cache, struct bytes hash, struct cache_hit *out_hit)
+{
+    if (!cache_find(cache, CACHE_BLOCKS, hash, out_hit)) {
+        return false;
+    }
+    if ((out_hit->flags & (HOT_ALIAS | CACHE_FLAG_PACKED)) == 0) {
+        return true;
+    }
+    bool found = false;
+    if ((out_hit->flags & HOT_ALIAS) != 0) {
+        struct cache_object *alias = out_hit->object;
+        found = cache_find(cache, CACHE_BLOCKS, out_hit->value, out_hit);
+        cache_release(alias);
+        if (!found || (out_hit->flags & (HOT_ALIAS | CACHE_FLAG_PACKED)) == 0) {
+            return found;
+        }
+    }
+    cache_release(out_hit->object); /* packed: the loop has it unpacked */
+    return false;
+}
+
+static bool show_hit(const struct cache_hit *hit, struct stoa_block *out_block)
+{
+    struct record record;
+    if (record_decode(hit->value, &record, NULL) != 0) {
+        cache_release(hit->object);
+        return false;
+    }
+    hot_show_block(&record, hit->height, (hit->flags & HOT_SIDE) == 0, hot_view(hit->object),
+                   out_block);
+    return true;
+}
+
+bool hot_get_block(struct cache *cache, const struct stoa_block_key *key,
+                   struct stoa_block *out_block)
+{
+    struct hot_height_key height;
+    struct stoa_head head;
+    struct cache_hit hit;
+    bool found;
+    if (cache == NULL) {
+        return false;
+    }
+    if (key->by == STOA_BY_HEIGHT) {
+        struct cache_hit name;
+        if (!cache_find(cache, CACHE_HEIGHTS, hot_height_key(key->height, &height), &name)) {
+            return false;
+        }
+        found = find_record(cache, name.value, &hit);
+        cache_release(name.object);
+    } else if (key->by == STOA_LATEST) {
+        found = hot_get_head(cache, &head) && find_record(cache, bytes_of(head.hash, 32), &hit);
+    } else {
+        found = find_record(cache, bytes_of(key->hash, 32), &hit);
+    }
+    return found && show_hit(&hit, out_block);
+}
+
+bool hot_get_transaction(struct cache *cache, const uint8_t hash[32],
+                         struct stoa_transaction *out_transaction)
+{
+    struct cache_hit hit;
+    struct hot_place place;
+    if (cache == NULL || !cache_find(cache, CACHE_PLACES, bytes_of(hash, 32), &hit)) {
+        return false;
+    }
+    ensure(hit.value.size == sizeof(place));
+    memcpy(&place, hit.value.data, sizeof(place));
+    cache_release(hit.object);
+    if (!find_record(cache, bytes_of(place.block, 32), &hit)) {
+        return false;
+    }
+    struct stoa_transaction *out = out_transaction;
+    *out = (struct stoa_transaction){.index = place.index};
+    if (!show_hit(&hit, &out->block)) {
+        return false;
+    }
+    ensure((uint64_t)place.transaction_offset + place.transaction_size <= hit.value.size);
+    ensure((uint64_t)place.receipt_offset + place.receipt_size <= hit.value.size);
+    memcpy(out->hash, hash, 32);
+    out->transaction =
+        (struct stoa_bytes){hit.value.data + place.transaction_offset, place.transaction_size};
+    if (place.receipt_size != 0) {
+        out->receipt =
+            (struct stoa_bytes){hit.value.data + place.receipt_offset, place.receipt_size};
+    }
+    if (out->block.senders.data != NULL) {
+        out->sender = out->block.senders.data + (size_t)20 * place.index;
+    }
+    return true;
+}
+
+bool hot_get_head(struct cache *cache, struct stoa_head *out_head)
+{
+    struct cache_hit hit;
+    if (cache == NULL || !cache_find(cache, CACHE_HEIGHTS, hot_head_key(), &hit)) {
+        return false;
+    }
+    ensure(hit.value.size == sizeof(*out_head));
+    memcpy(out_head, hit.value.data, sizeof(*out_head));
+    cache_release(hit.object);
+    return true;
+}
+
+bool hot_get_state(struct cache *cache, struct bytes key, struct stoa_bytes *out_value,
+                   struct stoa_view **out_view, int *out_result)
+{
+    struct cache_hit hit;
+    if (cache == NULL || key.size < 1 || key.size > CACHE_KEY_MAX ||
+        !cache_find(cache, CACHE_STATE, key, &hit)) {
+        return false;
+    }
+    if ((hit.flags & HOT_ABSENT) != 0) {
+        cache_release(hit.object);
+        *out_result = STOA_ENOTFOUND;
+        return true;
+    }
+    *out_value = public_bytes(hit.value);
+    *out_view = hot_view(hit.object);
+    *out_result = 0;
+    return true;
+}

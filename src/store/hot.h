@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* hot.h: what the store keeps in the cache, and reading it from any thread, in place.
+ *
+ * | class   | key                          | value                                        |
+ * |---------|------------------------------|----------------------------------------------|
+ * | blocks  | block hash                   | the record (record.h), as it is in the frame |
+ * | blocks  | envelope hash                | block hash (HOT_ALIAS)                       |
+ * | heights | height, 8 bytes, big-endian  | block hash                                   |
+ * | heights | "head"                       | struct stoa_head                             |
+ * | places  | transaction hash             | struct hot_place                             |
+ * | state   | state key                    | value, or nothing with HOT_ABSENT            |
+ *
+ * What is kept was checked when it was read or verified when it was stored. The view that a hit
+ * gives is the object itself, told from other views by its address being odd; hot_release gives it
+ * back from any thread. CACHE may be NULL everywhere: nothing is found. */
+#ifndef HOT_H
+#define HOT_H
+
+#include "cache/cache.h"
+#include "stoa.h"
+#include "store/record.h"
+
+enum {
+    HOT_SIDE = CACHE_FLAG_OWN,        /* a block that is not on the canonical chain */
+    HOT_ALIAS = CACHE_FLAG_OWN << 1,  /* another hash of a block */
+    HOT_ABSENT = CACHE_FLAG_OWN << 2, /* a state key that has no value */
+};
+
+/* Where a transaction is in its block's record. */
+struct hot_place {
+    uint8_t block[32];
+    uint32_t index;
+    uint32_t transaction_offset;
+    uint32_t transaction_size;
+    uint32_t receipt_offset;
+    uint32_t receipt_size; /* 0: none is stored */
+};
+
+struct hot_height_key {
+    uint8_t bytes[8];
+};
+
+struct bytes hot_head_key(void);
+struct bytes hot_height_key(uint64_t height, struct hot_height_key *out_key);
+
+/* Any thread. False: it is not here, ask the loop. */
+bool hot_get_block(struct cache *cache, const struct stoa_block_key *key,
+                   struct stoa_block *out_block);
+bool hot_get_transaction(struct cache *cache, const uint8_t hash[32],
+                         struct stoa_transaction *out_transaction);
+bool hot_get_head(struct cache *cache, struct stoa_head *out_head);
+
+/* *OUT_RESULT: 0 or STOA_ENOTFOUND; a view only with 0. */
+bool hot_get_state(struct cache *cache, struct bytes key, struct stoa_bytes *out_value,
+                   struct stoa_view **out_view, int *out_result);
+
+/* Any thread. */
+bool hot_is_view(const struct stoa_view *view);
+void hot_release(struct stoa_view *view);
+struct stoa_view *hot_view(struct cache_object *object);
+
+/* RECORD as the public struct shows it. */
+void hot_show_block(const struct record *record, uint64_t height, bool canonical,
+                    struct stoa_view *view, struct stoa_block *out_block);
+
+#endif

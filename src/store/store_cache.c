@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The store's side of the cache. A block that becomes visible goes in before it is acknowledged;
+ * what a read brought from the tables or the ledger goes in if nothing changed meanwhile.
+ *
+ * Keys that a block changes are taken out before it is acknowledged, and put in with their new
+ * values when it settles: so a thread that has seen one of the new values finds no old one beside
+ * it, and the acknowledgement does not wait for a thousand copies. */
+#include "base/ensure.h"
+#include "store/store_private.h"
+
+void store_cache_head(struct store *store)
+{
+    struct stoa_head head;
+    if (store->cache == NULL) {
+        return;
+    }
+    store_get_head(store, &head);
+    struct cache_entry entry = {
+        .class = CACHE_HEIGHTS,
+        .key = hot_head_key(),
+        .parts = {bytes_of(&head, sizeof(head))},
+        .part_count = 1,
+        .height = head.height,
+        .head = true,
+    };
+    (void)cache_put(store->cache, &entry); /* where there is no room the loop answers */
+}
+
+void store_cache_drop(struct store *store, uint64_t height)
+{
+    if (store->cache != NULL) {
+        cache_drop_heights(store->cache, height);
+        cache_remove(store->cache, CACHE_HEIGHTS, hot_head_key());
+    }
+}
+
+static void put_name(struct store *store, enum cache_class class, struct bytes key,
+                     const struct pending_block *block)
+{
+    struct cache_entry entry = {
+        .class = class,
+        .key = key,
+        .parts = {bytes_of(block->hash, 32)},
+        .part_count = 1,
+        .height = block->height,
+        .flags = class == CACHE_BLOCKS ? HOT_ALIAS : 0,
+        .head = true,
+    };
+    (void)cache_put(store->cache, &entry); /* no room: it is read when asked for */
+}
+
+static void put_record(struct store *store, const struct store_put *put,
+                       const struct pending_block *block)
+{
+    struct cache_entry entry = {
+        .class = CACHE_BLOCKS,
+        .key = bytes_of(block->hash, 32),
+        .part_count = put->append.part_count,
+        .height = block->height,
+        .head = true,
+    };
+    static_assert((int)LEDGER_PARTS_MAX <= (int)CACHE_PARTS_MAX,
+                  "an object takes the parts of a frame");
+    for (unsigned i = 0; i < entry.part_count; i++) {
+        entry.parts[i] = put->append.parts[i];
+    }
+    struct hot_height_key height;
+    if (cache_put(store->cache, &entry)) {
+        if (block->has_envelope) {
+            put_name(store, CACHE_BLOCKS, bytes_of(block->envelope_hash, 32), block);
+        }
+        put_name(store, CACHE_HEIGHTS, hot_height_key(block->height, &height), block);
+    }
+}
+
+void store_cache_forget(struct store *store, struct bytes changes)
+{
+    struct record_change change;
+    struct bytes cursor = changes;
+    while (store->cache != NULL && record_next_change(&cursor, &change) == 0) {
+        cache_remove(store->cache, CACHE_STATE, change.key);
+    }
+}
+
+/* Bulk loading only keeps what is there right: nobody reads yet what is stored. */
+void store_cache_changes(struct store *store, struct bytes changes, uint64_t height)
+{
+    struct record_change change;
+    struct bytes cursor = changes;
+    while (store->cache != NULL && !store->options.bulk &&
+           record_next_change(&cursor, &change) == 0) {
+        struct cache_entry entry = {
+            .class = CACHE_STATE,
+            .key = change.key,
+            .parts = {change.value},
+            .part_count = change.removed ? 0 : 1,
+            .height = height,
+            .flags = change.removed ? HOT_ABSENT : 0,
+            .head = true,
+        };
+        (void)cache_put(store->cache, &entry); /* no room: it is read when asked for */
+    }
+}
+
+void store_cache_block(const struct store_put *put, const struct pending_block *block)
+{
+    struct store *store = put->store;
+    if (store->cache == NULL || block->side) {
+        return;
+    }
+    store_cache_forget(store, buffer_bytes(&put->prepare.changes));
+    if (!store->options.bulk) {
+        put_record(store, put, block);
+    }
+    store_cache_head(store);
+}
+
+/* ---- reads ---- */
+
+void store_cache_begin(struct store_get *get)
+{
+    const struct store *store = get->store;
+    const struct store_request *request = get->request;
+    if (store->cache != NULL) {
+        struct bytes key = request->kind == STORE_GET_STATE ? request->state_key : hot_head_key();
+        get->ticket = cache_take_ticket(store->cache, CACHE_STATE, key);
+    }
+}
+
+/* A block's own contents never change: only a change of branch since makes it old. */
+static void fill_if_same_branch(struct store_get *get, const struct cache_entry *entry)
+{
+    struct cache *cache = get->store->cache;
+    struct cache_ticket ticket = cache_take_ticket(cache, entry->class, entry->key);
+    ticket.generation = get->ticket.generation;
+    (void)cache_fill(cache, entry, ticket); /* else it is read again */
+}
+
+void store_cache_fill_block(struct store_get *get, const struct record *record)
+{
+    const struct ledger_read *read = &get->view->read;
+    struct hot_height_key height;
+    if (get->store->cache == NULL) {
+        return;
+    }
+    struct cache_entry entry = {
+        .class = CACHE_BLOCKS,
+        .key = bytes_of(record->hash, 32),
+        .parts = {read->payload},
+        .part_count = 1,
+        .height = read->height,
+        .flags = get->canonical ? 0 : HOT_SIDE,
+    };
+    fill_if_same_branch(get, &entry);
+    entry.parts[0] = bytes_of(record->hash, 32);
+    if (get->canonical) {
+        entry.class = CACHE_HEIGHTS;
+        entry.key = hot_height_key(read->height, &height);
+        fill_if_same_branch(get, &entry);
+    }
+    if ((record->flags & RECORD_ENVELOPE) != 0) {
+        entry.class = CACHE_BLOCKS;
+        entry.key = bytes_of(record->envelope_hash, 32);
+        entry.flags = HOT_ALIAS;
+        fill_if_same_branch(get, &entry);
+    }
+}
+
+void store_cache_fill_transaction(struct store_get *get, const struct record *record)
+{
+    const struct stoa_transaction *found = &get->request->transaction;
+    const uint8_t *payload = get->view->read.payload.data;
+    if (get->store->cache == NULL) {
+        return;
+    }
+    store_cache_fill_block(get, record);
+    struct hot_place place = {
+        .index = found->index,
+        .transaction_offset = (uint32_t)(found->transaction.data - payload),
+        .transaction_size = (uint32_t)found->transaction.size,
+    };
+    if (found->receipt.data != NULL) {
+        place.receipt_offset = (uint32_t)(found->receipt.data - payload);
+        place.receipt_size = (uint32_t)found->receipt.size;
+    }
+    memcpy(place.block, record->hash, 32);
+    struct cache_entry entry = {
+        .class = CACHE_PLACES,
+        .key = bytes_of(found->hash, 32),
+        .parts = {bytes_of(&place, sizeof(place))},
+        .part_count = 1,
+        .height = get->view->read.height,
+    };
+    fill_if_same_branch(get, &entry);
+}
+
+void store_cache_fill_state(struct store_get *get, int result)
+{
+    const struct store *store = get->store;
+    if (store->cache == NULL || (result != 0 && result != STOA_ENOTFOUND)) {
+        return;
+    }
+    struct cache_entry entry = {
+        .class = CACHE_STATE,
+        .key = get->request->state_key,
+        .parts = {get->request->value},
+        .part_count = result == 0 ? 1 : 0,
+        .height = store->head.height,
+        .flags = result == 0 ? 0 : HOT_ABSENT,
+    };
+    (void)cache_fill(store->cache, &entry, get->ticket); /* else it is read again */
+}
