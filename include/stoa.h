@@ -62,6 +62,44 @@ enum stoa_io {
     STOA_IO_THREADS = 2,
 };
 
+/* What the cache tells apart. */
+enum stoa_cache_class {
+    STOA_CACHE_BLOCKS,   /* blocks with receipts, senders and envelope */
+    STOA_CACHE_HEADERS,  /* headers that were asked for without their block */
+    STOA_CACHE_RECEIPTS, /* receipts that were asked for without their block */
+    STOA_CACHE_PLACES,   /* where transactions are */
+    STOA_CACHE_HEIGHTS,  /* which block is at a height; the head */
+    STOA_CACHE_STATE,    /* values of state keys */
+    STOA_CACHE_CLASSES
+};
+
+enum stoa_cache_preset {
+    STOA_PRESET_BALANCED = 0,
+    STOA_PRESET_SYNC,  /* catching up: state before blocks */
+    STOA_PRESET_QUERY, /* answering many questions: blocks, receipts, more of them packed */
+    STOA_PRESET_WRITE, /* producing blocks: many of the newest, and the state they touch */
+};
+
+#define STOA_NO_CACHE UINT64_MAX      /* as capacity: none */
+#define STOA_NO_TIME_LIMIT UINT32_MAX /* as time to live: none */
+
+/* The cache: hot objects in memory of a fixed size, read in place by any thread. */
+struct stoa_cache_options {
+    size_t size;
+    uint64_t capacity;                         /* bytes in all, never exceeded. 256 MiB */
+    int preset;                                /* STOA_PRESET_BALANCED */
+    uint64_t budget[STOA_CACHE_CLASSES];       /* bytes of it a class. 0: as the preset says */
+    uint32_t time_to_live[STOA_CACHE_CLASSES]; /* seconds. State 300, receipts 600, others none */
+    unsigned head_blocks; /* the newest so many blocks and the state they changed stay. 0: as the
+                             preset says */
+    int touch;            /* 1: take and touch all memory at open */
+    int cold;             /* 1: do not warm it up in the background after opening. 0 */
+};
+#define STOA_CACHE_OPTIONS_INIT                    \
+    {                                              \
+        .size = sizeof(struct stoa_cache_options), \
+    }
+
 struct stoa_options {
     size_t size;
     enum stoa_io io;             /* STOA_IO_AUTO */
@@ -76,10 +114,11 @@ struct stoa_options {
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
     void *progress_context;
     uint64_t unwind_max; /* how many blocks a change of branch may take off the chain. 4,096 */
+    const struct stoa_cache_options *cache; /* NULL: the defaults. Copied */
 };
-#define STOA_OPTIONS_INIT                                                          \
-    {                                                                              \
-        sizeof(struct stoa_options), STOA_IO_AUTO, 0, 0, 0, 0, 0, 0, NULL, NULL, 0 \
+#define STOA_OPTIONS_INIT                    \
+    {                                        \
+        .size = sizeof(struct stoa_options), \
     }
 
 /* Open a store and recover it. STOA_ENOTFOUND: no store there. STOA_ELOCKED, STOA_EVERSION,
@@ -369,6 +408,15 @@ struct stoa_block_range {
 int stoa_get_block_range(struct stoa *stoa, const struct stoa_block_range *range,
                          struct stoa_block *out_blocks, size_t *out_count,
                          struct stoa_detail *detail);
+
+/* The same without a copy: VALUE lives until stoa_release of VIEW. */
+struct stoa_value {
+    struct stoa_bytes value;
+    struct stoa_view *view;
+};
+
+int stoa_get_state_view(struct stoa *stoa, struct stoa_bytes key, struct stoa_value *out_value,
+                        struct stoa_detail *detail);
 
 struct stoa_head {
     int empty; /* 1: no block yet; the rest is then 0 */
@@ -704,6 +752,56 @@ enum stoa_alert {
 
 /* "block_store_time"; NULL for what is none. */
 const char *stoa_alert_name(enum stoa_alert alert);
+
+/* ---- the cache ---- */
+
+enum { STOA_TIER_HEAD, STOA_TIER_HOT, STOA_TIER_PACKED, STOA_TIERS };
+
+struct stoa_cache_class_stats {
+    uint64_t hits[STOA_TIERS];
+    uint64_t misses;
+    uint64_t stale; /* of the misses: it was there, but too old or of a branch that was left */
+    uint64_t bytes[STOA_TIERS];
+    uint64_t objects[STOA_TIERS];
+    uint64_t budget; /* bytes */
+    uint64_t inserts;
+    uint64_t replaced; /* of the inserts: a newer value for a key */
+    uint64_t returned; /* of the inserts: evicted a short while before */
+    uint64_t evictions;
+    uint64_t expirations;
+    uint64_t dropped; /* because what they said was no longer so */
+    uint64_t refused; /* not stored: no room, or outdated meanwhile */
+};
+
+struct stoa_cache_stats {
+    size_t size;
+    uint64_t limit; /* bytes; 0: there is no cache */
+    uint64_t held; /* of them; above only for as long as views keep a cache that was made smaller */
+    uint64_t leaving; /* evicted, and still in use by views */
+    uint64_t warmed;  /* blocks and state keys read since open to warm it up */
+    int warming;      /* 1: still at it */
+    struct stoa_cache_class_stats classes[STOA_CACHE_CLASSES];
+};
+#define STOA_CACHE_STATS_INIT                   \
+    {                                           \
+        .size = sizeof(struct stoa_cache_stats) \
+    }
+
+/* "blocks" and so on; NULL for what is none. */
+const char *stoa_cache_class_name(int cache_class);
+
+int stoa_get_cache_stats(struct stoa *stoa, struct stoa_cache_stats *out_stats);
+
+/* Change the cache's size while it is in use; budgets keep their shares. STOA_EINVAL: below 1 MiB,
+ * or the store was opened without a cache. STOA_ENOMEM. */
+int stoa_resize_cache(struct stoa *stoa, uint64_t size, struct stoa_detail *detail);
+
+/* Empty it. Views stay valid. */
+int stoa_flush_cache(struct stoa *stoa, struct stoa_detail *detail);
+
+/* Read the newest blocks and the state keys that were used most before the store was closed, in the
+ * background, as opening does. STOA_EBUSY: that is under way. */
+int stoa_warm_cache(struct stoa *stoa, struct stoa_detail *detail);
 
 #ifdef __cplusplus
 }

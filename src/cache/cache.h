@@ -48,7 +48,7 @@ enum cache_class {
 enum cache_tier { CACHE_HEAD, CACHE_HOT, CACHE_PACKED, CACHE_TIER_COUNT };
 
 enum {
-    CACHE_KEY_MAX = 128,
+    CACHE_KEY_MAX = 168,
     CACHE_PARTS_MAX = 8,
     CACHE_SIZE_MIN = 1 << 20,
     CACHE_HEAD_BLOCKS_MAX = 1024,

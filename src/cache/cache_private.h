@@ -54,6 +54,8 @@ struct cache_object {
     uint8_t key[];
 };
 
+static_assert(offsetof(struct cache_object, key) <= 96, "a small object is small");
+
 /* Chains of objects by hash. There are two while the writer changes from one to another; an object
  * has a link for each. */
 struct cache_table {

@@ -39,6 +39,13 @@ int engine_refuse(struct stoa_detail *to, int code, const char *text)
     return code;
 }
 
+int engine_answered(struct stoa_detail *detail)
+{
+    static const struct error_detail nothing;
+    engine_tell(detail, &nothing);
+    return 0;
+}
+
 bool engine_size_is_valid(size_t size, size_t known)
 {
     return size >= sizeof(size_t) && size <= known;
@@ -124,6 +131,9 @@ struct stoa *engine_make(const char *directory, const struct stoa_options *optio
     stoa->options = *options;
     stoa->done_fd = -1;
     atomic_init(&stoa->released, NULL);
+    atomic_init(&stoa->copies_out, 0);
+    atomic_init(&stoa->warming, false);
+    atomic_init(&stoa->warmed, 0);
     atomic_init(&stoa->next_correlation, (uint64_t)1 << 63);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
@@ -154,10 +164,16 @@ int stoa_open(const char *directory, const struct stoa_options *options, struct 
     if (own.table_workers > WORKERS_MAX || own.verify_workers > WORKERS_MAX) {
         return engine_refuse(detail, STOA_EINVAL, "open: more than 256 workers of a kind");
     }
+    struct stoa_cache_options cache_options;
+    int checked = engine_cache_check(own.cache, &cache_options, detail);
+    if (checked != 0) {
+        return checked;
+    }
     struct stoa *stoa = engine_make(directory, &own);
     if (stoa == NULL) {
         return engine_refuse(detail, STOA_ENOMEM, "open");
     }
+    stoa->cache_options = cache_options;
     int error = pthread_create(&stoa->thread, NULL, engine_loop_thread, stoa);
     if (error != 0) {
         (void)error_set_errno(&stoa->open_detail, error, "start a thread"); /* returned below */
@@ -194,10 +210,12 @@ static void drop_completions(struct stoa *stoa)
 
 static void run_close(struct stoa *stoa, struct engine_call *call)
 {
-    unsigned out = store_views_out(stoa->store);
+    engine_warm_end(stoa); /* its reads have views */
+    uint64_t out = store_views_out(stoa->store) + engine_cache_views_out(stoa);
     if (out != 0) {
         call->result = error_set(&call->detail, STOA_EBUSY,
-                                 "close: %u views are not released; release them, then close", out);
+                                 "close: %llu views are not released; release them, then close",
+                                 (unsigned long long)out);
         stoa->giving_up = false;
     } else {
         stoa->closing = true;

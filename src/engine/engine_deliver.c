@@ -16,6 +16,7 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "engine/engine_private.h"
+#include "store/hot.h"
 
 static struct engine_request *request_of(struct agenda_entry *entry)
 {
@@ -110,10 +111,14 @@ static void settle(struct stoa *stoa, struct engine_request *own)
         put_into_box(stoa, own);
         return;
     }
+    struct stoa_view *view = NULL;
     if (request->result == 0 && request->kind == STORE_GET_BLOCK) {
-        request->block.view->home = stoa;
+        view = request->block.view;
     } else if (request->result == 0 && request->kind == STORE_GET_TRANSACTION) {
-        request->transaction.block.view->home = stoa;
+        view = request->transaction.block.view;
+    }
+    if (view != NULL && !hot_is_view(view)) {
+        view->home = stoa;
     }
     for (size_t i = 0; i < request->block_count; i++) {
         request->blocks[i].view->home = stoa;

@@ -75,8 +75,12 @@ int engine_loop_turn(struct stoa *stoa)
     engine_deliver_turn(stoa);
     run_calls(stoa);
     bring_views_home(stoa);
+    bool more = engine_warm_step(stoa);
+    if (stoa->cache != NULL) {
+        cache_tick(stoa->cache, io_now_ns(stoa->io));
+    }
     if (!stoa->closing) {
-        result = io_run(stoa->io, engine_deliver_wait_ns(stoa));
+        result = io_run(stoa->io, more ? 0 : engine_deliver_wait_ns(stoa));
     }
     if (store_tables_damaged(stoa->store)) {
         mend_tables(stoa);
@@ -136,8 +140,13 @@ static int open_on_loop(struct stoa *stoa)
     if (stoa->mailbox == NULL || engine_deliver_init(stoa) != 0) {
         return error_set(&stoa->open_detail, STOA_ENOMEM, "open");
     }
+    result = engine_cache_create(stoa);
+    if (result != 0) {
+        return result;
+    }
     struct store_options options = {
         .io = stoa->io,
+        .cache = stoa->cache,
         .directory = stoa->directory,
         .table_cache_size = stoa->options.table_cache_size,
         .segment_size = stoa->options.segment_size,
@@ -169,18 +178,25 @@ void *engine_loop_thread(void *context)
     stoa->open_result = open_on_loop(stoa);
     if (stoa->open_result != 0) {
         engine_deliver_deinit(stoa);
+        cache_destroy(stoa->cache);
         mailbox_destroy(stoa->mailbox);
         io_destroy(stoa->io);
         set_open_state(stoa, OPEN_FAILED);
         return NULL;
     }
+    if (stoa->cache_options.cold == 0) {
+        (void)engine_warm_begin(stoa); /* nothing is under way yet */
+    }
     set_open_state(stoa, OPENED);
     run_loop(stoa);
+    engine_warm_end(stoa);
+    engine_warm_save(stoa);
     stoa->close_result = store_close(stoa->store, &stoa->close_detail);
     while (sem_wait(&stoa->left_to_end) != 0) {
         ensure(errno == EINTR);
     }
     engine_deliver_deinit(stoa);
+    cache_destroy(stoa->cache);
     mailbox_destroy(stoa->mailbox);
     io_destroy(stoa->io);
     return NULL;

@@ -83,10 +83,23 @@ struct engine_call {
 
 enum open_state { OPENING, OPENED, OPEN_FAILED };
 
+enum { ENGINE_WARM_SLOTS = 8, ENGINE_WARM_BLOCKS = 1024 };
+
+/* A read that warms the cache up. */
+struct engine_warm {
+    struct store_request request;
+    struct stoa *stoa;
+    bool busy;
+    uint8_t key[STATE_KEY_MAX];
+};
+
 struct stoa {
     pthread_t thread;
     struct io *io;
     struct store *store;
+    struct cache *cache; /* changed by the loop, read by all; NULL: none */
+    struct stoa_cache_options cache_options;
+    _Atomic(uint64_t) copies_out; /* views of state that are copies */
     struct mailbox *mailbox;
     struct metrics *metrics;
     char *directory;
@@ -118,6 +131,9 @@ struct stoa {
     /* Views that callers gave back: pushed with release, taken whole with acquire. */
     _Atomic(struct stoa_view *) released;
 
+    _Atomic(bool) warming; /* the loop's, told to anyone */
+    _Atomic(uint64_t) warmed;
+
     /* The loop's. */
     struct agenda *agenda;
     unsigned in_store[MAILBOX_LANES]; /* requests of each lane */
@@ -129,6 +145,13 @@ struct stoa {
     int buffered_result;       /* of the first of them that failed since the last stoa_sync */
     struct error_detail buffered_detail;
     bool giving_up; /* closing: what backs off is given up */
+    struct engine_warm warm[ENGINE_WARM_SLOTS];
+    unsigned warm_under_way;
+    uint8_t *warm_file;
+    struct bytes warm_keys; /* not yet read */
+    uint64_t warm_next;     /* height */
+    unsigned warm_blocks;   /* not yet read */
+    uint64_t warm_bytes;    /* of blocks that still have room */
     bool closing;
     struct engine_request
         *retry;        /* reads that met damaged tables, to be made again when those are mended */
@@ -149,6 +172,24 @@ bool engine_size_is_valid(size_t size, size_t known);
 /* A handle without a thread, loop or store. NULL where memory is short. */
 struct stoa *engine_make(const char *directory, const struct stoa_options *options);
 void engine_free(struct stoa *stoa);
+/* 0, and no detail. */
+int engine_answered(struct stoa_detail *detail);
+
+/* engine_cache.c */
+int engine_cache_check(const struct stoa_cache_options *given, struct stoa_cache_options *out,
+                       struct stoa_detail *detail);
+int engine_cache_create(struct stoa *stoa); /* on the loop; fills open_detail */
+/* Any thread: answer REQUEST at once, where the cache can. */
+bool engine_cache_answer(struct stoa *stoa, struct store_request *request);
+/* Any thread: true where VIEW was one of the cache's or a copy, and is released. */
+bool engine_cache_release(struct stoa_view *view);
+uint64_t engine_cache_views_out(struct stoa *stoa); /* on the loop */
+
+/* engine_warm.c, on the loop */
+int engine_warm_begin(struct stoa *stoa); /* STOA_EBUSY: under way */
+bool engine_warm_step(struct stoa *stoa); /* each turn; true: there is more to do at once */
+void engine_warm_end(struct stoa *stoa);
+void engine_warm_save(struct stoa *stoa);
 
 /* The loop's thread: opens the store, serves until closing, closes it. CONTEXT is the handle. */
 void *engine_loop_thread(void *context);

@@ -9,6 +9,7 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "engine/engine_private.h"
+#include "store/hot.h"
 
 /* With the mutex held: after COUNT fewer are under way, nobody waits for nothing. */
 static void count_down(struct stoa *stoa, unsigned count)
@@ -349,6 +350,10 @@ int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argume
     }
     struct engine_request *own = engine_request_take(stoa);
     result = own == NULL ? STOA_ENOMEM : fill_request(stoa, own, message, argument, call);
+    if (result == 0 && engine_cache_answer(stoa, &own->request)) {
+        engine_tell_answer(stoa, own);
+        return 0;
+    }
     if (result == 0) {
         result = mailbox_push(stoa->mailbox, own->entry.lane, &own->message);
     }
@@ -401,6 +406,9 @@ int stoa_get_block(struct stoa *stoa, const struct stoa_block_key *key,
     if (out_block == NULL) {
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
     }
+    if (key != NULL && hot_get_block(stoa->cache, key, out_block)) {
+        return engine_answered(detail);
+    }
     int result = ask(stoa, block_message(key), key, &request, detail);
     if (result == 0) {
         *out_block = request.block;
@@ -415,6 +423,9 @@ int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
     if (out_transaction == NULL) {
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
     }
+    if (hash != NULL && hot_get_transaction(stoa->cache, hash, out_transaction)) {
+        return engine_answered(detail);
+    }
     int result = ask(stoa, STOA_MESSAGE_GET_TRANSACTION, hash, &request, detail);
     if (result == 0) {
         *out_transaction = request.transaction;
@@ -428,6 +439,15 @@ int stoa_get_state(struct stoa *stoa, struct stoa_bytes key, struct stoa_bytes *
     struct store_request request;
     if (out_value == NULL) {
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    request.kind = STORE_GET_STATE;
+    request.state_key = bytes_of(key.data, key.size);
+    if (key.data != NULL && engine_cache_answer(stoa, &request)) {
+        if (request.result == 0) {
+            *out_value = (struct stoa_bytes){request.value.data, request.value.size};
+            return engine_answered(detail);
+        }
+        return engine_refuse(detail, request.result, stoa_strerror(request.result));
     }
     int result = ask(stoa, STOA_MESSAGE_GET_STATE, &key, &request, detail);
     if (result == 0) {
@@ -488,7 +508,7 @@ void stoa_free(void *pointer)
 
 void stoa_release(struct stoa_view *view)
 {
-    if (view == NULL) {
+    if (view == NULL || engine_cache_release(view)) {
         return;
     }
     struct stoa *stoa = view->home;

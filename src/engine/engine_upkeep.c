@@ -7,6 +7,7 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "engine/engine_private.h"
+#include "store/hot.h"
 
 int engine_run_on_loop(struct stoa *stoa, void (*run)(struct stoa *stoa, struct engine_call *call),
                        void *context, struct stoa_detail *detail)
@@ -33,7 +34,11 @@ static void run_head(struct stoa *stoa, struct engine_call *call)
 
 int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head)
 {
-    return out_head == NULL ? STOA_EINVAL : engine_run_on_loop(stoa, run_head, out_head, NULL);
+    if (out_head == NULL) {
+        return STOA_EINVAL;
+    }
+    return hot_get_head(stoa->cache, out_head) ? 0
+                                               : engine_run_on_loop(stoa, run_head, out_head, NULL);
 }
 
 struct branches_call {

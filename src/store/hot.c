@@ -2,6 +2,7 @@
 #include "store/hot.h"
 
 #include "base/ensure.h"
+#include "store/state_key.h"
 
 enum { VIEW_MARK = 1 };
 
@@ -118,7 +119,7 @@ bool hot_get_block(struct cache *cache, const struct stoa_block_key *key,
     } else if (key->by == STOA_LATEST) {
         found = hot_get_head(cache, &head) && find_record(cache, bytes_of(head.hash, 32), &hit);
     } else {
-        found = find_record(cache, bytes_of(key->hash, 32), &hit);
+        found = key->by == STOA_BY_HASH && find_record(cache, bytes_of(key->hash, 32), &hit);
     }
     return found && show_hit(&hit, out_block);
 }
@@ -186,4 +187,21 @@ bool hot_get_state(struct cache *cache, struct bytes key, struct stoa_bytes *out
     *out_view = hot_view(hit.object);
     *out_result = 0;
     return true;
+}
+
+bool hot_get_raw(struct cache *cache, struct bytes key, struct stoa_bytes *out_value,
+                 struct stoa_view **out_view, int *out_result)
+{
+    uint8_t state_key[1 + STATE_KEY_RAW_MAX] = {STATE_KEY_RAW};
+    if (key.size < 1 || key.size > STATE_KEY_RAW_MAX) {
+        return false;
+    }
+    memcpy(state_key + 1, key.data, key.size);
+    return hot_get_state(cache, bytes_of(state_key, 1 + key.size), out_value, out_view, out_result);
+}
+
+struct bytes hot_raw_key(struct bytes key)
+{
+    return key.size > 1 && key.data[0] == STATE_KEY_RAW ? bytes_of(key.data + 1, key.size - 1)
+                                                        : bytes_of(NULL, 0);
 }

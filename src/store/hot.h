@@ -8,7 +8,7 @@
  * | heights | height, 8 bytes, big-endian  | block hash                                   |
  * | heights | "head"                       | struct stoa_head                             |
  * | places  | transaction hash             | struct hot_place                             |
- * | state   | state key                    | value, or nothing with HOT_ABSENT            |
+ * | state   | state key (state_key.h)      | value, or nothing with HOT_ABSENT            |
  *
  * What is kept was checked when it was read or verified when it was stored. The view that a hit
  * gives is the object itself, told from other views by its address being odd; hot_release gives it
@@ -50,9 +50,15 @@ bool hot_get_transaction(struct cache *cache, const uint8_t hash[32],
                          struct stoa_transaction *out_transaction);
 bool hot_get_head(struct cache *cache, struct stoa_head *out_head);
 
-/* *OUT_RESULT: 0 or STOA_ENOTFOUND; a view only with 0. */
+/* KEY has its domain. *OUT_RESULT: 0 or STOA_ENOTFOUND; a view only with 0. */
 bool hot_get_state(struct cache *cache, struct bytes key, struct stoa_bytes *out_value,
                    struct stoa_view **out_view, int *out_result);
+/* The same of a raw key, as the caller has it. */
+bool hot_get_raw(struct cache *cache, struct bytes key, struct stoa_bytes *out_value,
+                 struct stoa_view **out_view, int *out_result);
+
+/* The raw key that a state key stands for; empty where it is of another domain. */
+struct bytes hot_raw_key(struct bytes key);
 
 /* Any thread. */
 bool hot_is_view(const struct stoa_view *view);

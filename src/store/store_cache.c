@@ -6,7 +6,10 @@
  * values when it settles: so a thread that has seen one of the new values finds no old one beside
  * it, and the acknowledgement does not wait for a thousand copies. */
 #include "base/ensure.h"
+#include "store/state_key.h"
 #include "store/store_private.h"
+
+static_assert((int)STATE_KEY_MAX <= (int)CACHE_KEY_MAX, "every state key is a key of the cache");
 
 void store_cache_head(struct store *store)
 {
@@ -117,12 +120,26 @@ void store_cache_block(const struct store_put *put, const struct pending_block *
 
 /* ---- reads ---- */
 
+/* KEY, raw, with its domain; empty where no such key can be. */
+static struct bytes with_domain(struct bytes key, uint8_t out[STATE_KEY_MAX])
+{
+    if (key.size < 1 || key.size > STATE_KEY_RAW_MAX) {
+        return bytes_of(NULL, 0);
+    }
+    out[0] = STATE_KEY_RAW;
+    memcpy(out + 1, key.data, key.size);
+    return bytes_of(out, 1 + key.size);
+}
+
 void store_cache_begin(struct store_get *get)
 {
     const struct store *store = get->store;
     const struct store_request *request = get->request;
+    uint8_t buffer[STATE_KEY_MAX];
     if (store->cache != NULL) {
-        struct bytes key = request->kind == STORE_GET_STATE ? request->state_key : hot_head_key();
+        struct bytes key = request->kind == STORE_GET_STATE
+                               ? with_domain(request->state_key, buffer)
+                               : hot_head_key();
         get->ticket = cache_take_ticket(store->cache, CACHE_STATE, key);
     }
 }
@@ -197,12 +214,14 @@ void store_cache_fill_transaction(struct store_get *get, const struct record *re
 void store_cache_fill_state(struct store_get *get, int result)
 {
     const struct store *store = get->store;
-    if (store->cache == NULL || (result != 0 && result != STOA_ENOTFOUND)) {
+    uint8_t buffer[STATE_KEY_MAX];
+    struct bytes key = with_domain(get->request->state_key, buffer);
+    if (store->cache == NULL || key.size == 0 || (result != 0 && result != STOA_ENOTFOUND)) {
         return;
     }
     struct cache_entry entry = {
         .class = CACHE_STATE,
-        .key = get->request->state_key,
+        .key = key,
         .parts = {get->request->value},
         .part_count = result == 0 ? 1 : 0,
         .height = store->head.height,

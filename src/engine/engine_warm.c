@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Warming the cache up: after opening, the newest blocks and the state keys that were used most
+ * before the store was closed are read in the background, a few at a time and only while the store
+ * has little else to do. The keys are kept in DIR/WARM:
+ *
+ *   offset  size  field
+ *        0     8  magic "STOAWARM"
+ *        8     4  version, 1
+ *       12     4  zero
+ *       16        raw state keys: size (1 byte), key
+ *     last     8  XXH3 of all before
+ *
+ * A file that is absent or damaged costs nothing but the warmth. */
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/buffer.h"
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "engine/engine_private.h"
+#include "store/hot.h"
+
+enum {
+    KEYS_MAX = 65536,
+    HEAD_SIZE = 16,
+    SUM_SIZE = 8,
+    FILE_SIZE_MAX = HEAD_SIZE + KEYS_MAX * (1 + STATE_KEY_MAX) + SUM_SIZE,
+    VERSION = 1,
+    BUSY = 16,      /* requests of others in the store: warming waits */
+    TURN_MAX = 256, /* answered at once in one turn of the loop */
+    PATH_SIZE_MAX = 4096,
+};
+
+static const uint8_t magic[8] = {'S', 'T', 'O', 'A', 'W', 'A', 'R', 'M'};
+
+static bool path_of(const struct stoa *stoa, const char *name, char out[PATH_SIZE_MAX])
+{
+    int length = snprintf(out, PATH_SIZE_MAX, "%s/%s", stoa->directory, name);
+    return length > 0 && length < PATH_SIZE_MAX;
+}
+
+/* ---- the file ---- */
+
+static void add_key(void *context, struct bytes key)
+{
+    struct buffer *out = context;
+    struct bytes raw = hot_raw_key(key);
+    uint8_t size = (uint8_t)raw.size;
+    if (size != 0) {
+        ensure(buffer_append(out, &size, 1) == 0 && buffer_append(out, raw.data, raw.size) == 0);
+    }
+}
+
+static int64_t file_call(struct stoa *stoa, struct io_request request)
+{
+    return io_wait(stoa->io, &request);
+}
+
+/* Best effort: what fails leaves the old file, or none. */
+static void write_file(struct stoa *stoa, struct buffer *content)
+{
+    char path[PATH_SIZE_MAX];
+    char made[PATH_SIZE_MAX];
+    if (!path_of(stoa, "WARM", path) || !path_of(stoa, "WARM.new", made)) {
+        return;
+    }
+    int64_t file = file_call(stoa, (struct io_request){
+                                       .op = IO_OPEN,
+                                       .path = made,
+                                       .flags = IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_TRUNCATE,
+                                   });
+    if (file < 0) {
+        return;
+    }
+    struct bytes all = buffer_bytes(content);
+    bool good = file_call(stoa,
+                          (struct io_request){
+                              .op = IO_WRITE,
+                              .file = (int)file,
+                              .data = (void *)(uintptr_t)all.data,
+                              .size = all.size,
+                          }) == (int64_t)all.size &&
+                file_call(stoa, (struct io_request){.op = IO_SYNC, .file = (int)file}) >= 0;
+    (void)file_call(stoa,
+                    (struct io_request){.op = IO_CLOSE, .file = (int)file}); /* it is synced */
+    if (good) {
+        (void)file_call(stoa, (struct io_request){
+                                  .op = IO_RENAME,
+                                  .path = made,
+                                  .path_to = path,
+                              }); /* or the old one stays */
+    }
+}
+
+void engine_warm_save(struct stoa *stoa)
+{
+    struct buffer content;
+    if (stoa->cache == NULL) {
+        return;
+    }
+    buffer_init(&content);
+    if (buffer_reserve(&content, FILE_SIZE_MAX) == 0) {
+        uint8_t head[HEAD_SIZE] = {0};
+        memcpy(head, magic, sizeof(magic));
+        bytes_store_le32(head + 8, VERSION);
+        ensure(buffer_append(&content, head, sizeof(head)) == 0);
+        cache_list(stoa->cache, CACHE_STATE, KEYS_MAX, add_key, &content);
+        struct bytes all = buffer_bytes(&content);
+        uint8_t sum[SUM_SIZE];
+        bytes_store_le64(sum, XXH3_64bits(all.data, all.size));
+        ensure(buffer_append(&content, sum, sizeof(sum)) == 0);
+        if (all.size > HEAD_SIZE) {
+            write_file(stoa, &content);
+        }
+    }
+    buffer_deinit(&content);
+}
+
+/* The keys, into stoa->warm_keys. */
+static void read_file(struct stoa *stoa)
+{
+    char path[PATH_SIZE_MAX];
+    uint64_t size = 0;
+    if (!path_of(stoa, "WARM", path) || io_file_size(stoa->io, path, &size) != 0 ||
+        size < HEAD_SIZE + SUM_SIZE || size > FILE_SIZE_MAX) {
+        return;
+    }
+    uint8_t *data = memory_alloc(size);
+    int64_t file = file_call(stoa, (struct io_request){.op = IO_OPEN, .path = path});
+    if (data != NULL && file >= 0) {
+        int64_t got = file_call(
+            stoa, (struct io_request){
+                      .op = IO_READ, .file = (int)file, .data = data, .size = (size_t)size});
+        if (got == (int64_t)size && memcmp(data, magic, sizeof(magic)) == 0 &&
+            bytes_load_le32(data + 8) == VERSION &&
+            XXH3_64bits(data, size - SUM_SIZE) == bytes_load_le64(data + size - SUM_SIZE)) {
+            stoa->warm_file = data;
+            stoa->warm_keys = bytes_of(data + HEAD_SIZE, size - HEAD_SIZE - SUM_SIZE);
+            data = NULL;
+        }
+    }
+    if (file >= 0) {
+        (void)file_call(stoa,
+                        (struct io_request){.op = IO_CLOSE, .file = (int)file}); /* was read only */
+    }
+    memory_free(data);
+}
+
+/* ---- reading ---- */
+
+static void forget(struct stoa *stoa)
+{
+    memory_free(stoa->warm_file);
+    stoa->warm_file = NULL;
+    stoa->warm_keys = bytes_of(NULL, 0);
+    stoa->warm_blocks = 0;
+}
+
+int engine_warm_begin(struct stoa *stoa)
+{
+    struct stoa_head head;
+    if (atomic_load_explicit(&stoa->warming, memory_order_relaxed)) {
+        return STOA_EBUSY;
+    }
+    if (stoa->cache == NULL) {
+        return 0;
+    }
+    read_file(stoa);
+    store_get_head(stoa->store, &head);
+    struct cache_stats stats;
+    cache_get_stats(stoa->cache, &stats);
+    stoa->warm_next = head.height;
+    stoa->warm_blocks = head.empty ? 0 : ENGINE_WARM_BLOCKS;
+    stoa->warm_bytes = stats.classes[CACHE_BLOCKS].budget / 2;
+    atomic_store_explicit(&stoa->warming, true, memory_order_relaxed);
+    return 0;
+}
+
+static void done_warm(struct store_request *request)
+{
+    struct engine_warm *slot = request->context;
+    struct stoa *stoa = slot->stoa;
+    if (request->result == 0 && request->kind == STORE_GET_BLOCK) {
+        const struct stoa_block *block = &request->block;
+        uint64_t size = block->block.size + block->receipts.size + block->envelope.size;
+        stoa->warm_bytes -= size < stoa->warm_bytes ? size : stoa->warm_bytes;
+        store_view_release(request->block.view);
+    }
+    memory_free((void *)(uintptr_t)request->value.data);
+    if (request->result == 0) {
+        atomic_fetch_add_explicit(&stoa->warmed, 1, memory_order_relaxed);
+    }
+    slot->busy = false;
+    stoa->warm_under_way--;
+}
+
+/* State first: it is small, and asked for most. False: nothing is left. */
+static bool next_request(struct stoa *stoa, struct engine_warm *slot)
+{
+    struct bytes *keys = &stoa->warm_keys;
+    slot->request = (struct store_request){.done = done_warm, .context = slot};
+    if (keys->size > 1 && keys->data[0] >= 1 && keys->data[0] <= STATE_KEY_MAX &&
+        keys->data[0] < keys->size) {
+        size_t size = keys->data[0];
+        memcpy(slot->key, keys->data + 1, size);
+        *keys = bytes_of(keys->data + 1 + size, keys->size - 1 - size);
+        slot->request.kind = STORE_GET_STATE;
+        slot->request.state_key = bytes_of(slot->key, size);
+        return true;
+    }
+    *keys = bytes_of(NULL, 0);
+    if (stoa->warm_blocks == 0 || stoa->warm_bytes == 0) {
+        return false;
+    }
+    stoa->warm_blocks = stoa->warm_next == 0 ? 0 : stoa->warm_blocks - 1;
+    slot->request.kind = STORE_GET_BLOCK;
+    slot->request.key = (struct stoa_block_key){.by = STOA_BY_HEIGHT, .height = stoa->warm_next};
+    stoa->warm_next -= stoa->warm_next == 0 ? 0 : 1;
+    return true;
+}
+
+bool engine_warm_step(struct stoa *stoa)
+{
+    bool left = atomic_load_explicit(&stoa->warming, memory_order_relaxed);
+    unsigned turn = 0;
+    for (unsigned i = 0; left && i < ENGINE_WARM_SLOTS; i++) {
+        struct engine_warm *slot = &stoa->warm[i];
+        while (left && !slot->busy) { /* what is at hand is done from inside */
+            if (store_pending(stoa->store) >= stoa->warm_under_way + BUSY) {
+                return false; /* the others first; there is a next turn when they are answered */
+            }
+            if (turn++ == TURN_MAX) {
+                return true;
+            }
+            left = next_request(stoa, slot);
+            if (left) {
+                slot->stoa = stoa;
+                slot->busy = true;
+                stoa->warm_under_way++;
+                store_submit(stoa->store, &slot->request);
+            }
+        }
+    }
+    if (!left && stoa->warm_under_way == 0) {
+        forget(stoa);
+        atomic_store_explicit(&stoa->warming, false, memory_order_relaxed);
+    }
+    return false;
+}
+
+void engine_warm_end(struct stoa *stoa)
+{
+    forget(stoa);
+    while (stoa->warm_under_way != 0) {
+        ensure(io_run(stoa->io, LOOP_WAIT_NS) >= 0);
+    }
+    atomic_store_explicit(&stoa->warming, false, memory_order_relaxed);
+}
+
+static void run_warm(struct stoa *stoa, struct engine_call *call)
+{
+    call->result = engine_warm_begin(stoa);
+    if (call->result != 0) {
+        (void)error_set(&call->detail, call->result, "warm cache: it is being warmed"); /* told */
+    }
+}
+
+int stoa_warm_cache(struct stoa *stoa, struct stoa_detail *detail)
+{
+    return engine_run_on_loop(stoa, run_warm, NULL, detail);
+}
