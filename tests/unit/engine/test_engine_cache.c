@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The cache behind stoa.h: reads on the caller's thread, in place. */
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "engine_rig.h"
+#include "support/made_random.h"
+
+enum { KEYS = 300, READERS = 4, PRODUCERS = 8, MIB = 1 << 20 };
+
+static struct stoa_cache_stats stats_of(struct stoa *stoa)
+{
+    struct stoa_cache_stats stats = STOA_CACHE_STATS_INIT;
+    assert_int_equal(stoa_get_cache_stats(stoa, &stats), 0);
+    return stats;
+}
+
+static uint64_t hits_of(const struct stoa_cache_class_stats *class)
+{
+    return class->hits[STOA_TIER_HEAD] + class->hits[STOA_TIER_HOT] + class->hits[STOA_TIER_PACKED];
+}
+
+static void open_with(struct engine_rig *rig, const struct stoa_cache_options *cache)
+{
+    struct stoa_options options = engine_rig_options(rig);
+    struct stoa_detail detail;
+    options.cache = cache;
+    int result = stoa_open(rig->directory, &options, &rig->stoa, &detail);
+    if (result != 0) {
+        fail_msg("open: %d %s", result, detail.text);
+    }
+}
+
+static void wait_until_warm(struct stoa *stoa)
+{
+    while (stats_of(stoa).warming != 0) {
+        (void)sched_yield();
+    }
+}
+
+struct value {
+    uint64_t key;
+    uint64_t height;
+};
+
+/* Store block NUMBER; it sets COUNT keys from FIRST on to its height. */
+static void put_with_keys(struct engine_rig *rig, uint64_t number, uint64_t first, size_t count)
+{
+    struct stoa_store_block put = engine_rig_put_of(rig, number);
+    struct value values[KEYS];
+    struct stoa_change changes[KEYS];
+    assert_true(count <= KEYS);
+    for (size_t i = 0; i < count; i++) {
+        values[i] = (struct value){.key = first + i, .height = number};
+        changes[i].key = (struct stoa_bytes){(const uint8_t *)&values[i].key, 8};
+        changes[i].value = (struct stoa_bytes){(const uint8_t *)&values[i], sizeof(values[i])};
+    }
+    put.changes = changes;
+    put.change_count = count;
+    assert_int_equal(stoa_store_block(rig->stoa, &put, NULL), 0);
+}
+
+/* The height that KEY was set at; 0 where it has no value. */
+static uint64_t height_of_key(struct stoa *stoa, uint64_t key)
+{
+    struct stoa_value value;
+    struct value found;
+    int result =
+        stoa_get_state_view(stoa, (struct stoa_bytes){(const uint8_t *)&key, 8}, &value, NULL);
+    if (result == STOA_ENOTFOUND) {
+        return 0;
+    }
+    assert_int_equal(result, 0);
+    assert_int_equal(value.value.size, sizeof(found));
+    memcpy(&found, value.value.data, sizeof(found));
+    stoa_release(value.view);
+    assert_int_equal(found.key, key);
+    return found.height;
+}
+
+static void a_stored_block_is_read_in_place_without_any_allocation(void **state)
+{
+    struct engine_rig *rig = *state;
+    engine_rig_put(rig, 1, 20);
+    struct stoa_cache_stats before = stats_of(rig->stoa);
+    for (uint64_t number = 1; number <= 20; number++) {
+        const struct made_block *made = made_chain_block(rig->chain, number);
+        struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = number};
+        struct stoa_block block;
+        assert_int_equal(stoa_get_block(rig->stoa, &key, &block, NULL), 0);
+        assert_int_equal(block.block.size, made->block.size);
+        assert_memory_equal(block.block.data, made->block.data, made->block.size);
+        assert_int_equal(block.height, number);
+        assert_true(block.canonical);
+        stoa_release(block.view);
+    }
+    struct stoa_block_key key = {.by = STOA_LATEST};
+    uint64_t allocations = memory_allocation_count();
+    for (int i = 0; i < 1000; i++) {
+        struct stoa_block block;
+        assert_int_equal(stoa_get_block(rig->stoa, &key, &block, NULL), 0);
+        assert_int_equal(block.height, 20);
+        stoa_release(block.view);
+    }
+    assert_true(memory_allocation_count() <
+                allocations + 100); /* the loop may be at its own work */
+    struct stoa_cache_stats after = stats_of(rig->stoa);
+    assert_int_equal(after.classes[STOA_CACHE_BLOCKS].hits[STOA_TIER_HEAD] -
+                         before.classes[STOA_CACHE_BLOCKS].hits[STOA_TIER_HEAD],
+                     1020);
+    assert_int_equal(after.classes[STOA_CACHE_BLOCKS].misses,
+                     before.classes[STOA_CACHE_BLOCKS].misses);
+}
+
+static void a_second_read_of_a_transaction_is_a_hit_and_the_same(void **state)
+{
+    struct engine_rig *rig = *state;
+    engine_rig_put(rig, 1, ENGINE_RIG_BLOCKS);
+    engine_rig_expect(rig->stoa, rig->chain, 1, ENGINE_RIG_BLOCKS);
+    struct stoa_cache_stats before = stats_of(rig->stoa);
+    engine_rig_expect(rig->stoa, rig->chain, 1, ENGINE_RIG_BLOCKS);
+    struct stoa_cache_stats after = stats_of(rig->stoa);
+    assert_true(hits_of(&after.classes[STOA_CACHE_PLACES]) >
+                hits_of(&before.classes[STOA_CACHE_PLACES]));
+    assert_int_equal(after.classes[STOA_CACHE_PLACES].misses,
+                     before.classes[STOA_CACHE_PLACES].misses);
+}
+
+static void each_acknowledged_value_is_what_is_read_next(void **state)
+{
+    struct engine_rig *rig = *state;
+    for (uint64_t number = 1; number <= 40; number++) {
+        uint64_t first = number * 7 % 50;
+        put_with_keys(rig, number, first, 60);
+        for (uint64_t key = first; key < first + 60; key++) {
+            assert_int_equal(height_of_key(rig->stoa, key), number);
+        }
+        if (number % 10 == 0) {
+            assert_int_equal(stoa_checkpoint(rig->stoa, NULL), 0);
+            assert_int_equal(stoa_flush_cache(rig->stoa, NULL), 0);
+        }
+    }
+    struct stoa_cache_stats stats = stats_of(rig->stoa);
+    assert_true(hits_of(&stats.classes[STOA_CACHE_STATE]) > 0);
+}
+
+static void an_absent_key_is_remembered_until_it_is_set(void **state)
+{
+    struct engine_rig *rig = *state;
+    assert_int_equal(height_of_key(rig->stoa, 5), 0);
+    assert_int_equal(height_of_key(rig->stoa, 5), 0);
+    assert_int_equal(hits_of(&stats_of(rig->stoa).classes[STOA_CACHE_STATE]), 1);
+    put_with_keys(rig, 1, 5, 1);
+    assert_int_equal(height_of_key(rig->stoa, 5), 1);
+}
+
+static void close_counts_views_of_the_cache(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_detail detail;
+    struct stoa_block block;
+    struct stoa_value value;
+    uint64_t key = 1;
+    put_with_keys(rig, 1, 1, 1);
+    assert_int_equal(height_of_key(rig->stoa, 1), 1);
+    struct stoa_block_key latest = {.by = STOA_LATEST};
+    assert_int_equal(stoa_get_block(rig->stoa, &latest, &block, NULL), 0);
+    assert_int_equal(
+        stoa_get_state_view(rig->stoa, (struct stoa_bytes){(const uint8_t *)&key, 8}, &value, NULL),
+        0);
+    assert_int_equal(stoa_flush_cache(rig->stoa, NULL), 0);
+    assert_int_equal(stoa_close(rig->stoa, &detail), STOA_EBUSY);
+    assert_non_null(strstr(detail.text, "2 views"));
+    stoa_release(block.view);
+    stoa_release(value.view);
+}
+
+static void submitted_reads_of_what_is_hot_complete_at_once(void **state)
+{
+    struct engine_rig *rig = *state;
+    engine_rig_put(rig, 1, 3);
+    struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = 2};
+    assert_int_equal(stoa_submit_get_block(rig->stoa, &key, STOA_TAG(9)), 0);
+    struct stoa_completion completion;
+    assert_int_equal(stoa_reap(rig->stoa, &completion, 1, 0), 1); /* no waiting */
+    assert_int_equal(completion.result, 0);
+    assert_int_equal(completion.tag, 9);
+    assert_int_equal(completion.block.height, 2);
+    stoa_release(completion.block.view);
+}
+
+static void a_smaller_cache_and_none_serve_as_well(void **state)
+{
+    struct engine_rig *rig = *state;
+    engine_rig_put(rig, 1, ENGINE_RIG_BLOCKS);
+    assert_int_equal(stoa_resize_cache(rig->stoa, MIB, NULL), 0);
+    struct stoa_cache_stats stats = stats_of(rig->stoa);
+    assert_int_equal(stats.limit, MIB);
+    assert_true(stats.held <= stats.limit);
+    engine_rig_expect(rig->stoa, rig->chain, 1, ENGINE_RIG_BLOCKS);
+    assert_int_equal(stoa_resize_cache(rig->stoa, 1000, NULL), STOA_EINVAL);
+    engine_rig_close(rig);
+    struct stoa_cache_options none = STOA_CACHE_OPTIONS_INIT;
+    none.capacity = STOA_NO_CACHE;
+    open_with(rig, &none);
+    engine_rig_expect(rig->stoa, rig->chain, 1, ENGINE_RIG_BLOCKS);
+    assert_int_equal(stats_of(rig->stoa).limit, 0);
+    assert_int_equal(stoa_resize_cache(rig->stoa, 8 * MIB, NULL), STOA_EINVAL);
+}
+
+static void bad_cache_options_are_refused(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_options options = engine_rig_options(rig);
+    struct stoa_cache_options cache = STOA_CACHE_OPTIONS_INIT;
+    struct stoa *stoa;
+    options.cache = &cache;
+    engine_rig_close(rig);
+    cache.capacity = 1000;
+    assert_int_equal(stoa_open(rig->directory, &options, &stoa, NULL), STOA_EINVAL);
+    cache.capacity = 4 * MIB;
+    cache.budget[STOA_CACHE_STATE] = 5 * MIB;
+    assert_int_equal(stoa_open(rig->directory, &options, &stoa, NULL), STOA_EINVAL);
+    cache = (struct stoa_cache_options)STOA_CACHE_OPTIONS_INIT;
+    cache.preset = 17;
+    assert_int_equal(stoa_open(rig->directory, &options, &stoa, NULL), STOA_EINVAL);
+    engine_rig_open(rig);
+}
+
+/* Half of all reads are of the newest blocks, the rest of state, a few keys wanted most. */
+static uint64_t read_as_a_validator(struct engine_rig *rig, unsigned count)
+{
+    struct made_random random = made_random_of(3, 0);
+    struct stoa_cache_stats before = stats_of(rig->stoa);
+    for (unsigned i = 0; i < count; i++) {
+        if (i % 4 == 0) {
+            struct stoa_block block;
+            struct stoa_block_key key = {
+                .by = STOA_BY_HEIGHT,
+                .height = ENGINE_RIG_BLOCKS - made_random_below(&random, 16),
+            };
+            assert_int_equal(stoa_get_block(rig->stoa, &key, &block, NULL), 0);
+            stoa_release(block.view);
+        } else {
+            uint64_t bound = (uint64_t)1 << (1 + made_random_below(&random, 8));
+            (void)height_of_key(rig->stoa, made_random_below(&random, bound));
+        }
+    }
+    struct stoa_cache_stats after = stats_of(rig->stoa);
+    uint64_t hits = 0;
+    uint64_t misses = 0;
+    const unsigned classes[] = {STOA_CACHE_BLOCKS, STOA_CACHE_STATE};
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned class = classes[i];
+        hits += hits_of(&after.classes[class]) - hits_of(&before.classes[class]);
+        misses += after.classes[class].misses - before.classes[class].misses;
+    }
+    return hits * 100 / (hits + misses);
+}
+
+static void a_warm_restart_hits_from_the_beginning(void **state)
+{
+    struct engine_rig *rig = *state;
+    for (uint64_t number = 1; number <= ENGINE_RIG_BLOCKS; number++) {
+        put_with_keys(rig, number, number * 4 % 256, 16);
+    }
+    (void)read_as_a_validator(rig, 2000);
+    engine_rig_close(rig);
+    struct stoa_cache_options cold = STOA_CACHE_OPTIONS_INIT;
+    cold.cold = 1;
+    open_with(rig, &cold);
+    assert_int_equal(stats_of(rig->stoa).warmed, 0);
+    engine_rig_close(rig);
+    engine_rig_open(rig);
+    wait_until_warm(rig->stoa);
+    assert_true(stats_of(rig->stoa).warmed > 50);
+    uint64_t rate = read_as_a_validator(rig, 500);
+    print_message("hits after a warm restart: %llu %%\n", (unsigned long long)rate);
+    assert_true(rate >= 80);
+    assert_int_equal(stoa_warm_cache(rig->stoa, NULL), 0);
+    wait_until_warm(rig->stoa);
+}
+
+/* A change of branch leaves nothing of the blocks that left. */
+static void a_head_that_is_taken_back_takes_its_values_with_it(void **state)
+{
+    struct engine_rig *rig = *state;
+    put_with_keys(rig, 1, 0, 10);
+    put_with_keys(rig, 2, 5, 10);
+    for (uint64_t key = 0; key < 15; key++) {
+        assert_int_equal(height_of_key(rig->stoa, key), key < 5 ? 1 : 2);
+    }
+    assert_int_equal(stoa_update_head(rig->stoa, made_chain_block(rig->chain, 1)->hash, NULL), 0);
+    struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = 2};
+    struct stoa_block block;
+    assert_int_equal(stoa_get_block(rig->stoa, &key, &block, NULL), STOA_ENOTFOUND);
+    engine_rig_expect_head(rig, 1);
+    for (uint64_t state_key = 0; state_key < 15; state_key++) {
+        assert_int_equal(height_of_key(rig->stoa, state_key), state_key < 10 ? 1 : 0);
+    }
+    assert_int_equal(stoa_update_head(rig->stoa, made_chain_block(rig->chain, 2)->hash, NULL), 0);
+    for (uint64_t state_key = 0; state_key < 15; state_key++) {
+        assert_int_equal(height_of_key(rig->stoa, state_key), state_key < 5 ? 1 : 2);
+    }
+    assert_int_equal(stoa_get_block(rig->stoa, &key, &block, NULL), 0);
+    assert_true(block.canonical);
+    stoa_release(block.view);
+}
+
+/* ---- stress ---- */
+
+struct stress {
+    struct engine_rig *rig;
+    atomic_bool stop;
+    _Atomic(uint64_t) acknowledged; /* height */
+    _Atomic(uint64_t) next;         /* block to be stored */
+    _Atomic(uint64_t) wrong;
+    _Atomic(uint64_t) reads;
+};
+
+enum { STRESS_KEYS = 16 };
+
+/* Every block sets all keys to its height, so what is read is at least what was acknowledged. */
+static void *read_many(void *context)
+{
+    struct stress *stress = context;
+    struct stoa *stoa = stress->rig->stoa;
+    struct made_random random = made_random_of(1, (uint64_t)pthread_self());
+    while (!atomic_load(&stress->stop)) {
+        uint64_t least = atomic_load(&stress->acknowledged);
+        if (height_of_key(stoa, made_random_below(&random, STRESS_KEYS)) < least) {
+            atomic_fetch_add(&stress->wrong, 1);
+        }
+        struct stoa_block block;
+        struct stoa_block_key latest = {.by = STOA_LATEST};
+        least = atomic_load(&stress->acknowledged);
+        if (stoa_get_block(stoa, &latest, &block, NULL) == 0) {
+            const struct made_block *made = made_chain_block(stress->rig->chain, block.height);
+            if (block.height < least || block.block.size != made->block.size ||
+                memcmp(block.block.data, made->block.data, made->block.size) != 0) {
+                atomic_fetch_add(&stress->wrong, 1);
+            }
+            stoa_release(block.view);
+        }
+        atomic_fetch_add(&stress->reads, 1);
+    }
+    return NULL;
+}
+
+/* Reads old blocks by message or in place, and makes the cache small, large and empty. */
+static void *disturb(void *context)
+{
+    struct stress *stress = context;
+    struct stoa *stoa = stress->rig->stoa;
+    struct made_random random = made_random_of(2, (uint64_t)pthread_self());
+    while (!atomic_load(&stress->stop)) {
+        uint64_t action = made_random_below(&random, 64);
+        struct stoa_block block;
+        struct stoa_block_key key = {
+            .by = STOA_BY_HEIGHT,
+            .height = made_random_below(&random, atomic_load(&stress->acknowledged) + 1),
+        };
+        if (action == 0) {
+            (void)stoa_resize_cache(stoa, (1 + made_random_below(&random, 4)) * MIB, NULL);
+        } else if (action == 1) {
+            (void)stoa_flush_cache(stoa, NULL);
+        } else if (stoa_get_block(stoa, &key, &block, NULL) == 0) {
+            if (block.height != key.height) {
+                atomic_fetch_add(&stress->wrong, 1);
+            }
+            stoa_release(block.view);
+        }
+    }
+    return NULL;
+}
+
+static void readers_beside_writers_see_what_was_acknowledged(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stress stress = {.rig = rig, .next = 1};
+    pthread_t threads[READERS + PRODUCERS];
+    for (unsigned i = 0; i < READERS + PRODUCERS; i++) {
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, i < READERS ? read_many : disturb, &stress), 0);
+    }
+    for (uint64_t number = 1; number <= ENGINE_RIG_BLOCKS; number++) {
+        put_with_keys(rig, number, 0, STRESS_KEYS);
+        atomic_store(&stress.acknowledged, number);
+        uint64_t reads = atomic_load(&stress.reads);
+        while (atomic_load(&stress.reads) < reads + 20) {
+            (void)sched_yield();
+        }
+    }
+    atomic_store(&stress.stop, true);
+    for (unsigned i = 0; i < READERS + PRODUCERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    }
+    assert_int_equal(stress.wrong, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_stored_block_is_read_in_place_without_any_allocation,
+                                        engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_second_read_of_a_transaction_is_a_hit_and_the_same,
+                                        engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(each_acknowledged_value_is_what_is_read_next,
+                                        engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(an_absent_key_is_remembered_until_it_is_set,
+                                        engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(close_counts_views_of_the_cache, engine_rig_set_up_ring,
+                                        engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(submitted_reads_of_what_is_hot_complete_at_once,
+                                        engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_smaller_cache_and_none_serve_as_well,
+                                        engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(bad_cache_options_are_refused, engine_rig_set_up_ring,
+                                        engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_warm_restart_hits_from_the_beginning,
+                                        engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_head_that_is_taken_back_takes_its_values_with_it,
+                                        engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(readers_beside_writers_see_what_was_acknowledged,
+                                        engine_rig_set_up_threads, engine_rig_tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
