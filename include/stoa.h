@@ -100,6 +100,24 @@ struct stoa_cache_options {
         .size = sizeof(struct stoa_cache_options), \
     }
 
+/* What the store watches: stoa/alert.def. */
+enum stoa_alert {
+#define STOA_ALERT(name, text, limit, help) STOA_ALERT_##name,
+#include "stoa/alert.def"
+#undef STOA_ALERT
+    STOA_ALERT_END
+};
+
+/* From where on an alert is raised. 0: its default (stoa/alert.def); negative: never. */
+struct stoa_alert_limits {
+    size_t size;
+    double limit[STOA_ALERT_END];
+};
+#define STOA_ALERT_LIMITS_INIT                   \
+    {                                            \
+        .size = sizeof(struct stoa_alert_limits) \
+    }
+
 struct stoa_options {
     size_t size;
     enum stoa_io io;             /* STOA_IO_AUTO */
@@ -114,7 +132,9 @@ struct stoa_options {
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
     void *progress_context;
     uint64_t unwind_max; /* how many blocks a change of branch may take off the chain. 4,096 */
-    const struct stoa_cache_options *cache; /* NULL: the defaults. Copied */
+    const struct stoa_alert_limits *alert_limits; /* copied; NULL: the defaults */
+    unsigned alert_seconds;                       /* between two looks at them. 10 */
+    const struct stoa_cache_options *cache;       /* NULL: the defaults. Copied */
 };
 #define STOA_OPTIONS_INIT                    \
     {                                        \
@@ -742,14 +762,6 @@ int stoa_metrics_list(struct stoa *stoa,
  * STOA_ENOMEM. */
 int stoa_metrics_text(struct stoa *stoa, char **out_text, size_t *out_size);
 
-/* What the store watches: stoa/alert.def. */
-enum stoa_alert {
-#define STOA_ALERT(name, text, limit, help) STOA_ALERT_##name,
-#include "stoa/alert.def"
-#undef STOA_ALERT
-    STOA_ALERT_END
-};
-
 /* "block_store_time"; NULL for what is none. */
 const char *stoa_alert_name(enum stoa_alert alert);
 
@@ -802,6 +814,88 @@ int stoa_flush_cache(struct stoa *stoa, struct stoa_detail *detail);
 /* Read the newest blocks and the state keys that were used most before the store was closed, in the
  * background, as opening does. STOA_EBUSY: that is under way. */
 int stoa_warm_cache(struct stoa *stoa, struct stoa_detail *detail);
+
+/* ---- health ---- */
+
+enum stoa_health_state {
+    STOA_HEALTHY,
+    STOA_DEGRADED,  /* it serves everything, but something is not as it should be */
+    STOA_READ_ONLY, /* nothing can be stored; what is stored is served */
+    STOA_FAILED,    /* nor can all of it be read */
+};
+
+/* "healthy", "degraded", "read-only", "failed". */
+const char *stoa_health_name(enum stoa_health_state state);
+
+enum { STOA_REASONS_MAX = 16 };
+
+struct stoa_reason {
+    int code; /* STOA_E…; 0: an alert or another sign */
+    char text[248];
+};
+
+struct stoa_health {
+    size_t size;
+    enum stoa_health_state state;
+    unsigned reason_count;
+    uint64_t version;    /* of the state and its reasons: higher after each change, from 1 */
+    uint64_t violations; /* times that an alert's limit was passed, since open */
+    uint32_t alerts;     /* active ones: 1 << STOA_ALERT_… */
+    unsigned breakers_open;
+    struct stoa_reason reasons[STOA_REASONS_MAX]; /* the worst first */
+};
+#define STOA_HEALTH_INIT                   \
+    {                                      \
+        .size = sizeof(struct stoa_health) \
+    }
+
+/* How the store is: a copy of what it found at its last look, at most half a second ago. Cheap, any
+ * thread, never waits for the store's work. */
+int stoa_get_health(struct stoa *stoa, struct stoa_health *out_health);
+
+/* Wait up to TIMEOUT_MS (-1: for ever) until its version is another than SEEN (0: at once).
+ * STOA_ETIMEOUT: it did not change. */
+int stoa_wait_health(struct stoa *stoa, uint64_t seen, int timeout_ms,
+                     struct stoa_health *out_health);
+
+/* A descriptor to poll: readable when health changed after the last stoa_get_health or
+ * stoa_wait_health. Owned by the handle. Or a negative STOA_E…. */
+int stoa_health_fd(struct stoa *stoa);
+
+/* ---- circuit breakers ---- */
+
+/* Kept by a caller around its calls, so that it does not press a store that fails: ask
+ * stoa_breaker_allow before a call, tell stoa_breaker_report its result after. Any thread. */
+struct stoa_breaker;
+
+struct stoa_breaker_options {
+    size_t size;
+    unsigned failures;     /* in a row that open it. 5 */
+    unsigned probes;       /* calls let through when half open, which all must succeed. 1 */
+    unsigned pause_ms;     /* before it is half open; doubles each time it opens again. 500 */
+    unsigned pause_max_ms; /* 60,000 */
+    struct stoa *stoa;     /* whose health and metrics show it; outlives it. NULL: nobody's */
+};
+#define STOA_BREAKER_OPTIONS_INIT                             \
+    {                                                         \
+        sizeof(struct stoa_breaker_options), 0, 0, 0, 0, NULL \
+    }
+
+enum stoa_breaker_state { STOA_BREAKER_CLOSED, STOA_BREAKER_OPEN, STOA_BREAKER_HALF_OPEN };
+
+/* OPTIONS may be NULL. STOA_EINVAL, STOA_ENOMEM. */
+int stoa_breaker_create(const struct stoa_breaker_options *options,
+                        struct stoa_breaker **out_breaker);
+void stoa_breaker_destroy(struct stoa_breaker *breaker);
+
+/* 0: call, then report. STOA_EBUSY: do not. */
+int stoa_breaker_allow(struct stoa_breaker *breaker);
+
+/* RESULT of the call. What speaks of the store counts as failure (STOA_EIO, ENOMEM, EBUSY,
+ * ETIMEOUT, ENOSPACE, EREADONLY, ESTOPPED, ECLOSED), what speaks of the request does not. */
+void stoa_breaker_report(struct stoa_breaker *breaker, int result);
+
+enum stoa_breaker_state stoa_breaker_get_state(struct stoa_breaker *breaker);
 
 #ifdef __cplusplus
 }

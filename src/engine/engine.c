@@ -109,6 +109,7 @@ void engine_free(struct stoa *stoa)
     pthread_mutex_destroy(&stoa->done_mutex);
     pthread_cond_destroy(&stoa->done_changed);
     sem_destroy(&stoa->left_to_end);
+    engine_health_deinit(stoa);
     metrics_destroy(stoa->metrics);
     memory_free(stoa->directory);
     memory_free(stoa);
@@ -129,6 +130,12 @@ struct stoa *engine_make(const char *directory, const struct stoa_options *optio
         return NULL;
     }
     stoa->options = *options;
+    if (engine_health_init(stoa) != 0) {
+        metrics_destroy(stoa->metrics);
+        memory_free(stoa->directory);
+        memory_free(stoa);
+        return NULL;
+    }
     stoa->done_fd = -1;
     atomic_init(&stoa->released, NULL);
     atomic_init(&stoa->copies_out, 0);
@@ -157,6 +164,10 @@ int stoa_open(const char *directory, const struct stoa_options *options, struct 
     }
     if (options != NULL) {
         memcpy(&own, options, options->size);
+    }
+    if (own.alert_limits != NULL &&
+        !engine_size_is_valid(own.alert_limits->size, sizeof(*own.alert_limits))) {
+        return engine_refuse(detail, STOA_EINVAL, "open: bad alert limits");
     }
     if ((unsigned)own.io > STOA_IO_THREADS) {
         return engine_refuse(detail, STOA_EINVAL, "open: io is none of STOA_IO_…");

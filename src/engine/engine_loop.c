@@ -61,6 +61,7 @@ static void mend_tables(struct stoa *stoa)
     struct error_detail detail = {.code = 0};
     (void)store_mend_tables(stoa->store,
                             &detail); /* the store keeps it and tells it with every answer */
+    engine_health_look(stoa);
     while (stoa->retry != NULL) {
         struct engine_request *own = stoa->retry;
         stoa->retry = own->next;
@@ -187,8 +188,10 @@ void *engine_loop_thread(void *context)
     if (stoa->cache_options.cold == 0) {
         (void)engine_warm_begin(stoa); /* nothing is under way yet */
     }
+    engine_health_start(stoa);
     set_open_state(stoa, OPENED);
     run_loop(stoa);
+    engine_health_stop(stoa);
     engine_warm_end(stoa);
     engine_warm_save(stoa);
     stoa->close_result = store_close(stoa->store, &stoa->close_detail);

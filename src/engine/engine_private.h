@@ -102,6 +102,7 @@ struct stoa {
     _Atomic(uint64_t) copies_out; /* views of state that are copies */
     struct mailbox *mailbox;
     struct metrics *metrics;
+    struct engine_health *health;
     char *directory;
     struct stoa_options options;
 
@@ -239,6 +240,20 @@ void engine_deliver_done(struct store_request *request);
 
 /* Requests that back off are answered with their last failure, from now on at once. */
 void engine_deliver_give_up(struct stoa *stoa);
+
+/* ---- engine_health.c ---- */
+
+/* STOA_ENOMEM. */
+int engine_health_init(struct stoa *stoa);
+void engine_health_deinit(struct stoa *stoa);
+
+/* The loop, while the store is open: look now and from then on; look once; stop. */
+void engine_health_start(struct stoa *stoa);
+void engine_health_look(struct stoa *stoa);
+void engine_health_stop(struct stoa *stoa);
+
+/* Any thread: one breaker more or fewer is not closed. */
+void engine_health_count_breaker(struct stoa *stoa, bool open);
 
 /* ---- engine_metrics.c, any thread: what is counted where a message goes ---- */
 

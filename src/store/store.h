@@ -128,6 +128,10 @@ unsigned store_views_out(const struct store *store);
 bool store_tables_damaged(const struct store *store);
 int store_mend_tables(struct store *store, struct error_detail *detail);
 
+/* 0; or why nothing can be stored now; why what is stored cannot all be read. */
+int store_check_writing(struct store *store, struct error_detail *detail);
+int store_check_reading(struct store *store, struct error_detail *detail);
+
 /* Give a view back; on the loop thread. (The engine brings views of other threads home.) */
 void store_view_release(struct stoa_view *view);
 

@@ -35,6 +35,25 @@ int store_blame_space(struct store *store, int result, struct error_detail *deta
     return STOA_ENOSPACE;
 }
 
+int store_check_writing(struct store *store, struct error_detail *detail)
+{
+    int result = ledger_stopped(store->ledger, detail);
+    if (result == 0 && store->apply_failed != 0) {
+        result = store->apply_failed;
+        *detail = store->failed_detail;
+    }
+    return result == 0 ? store_apply_check_space(store, detail) : result;
+}
+
+int store_check_reading(struct store *store, struct error_detail *detail)
+{
+    if (store->readers != NULL) {
+        return 0;
+    }
+    *detail = store->failed_detail;
+    return store->apply_failed;
+}
+
 bool store_tables_damaged(const struct store *store)
 {
     return store->tables_damage != STORE_SOUND && store->rebuild_count < MEND_MAX;

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Health, alerts and breakers, as a program sees them. */
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine_rig.h"
+#include "support/exposition.h"
+
+enum { LONG_MS = 60000 };
+
+static void a_new_store_is_healthy(void **state)
+{
+    const struct engine_rig *rig = *state;
+    struct stoa_health health = STOA_HEALTH_INIT;
+    assert_int_equal(stoa_get_health(rig->stoa, &health), 0);
+    assert_int_equal(health.state, STOA_HEALTHY);
+    assert_int_equal(health.reason_count, 0);
+    assert_int_equal(health.violations, 0);
+    assert_true(health.version >= 1);
+    assert_string_equal(stoa_health_name(health.state), "healthy");
+}
+
+/* A limit of one byte is passed at the first look. */
+static void open_with_a_memory_limit(struct engine_rig *rig)
+{
+    struct stoa_options options = engine_rig_options(rig);
+    struct stoa_alert_limits limits = STOA_ALERT_LIMITS_INIT;
+    engine_rig_close(rig);
+    limits.limit[STOA_ALERT_MEMORY] = 1;
+    options.alert_limits = &limits;
+    options.alert_seconds = 1;
+    assert_int_equal(stoa_open(rig->directory, &options, &rig->stoa, NULL), 0);
+}
+
+static void a_passed_limit_degrades_it_and_is_told(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_health health = STOA_HEALTH_INIT;
+    open_with_a_memory_limit(rig);
+    int fd = stoa_health_fd(rig->stoa);
+    assert_true(fd >= 0);
+    assert_int_equal(stoa_get_health(rig->stoa, &health), 0);
+    assert_int_equal(health.state, STOA_HEALTHY);
+    assert_int_equal(stoa_wait_health(rig->stoa, health.version, LONG_MS, &health), 0);
+    assert_int_equal(health.state, STOA_DEGRADED);
+    assert_int_equal(health.reason_count, 1);
+    assert_non_null(strstr(health.reasons[0].text, "memory"));
+    assert_int_equal(health.alerts, 1 << STOA_ALERT_MEMORY);
+    assert_int_equal(health.violations, 1);
+    char *text = NULL;
+    assert_int_equal(stoa_metrics_text(rig->stoa, &text, NULL), 0);
+    assert_true(exposition_value(text, "stoa_health") == STOA_DEGRADED);
+    assert_true(exposition_value(text, "stoa_alert_violations_total{alert=\"memory\"}") == 1);
+    assert_true(exposition_value(text, "stoa_alert_active{alert=\"memory\"}") == 1);
+    stoa_free(text);
+}
+
+static void a_change_makes_the_descriptor_readable_until_it_is_asked(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_health health = STOA_HEALTH_INIT;
+    open_with_a_memory_limit(rig);
+    struct pollfd wait = {.fd = stoa_health_fd(rig->stoa), .events = POLLIN};
+    assert_int_equal(poll(&wait, 1, LONG_MS), 1);
+    assert_int_equal(stoa_get_health(rig->stoa, &health), 0);
+    assert_int_equal(health.state, STOA_DEGRADED);
+    assert_int_equal(poll(&wait, 1, 0), 0);
+}
+
+static void what_does_not_change_times_out(void **state)
+{
+    const struct engine_rig *rig = *state;
+    struct stoa_health health = STOA_HEALTH_INIT;
+    assert_int_equal(stoa_get_health(rig->stoa, &health), 0);
+    assert_int_equal(stoa_wait_health(rig->stoa, health.version, 1, &health), STOA_ETIMEOUT);
+    assert_int_equal(health.state, STOA_HEALTHY);
+}
+
+static void a_breaker_opens_half_opens_and_closes_and_health_shows_it(void **state)
+{
+    const struct engine_rig *rig = *state;
+    struct stoa_breaker_options options = STOA_BREAKER_OPTIONS_INIT;
+    struct stoa_breaker *breaker = NULL;
+    struct stoa_health health = STOA_HEALTH_INIT;
+    options.failures = 2;
+    options.pause_ms = 1;
+    options.stoa = rig->stoa;
+    assert_int_equal(stoa_breaker_create(&options, &breaker), 0);
+    assert_int_equal(stoa_get_health(rig->stoa, &health), 0);
+    stoa_breaker_report(breaker, STOA_EREFUSED); /* of the request: no failure */
+    stoa_breaker_report(breaker, STOA_EIO);
+    assert_int_equal(stoa_breaker_get_state(breaker), STOA_BREAKER_CLOSED);
+    stoa_breaker_report(breaker, STOA_EIO);
+    assert_int_equal(stoa_wait_health(rig->stoa, health.version, LONG_MS, &health), 0);
+    assert_int_equal(health.state, STOA_DEGRADED);
+    assert_int_equal(health.breakers_open, 1);
+    assert_int_equal(stoa_breaker_get_state(breaker), STOA_BREAKER_HALF_OPEN);
+    assert_int_equal(stoa_breaker_allow(breaker), 0);
+    assert_int_equal(stoa_breaker_allow(breaker), STOA_EBUSY);
+    stoa_breaker_report(breaker, 0);
+    assert_int_equal(stoa_breaker_get_state(breaker), STOA_BREAKER_CLOSED);
+    assert_int_equal(stoa_wait_health(rig->stoa, health.version, LONG_MS, &health), 0);
+    assert_int_equal(health.state, STOA_HEALTHY);
+    char *text = NULL;
+    assert_int_equal(stoa_metrics_text(rig->stoa, &text, NULL), 0);
+    assert_true(exposition_value(text, "stoa_breaker_trips_total") == 1);
+    assert_true(exposition_value(text, "stoa_breaker_refusals_total") == 1);
+    stoa_free(text);
+    stoa_breaker_destroy(breaker);
+}
+
+static void bad_arguments_are_refused(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_breaker *breaker;
+    struct stoa_health health = {.size = sizeof(health) + 1};
+    struct stoa_breaker_options options = STOA_BREAKER_OPTIONS_INIT;
+    struct stoa_options open_options = engine_rig_options(rig);
+    struct stoa_alert_limits limits = {.size = 1};
+    struct stoa *stoa;
+    assert_int_equal(stoa_get_health(rig->stoa, NULL), STOA_EINVAL);
+    assert_int_equal(stoa_get_health(rig->stoa, &health), STOA_EINVAL);
+    assert_int_equal(stoa_wait_health(rig->stoa, 0, 0, &health), STOA_EINVAL);
+    assert_int_equal(stoa_breaker_create(NULL, NULL), STOA_EINVAL);
+    options.pause_ms = 10;
+    options.pause_max_ms = 9;
+    assert_int_equal(stoa_breaker_create(&options, &breaker), STOA_EINVAL);
+    open_options.alert_limits = &limits;
+    assert_int_equal(stoa_open(rig->directory, &open_options, &stoa, NULL), STOA_EINVAL);
+    assert_null(stoa_health_name((enum stoa_health_state)9));
+    stoa_breaker_destroy(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define BOTH(test)                                                                    \
+    {#test " on io_uring", test, engine_rig_set_up_ring, engine_rig_tear_down, NULL}, \
+        {#test " on threads", test, engine_rig_set_up_threads, engine_rig_tear_down, NULL}
+        BOTH(a_new_store_is_healthy),
+        BOTH(a_passed_limit_degrades_it_and_is_told),
+        BOTH(a_change_makes_the_descriptor_readable_until_it_is_asked),
+        BOTH(what_does_not_change_times_out),
+        BOTH(a_breaker_opens_half_opens_and_closes_and_health_shows_it),
+        BOTH(bad_arguments_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
