@@ -169,7 +169,7 @@ static void add_reason(struct stoa_health *to, enum stoa_health_state state, int
     if (to->reason_count < STOA_REASONS_MAX) {
         struct stoa_reason *reason = &to->reasons[to->reason_count++];
         reason->code = code;
-        snprintf(reason->text, sizeof(reason->text), "%s", text);
+        snprintf(reason->text, sizeof(reason->text), "%.*s", (int)sizeof(reason->text) - 1, text);
     }
 }
 

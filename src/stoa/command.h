@@ -43,6 +43,7 @@ int command_show_transaction(const struct options *options);
 int command_show_receipt(const struct options *options);
 int command_show_receipts(const struct options *options);
 int command_upkeep_verify(const struct options *options);
+int command_health_run(const struct options *options);
 int command_upkeep_stats(const struct options *options);
 int command_branch_list(const struct options *options);
 int command_branch_set_head(const struct options *options);

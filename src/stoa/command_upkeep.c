@@ -2,6 +2,7 @@
 /* command_upkeep.c: the commands that look at the store itself. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "render/json_writer.h"
 #include "stoa/command.h"
@@ -145,7 +146,18 @@ static bool print_stats_json(const struct stoa_stats *stats)
     return printed;
 }
 
-static bool print_stats(const struct stoa_stats *stats)
+/* Each message that was answered, with its times. */
+static void add_times(void *context, const struct stoa_metric *metric)
+{
+    if (metric->kind == STOA_METRIC_HISTOGRAM && metric->count != 0 &&
+        strcmp(metric->name, "stoa_message_seconds") == 0) {
+        sheet_line(context, metric->label_value,
+                   "%" PRIu64 ": p50 %.3f ms, p95 %.3f ms, p99 %.3f ms, max %.3f ms", metric->count,
+                   metric->p50 * 1e3, metric->p95 * 1e3, metric->p99 * 1e3, metric->max * 1e3);
+    }
+}
+
+static bool print_stats(struct stoa *stoa, const struct stoa_stats *stats)
 {
     struct sheet sheet;
     sheet_init(&sheet);
@@ -167,8 +179,22 @@ static bool print_stats(const struct stoa_stats *stats)
     sheet_line(&sheet, "  writing", stats->stopped != 0 ? "stopped after a failure" : "possible");
     sheet_line(&sheet, "io", "%s%s%s", stats->io, stats->io_features[0] != '\0' ? ": " : "",
                stats->io_features);
+    (void)stoa_metrics_list(stoa, add_times, &sheet); /* it cannot fail with a function */
     bool printed = sheet_print(&sheet);
     sheet_deinit(&sheet);
+    return printed;
+}
+
+static bool print_prometheus(struct stoa *stoa)
+{
+    char *text;
+    int result = stoa_metrics_text(stoa, &text, NULL);
+    if (result != 0) {
+        console_error("stats: %s", stoa_strerror(result));
+        return false;
+    }
+    bool printed = console_print("%s", text);
+    stoa_free(text);
     return printed;
 }
 
@@ -179,12 +205,15 @@ int command_upkeep_stats(const struct options *options)
     if (status != COMMAND_DONE) {
         return status;
     }
+    if (options->prometheus) {
+        return command_close(stoa, print_prometheus(stoa) ? COMMAND_DONE : COMMAND_FAILED);
+    }
     struct stoa_stats stats = STOA_STATS_INIT;
     int result = stoa_get_stats(stoa, &stats);
     if (result != 0) {
         struct stoa_detail detail = {.code = 0};
         return command_close(stoa, command_fail(result, &detail, "stats"));
     }
-    bool printed = options->json ? print_stats_json(&stats) : print_stats(&stats);
+    bool printed = options->json ? print_stats_json(&stats) : print_stats(stoa, &stats);
     return command_close(stoa, printed ? COMMAND_DONE : COMMAND_FAILED);
 }

@@ -159,6 +159,9 @@ static void take_option(struct argp_state *state, struct options *options, enum 
     case OPTION_RAW:
         options->raw = true;
         break;
+    case OPTION_PROMETHEUS:
+        options->prometheus = true;
+        break;
     case OPTION_BEFORE_FIRST:
     case OPTION_AFTER_LAST:
     default:

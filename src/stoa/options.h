@@ -16,6 +16,7 @@ enum {
     OPTIONS_EXPORT = 1 << 2,
     OPTIONS_SHOW = 1 << 3,
     OPTIONS_ALL = 1 << 4,
+    OPTIONS_STATS = 1 << 8,
 };
 
 enum options_format { OPTIONS_FORMAT_RLP, OPTIONS_FORMAT_ERA1 };
@@ -38,6 +39,7 @@ struct options {
     uint64_t to;
     enum options_format format;
     bool raw;
+    bool prometheus;
     char *const *arguments; /* into argv */
     size_t argument_count;
 };

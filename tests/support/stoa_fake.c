@@ -345,3 +345,32 @@ int stoa_get_stats(struct stoa *stoa, struct stoa_stats *out_stats)
     out_stats->blocks = stoa->count;
     return 0;
 }
+
+int stoa_metrics_list(struct stoa *stoa,
+                      void (*each)(void *context, const struct stoa_metric *metric), void *context)
+{
+    (void)stoa;
+    (void)each;
+    (void)context;
+    return 0;
+}
+
+int stoa_metrics_text(struct stoa *stoa, char **out_text, size_t *out_size)
+{
+    (void)stoa;
+    (void)out_size;
+    *out_text = memory_copy_text("");
+    return *out_text == NULL ? STOA_ENOMEM : 0;
+}
+
+int stoa_get_health(struct stoa *stoa, struct stoa_health *out_health)
+{
+    (void)stoa;
+    *out_health = (struct stoa_health)STOA_HEALTH_INIT;
+    return 0;
+}
+
+const char *stoa_health_name(enum stoa_health_state state)
+{
+    return state == STOA_HEALTHY ? "healthy" : "failed";
+}
