@@ -2,6 +2,7 @@
 /* Circuit breakers for callers: breaker.h behind a mutex, shown by the handle it is attached to. */
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #include "actor/breaker.h"
 #include "base/ensure.h"
@@ -16,6 +17,14 @@ struct stoa_breaker {
     struct stoa *stoa;
     bool shown; /* counted among the handle's that are not closed */
 };
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    int error = clock_gettime(CLOCK_MONOTONIC, &now);
+    ensure(error == 0);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
 
 int stoa_breaker_create(const struct stoa_breaker_options *options,
                         struct stoa_breaker **out_breaker)
@@ -74,7 +83,7 @@ void stoa_breaker_destroy(struct stoa_breaker *breaker)
 int stoa_breaker_allow(struct stoa_breaker *breaker)
 {
     pthread_mutex_lock(&breaker->mutex);
-    bool allowed = breaker_allow(&breaker->breaker, engine_now_ns());
+    bool allowed = breaker_allow(&breaker->breaker, now_ns());
     pthread_mutex_unlock(&breaker->mutex);
     if (!allowed && breaker->stoa != NULL) {
         metrics_count(breaker->stoa->metrics, METRICS_BREAKER_REFUSALS, 1);
@@ -102,7 +111,7 @@ static bool speaks_of_the_store(int result)
 void stoa_breaker_report(struct stoa_breaker *breaker, int result)
 {
     pthread_mutex_lock(&breaker->mutex);
-    bool tripped = breaker_report(&breaker->breaker, speaks_of_the_store(result), engine_now_ns());
+    bool tripped = breaker_report(&breaker->breaker, speaks_of_the_store(result), now_ns());
     show(breaker);
     pthread_mutex_unlock(&breaker->mutex);
     if (tripped && breaker->stoa != NULL) {
@@ -118,7 +127,7 @@ enum stoa_breaker_state stoa_breaker_get_state(struct stoa_breaker *breaker)
         [BREAKER_HALF_OPEN] = STOA_BREAKER_HALF_OPEN,
     };
     pthread_mutex_lock(&breaker->mutex);
-    enum breaker_state state = breaker_look(&breaker->breaker, engine_now_ns());
+    enum breaker_state state = breaker_look(&breaker->breaker, now_ns());
     pthread_mutex_unlock(&breaker->mutex);
     return states[state];
 }

@@ -363,7 +363,7 @@ int stoa_wait_health(struct stoa *stoa, uint64_t seen, int timeout_ms,
         return STOA_EINVAL;
     }
     struct engine_health *health = stoa->health;
-    uint64_t until = engine_now_ns() + (timeout_ms > 0 ? (uint64_t)timeout_ms * 1000000 : 0);
+    uint64_t until = io_now_ns(stoa->io) + (timeout_ms > 0 ? (uint64_t)timeout_ms * 1000000 : 0);
     struct timespec time = {.tv_sec = (time_t)(until / second_ns),
                             .tv_nsec = (long)(until % second_ns)};
     int waited = 0;

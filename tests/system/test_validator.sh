@@ -20,7 +20,7 @@ for round in 1 2 3 4 5; do
     wait "$pid" 2>/dev/null || true
     [ "$(wc -l <told)" -gt "$before" ] || fail "round $round: nothing was stored: $(cat errors)"
 done
-expect 0 "$validator" store 10 1 >>told
+"$validator" store 10 1 >>told 2>>errors || fail "it does not end well: $(tail -n 3 errors)"
 
 expect 0 stoa -d store verify
 count=0
