@@ -11,7 +11,7 @@ void breaker_init(struct breaker *breaker, const struct breaker_options *options
     *breaker = (struct breaker){.options = *options, .pause_ns = options->pause_ns};
 }
 
-static void open(struct breaker *breaker, uint64_t now_ns)
+static void trip(struct breaker *breaker, uint64_t now_ns)
 {
     uint64_t max = breaker->options.pause_max_ns;
     breaker->state = BREAKER_OPEN;
@@ -56,11 +56,11 @@ bool breaker_report(struct breaker *breaker, bool failed, uint64_t now_ns)
         if (breaker->failed < breaker->options.failures) {
             return false;
         }
-        open(breaker, now_ns);
+        trip(breaker, now_ns);
         return true;
     case BREAKER_HALF_OPEN:
         if (failed) {
-            open(breaker, now_ns);
+            trip(breaker, now_ns);
             return true;
         }
         breaker->succeeded++;
