@@ -805,7 +805,8 @@ const char *stoa_cache_class_name(int cache_class);
 int stoa_get_cache_stats(struct stoa *stoa, struct stoa_cache_stats *out_stats);
 
 /* Change the cache's size while it is in use; budgets keep their shares. STOA_EINVAL: below 1 MiB,
- * or the store was opened without a cache. STOA_ENOMEM. */
+ * or the store was opened without a cache. STOA_ENOMEM: no memory, or far below (an eighth of)
+ * the size that the store was opened with. */
 int stoa_resize_cache(struct stoa *stoa, uint64_t size, struct stoa_detail *detail);
 
 /* Empty it. Views stay valid. */

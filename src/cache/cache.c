@@ -17,6 +17,7 @@ enum {
     SWEEP_SECONDS = 32,   /* for all of them */
     NS_A_SECOND = 1000000000,
     VALUE_ALIGNMENT = 8,
+    PAGES_LEAST = 8, /* of a cache made smaller: its pages stay as large as they are */
 };
 
 static size_t buckets_for(size_t size)
@@ -579,7 +580,7 @@ void cache_clear(struct cache *cache)
 
 bool cache_resize(struct cache *cache, size_t size)
 {
-    if (size < CACHE_SIZE_MIN) {
+    if (size < CACHE_SIZE_MIN || size / PAGES_LEAST < slab_page_size(cache->slab)) {
         return false;
     }
     size_t buckets = buckets_for(size);

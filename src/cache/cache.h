@@ -164,8 +164,8 @@ void cache_drop_heights(struct cache *cache, uint64_t height);
 void cache_clear(struct cache *cache);
 
 /* Change the bound; budgets keep their shares. Where it is lowered, what does not fit is evicted at
- * once, but for objects with views, whose memory comes back with them. False: too small or no
- * memory. */
+ * once, but for objects with views, whose memory comes back with them. False: too small (below
+ * CACHE_SIZE_MIN or an eighth of the first size) or no memory. */
 bool cache_resize(struct cache *cache, size_t size);
 
 /* Views out. Looks at every object. */

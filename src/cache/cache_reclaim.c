@@ -139,7 +139,7 @@ struct cache_object *cache_reclaim_alloc(struct cache *cache, enum cache_class c
 void cache_reclaim_shrink(struct cache *cache)
 {
     cache_reclaim(cache);
-    size_t pages = slab_limit(cache->slab) / slab_page_size(cache->slab) + 1;
+    size_t pages = slab_held(cache->slab) / slab_page_size(cache->slab) + 1;
     size_t tries = 0;
     while (over_budget(cache) && tries++ < 4 * pages && empty_page(cache)) {
         cache_reclaim(cache);

@@ -533,6 +533,22 @@ static void views_that_keep_memory_do_not_break_a_lowered_bound_for_long(void **
     cache_destroy(cache);
 }
 
+static void a_full_cache_fits_a_much_lower_bound_at_once(void **state)
+{
+    (void)state;
+    struct cache *cache = make(8 * MIB);
+    for (uint64_t i = 0; i < 5000; i++) {
+        (void)put_number(cache, (enum cache_class)(i % CACHE_CLASS_COUNT), i, 100 + i % 40000,
+                         i % 3 == 0);
+    }
+    assert_true(cache_resize(cache, MIB));
+    struct cache_stats stats;
+    cache_get_stats(cache, &stats);
+    assert_true(stats.held <= stats.limit);
+    assert_true(put_number(cache, CACHE_STATE, 1, 100, false));
+    cache_destroy(cache);
+}
+
 static void growing_keeps_what_is_there(void **state)
 {
     (void)state;
@@ -636,6 +652,7 @@ int main(void)
         cmocka_unit_test(packing_what_changed_meanwhile_is_refused),
         cmocka_unit_test(the_bound_and_the_budgets_hold_at_every_step_of_a_random_run),
         cmocka_unit_test(views_that_keep_memory_do_not_break_a_lowered_bound_for_long),
+        cmocka_unit_test(a_full_cache_fits_a_much_lower_bound_at_once),
         cmocka_unit_test(growing_keeps_what_is_there),
         cmocka_unit_test(what_is_larger_than_its_budget_is_refused),
         cmocka_unit_test(options_out_of_range_are_refused),
