@@ -374,3 +374,8 @@ const char *stoa_health_name(enum stoa_health_state state)
 {
     return state == STOA_HEALTHY ? "healthy" : "failed";
 }
+
+void stoa_free(void *pointer)
+{
+    memory_free(pointer);
+}
