@@ -168,7 +168,8 @@ static int take_heights(struct store_query *query)
                 continue;
             }
             struct query_height height = {
-                .height = block->height, .order = order++, .position = block->position};
+                .height = block->height, .order = order, .position = block->position};
+            order++;
             memcpy(height.hash, block->hash, 32);
             if (buffer_append(&query->heights, &height, sizeof(height)) != 0) {
                 return STOA_ENOMEM;

@@ -128,7 +128,10 @@ static void a_walk_meets_every_live_chunk_once(void **state)
         while (i < 40 && chunks[i] != chunk) {
             i += 2;
         }
-        assert_true(i < 40);
+        if (i >= 40) {
+            fail_msg("a chunk that nobody has");
+            return;
+        }
         chunks[i] = NULL;
         found++;
     }
