@@ -19,8 +19,8 @@ if command -v promtool >/dev/null; then
     promtool check rules "$folder/stoa.rules.yml"
     (cd "$folder" && promtool test rules stoa.rules.test.yml)
     stoa -d store init >/dev/null
-    stoa -d store stats --prometheus >metrics
-    promtool check metrics <metrics
+    stoa -d store stats --prometheus >page
+    promtool check metrics <page
 else
     echo "promtool is not installed: the rules' own tests are not run"
 fi
