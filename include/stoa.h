@@ -64,19 +64,17 @@ enum stoa_io {
 
 /* What the cache tells apart. */
 enum stoa_cache_class {
-    STOA_CACHE_BLOCKS,   /* blocks with receipts, senders and envelope */
-    STOA_CACHE_HEADERS,  /* headers that were asked for without their block */
-    STOA_CACHE_RECEIPTS, /* receipts that were asked for without their block */
-    STOA_CACHE_PLACES,   /* where transactions are */
-    STOA_CACHE_HEIGHTS,  /* which block is at a height; the head */
-    STOA_CACHE_STATE,    /* values of state keys */
+    STOA_CACHE_BLOCKS,  /* blocks with receipts, senders and envelope */
+    STOA_CACHE_PLACES,  /* where transactions are */
+    STOA_CACHE_HEIGHTS, /* which block is at a height; the head */
+    STOA_CACHE_STATE,   /* values of state keys */
     STOA_CACHE_CLASSES
 };
 
 enum stoa_cache_preset {
     STOA_PRESET_BALANCED = 0,
     STOA_PRESET_SYNC,  /* catching up: state before blocks */
-    STOA_PRESET_QUERY, /* answering many questions: blocks, receipts, more of them packed */
+    STOA_PRESET_QUERY, /* answering many questions: blocks with their receipts before state */
     STOA_PRESET_WRITE, /* producing blocks: many of the newest, and the state they touch */
 };
 
@@ -89,7 +87,7 @@ struct stoa_cache_options {
     uint64_t capacity;                         /* bytes in all, never exceeded. 256 MiB */
     int preset;                                /* STOA_PRESET_BALANCED */
     uint64_t budget[STOA_CACHE_CLASSES];       /* bytes of it a class. 0: as the preset says */
-    uint32_t time_to_live[STOA_CACHE_CLASSES]; /* seconds. State 300, receipts 600, others none */
+    uint32_t time_to_live[STOA_CACHE_CLASSES]; /* seconds. State 300, others none */
     unsigned head_blocks; /* the newest so many blocks and the state they changed stay. 0: as the
                              preset says */
     int touch;            /* 1: take and touch all memory at open */

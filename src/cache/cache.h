@@ -36,12 +36,10 @@
 struct cache;
 
 enum cache_class {
-    CACHE_BLOCKS,   /* block hash -> the record */
-    CACHE_HEADERS,  /* block hash -> header */
-    CACHE_RECEIPTS, /* block hash -> receipts */
-    CACHE_PLACES,   /* transaction hash -> where it is */
-    CACHE_HEIGHTS,  /* height or another name -> block hash */
-    CACHE_STATE,    /* state key -> value */
+    CACHE_BLOCKS,  /* block hash -> the record */
+    CACHE_PLACES,  /* transaction hash -> where it is */
+    CACHE_HEIGHTS, /* height or another name -> block hash */
+    CACHE_STATE,   /* state key -> value */
     CACHE_CLASS_COUNT,
 };
 

@@ -9,8 +9,6 @@
 #include "store/hot.h"
 
 static_assert((int)STOA_CACHE_BLOCKS == (int)CACHE_BLOCKS, "one is used for the other");
-static_assert((int)STOA_CACHE_HEADERS == (int)CACHE_HEADERS, "one is used for the other");
-static_assert((int)STOA_CACHE_RECEIPTS == (int)CACHE_RECEIPTS, "one is used for the other");
 static_assert((int)STOA_CACHE_PLACES == (int)CACHE_PLACES, "one is used for the other");
 static_assert((int)STOA_CACHE_HEIGHTS == (int)CACHE_HEIGHTS, "one is used for the other");
 static_assert((int)STOA_CACHE_STATE == (int)CACHE_STATE, "one is used for the other");
@@ -18,19 +16,18 @@ static_assert((int)STOA_CACHE_CLASSES == (int)CACHE_CLASS_COUNT, "one is used fo
 static_assert((int)STOA_TIERS == (int)CACHE_TIER_COUNT, "one is used for the other");
 
 static const uint64_t size_default = (uint64_t)256 << 20;
-enum { STATE_SECONDS = 300, RECEIPTS_SECONDS = 600 };
+enum { STATE_SECONDS = 300 };
 
 struct preset {
     unsigned share[CACHE_CLASS_COUNT];
     unsigned head_blocks;
-    unsigned packed_share;
 };
 
 static const struct preset presets[] = {
-    [STOA_PRESET_BALANCED] = {{40, 2, 8, 5, 2, 35}, 64, 20},
-    [STOA_PRESET_SYNC] = {{20, 3, 3, 2, 4, 60}, 16, 0},
-    [STOA_PRESET_QUERY] = {{45, 3, 15, 10, 3, 16}, 64, 30},
-    [STOA_PRESET_WRITE] = {{30, 1, 4, 5, 2, 50}, 256, 10},
+    [STOA_PRESET_BALANCED] = {{50, 5, 2, 35}, 64},
+    [STOA_PRESET_SYNC] = {{26, 2, 4, 60}, 16},
+    [STOA_PRESET_QUERY] = {{63, 10, 3, 16}, 64},
+    [STOA_PRESET_WRITE] = {{35, 5, 2, 50}, 256},
 };
 
 int engine_cache_check(const struct stoa_cache_options *given, struct stoa_cache_options *out,
@@ -62,16 +59,13 @@ int engine_cache_create(struct stoa *stoa)
     struct cache_options options = {
         .size = given->capacity,
         .head_blocks = given->head_blocks != 0 ? given->head_blocks : preset->head_blocks,
-        .packed_share = preset->packed_share,
         .touch = given->touch != 0,
     };
     if (given->capacity == STOA_NO_CACHE) {
         return 0;
     }
     for (unsigned i = 0; i < CACHE_CLASS_COUNT; i++) {
-        uint32_t seconds = i == CACHE_STATE      ? STATE_SECONDS
-                           : i == CACHE_RECEIPTS ? RECEIPTS_SECONDS
-                                                 : 0;
+        uint32_t seconds = i == CACHE_STATE ? STATE_SECONDS : 0;
         uint32_t wanted = given->time_to_live[i] != 0 ? given->time_to_live[i] : seconds;
         options.time_to_live[i] = wanted == STOA_NO_TIME_LIMIT ? 0 : wanted;
         options.share[i] = preset->share[i];
@@ -181,8 +175,7 @@ uint64_t engine_cache_views_out(struct stoa *stoa)
 
 const char *stoa_cache_class_name(int cache_class)
 {
-    static const char *const names[] = {"blocks", "headers", "receipts",
-                                        "places", "heights", "state"};
+    static const char *const names[] = {"blocks", "places", "heights", "state"};
     return cache_class >= 0 && cache_class < STOA_CACHE_CLASSES ? names[cache_class] : NULL;
 }
 

@@ -48,8 +48,6 @@
 
 #define METRICS_CLASS_TABLE(ROW) \
     ROW(BLOCKS, "blocks")        \
-    ROW(HEADERS, "headers")      \
-    ROW(RECEIPTS, "receipts")    \
     ROW(PLACES, "places")        \
     ROW(HEIGHTS, "heights")      \
     ROW(STATE, "state")

@@ -20,7 +20,7 @@ static struct cache_options options_of(size_t size)
 {
     return (struct cache_options){
         .size = size,
-        .share = {30, 5, 10, 10, 5, 40},
+        .share = {45, 10, 5, 40},
         .head_blocks = 4,
         .packed_share = 25,
         .seed = 42,

@@ -170,8 +170,8 @@ static void readers_never_see_what_is_not_theirs(void **state)
     static struct stress stress;
     struct cache_options options = {
         .size = 4 * MIB,
-        .share = {40, 0, 0, 0, 0, 50},
-        .time_to_live = {0, 0, 0, 0, 0, 3},
+        .share = {40, 0, 0, 50},
+        .time_to_live = {0, 0, 0, 3},
         .head_blocks = 64,
         .packed_share = 20,
         .seed = 1,
