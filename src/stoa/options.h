@@ -15,7 +15,8 @@ enum {
     OPTIONS_IMPORT = 1 << 1,
     OPTIONS_EXPORT = 1 << 2,
     OPTIONS_SHOW = 1 << 3,
-    OPTIONS_ALL = 1 << 4,
+    OPTIONS_STATE = 1 << 4,
+    OPTIONS_ALL = 1 << 5,
 };
 
 enum options_format { OPTIONS_FORMAT_RLP, OPTIONS_FORMAT_ERA1 };
@@ -37,6 +38,8 @@ struct options {
     uint64_t to;
     enum options_format format;
     bool raw;
+    bool has_at;
+    uint64_t at;
     char *const *arguments; /* into argv */
     size_t argument_count;
 };
