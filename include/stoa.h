@@ -171,6 +171,27 @@ struct stoa_change {
     struct stoa_bytes value;
 };
 
+/* What a block makes of an account. The hash of no code is Keccak-256 of nothing. */
+struct stoa_account_change {
+    uint8_t address[20];
+    unsigned flags; /* STOA_ACCOUNT_… */
+    uint64_t nonce;
+    uint8_t balance[32]; /* big-endian */
+    uint8_t code_hash[32];
+};
+
+enum {
+    STOA_ACCOUNT_REMOVED = 1 << 0, /* it is gone, with its storage; the fields are not looked at */
+    STOA_ACCOUNT_WIPED = 1 << 1, /* it was removed and made again: only slots of this block hold */
+};
+
+/* What a block makes of a slot of an account's storage. */
+struct stoa_slot_change {
+    uint8_t address[20];
+    uint8_t slot[32];  /* its number, big-endian */
+    uint8_t value[32]; /* zero: cleared */
+};
+
 /* A block to store. All it points at stays valid and unchanged until the call or the completion. */
 struct stoa_store_block {
     size_t size;
@@ -185,11 +206,18 @@ struct stoa_store_block {
     const uint8_t *envelope_hash; /* 32 bytes, with an envelope: the block is found by it as well */
     unsigned skip;                /* STOA_SKIP_… */
     unsigned flags;               /* STOA_STORE_… */
+    /* With STOA_STORE_STATE: at most one change an account and one a slot. */
+    const struct stoa_account_change *accounts;
+    size_t account_count;
+    const struct stoa_slot_change *slots;
+    size_t slot_count;
+    const struct stoa_bytes *codes; /* those that the block brought */
+    size_t code_count;
 };
 #define STOA_STORE_BLOCK_INIT                                                                  \
     {                                                                                          \
         sizeof(struct stoa_store_block), {NULL, 0}, {NULL, 0}, NULL, NULL, NULL, 0, {NULL, 0}, \
-            NULL, 0, 0                                                                         \
+            NULL, 0, 0, NULL, 0, NULL, 0, NULL, 0                                              \
     }
 
 enum {
@@ -198,6 +226,8 @@ enum {
     STOA_STORE_CANONICAL = 1 << 1, /* it becomes the head, whatever branch its parent is on: the
                                       change of branch is one step with storing it, and refused
                                       as stoa_update_head would. Not with STOA_STORE_SIDE */
+    STOA_STORE_STATE = 1 << 2,     /* accounts, slots and codes are all that the block changed. From
+                                      a block on that is stored without, the state is not known */
 };
 
 /* Store durably; without STOA_STORE_SIDE the block's parent is the head, and it becomes the head.
@@ -436,6 +466,45 @@ struct stoa_value {
 int stoa_get_state_view(struct stoa *stoa, struct stoa_bytes key, struct stoa_value *out_value,
                         struct stoa_detail *detail);
 
+#define STOA_AT_HEAD UINT64_MAX
+
+/* The same as of HEIGHT of the canonical chain, or STOA_AT_HEAD. STOA_ENOTFOUND also where the
+ * chain is not that high. */
+struct stoa_state_at {
+    struct stoa_bytes key;
+    uint64_t height;
+};
+int stoa_get_state_at(struct stoa *stoa, const struct stoa_state_at *at,
+                      struct stoa_bytes *out_value, struct stoa_detail *detail);
+
+/* What of the state of accounts: as of HEIGHT, or STOA_AT_HEAD. The genesis file's accounts are the
+ * state at height 0; later blocks have one where all up to them were stored with STOA_STORE_STATE.
+ * STOA_ENOTSUP: the state at that height is not known, and DETAIL names a block that was
+ * stored without. STOA_ENOTFOUND: the chain is not that high (DETAIL says so), or there is no such
+ * account or code. */
+struct stoa_state_query {
+    uint8_t address[20];
+    uint8_t slot[32]; /* of storage: its number; of code: its hash */
+    uint64_t height;
+};
+
+struct stoa_account {
+    uint64_t nonce;
+    uint8_t balance[32]; /* big-endian */
+    uint8_t code_hash[32];
+};
+
+int stoa_get_account(struct stoa *stoa, const struct stoa_state_query *query,
+                     struct stoa_account *out_account, struct stoa_detail *detail);
+
+/* Zero where there is no such slot or account. */
+int stoa_get_storage(struct stoa *stoa, const struct stoa_state_query *query, uint8_t out_value[32],
+                     struct stoa_detail *detail);
+
+/* An owned copy, stoa_free. */
+int stoa_get_code(struct stoa *stoa, const struct stoa_state_query *query,
+                  struct stoa_bytes *out_code, struct stoa_detail *detail);
+
 struct stoa_head {
     int empty; /* 1: no block yet; the rest is then 0 */
     uint64_t height;
@@ -532,12 +601,13 @@ struct stoa_completion {
     int result;
     struct stoa_block block;             /* of a get */
     struct stoa_transaction transaction; /* of a transaction's get: then use this, not block */
-    struct stoa_bytes value;             /* of a state get: owned, stoa_free */
-    struct stoa_logs logs;               /* of a query of logs */
-    struct stoa_history history;         /* of an address's transactions */
-    struct stoa_block *blocks;           /* of a range: BLOCK_COUNT of them, stoa_free; */
-    size_t block_count;                  /* release each */
-    uint8_t hash[32];                    /* of a store: the block's */
+    struct stoa_bytes value; /* of a get of state, storage (32 bytes) or code: owned, stoa_free */
+    struct stoa_account account; /* of an account's get */
+    struct stoa_logs logs;       /* of a query of logs */
+    struct stoa_history history; /* of an address's transactions */
+    struct stoa_block *blocks;   /* of a range: BLOCK_COUNT of them, stoa_free; */
+    size_t block_count;          /* release each */
+    uint8_t hash[32];            /* of a store: the block's */
     uint64_t height;
     struct stoa_detail detail;
 };
@@ -567,9 +637,18 @@ int stoa_submit_get_address_transactions(struct stoa *stoa, const struct stoa_hi
                                          const struct stoa_call *call);
 int stoa_submit_get_block_range(struct stoa *stoa, const struct stoa_block_range *range,
                                 const struct stoa_call *call);
+int stoa_submit_get_state_at(struct stoa *stoa, const struct stoa_state_at *at,
+                             const struct stoa_call *call);
+int stoa_submit_get_account(struct stoa *stoa, const struct stoa_state_query *query,
+                            const struct stoa_call *call);
+int stoa_submit_get_storage(struct stoa *stoa, const struct stoa_state_query *query,
+                            const struct stoa_call *call);
+int stoa_submit_get_code(struct stoa *stoa, const struct stoa_state_query *query,
+                         const struct stoa_call *call);
 
 /* Any message by its number, for programs that pass messages on. ARGUMENT is what the typed form
- * takes (a struct stoa_store_block, struct stoa_block_key, 32 bytes of hash, struct stoa_bytes).
+ * takes (a struct stoa_store_block, struct stoa_block_key, 32 bytes of hash, struct stoa_bytes,
+ * struct stoa_state_at, struct stoa_state_query).
  * STOA_ENOTSUP: this version does not serve it. */
 int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argument,
                 const struct stoa_call *call);

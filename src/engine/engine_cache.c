@@ -92,7 +92,8 @@ bool engine_cache_answer(struct stoa *stoa, struct store_request *request)
     case STORE_GET_TRANSACTION:
         return hot_get_transaction(stoa->cache, request->hash, &request->transaction);
     case STORE_GET_STATE:
-        if (!hot_get_raw(stoa->cache, request->state_key, &value, &view, &request->result)) {
+        if (request->query.height != STOA_AT_HEAD ||
+            !hot_get_raw(stoa->cache, request->state_key, &value, &view, &request->result)) {
             return false;
         }
         if (request->result == 0) {

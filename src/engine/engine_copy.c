@@ -34,6 +34,11 @@ static size_t size_of(const struct stoa_store_block *put, size_t senders_size)
     size_t size = put->change_count * sizeof(*put->changes) + put->block.size + put->receipts.size +
                   put->envelope.size + senders_size + (put->expected_hash != NULL ? 32 : 0) +
                   (put->envelope_hash != NULL ? 32 : 0);
+    size += put->code_count * sizeof(*put->codes) + put->account_count * sizeof(*put->accounts) +
+            put->slot_count * sizeof(*put->slots);
+    for (size_t i = 0; i < put->code_count; i++) {
+        size += put->codes[i].size;
+    }
     for (size_t i = 0; i < put->change_count; i++) {
         size += put->changes[i].key.size + put->changes[i].value.size;
     }
@@ -63,8 +68,22 @@ static int copy_put(struct engine_request *own)
     if (own->copy == NULL) {
         return STOA_ENOMEM;
     }
+    static_assert(sizeof(struct stoa_change) % _Alignof(struct stoa_bytes) == 0 &&
+                      sizeof(struct stoa_bytes) % _Alignof(struct stoa_account_change) == 0,
+                  "arrays stand behind each other");
+    static_assert(_Alignof(struct stoa_slot_change) == 1, "it stands anywhere");
     struct stoa_change *changes = own->copy;
-    uint8_t *at = (uint8_t *)own->copy + put->change_count * sizeof(*changes);
+    struct stoa_bytes *codes = (struct stoa_bytes *)(changes + put->change_count);
+    uint8_t *at = (uint8_t *)(codes + put->code_count);
+    put->accounts = (const void *)move(&at, (const uint8_t *)put->accounts,
+                                       put->account_count * sizeof(*put->accounts));
+    put->slots =
+        (const void *)move(&at, (const uint8_t *)put->slots, put->slot_count * sizeof(*put->slots));
+    for (size_t i = 0; i < put->code_count; i++) {
+        codes[i] = put->codes[i];
+        codes[i].data = move(&at, codes[i].data, codes[i].size);
+    }
+    put->codes = put->code_count == 0 ? NULL : codes;
     for (size_t i = 0; i < put->change_count; i++) {
         changes[i] = put->changes[i];
         changes[i].key.data = move(&at, changes[i].key.data, changes[i].key.size);
@@ -128,6 +147,9 @@ int engine_copy_arguments(struct engine_request *own)
     case STORE_GET_BLOCK:
     case STORE_GET_TRANSACTION:
     case STORE_GET_STATE:
+    case STORE_GET_ACCOUNT:
+    case STORE_GET_STORAGE:
+    case STORE_GET_CODE:
     case STORE_UPDATE_HEAD:
     case STORE_SET_SAFE:
     case STORE_SET_FINALIZED:

@@ -220,7 +220,8 @@ static void drop(struct stoa *stoa, struct engine_request *own)
         store_view_release(request->block.view);
     } else if (request->result == 0 && request->kind == STORE_GET_TRANSACTION) {
         store_view_release(request->transaction.block.view);
-    } else if (request->result == 0 && request->kind == STORE_GET_STATE) {
+    } else if (request->result == 0 && request->kind >= STORE_GET_STATE &&
+               request->kind <= STORE_GET_CODE) { /* NULL for an account */
         memory_free((void *)(uintptr_t)request->value.data);
     }
     for (size_t i = 0; i < request->block_count; i++) {

@@ -85,10 +85,17 @@ static int copy_put(const struct stoa_store_block *block, struct stoa_store_bloc
     own.receipts.size = own.receipts.data == NULL ? 0 : own.receipts.size;
     own.envelope.size = own.envelope.data == NULL ? 0 : own.envelope.size;
     *out = own;
-    bool valid = (own.skip & ~(unsigned)STOA_SKIP_ALL) == 0 &&
-                 (own.flags & ~(unsigned)(STOA_STORE_SIDE | STOA_STORE_CANONICAL)) == 0 &&
-                 own.flags != (STOA_STORE_SIDE | STOA_STORE_CANONICAL) && own.block.data != NULL &&
-                 (own.changes != NULL || own.change_count == 0);
+    bool valid =
+        (own.skip & ~(unsigned)STOA_SKIP_ALL) == 0 &&
+        (own.flags & ~(unsigned)(STOA_STORE_SIDE | STOA_STORE_CANONICAL | STOA_STORE_STATE)) == 0 &&
+        (own.flags & (STOA_STORE_SIDE | STOA_STORE_CANONICAL)) !=
+            (STOA_STORE_SIDE | STOA_STORE_CANONICAL) &&
+        own.block.data != NULL && (own.changes != NULL || own.change_count == 0) &&
+        (own.accounts != NULL || own.account_count == 0) &&
+        (own.slots != NULL || own.slot_count == 0) && (own.codes != NULL || own.code_count == 0);
+    for (size_t i = 0; valid && i < own.code_count; i++) {
+        valid = own.codes[i].data != NULL || own.codes[i].size == 0;
+    }
     for (size_t i = 0; valid && i < own.change_count; i++) {
         valid = own.changes[i].key.data != NULL;
     }
@@ -129,6 +136,7 @@ static bool find_kind(enum stoa_message message, enum store_request_kind *out_ki
         *out_kind = STORE_GET_TRANSACTION;
         return true;
     case STOA_MESSAGE_GET_STATE:
+    case STOA_MESSAGE_GET_STATE_AT:
         *out_kind = STORE_GET_STATE;
         return true;
     case STOA_MESSAGE_UPDATE_HEAD:
@@ -148,6 +156,15 @@ static bool find_kind(enum stoa_message message, enum store_request_kind *out_ki
         return true;
     case STOA_MESSAGE_GET_BLOCK_RANGE:
         *out_kind = STORE_GET_RANGE;
+        return true;
+    case STOA_MESSAGE_GET_ACCOUNT:
+        *out_kind = STORE_GET_ACCOUNT;
+        return true;
+    case STOA_MESSAGE_GET_STORAGE:
+        *out_kind = STORE_GET_STORAGE;
+        return true;
+    case STOA_MESSAGE_GET_CODE:
+        *out_kind = STORE_GET_CODE;
         return true;
     default:
         return false;
@@ -246,8 +263,19 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
     case STORE_GET_TRANSACTION:
         memcpy(request->hash, what, 32);
         return 0;
+    case STORE_GET_ACCOUNT:
+    case STORE_GET_STORAGE:
+    case STORE_GET_CODE:
+        request->query = *(const struct stoa_state_query *)what;
+        return 0;
     case STORE_GET_STATE: {
         const struct stoa_bytes *key = what;
+        request->query.height = STOA_AT_HEAD;
+        if (own->what == STOA_MESSAGE_GET_STATE_AT) {
+            const struct stoa_state_at *at = what;
+            key = &at->key;
+            request->query.height = at->height;
+        }
         if (key->data == NULL || key->size < 1 || key->size > STATE_KEY_MAX) {
             return STOA_EINVAL;
         }
@@ -470,6 +498,20 @@ int stoa_query_logs(struct stoa *stoa, const struct stoa_log_filter *filter,
     return result;
 }
 
+int stoa_get_state_at(struct stoa *stoa, const struct stoa_state_at *at,
+                      struct stoa_bytes *out_value, struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_value == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STOA_MESSAGE_GET_STATE_AT, at, &request, detail);
+    if (result == 0) {
+        *out_value = (struct stoa_bytes){request.value.data, request.value.size};
+    }
+    return result;
+}
+
 int stoa_get_address_transactions(struct stoa *stoa, const struct stoa_history_query *query,
                                   struct stoa_history *out_history, struct stoa_detail *detail)
 {
@@ -480,6 +522,20 @@ int stoa_get_address_transactions(struct stoa *stoa, const struct stoa_history_q
     int result = ask(stoa, STOA_MESSAGE_GET_ADDRESS_TRANSACTIONS, query, &request, detail);
     if (result == 0) {
         *out_history = request.history;
+    }
+    return result;
+}
+
+int stoa_get_account(struct stoa *stoa, const struct stoa_state_query *query,
+                     struct stoa_account *out_account, struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_account == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STOA_MESSAGE_GET_ACCOUNT, query, &request, detail);
+    if (result == 0) {
+        *out_account = request.account;
     }
     return result;
 }
@@ -497,6 +553,35 @@ int stoa_get_block_range(struct stoa *stoa, const struct stoa_block_range *range
         memcpy(out_blocks, request.blocks, request.block_count * sizeof(*out_blocks));
         memory_free(request.blocks);
         *out_count = request.block_count;
+    }
+    return result;
+}
+
+int stoa_get_storage(struct stoa *stoa, const struct stoa_state_query *query, uint8_t out_value[32],
+                     struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_value == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STOA_MESSAGE_GET_STORAGE, query, &request, detail);
+    if (result == 0) {
+        memcpy(out_value, request.value.data, 32);
+        memory_free((void *)(uintptr_t)request.value.data);
+    }
+    return result;
+}
+
+int stoa_get_code(struct stoa *stoa, const struct stoa_state_query *query,
+                  struct stoa_bytes *out_code, struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_code == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STOA_MESSAGE_GET_CODE, query, &request, detail);
+    if (result == 0) {
+        *out_code = (struct stoa_bytes){request.value.data, request.value.size};
     }
     return result;
 }
@@ -578,6 +663,30 @@ int stoa_submit_get_state(struct stoa *stoa, struct stoa_bytes key, const struct
     return stoa_submit(stoa, STOA_MESSAGE_GET_STATE, &key, call);
 }
 
+int stoa_submit_get_state_at(struct stoa *stoa, const struct stoa_state_at *at,
+                             const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_STATE_AT, at, call);
+}
+
+int stoa_submit_get_account(struct stoa *stoa, const struct stoa_state_query *query,
+                            const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_ACCOUNT, query, call);
+}
+
+int stoa_submit_get_storage(struct stoa *stoa, const struct stoa_state_query *query,
+                            const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_STORAGE, query, call);
+}
+
+int stoa_submit_get_code(struct stoa *stoa, const struct stoa_state_query *query,
+                         const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_CODE, query, call);
+}
+
 /* ---- completions ---- */
 
 static void fill_completion(const struct engine_request *own, struct stoa_completion *out)
@@ -612,7 +721,10 @@ static void fill_completion(const struct engine_request *own, struct stoa_comple
     } else if (request->kind == STORE_GET_RANGE) {
         out->blocks = request->blocks;
         out->block_count = request->block_count;
-    } else if (request->kind == STORE_GET_STATE) {
+    } else if (request->kind == STORE_GET_ACCOUNT) {
+        out->account = request->account;
+    } else if (request->kind == STORE_GET_STATE || request->kind == STORE_GET_STORAGE ||
+               request->kind == STORE_GET_CODE) {
         out->value = (struct stoa_bytes){request->value.data, request->value.size};
     }
 }

@@ -207,6 +207,7 @@ static bool next_request(struct stoa *stoa, struct engine_warm *slot)
         *keys = bytes_of(keys->data + 1 + size, keys->size - 1 - size);
         slot->request.kind = STORE_GET_STATE;
         slot->request.state_key = bytes_of(slot->key, size);
+        slot->request.query.height = STOA_AT_HEAD;
         return true;
     }
     *keys = bytes_of(NULL, 0);

@@ -226,7 +226,7 @@ static int fill_slot(struct import *import, const struct import_item *item,
         console_error("%s: %s", import->options->execution, detail.text);
         return COMMAND_FAILED;
     }
-    slot->has_receipts = true;
+    slot->has_receipts = slot->has_receipts || slot->execution.has_receipts;
     slot->has_expectations = true;
     return COMMAND_DONE;
 }
@@ -343,13 +343,7 @@ static int import_file(struct import *import, const char *path)
     if (result != 0) {
         return refuse_detail(import, &detail, result);
     }
-    int status;
-    if (import_source_is_era1(import->source) && import->execution != NULL) {
-        console_error("%s: an era1 file has its own receipts: --execution is for RLP", path);
-        status = COMMAND_USAGE;
-    } else {
-        status = settle(import, import_items(import));
-    }
+    int status = settle(import, import_items(import));
     if (status == COMMAND_DONE) {
         status = check_agreed(import);
     }

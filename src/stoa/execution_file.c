@@ -204,7 +204,6 @@ static int take_senders(const json_t *transactions, struct buffer *out, struct e
 static int take_block(struct execution_file *file, const json_t *root, struct execution_block *out,
                       struct error_detail *detail)
 {
-    buffer_clear(&out->receipts);
     buffer_clear(&out->senders);
     buffer_clear(&file->decode);
     int result = append_hex(&file->decode, json_object_get(root, "hash"), "hash", detail);
@@ -215,11 +214,17 @@ static int take_block(struct execution_file *file, const json_t *root, struct ex
         return result;
     }
     memcpy(out->hash, file->decode.data, HASH_SIZE);
-    result = take_receipts(file, json_object_get(root, "receipts"), &out->receipts, detail);
-    if (result == 0) {
-        result = take_senders(json_object_get(root, "txs"), &out->senders, detail);
+    const json_t *receipts = json_object_get(root, "receipts");
+    const json_t *transactions = json_object_get(root, "txs");
+    out->has_receipts = receipts != NULL;
+    if (out->has_receipts) {
+        buffer_clear(&out->receipts);
     }
-    return result;
+    result = receipts == NULL ? 0 : take_receipts(file, receipts, &out->receipts, detail);
+    if (result == 0 && transactions != NULL) {
+        result = take_senders(transactions, &out->senders, detail);
+    }
+    return result == 0 ? execution_state_read(root, &out->state, detail) : result;
 }
 
 /* STOA_ENOTFOUND: the line is of a later block. STOA_EBUSY: of an earlier one. */

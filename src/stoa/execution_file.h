@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* execution_file.h: what executing a chain yields, as JSON lines in block order. Of each object
- * these members are used: number, hash, receipts (consensus encodings) and txs[].from; others, such
- * as state changes, are left alone. One thread. */
+ * these members are used: number, hash, and where they are there receipts (consensus encodings),
+ * txs[].from, and the state changes (execution_state.h); others are left alone. One thread. */
 #ifndef EXECUTION_FILE_H
 #define EXECUTION_FILE_H
 
 #include "base/buffer.h"
 #include "stoa/byte_input.h"
+#include "stoa/execution_state.h"
 
 struct execution_file;
 
-/* Filled by execution_file_find; the buffers are the caller's, cleared first. */
+/* Filled by execution_file_find; the buffers are the caller's, cleared before they are filled. */
 struct execution_block {
     uint8_t hash[32];
     struct buffer receipts; /* RLP list as chain/receipt.h describes it */
     struct buffer senders;  /* 20 bytes a transaction */
+    bool has_receipts;
+    struct execution_state state;
 };
 
 /* Errors of byte_input_open. */

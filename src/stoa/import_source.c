@@ -122,11 +122,6 @@ void import_source_close(struct import_source *source)
     memory_free(source);
 }
 
-bool import_source_is_era1(const struct import_source *source)
-{
-    return source->era1 != NULL;
-}
-
 /* Fill ITEM from the header of its block. */
 static int read_header(struct import_item *item, struct error_detail *detail)
 {

@@ -26,8 +26,6 @@ int import_source_open(const char *path, struct import_source **out_source,
                        struct error_detail *detail);
 void import_source_close(struct import_source *source);
 
-bool import_source_is_era1(const struct import_source *source);
-
 /* STOA_ENOTFOUND at the end; STOA_EINVAL, STOA_ECORRUPT for what cannot be read as a block. */
 int import_source_next(struct import_source *source, struct import_item *out_item,
                        struct error_detail *detail);

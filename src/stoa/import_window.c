@@ -40,13 +40,15 @@ void import_window_destroy(struct import_window *window)
         buffer_deinit(&window->slots[i].block);
         buffer_deinit(&window->slots[i].execution.receipts);
         buffer_deinit(&window->slots[i].execution.senders);
+        execution_state_deinit(&window->slots[i].execution.state);
     }
     memory_free(window);
 }
 
 static size_t slot_bytes(const struct import_slot *slot)
 {
-    return slot->block.size + slot->execution.receipts.size + slot->execution.senders.size;
+    return slot->block.size + slot->execution.receipts.size + slot->execution.senders.size +
+           execution_state_bytes(&slot->execution.state);
 }
 
 static void shrink(struct buffer *buffer)
@@ -62,6 +64,10 @@ void import_window_drop(struct import_window *window, struct import_slot *slot)
     shrink(&slot->block);
     shrink(&slot->execution.receipts);
     shrink(&slot->execution.senders);
+    shrink(&slot->execution.state.accounts);
+    shrink(&slot->execution.state.slots);
+    shrink(&slot->execution.state.codes);
+    shrink(&slot->execution.state.code_bytes);
     window->unused[window->unused_count++] = slot;
 }
 
@@ -151,6 +157,7 @@ struct import_slot *import_window_take(struct import_window *window)
     buffer_clear(&slot->block);
     buffer_clear(&slot->execution.receipts);
     buffer_clear(&slot->execution.senders);
+    execution_state_clear(&slot->execution.state);
     slot->has_receipts = false;
     slot->has_expectations = false;
     slot->done = false;
@@ -187,6 +194,7 @@ bool import_window_submit(struct import_window *window, struct import_slot *slot
         if (slot->execution.senders.size > 0) {
             request.senders = slot->execution.senders.data;
         }
+        execution_state_fill(&slot->execution.state, &request);
     }
     int result = STOA_EBUSY;
     while (window->failure == 0 && result == STOA_EBUSY) {

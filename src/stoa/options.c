@@ -145,6 +145,10 @@ static void take_option(struct argp_state *state, struct options *options, enum 
     case OPTION_PROGRESS:
         options->progress = true;
         break;
+    case OPTION_AT:
+        options->has_at = true;
+        options->at = take_number(state, "at", value);
+        break;
     case OPTION_FROM:
         options->has_from = true;
         options->from = take_number(state, "from", value);

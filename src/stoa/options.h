@@ -15,8 +15,9 @@ enum {
     OPTIONS_IMPORT = 1 << 1,
     OPTIONS_EXPORT = 1 << 2,
     OPTIONS_SHOW = 1 << 3,
-    OPTIONS_ALL = 1 << 4,
-    OPTIONS_STATS = 1 << 8,
+    OPTIONS_STATE = 1 << 4,
+    OPTIONS_STATS = 1 << 5,
+    OPTIONS_ALL = 1 << 6,
 };
 
 enum options_format { OPTIONS_FORMAT_RLP, OPTIONS_FORMAT_ERA1 };
@@ -40,6 +41,8 @@ struct options {
     enum options_format format;
     bool raw;
     bool prometheus;
+    bool has_at;
+    uint64_t at;
     char *const *arguments; /* into argv */
     size_t argument_count;
 };

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "stoa/error.h"
 #include "store/record.h"
+#include "store/state_key.h"
 
 /* Hash chains over arrays: a slot holds an index + 1, 0 is the end. The links lie in an array
  * beside the items. */
@@ -59,6 +60,7 @@ struct pending {
     size_t postings_count;
     size_t postings_capacity;
     size_t posting_totals[POSTING_KINDS];
+    uint64_t gap;         /* lowest height that has a gap entry in here; UINT64_MAX: none */
     struct chunk *chunks; /* the one in use first */
     struct chunk *spare;
     size_t size;
@@ -69,6 +71,7 @@ struct pending *pending_create(void)
     struct pending *pending = memory_alloc_zeroed(1, sizeof(*pending));
     if (pending != NULL) {
         pending->cut = UINT64_MAX;
+        pending->gap = UINT64_MAX;
     }
     return pending;
 }
@@ -122,6 +125,7 @@ void pending_clear(struct pending *pending)
     pending->change_count = 0;
     pending->postings_count = 0;
     memset(pending->posting_totals, 0, sizeof(pending->posting_totals));
+    pending->gap = UINT64_MAX;
     pending->size = 0;
     chains_clear(&pending->block_chains);
     chains_clear(&pending->transaction_chains);
@@ -258,13 +262,48 @@ uint64_t pending_key_hash(struct bytes key)
 /* The heads are more than the processor's caches hold: they are fetched some changes ahead. */
 enum { AHEAD = 16 };
 
-/* Copy the changes into the batch and add each. Room was reserved. */
-static void add_changes(struct pending *pending, const struct pending_entries *entries,
+static void add_change(struct pending *pending, const struct record_change *given, uint64_t hash,
+                       uint64_t height, bool withdrawn)
+{
+    pending->changes[pending->change_count] = (struct change){
+        .hash = hash,
+        .height = height,
+        .key = given->key.data,
+        .key_size = (uint16_t)given->key.size,
+        .value = given->value.data,
+        .value_size = (uint32_t)given->value.size,
+        .removed = given->removed,
+        .withdrawn = withdrawn,
+    };
+    chains_add(&pending->change_chains, hash, pending->change_count++);
+}
+
+/* A block that does not say all it changed in the state: from it on the state is not known. One
+ * entry a batch will do. */
+static void add_gap(struct pending *pending, uint64_t height, bool withdrawn)
+{
+    static const uint8_t key = STATE_KEY_GAP;
+    if (!withdrawn && pending->gap <= height) {
+        return;
+    }
+    if (!withdrawn) {
+        pending->gap = height;
+    } else if (pending->gap >= height) {
+        pending->gap = UINT64_MAX;
+    }
+    struct record_change change = {.key = bytes_of(&key, 1)};
+    add_change(pending, &change, pending_key_hash(change.key), height, withdrawn);
+}
+
+/* Copy the changes into the batch and add each. Room was reserved. Returns whether the block says
+ * all it changed in the state. */
+static bool add_changes(struct pending *pending, const struct pending_entries *entries,
                         uint64_t height)
 {
     if (entries->changes.size == 0) {
-        return;
+        return false;
     }
+    bool marked = false;
     struct chunk *chunk = pending->chunks;
     uint8_t *copy = chunk->data + chunk->used;
     memcpy(copy, entries->changes.data, entries->changes.size);
@@ -278,19 +317,14 @@ static void add_changes(struct pending *pending, const struct pending_entries *e
         if (i + AHEAD < entries->hash_count) {
             __builtin_prefetch(chains_head(&pending->change_chains, entries->hashes[i + AHEAD]));
         }
-        pending->changes[pending->change_count] = (struct change){
-            .hash = entries->hashes[i],
-            .height = height,
-            .key = change.key.data,
-            .key_size = (uint16_t)change.key.size,
-            .value = change.value.data,
-            .value_size = (uint32_t)change.value.size,
-            .removed = change.removed,
-            .withdrawn = entries->removed,
-        };
-        chains_add(&pending->change_chains, entries->hashes[i], pending->change_count++);
+        if (change.key.size == 1 && change.key.data[0] == STATE_KEY_MARK) {
+            marked = true;
+            continue;
+        }
+        add_change(pending, &change, entries->hashes[i], height, entries->removed);
     }
     ensure(cursor.size == 0);
+    return marked;
 }
 
 enum { POSTING_ALIGNMENT = 8 };
@@ -324,7 +358,7 @@ int pending_reserve(struct pending *pending, const struct pending_room *room)
 {
     size_t blocks = pending->block_count + room->blocks;
     size_t transactions = pending->transaction_count + room->transactions;
-    size_t changes = pending->change_count + room->changes;
+    size_t changes = pending->change_count + room->changes + room->blocks; /* each may have a gap */
     if (grow((void **)&pending->blocks, &pending->block_capacity, blocks,
              sizeof(*pending->blocks)) != 0 ||
         grow((void **)&pending->canonical, &pending->canonical_capacity, blocks,
@@ -388,7 +422,10 @@ int pending_add(struct pending *pending, const struct pending_block *block,
         };
         chains_add(&pending->transaction_chains, entries->prefixes[i], at);
     }
-    add_changes(pending, entries, block->height);
+    bool marked = add_changes(pending, entries, block->height);
+    if (!marked && entries != &none) {
+        add_gap(pending, block->height, entries->removed);
+    }
     add_postings(pending, block->height, entries);
     return 0;
 }

@@ -4,7 +4,7 @@
 #include "base/ensure.h"
 #include "chain/receipt.h"
 #include "store/record.h"
-#include "store/state_key.h"
+#include "store/state_change.h"
 
 void prepare_init(struct prepare *prepare)
 {
@@ -117,34 +117,6 @@ static int check_roots(const struct prepare *prepare, struct error_detail *detai
     return result;
 }
 
-static int encode_changes(struct prepare *prepare, struct error_detail *detail)
-{
-    const struct stoa_store_block *put = prepare->put;
-    for (size_t i = 0; i < put->change_count; i++) {
-        const struct stoa_change *change = &put->changes[i];
-        if (change->key.size < 1 || change->key.size > STATE_KEY_RAW_MAX) {
-            return error_set(detail, STOA_EINVAL,
-                             "changes[%zu].key: %zu bytes; 1 to %d are allowed", i,
-                             change->key.size, STATE_KEY_RAW_MAX);
-        }
-        if (change->value.size > RECORD_CHANGE_VALUE_MAX) {
-            return error_set(detail, STOA_ETOOBIG, "changes[%zu].value: %zu bytes", i,
-                             change->value.size);
-        }
-        uint8_t key[1 + STATE_KEY_RAW_MAX] = {STATE_KEY_RAW};
-        memcpy(key + 1, change->key.data, change->key.size);
-        struct record_change encoded = {
-            .key = bytes_of(key, 1 + change->key.size),
-            .value = bytes_of(change->value.data, change->value.size),
-            .removed = change->value.data == NULL,
-        };
-        if (record_append_change(&prepare->changes, &encoded) != 0) {
-            return error_set(detail, STOA_ENOMEM, "changes");
-        }
-    }
-    return 0;
-}
-
 int prepare_verify(struct prepare *prepare, struct transaction_recovery *recovery)
 {
     const struct stoa_store_block *put = prepare->put;
@@ -166,7 +138,7 @@ int prepare_verify(struct prepare *prepare, struct transaction_recovery *recover
         result = error_set(detail, STOA_EINVAL, "envelope: it goes with its hash");
     }
     if (result == 0) {
-        result = encode_changes(prepare, detail);
+        result = state_change_append(put, &prepare->changes, detail);
     }
     if (result == 0) {
         prepare->kept_with = prepare->block.encoding.data;

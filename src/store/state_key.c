@@ -8,25 +8,6 @@
 
 enum { ADDRESS_SIZE = 20, HASH_SIZE = 32, HALF = STATE_KEY_SPREAD_SIZE / 2 };
 
-bool state_key_is_valid(struct bytes key)
-{
-    if (key.size < 2) {
-        return false;
-    }
-    switch (key.data[0]) {
-    case STATE_KEY_RAW:
-        return key.size <= 1 + STATE_KEY_RAW_MAX;
-    case STATE_KEY_ACCOUNT:
-        return key.size == 1 + ADDRESS_SIZE;
-    case STATE_KEY_SLOT:
-        return key.size == 1 + ADDRESS_SIZE + HASH_SIZE;
-    case STATE_KEY_CODE:
-        return key.size == 1 + HASH_SIZE;
-    default:
-        return false;
-    }
-}
-
 size_t state_key_base(struct bytes key, uint8_t out[STATE_KEY_BASE_MAX])
 {
     ensure(key.size > 0 && key.size <= STATE_KEY_MAX);
@@ -48,9 +29,30 @@ size_t state_key_base(struct bytes key, uint8_t out[STATE_KEY_BASE_MAX])
         bytes_store_be64(out + HALF, spread.low64);
     }
     out[size++] = (uint8_t)domain;
-    if (domain == STATE_KEY_RAW || domain == STATE_KEY_NODE) {
+    if (domain == STATE_KEY_RAW) {
         out[size++] = (uint8_t)(key.size - 1);
     }
     memcpy(out + size, key.data + 1, key.size - 1);
     return size + key.size - 1;
+}
+
+size_t state_key_slot(const uint8_t address[20], const uint8_t slot[32], uint8_t out[STATE_KEY_MAX])
+{
+    size_t size = state_key_address(STATE_KEY_SLOT, address, out);
+    keccak_256(slot, 32, out + size);
+    return size + HASH_SIZE;
+}
+
+size_t state_key_address(unsigned domain, const uint8_t address[20], uint8_t out[STATE_KEY_MAX])
+{
+    out[0] = (uint8_t)domain;
+    memcpy(out + 1, address, ADDRESS_SIZE);
+    return 1 + ADDRESS_SIZE;
+}
+
+size_t state_key_code(const uint8_t hash[32], uint8_t out[STATE_KEY_MAX])
+{
+    out[0] = STATE_KEY_CODE;
+    memcpy(out + 1, hash, HASH_SIZE);
+    return 1 + HASH_SIZE;
 }

@@ -3,13 +3,14 @@
  *
  * A state key is a domain byte and what it says:
  *
- *   STATE_KEY_RAW      the caller's key, 1 to 128 bytes
- *   STATE_KEY_ACCOUNT  address (20) -> RLP of the account
- *   STATE_KEY_SLOT     address (20), Keccak-256 of the slot's number (32) -> value without leading
- *                      zeros
- *   STATE_KEY_CODE     Keccak-256 of the code (32) -> the code
- *   STATE_KEY_NODE     trie (0 or 32 bytes of hash), path (nibbles) -> record of a trie node; not
- * in frames
+ *   RAW      the caller's key, 1 to 128 bytes
+ *   ACCOUNT  address (20) -> RLP list of nonce, balance, hash of the code
+ *   SLOT     address (20), Keccak-256 of the slot's number (32) -> value without leading zeros
+ *   CODE     Keccak-256 of the code (32) -> the code
+ *   WIPED    address (20) -> nothing: its storage was emptied, before the slots of the same height
+ *   MARK     nothing, in frames only: the block's changes of accounts and storage are all given
+ *   GAP      nothing, in the index only: a block's were not. Where the state is not known at a
+ *            height, there is one as low or lower
  *
  * The index keeps versions (runs_get_version): its base is 16 bytes by which keys are spread and
  * filtered, the domain, for keys of no fixed size their size, and the key. Those 16 bytes are the
@@ -25,9 +26,11 @@ enum {
     STATE_KEY_ACCOUNT = 1,
     STATE_KEY_SLOT = 2,
     STATE_KEY_CODE = 3,
-    STATE_KEY_NODE = 4,
-    STATE_KEY_RAW_MAX = 128,          /* of the caller's key */
-    STATE_KEY_MAX = 1 + 32 + 1 + 128, /* with its domain */
+    STATE_KEY_WIPED = 4,
+    STATE_KEY_MARK = 5,
+    STATE_KEY_GAP = 6,
+    STATE_KEY_RAW_MAX = 128,               /* of the caller's key */
+    STATE_KEY_MAX = 1 + STATE_KEY_RAW_MAX, /* with its domain */
     STATE_KEY_SPREAD_SIZE = 16,
     STATE_KEY_BASE_MAX = STATE_KEY_SPREAD_SIZE + 1 + STATE_KEY_MAX,
 };
@@ -35,7 +38,11 @@ enum {
 /* Write the base of KEY (with its domain) to OUT. Returns its size. */
 size_t state_key_base(struct bytes key, uint8_t out[STATE_KEY_BASE_MAX]);
 
-/* Whether KEY has a domain of frames and the size that goes with it. */
-bool state_key_is_valid(struct bytes key);
+/* Write the key of an account's slot (its number: 32 bytes), of something else of the account, or
+ * of a code to OUT. Returns its size. */
+size_t state_key_slot(const uint8_t address[20], const uint8_t slot[32],
+                      uint8_t out[STATE_KEY_MAX]);
+size_t state_key_address(unsigned domain, const uint8_t address[20], uint8_t out[STATE_KEY_MAX]);
+size_t state_key_code(const uint8_t hash[32], uint8_t out[STATE_KEY_MAX]);
 
 #endif

@@ -7,6 +7,8 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "chain/genesis.h"
+#include "chain/keccak.h"
+#include "store/state_change.h"
 #include "store/store_private.h"
 
 static const char file_identity[] = "STORE";
@@ -161,7 +163,59 @@ static int check_target(struct io *io, const char *directory, struct error_detai
 static void done_genesis(struct ledger_append *append)
 {
     struct store_put *put = append->context;
-    put->durable = true;
+    put->durable = append == &put->append;
+}
+
+/* What a genesis file's accounts are as changes of block 0. */
+struct genesis_state {
+    struct stoa_account_change *accounts;
+    struct stoa_slot_change *slots;
+    struct stoa_bytes *codes;
+};
+
+static void free_genesis_state(struct genesis_state *state)
+{
+    memory_free(state->accounts);
+    memory_free(state->slots);
+    memory_free(state->codes);
+}
+
+static int take_genesis_state(const struct genesis *genesis, struct genesis_state *state,
+                              struct stoa_store_block *block)
+{
+    size_t slots = 0;
+    for (size_t i = 0; i < genesis->account_count; i++) {
+        slots += genesis->accounts[i].slot_count;
+    }
+    state->accounts = memory_alloc_zeroed(genesis->account_count, sizeof(*state->accounts));
+    state->slots = memory_alloc_zeroed(slots, sizeof(*state->slots));
+    state->codes = memory_alloc_zeroed(genesis->account_count, sizeof(*state->codes));
+    if (state->accounts == NULL || state->slots == NULL || state->codes == NULL) {
+        return STOA_ENOMEM;
+    }
+    for (size_t i = 0; i < genesis->account_count; i++) {
+        const struct genesis_account *from = &genesis->accounts[i];
+        struct stoa_account_change *to = &state->accounts[block->account_count++];
+        memcpy(to->address, from->address, sizeof(to->address));
+        to->nonce = from->nonce;
+        memcpy(to->balance, from->balance, sizeof(to->balance));
+        keccak_256(from->code.data, from->code.size, to->code_hash);
+        if (from->code.size > 0) {
+            state->codes[block->code_count++] =
+                (struct stoa_bytes){from->code.data, from->code.size};
+        }
+        for (size_t j = 0; j < from->slot_count; j++) {
+            struct stoa_slot_change *slot = &state->slots[block->slot_count++];
+            memcpy(slot->address, from->address, sizeof(slot->address));
+            memcpy(slot->slot, from->slots[j].key, sizeof(slot->slot));
+            memcpy(slot->value, from->slots[j].value, sizeof(slot->value));
+        }
+    }
+    block->accounts = state->accounts;
+    block->slots = state->slots;
+    block->codes = state->codes;
+    block->flags = STOA_STORE_STATE;
+    return 0;
 }
 
 /* Append block 0 to an open ledger and wait for it. */
@@ -172,23 +226,36 @@ static int append_genesis(struct io *io, struct ledger *ledger, const struct gen
     struct stoa_store_block block = STOA_STORE_BLOCK_INIT;
     block.block = (struct stoa_bytes){genesis->block.data, genesis->block.size};
     struct store_put put = {.store = NULL};
+    struct genesis_state state = {.accounts = NULL};
     prepare_init(&put.prepare);
     put.prepare.put = &block;
     int result = block_decode(buffer_bytes(&genesis->block), &put.prepare.block, detail);
+    if (result == 0 && take_genesis_state(genesis, &state, &block) != 0) {
+        result = error_set(detail, STOA_ENOMEM, "store the genesis block");
+    }
+    if (result == 0) {
+        result = state_change_append(&block, &put.prepare.changes, detail);
+    }
     if (result == 0) {
         store_put_make_record(&put, zero);
+        put.state_append.done = done_genesis;
         put.append.done = done_genesis;
+        ledger_append(ledger, &put.state_append);
         ledger_append(ledger, &put.append);
         while (!put.durable && result == 0) {
             int ran = io_run(io, 1000000000);
             result = ran < 0 ? error_set(detail, ran, "store the genesis block") : 0;
         }
     }
+    if (result == 0 && put.append.result == 0) {
+        put.append.result = put.state_append.result;
+    }
     if (result == 0 && put.append.result != 0) {
         result = error_set(detail, put.append.result, "store the genesis block: %s",
                            stoa_strerror(put.append.result));
     }
     prepare_deinit(&put.prepare);
+    free_genesis_state(&state);
     return result;
 }
 

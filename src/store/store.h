@@ -70,6 +70,9 @@ enum store_request_kind {
     STORE_GET_BLOCK,
     STORE_GET_TRANSACTION,
     STORE_GET_STATE,
+    STORE_GET_ACCOUNT,
+    STORE_GET_STORAGE,
+    STORE_GET_CODE,
     STORE_QUERY_LOGS,
     STORE_QUERY_HISTORY,
     STORE_GET_RANGE,
@@ -88,6 +91,7 @@ struct store_request {
     struct stoa_log_filter log_filter;       /* STORE_QUERY_LOGS; what it points at likewise */
     struct stoa_history_query history_query; /* STORE_QUERY_HISTORY */
     struct stoa_block_range range;           /* STORE_GET_RANGE */
+    struct stoa_state_query query;           /* of the state; STORE_GET_STATE: its height only */
     void (*done)(struct store_request *request);
     void (*on_append)(struct store_request *request); /* STORE_PUT_BLOCK: runs once it was given to
                                                          the ledger. May be NULL */
@@ -100,10 +104,11 @@ struct store_request {
     uint64_t height;
     struct stoa_block block;             /* views until store_view_release(block.view) */
     struct stoa_transaction transaction; /* likewise, of transaction.block.view */
-    struct bytes value;                  /* STORE_GET_STATE: memory_alloc'ed, the caller's */
-    struct stoa_logs logs;               /* STORE_QUERY_LOGS; likewise, as the next two */
-    struct stoa_history history;         /* STORE_QUERY_HISTORY */
-    struct stoa_block *blocks;           /* STORE_GET_RANGE; each with its view */
+    struct bytes value; /* of the state: memory_alloc'ed, the caller's; storage: 32 bytes */
+    struct stoa_account account; /* STORE_GET_ACCOUNT */
+    struct stoa_logs logs;       /* STORE_QUERY_LOGS; likewise, as the next two */
+    struct stoa_history history; /* STORE_QUERY_HISTORY */
+    struct stoa_block *blocks;   /* STORE_GET_RANGE; each with its view */
     size_t block_count;
     struct store_request *next; /* the store's, until done */
     void *work;                 /* the store's */

@@ -67,6 +67,7 @@ void store_get_free_pool(struct store *store)
 {
     while (store->gets_made != NULL) {
         struct store_get *next = store->gets_made->made_next;
+        store_state_forget(store->gets_made);
         memory_free(store->gets_made);
         store->gets_made = next;
     }
@@ -83,7 +84,7 @@ static void finish(struct store_get *get, int result)
 {
     struct store *store = get->store;
     struct store_request *request = get->request;
-    if (request->kind == STORE_GET_STATE) {
+    if (request->kind == STORE_GET_STATE && request->query.height == STOA_AT_HEAD) {
         store_cache_fill_state(get, result);
     }
     get->next = store->get_pool;
@@ -269,21 +270,7 @@ static void run_lookup(struct workers_job *job, void *worker_state)
         get->lookup_result =
             index_find_hash(index, worker_state, request->key.hash, &get->place, detail);
     } else {
-        struct bytes value;
-        struct bytes key = bytes_of(get->state_key, get->state_key_size);
-        uint64_t bound = get->bound; /* the lookup may be made again */
-        get->lookup_result = index_find_state(index, worker_state, key, &bound, &value, detail);
-        if (get->lookup_result == 0) {
-            uint8_t *copy = memory_alloc(value.size);
-            if (copy == NULL) {
-                get->lookup_result = error_set(detail, STOA_ENOMEM, "read a state value");
-                return;
-            }
-            if (value.size != 0) {
-                memcpy(copy, value.data, value.size);
-            }
-            request->value = bytes_of(copy, value.size);
-        }
+        get->lookup_result = store_state_look_up(get, worker_state);
     }
 }
 
@@ -319,8 +306,7 @@ static void done_lookup(struct workers_job *job)
     struct store_get *get = job->context;
     struct store_request *request = get->request;
     if (is_outdated(get)) {
-        memory_free((void *)(uintptr_t)request->value.data);
-        request->value = bytes_of(NULL, 0);
+        store_state_forget(get);
         start_again(get);
         return;
     }
@@ -328,7 +314,9 @@ static void done_lookup(struct workers_job *job)
         get->lookup_result = sift_candidates(get);
     }
     store_note_tables(get->store, get->lookup_result);
-    if (get->lookup_result != 0 || request->kind == STORE_GET_STATE) {
+    if (get->probe_count != 0) {
+        finish(get, store_state_finish(get, get->lookup_result));
+    } else if (get->lookup_result != 0) {
         finish(get, get->lookup_result);
     } else if (request->kind == STORE_GET_BLOCK) {
         get->canonical = get->place.canonical;
@@ -422,46 +410,12 @@ static void get_transaction(struct store_get *get)
 
 static void get_state(struct store_get *get)
 {
-    const struct store *store = get->store;
-    struct store_request *request = get->request;
-    const struct pending *batch;
-    struct bytes raw = request->state_key;
-    if (raw.size > STATE_KEY_RAW_MAX) {
-        finish(get, STOA_ENOTFOUND); /* no such key can have been put */
-        return;
+    int result;
+    if (store_state_start(get, &result)) {
+        finish(get, result);
+    } else {
+        ask_tables(get);
     }
-    get->state_key[0] = STATE_KEY_RAW;
-    if (raw.size > 0) {
-        memcpy(get->state_key + 1, raw.data, raw.size);
-    }
-    get->state_key_size = 1 + raw.size;
-    get->bound = UINT64_MAX;
-    for (unsigned i = 0; (batch = store_batch_at(store, i)) != NULL; i++) {
-        struct pending_change change;
-        bool done;
-        struct bytes key = bytes_of(get->state_key, get->state_key_size);
-        if (!pending_find_change(batch, key, &get->bound, &change, &done)) {
-            if (done) {
-                finish(get, STOA_ENOTFOUND);
-                return;
-            }
-            continue;
-        }
-        if (change.removed) {
-            finish(get, STOA_ENOTFOUND);
-            return;
-        }
-        uint8_t *copy = memory_alloc(change.value.size);
-        if (copy == NULL) {
-            finish(get, error_set(&request->detail, STOA_ENOMEM, "read a state value"));
-            return;
-        }
-        memcpy(copy, change.value.data, change.value.size);
-        request->value = bytes_of(copy, change.value.size);
-        finish(get, 0);
-        return;
-    }
-    ask_tables(get);
 }
 
 static void start(struct store_get *get)

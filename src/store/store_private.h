@@ -33,6 +33,7 @@ enum {
     STORE_SPARE_SEGMENTS = 4, /* ready ahead of need */
     STORE_FROZEN_MAX = 3,     /* batches that wait; more, and puts wait */
     STORE_PATH_SIZE_MAX = 4096,
+    STORE_PROBES_MAX = 3,
 };
 
 /* What the tables need before they can be trusted again. */
@@ -83,6 +84,17 @@ struct store_put_queue {
     size_t count;
 };
 
+/* One key of the state that is asked for, as of BOUND. */
+struct store_probe {
+    uint8_t key[STATE_KEY_MAX];
+    size_t key_size;
+    uint64_t bound;
+    bool settled;
+    bool found;
+    uint64_t height;    /* of what was found */
+    struct bytes value; /* owned */
+};
+
 struct store_get {
     struct store *store;
     struct store_request *request;
@@ -98,10 +110,10 @@ struct store_get {
     struct index_transaction candidates[INDEX_CANDIDATES_MAX];
     size_t candidate_count;
     size_t candidate_next;
-    uint8_t state_key[STATE_KEY_MAX]; /* what is looked for, no higher than BOUND */
-    size_t state_key_size;
-    uint64_t bound;
     struct cache_ticket ticket; /* taken before the read began */
+    struct store_probe probes[STORE_PROBES_MAX]; /* of a read of the state (store_state.c) */
+    unsigned probe_count;
+    uint64_t height; /* as of which the state is asked for */
     struct store_get *next;
     struct store_get *made_next;
 };
@@ -242,6 +254,14 @@ struct stoa_view *store_view_take(struct store *store); /* NULL: no memory */
 /* store_query.c */
 void store_query_submit(struct store *store, struct store_request *request);
 void store_query_free_all(struct store *store); /* after a power cut */
+
+/* store_state.c */
+/* Begin to read the state. True: that is it, with OUT_RESULT; else the tables are to be asked
+ * (store_state_look_up, on a worker), and then store_state_finish gives the result. */
+bool store_state_start(struct store_get *get, int *out_result);
+int store_state_look_up(struct store_get *get, struct kv_session *session);
+int store_state_finish(struct store_get *get, int result);
+void store_state_forget(struct store_get *get);
 
 /* store_apply.c */
 bool store_apply_has_room(const struct store *store);

@@ -168,7 +168,8 @@ int simstore_get_transaction(struct simstore *sim, const uint8_t hash[32],
 int simstore_get_state(struct simstore *sim, const char *key, struct bytes *out_value)
 {
     struct store_request request = {.kind = STORE_GET_STATE,
-                                    .state_key = bytes_of(key, strlen(key))};
+                                    .state_key = bytes_of(key, strlen(key)),
+                                    .query = {.height = STOA_AT_HEAD}};
     int result = ask(sim, &request);
     if (result == 0) {
         *out_value = request.value;

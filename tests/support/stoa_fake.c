@@ -223,6 +223,54 @@ int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
     return refuse(detail, STOA_ENOTFOUND, "the fake has no index");
 }
 
+/* It keeps no state. */
+static int no_state(struct stoa_detail *detail)
+{
+    *detail = (struct stoa_detail){.code = STOA_ENOTSUP, .text = "no state is kept"};
+    return STOA_ENOTSUP;
+}
+
+int stoa_get_state_at(struct stoa *stoa, const struct stoa_state_at *at,
+                      struct stoa_bytes *out_value, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)at;
+    (void)out_value;
+    return no_state(detail);
+}
+
+int stoa_get_account(struct stoa *stoa, const struct stoa_state_query *query,
+                     struct stoa_account *out_account, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)query;
+    (void)out_account;
+    return no_state(detail);
+}
+
+int stoa_get_storage(struct stoa *stoa, const struct stoa_state_query *query, uint8_t out_value[32],
+                     struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)query;
+    (void)out_value;
+    return no_state(detail);
+}
+
+int stoa_get_code(struct stoa *stoa, const struct stoa_state_query *query,
+                  struct stoa_bytes *out_code, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)query;
+    (void)out_code;
+    return no_state(detail);
+}
+
+void stoa_free(void *pointer)
+{
+    memory_free(pointer);
+}
+
 int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head)
 {
     *out_head = (struct stoa_head){.empty = stoa->count == 0};
@@ -373,9 +421,4 @@ int stoa_get_health(struct stoa *stoa, struct stoa_health *out_health)
 const char *stoa_health_name(enum stoa_health_state state)
 {
     return state == STOA_HEALTHY ? "healthy" : "failed";
-}
-
-void stoa_free(void *pointer)
-{
-    memory_free(pointer);
 }

@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "store/record.h"
+#include "store/state_key.h"
 
 static struct pending_block block_at(uint64_t height)
 {
@@ -211,7 +212,7 @@ static void the_change_of_a_key_below_a_height_is_found(void **state)
         assert_int_equal(add(pending, &block, NULL, 0, buffer_bytes(&changes)), 0);
         buffer_deinit(&changes); /* the batch has its own copy */
     }
-    assert_int_equal(pending_change_count(pending), 9);
+    assert_int_equal(pending_change_count(pending), 10); /* and a gap */
     assert_string_equal(value_at(pending, "steady", UINT64_MAX), "third");
     assert_string_equal(value_at(pending, "steady", 2), "third");
     assert_string_equal(value_at(pending, "steady", 1), "second");
@@ -221,6 +222,39 @@ static void the_change_of_a_key_below_a_height_is_found(void **state)
     assert_string_equal(value_at(pending, "own-1", UINT64_MAX), "x");
     assert_null(value_at(pending, "own-1", 0));
     assert_null(value_at(pending, "own-9", UINT64_MAX));
+    pending_destroy(pending);
+}
+
+static void a_block_that_does_not_mark_its_changes_as_all_leaves_a_gap(void **state)
+{
+    (void)state;
+    static const char mark[] = {STATE_KEY_MARK, 0};
+    static const char gap[] = {STATE_KEY_GAP, 0};
+    struct pending *pending = pending_create();
+    struct buffer changes;
+    buffer_init(&changes);
+    append_change(&changes, mark, "");
+    for (uint64_t height = 0; height < 3; height++) {
+        struct pending_block block = block_at(height);
+        assert_int_equal(add(pending, &block, NULL, 0, buffer_bytes(&changes)), 0);
+    }
+    assert_int_equal(pending_change_count(pending), 0); /* a mark is no change */
+    assert_null(value_at(pending, gap, UINT64_MAX));
+    for (uint64_t height = 3; height < 6; height++) {
+        struct pending_block block = block_at(height);
+        assert_int_equal(add(pending, &block, NULL, 0, bytes_of(NULL, 0)), 0);
+    }
+    assert_int_equal(pending_change_count(pending), 1); /* one will do */
+    assert_non_null(value_at(pending, gap, 3));
+    assert_null(value_at(pending, gap, 2));
+    for (uint64_t height = 3; height < 6; height++) { /* they leave the chain */
+        struct pending_block block = block_at(height);
+        struct pending_entries entries = {.removed = true};
+        block.side = true;
+        assert_int_equal(pending_add(pending, &block, &entries), 0);
+    }
+    assert_null(value_at(pending, gap, UINT64_MAX));
+    buffer_deinit(&changes);
     pending_destroy(pending);
 }
 
@@ -317,7 +351,7 @@ static void a_failed_allocation_adds_nothing(void **state)
         memory_fail_at(0);
         assert_true(result == 0 || result == STOA_ENOMEM);
         assert_int_equal(pending_block_count(pending), result == 0);
-        assert_int_equal(pending_change_count(pending), result == 0);
+        assert_int_equal(pending_change_count(pending), result == 0 ? 2 : 0); /* and a gap */
         if (result != 0) {
             assert_null(pending_find_hash(pending, block.hash));
             assert_null(pending_find_transaction(pending, 1, &cursor));
@@ -336,6 +370,7 @@ int main(void)
         cmocka_unit_test(an_envelope_hash_finds_its_block),
         cmocka_unit_test(transactions_that_begin_alike_are_all_found_newest_first),
         cmocka_unit_test(the_change_of_a_key_below_a_height_is_found),
+        cmocka_unit_test(a_block_that_does_not_mark_its_changes_as_all_leaves_a_gap),
         cmocka_unit_test(withdrawn_changes_lower_the_bound),
         cmocka_unit_test(a_cleared_batch_is_empty_and_a_warm_one_allocates_nothing),
         cmocka_unit_test(a_failed_allocation_adds_nothing),

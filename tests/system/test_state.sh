@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The state that an import brings is shown at the head and at any height, and not where it is not known.
+# shellcheck source=functions.sh
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/system/functions.sh"
+requires jq
+requires_data chains
+
+chain=$data/chains/eapi-2024-01
+stoa -d store init --genesis "$chain/genesis.json" >/dev/null
+expect 0 stoa -d store import "$chain/chain.rlp" --execution "$chain/execution.jsonl"
+
+# Each account and slot that a line of execution.jsonl names, as of that block.
+check_line() {
+    local number address
+    number=$(jq .number line.json)
+    for address in $(jq -r '.accounts | keys[]' line.json); do
+        same "$(stoa -d store --json account "$address" --at "$number" | jq -c '[.nonce, .balance, .codeHash]')" \
+            "$(jq -c --arg a "$address" '.accounts[$a] | [.nonce, .balance, .codeHash]' line.json)" "$address at $number"
+    done
+    while read -r address slot value; do
+        same "$(stoa -d store storage "$address" "$slot" --at "$number" | sed 's/^0x0*//')" \
+            "$(sed 's/^0x0*//' <<<"$value")" "slot $slot of $address at $number"
+    done < <(jq -r '.storage | to_entries[] | .key as $a | .value | to_entries[] | "\($a) \(.key) \(.value)"' line.json)
+}
+
+while read -r line; do
+    printf '%s\n' "$line" >line.json
+    check_line
+done < <(jq -c 'select(.codes | length > 0)' "$chain/execution.jsonl" | head -n 3)
+
+# Code, by the account that has it.
+read -r address hash < <(jq -r 'select(.codes | length > 0) | .codes as $c | .accounts | to_entries[] |
+    select(.value != null and $c[.value.codeHash] != null) | "\(.key) \(.value.codeHash)"' "$chain/execution.jsonl" | head -n 1)
+same "$(stoa -d store code "$address")" \
+    "$(jq -r --arg h "$hash" '.codes[$h] // empty' "$chain/execution.jsonl" | head -n 1)" "code of $address"
+
+absent=0x00000000000000000000000000000000000000ff
+expect 1 stoa -d store account $absent
+expect 1 stoa -d store account "$address" --at 21
+expect 2 stoa -d store account 0x12
+expect 2 stoa -d store storage "$address" x
+expect 2 stoa -d store state put key
+expect 1 stoa -d store state get key
+same "$(stoa -d store storage $absent 1)" "0x$(printf '0%.0s' {1..64})" "a slot that is not there"
+
+# Without its changes a block leaves the state unknown from there on, and known before.
+stoa -d other init --genesis "$chain/genesis.json" >/dev/null
+expect 0 stoa -d other import "$chain/chain.rlp"
+address=$(jq -r '.alloc | keys[0]' "$chain/genesis.json")
+expect 0 stoa -d other account "0x${address#0x}" --at 0
+expect 1 stoa -d other account "0x${address#0x}"
+grep -q 'stored without' err || fail "the error does not say why: $(cat err)"
