@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "render/json_receipt.h"
 
+#include "render/json_log.h"
 #include "stoa/error.h"
 
 enum { ADDRESS_SIZE = 20, HASH_SIZE = 32 };
@@ -9,22 +10,21 @@ static void append_log(struct json_writer *writer, const struct receipt_walk_ste
                        const struct receipt_log *log, uint64_t log_index)
 {
     const struct block *block = step->block;
-    json_writer_object_begin(writer, NULL);
-    json_writer_hex(writer, "address", log->address, ADDRESS_SIZE);
-    json_writer_array_begin(writer, "topics");
+    struct json_log input = {
+        .address = log->address,
+        .topic_count = log->topic_count,
+        .data = log->data,
+        .height = block->header.number,
+        .timestamp = block->header.timestamp,
+        .block_hash = block->hash,
+        .transaction_hash = step->hash,
+        .transaction_index = step->index,
+        .log_index = log_index,
+    };
     for (unsigned i = 0; i < log->topic_count; i++) {
-        json_writer_hex(writer, NULL, log->topics[i], HASH_SIZE);
+        input.topics[i] = log->topics[i];
     }
-    json_writer_array_end(writer);
-    json_writer_hex(writer, "data", log->data.data, log->data.size);
-    json_writer_quantity(writer, "blockNumber", block->header.number);
-    json_writer_hex(writer, "blockHash", block->hash, HASH_SIZE);
-    json_writer_quantity(writer, "blockTimestamp", block->header.timestamp);
-    json_writer_hex(writer, "transactionHash", step->hash, HASH_SIZE);
-    json_writer_quantity(writer, "transactionIndex", step->index);
-    json_writer_quantity(writer, "logIndex", log_index);
-    json_writer_bool(writer, "removed", false);
-    json_writer_object_end(writer);
+    json_log_append(writer, NULL, &input);
 }
 
 static int append_logs(struct json_writer *writer, const struct receipt_walk_step *step,

@@ -49,6 +49,8 @@ int command_state_run(const struct options *options);
 int command_upkeep_verify(const struct options *options);
 int command_health_run(const struct options *options);
 int command_upkeep_stats(const struct options *options);
+int command_query_logs(const struct options *options);
+int command_query_history(const struct options *options);
 int command_branch_list(const struct options *options);
 int command_branch_set_head(const struct options *options);
 int command_branch_set_safe(const struct options *options);

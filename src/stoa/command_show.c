@@ -13,7 +13,7 @@
 #include "stoa/console.h"
 #include "stoa/sheet.h"
 
-enum { HASH_SIZE = 32 };
+enum { HASH_SIZE = 32, BLOCKS_AT_ONCE = 64 };
 
 /* What a command was asked for, and where its answer grows. */
 struct show {
@@ -116,6 +116,124 @@ static int show_block_with(const struct options *options, show_block_function *f
     status = show_finish(&show, result);
     show_deinit(&show);
     stoa_release(stored.view);
+    return command_close(stoa, status);
+}
+
+/* The blocks from A to B that "A..B" means; B may be "latest", which is then UINT64_MAX. False:
+ * TEXT is none. */
+static bool parse_range(const char *text, uint64_t *out_from, uint64_t *out_to)
+{
+    char first[32];
+    const char *dots = strstr(text, "..");
+    if (dots == NULL || (size_t)(dots - text) >= sizeof(first)) {
+        return false;
+    }
+    memcpy(first, text, (size_t)(dots - text));
+    first[dots - text] = '\0';
+    *out_to = UINT64_MAX;
+    return options_parse_number(first, out_from) &&
+           (strcmp(dots + 2, "latest") == 0 || options_parse_number(dots + 2, out_to));
+}
+
+/* Add one block of several to the answer, and print what has gathered. Returns an exit status. */
+static int show_next(struct show *show, const struct stoa_block *stored,
+                     show_block_function *function, bool first)
+{
+    struct block block;
+    bool text = !show->options->json && !show->options->raw;
+    int result = block_decode(command_bytes(stored->block), &block, &show->detail);
+    if (result == 0 && text && !first) {
+        sheet_add(&show->sheet, "\n");
+    }
+    if (result == 0) {
+        result = function(show, stored, &block);
+    }
+    if (result != 0) {
+        return show_finish(show, result);
+    }
+    bool printed = !show->options->json ? sheet_print(&show->sheet)
+                                        : show->json.result != 0 || console_write(&show->buffer);
+    buffer_clear(&show->buffer);
+    buffer_clear(&show->sheet.text);
+    return printed ? COMMAND_DONE : COMMAND_FAILED;
+}
+
+/* Some blocks of RANGE, which moves on. Returns an exit status. */
+static int show_some(struct show *show, struct stoa *stoa, struct stoa_block_range *range,
+                     show_block_function *function, bool first)
+{
+    struct stoa_block blocks[BLOCKS_AT_ONCE];
+    struct stoa_block_range some = *range;
+    struct stoa_detail detail = {.code = 0};
+    size_t count = 0;
+    some.count = range->count < BLOCKS_AT_ONCE ? range->count : BLOCKS_AT_ONCE;
+    int result = stoa_get_block_range(stoa, &some, blocks, &count, &detail);
+    if (result != 0) {
+        return command_fail(result, &detail, show->options->arguments[0]);
+    }
+    int status = COMMAND_DONE;
+    for (size_t i = 0; i < count; i++) {
+        if (status == COMMAND_DONE) {
+            status = show_next(show, &blocks[i], function, first && i == 0);
+        }
+        stoa_release(blocks[i].view);
+    }
+    range->from += count;
+    range->count -= count;
+    return status;
+}
+
+/* How many blocks FROM to TO (UINT64_MAX: the head) are. Returns an exit status. */
+static int count_range(struct stoa *stoa, const char *name, uint64_t from, uint64_t to,
+                       size_t *out_count)
+{
+    struct stoa_head head;
+    struct stoa_detail detail = {.code = 0};
+    int result = stoa_get_head(stoa, &head);
+    if (result != 0) {
+        return command_fail(result, &detail, "head");
+    }
+    to = to == UINT64_MAX ? head.height : to;
+    if (head.empty != 0 || from > head.height || to > head.height) {
+        console_error("%s: it ends above the head", name);
+        return COMMAND_FAILED;
+    }
+    if (to - from >= STOA_RANGE_MAX) {
+        console_error("%s: %" PRIu64 " blocks; at most %d at once", name, to - from + 1,
+                      STOA_RANGE_MAX);
+        return COMMAND_FAILED;
+    }
+    *out_count = to - from + 1;
+    return COMMAND_DONE;
+}
+
+/* The blocks from FROM to TO, or the head; printed while they are read. */
+static int show_range_with(const struct options *options, uint64_t from, uint64_t to,
+                           show_block_function *function)
+{
+    const char *name = options->arguments[0];
+    if (from > to) {
+        console_error("%s: it ends before it begins", name);
+        return COMMAND_USAGE;
+    }
+    struct stoa *stoa;
+    int status = command_open(options, false, &stoa);
+    if (status != COMMAND_DONE) {
+        return status;
+    }
+    struct stoa_block_range range = {from, 0};
+    status = count_range(stoa, name, from, to, &range.count);
+    struct show show;
+    show_init(&show, options);
+    json_writer_array_begin(&show.json, NULL);
+    while (status == COMMAND_DONE && range.count != 0) {
+        status = show_some(&show, stoa, &range, function, range.from == from);
+    }
+    if (status == COMMAND_DONE && options->json) {
+        json_writer_array_end(&show.json);
+        status = show_finish(&show, 0);
+    }
+    show_deinit(&show);
     return command_close(stoa, status);
 }
 
@@ -363,14 +481,23 @@ int command_show_head(const struct options *options)
     return command_close(stoa, status);
 }
 
+static int show_one_or_range(const struct options *options, show_block_function *function)
+{
+    uint64_t from;
+    uint64_t to;
+    return parse_range(options->arguments[0], &from, &to)
+               ? show_range_with(options, from, to, function)
+               : show_block_with(options, function);
+}
+
 int command_show_block(const struct options *options)
 {
-    return show_block_with(options, show_one_block);
+    return show_one_or_range(options, show_one_block);
 }
 
 int command_show_header(const struct options *options)
 {
-    return show_block_with(options, show_one_header);
+    return show_one_or_range(options, show_one_header);
 }
 
 int command_show_transaction(const struct options *options)

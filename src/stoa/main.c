@@ -6,5 +6,7 @@ int main(int argc, char **argv)
 {
     struct options options;
     options_parse(argc, argv, &options);
-    return options.command->run(&options);
+    int status = options.command->run(&options);
+    options_deinit(&options);
+    return status;
 }

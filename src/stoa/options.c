@@ -117,6 +117,88 @@ static enum options_format take_format(struct argp_state *state, const char *tex
     return OPTIONS_FORMAT_ERA1;
 }
 
+/* Building what the program works on can only lack memory. */
+static void require(int result)
+{
+    if (result != 0) {
+        (void)fprintf(stderr, "stoa: %s\n", stoa_strerror(result)); /* nowhere left to tell it */
+        exit(COMMAND_FAILED);
+    }
+}
+
+/* SIZE bytes in hexadecimal digits, LENGTH characters of TEXT. */
+static void take_bytes(struct argp_state *state, const char *option, const char *text,
+                       size_t length, uint8_t *out, size_t size)
+{
+    if (bytes_from_hex(text, length, out, size) != (ptrdiff_t)size) {
+        argp_error(state, "--%s: '%.*s' is not %zu bytes in hexadecimal digits", option,
+                   (int)length, text, size);
+    }
+}
+
+static void take_address(struct argp_state *state, struct options *options, const char *text)
+{
+    uint8_t address[20];
+    take_bytes(state, "address", text, strlen(text), address, sizeof(address));
+    require(buffer_append(&options->addresses, address, sizeof(address)));
+}
+
+static void take_topics(struct argp_state *state, struct options *options, const char *text)
+{
+    if (options->topic_count == OPTIONS_TOPICS_MAX) {
+        argp_error(state, "--topic: a log has no more than %d", OPTIONS_TOPICS_MAX);
+    }
+    struct buffer *topics = &options->topics[options->topic_count++];
+    if (strcmp(text, "-") == 0) {
+        return;
+    }
+    const char *comma;
+    do {
+        uint8_t topic[32];
+        comma = strchr(text, ',');
+        size_t length = comma != NULL ? (size_t)(comma - text) : strlen(text);
+        take_bytes(state, "topic", text, length, topic, sizeof(topic));
+        require(buffer_append(topics, topic, sizeof(topic)));
+        text += length + 1;
+    } while (comma != NULL);
+}
+
+static uint64_t take_limit(struct argp_state *state, const char *text)
+{
+    uint64_t limit = take_number(state, "limit", text);
+    if (limit == 0) {
+        argp_error(state, "--limit: none is no limit");
+    }
+    return limit;
+}
+
+/* Options of the commands that ask for what has to do with an address or a topic. */
+static bool take_query_option(struct argp_state *state, struct options *options, enum option_key id,
+                              const char *value)
+{
+    switch ((int)id) {
+    case OPTION_BLOCK:
+        options->has_block = true;
+        take_bytes(state, "block", value, strlen(value), options->block, sizeof(options->block));
+        return true;
+    case OPTION_ADDRESS:
+        take_address(state, options, value);
+        return true;
+    case OPTION_TOPIC:
+        take_topics(state, options, value);
+        return true;
+    case OPTION_LIMIT:
+        options->limit = take_limit(state, value);
+        return true;
+    case OPTION_BEFORE:
+        options->has_before = true;
+        options->before = take_number(state, "before", value);
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void take_option(struct argp_state *state, struct options *options, enum option_key id,
                         const char *value)
 {
@@ -150,10 +232,12 @@ static void take_option(struct argp_state *state, struct options *options, enum 
         options->at = take_number(state, "at", value);
         break;
     case OPTION_FROM:
+    case OPTION_FIRST:
         options->has_from = true;
         options->from = take_number(state, "from", value);
         break;
     case OPTION_TO:
+    case OPTION_LAST:
         options->has_to = true;
         options->to = take_number(state, "to", value);
         break;
@@ -166,10 +250,15 @@ static void take_option(struct argp_state *state, struct options *options, enum 
     case OPTION_PROMETHEUS:
         options->prometheus = true;
         break;
+    case OPTION_BLOCK:
+    case OPTION_ADDRESS:
+    case OPTION_TOPIC:
+    case OPTION_LIMIT:
+    case OPTION_BEFORE:
     case OPTION_BEFORE_FIRST:
     case OPTION_AFTER_LAST:
     default:
-        ensure(false);
+        ensure(take_query_option(state, options, id, value));
     }
 }
 
@@ -224,15 +313,6 @@ static error_t parse_command(int key, char *value, struct argp_state *state)
         return 0;
     }
     return parse_option(key, value, state);
-}
-
-/* Building the help can only lack memory. */
-static void require(int result)
-{
-    if (result != 0) {
-        (void)fprintf(stderr, "stoa: %s\n", stoa_strerror(result)); /* nowhere left to tell it */
-        exit(COMMAND_FAILED);
-    }
 }
 
 /* Leave argp's note on short options out: there are too few of them to need it. */
@@ -332,6 +412,14 @@ void options_parse(int argc, char **argv, struct options *out_options)
     out_options->arguments = rest + command.first_argument;
     out_options->argument_count = command.argument_count;
     pass_deinit(&command);
+}
+
+void options_deinit(struct options *options)
+{
+    buffer_deinit(&options->addresses);
+    for (unsigned i = 0; i < OPTIONS_TOPICS_MAX; i++) {
+        buffer_deinit(&options->topics[i]);
+    }
 }
 
 void options_print_help(const struct command *command)

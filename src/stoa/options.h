@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
+
 /* Which commands an option goes with. */
 enum {
     OPTIONS_INIT = 1 << 0,
@@ -18,7 +20,11 @@ enum {
     OPTIONS_STATE = 1 << 4,
     OPTIONS_STATS = 1 << 5,
     OPTIONS_ALL = 1 << 6,
+    OPTIONS_LOGS = 1 << 7,
+    OPTIONS_HISTORY = 1 << 8,
 };
+
+enum { OPTIONS_TOPICS_MAX = 4 };
 
 enum options_format { OPTIONS_FORMAT_RLP, OPTIONS_FORMAT_ERA1 };
 
@@ -43,12 +49,21 @@ struct options {
     bool prometheus;
     bool has_at;
     uint64_t at;
+    bool has_block;
+    uint8_t block[32];
+    struct buffer addresses;                  /* 20 bytes each */
+    struct buffer topics[OPTIONS_TOPICS_MAX]; /* 32 bytes each; none: any */
+    unsigned topic_count;
+    uint64_t limit; /* 0: none given */
+    bool has_before;
+    uint64_t before;
     char *const *arguments; /* into argv */
     size_t argument_count;
 };
 
 /* Read the line. Does not return where the line is wrong, or asks for help or the version. */
 void options_parse(int argc, char **argv, struct options *out_options);
+void options_deinit(struct options *options);
 
 /* Print the help of COMMAND, or of the program for NULL, to standard output, and end the process.
  */

@@ -266,6 +266,35 @@ int stoa_get_code(struct stoa *stoa, const struct stoa_state_query *query,
     return no_state(detail);
 }
 
+int stoa_query_logs(struct stoa *stoa, const struct stoa_log_filter *filter,
+                    struct stoa_logs *out_logs, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)filter;
+    (void)out_logs;
+    return no_state(detail);
+}
+
+int stoa_get_address_transactions(struct stoa *stoa, const struct stoa_history_query *query,
+                                  struct stoa_history *out_history, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)query;
+    (void)out_history;
+    return no_state(detail);
+}
+
+int stoa_get_block_range(struct stoa *stoa, const struct stoa_block_range *range,
+                         struct stoa_block *out_blocks, size_t *out_count,
+                         struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)range;
+    (void)out_blocks;
+    (void)out_count;
+    return no_state(detail);
+}
+
 void stoa_free(void *pointer)
 {
     memory_free(pointer);
