@@ -18,60 +18,13 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "store/head_record.h"
-#include "store/store_private.h"
+#include "store/store_branch_private.h"
 
-enum {
-    READS_MAX = 32,        /* blocks whose frames are in flight */
-    WINNERS_MAX = 1 << 16, /* of one change */
-};
-
-enum item_role { LOSER, WINNER, PARENT };
-
-/* A block that changes sides; or (PARENT) one of which only the total difficulty is needed. */
-struct branch_item {
-    struct branch_change *change;
-    enum item_role role;
-    bool located;
-    struct pending_block block;
-    struct prepare prepare;
-    struct ledger_read read;
-    struct ledger_read state_read;
-    struct workers_job job;
-    int result;
-    struct error_detail detail;
-};
-
-struct branch_change {
-    struct store *store;
-    struct store_put *put;    /* whose it is; NULL: replay, on the loop */
-    struct store_put *winner; /* PUT, where its own block is the last winner and not yet stored */
-    struct head_mark head;
-    struct head_mark ancestor;
-    struct head_mark safe; /* as it will be */
-    uint8_t total_difficulty[32];
-    struct branch_item *items; /* losers, then winners, heights rising in each; then a parent */
-    size_t loser_count;
-    size_t winner_count; /* with the put's own, which is no item */
-    size_t item_count;
-    size_t item_next; /* to be read */
-    unsigned under_way;
-    struct workers_job job;
-    struct workers_job winner_job;
-    struct index_place place; /* of a block looked up */
-    bool ancestor_known;      /* to be canonical */
-    struct buffer record;
-    struct ledger_append append;
-    bool finished;
-    int result;
-    struct error_detail *detail;
-};
-
-static void locate(struct branch_change *change);
-static void read_on(struct branch_change *change);
+enum { WINNERS_MAX = 1 << 16 }; /* of one change */
 
 /* ---- beginning and ending ---- */
 
-static void change_deinit(struct branch_change *change)
+void store_branch_deinit(struct branch_change *change)
 {
     for (size_t i = 0; i < change->item_count; i++) {
         prepare_deinit(&change->items[i].prepare);
@@ -81,20 +34,21 @@ static void change_deinit(struct branch_change *change)
 }
 
 /* Of a change that replay makes the memory is replay's. */
-static void finish(struct branch_change *change, int result)
+void store_branch_finish(struct branch_change *change, int result)
 {
     struct store_put *put = change->put;
     change->result = result;
     change->finished = true;
     if (put != NULL) {
-        change_deinit(change);
+        store_branch_deinit(change);
         memory_free(change);
         store_put_finish_first(put, result);
     }
 }
 
 /* On a worker; in replay there are none. */
-static void run_job(struct branch_change *change, struct workers *workers, struct workers_job *job)
+void store_branch_run_job(struct branch_change *change, struct workers *workers,
+                          struct workers_job *job)
 {
     if (change->put != NULL) {
         workers_submit(workers, job);
@@ -115,7 +69,7 @@ static struct branch_change *change_create(struct store_put *put)
     return change;
 }
 
-static struct head_mark mark_of(uint64_t height, const uint8_t hash[32])
+struct head_mark store_branch_mark_of(uint64_t height, const uint8_t hash[32])
 {
     struct head_mark mark = {.present = true, .height = height};
     memcpy(mark.hash, hash, 32);
@@ -199,7 +153,7 @@ static void plan(struct branch_change *change, const uint8_t top[32])
     const struct branches_block *block = branches_find(store->branches, top);
     while (block != NULL) {
         change->winner_count++;
-        change->ancestor = mark_of(block->height - 1, block->parent_hash);
+        change->ancestor = store_branch_mark_of(block->height - 1, block->parent_hash);
         block = branches_find(store->branches, block->parent_hash);
     }
     change->winner_count += change->winner != NULL;
@@ -208,25 +162,26 @@ static void plan(struct branch_change *change, const uint8_t top[32])
         result = make_items(change, top);
     }
     if (result != 0) {
-        finish(change, result);
+        store_branch_finish(change, result);
         return;
     }
     change->safe = store->safe;
     if (change->safe.present && change->safe.height > change->ancestor.height) {
         change->safe = change->ancestor;
     }
-    locate(change);
+    store_branch_read_locate(change);
 }
 
 static void found(struct branch_change *change)
 {
     if (!change->place.canonical) {
-        finish(change, error_set(change->detail, STOA_EREFUSED,
-                                 "head: its branch forks off below the finalized block or deeper "
-                                 "than is kept"));
+        store_branch_finish(
+            change, error_set(change->detail, STOA_EREFUSED,
+                              "head: its branch forks off below the finalized block or deeper "
+                              "than is kept"));
         return;
     }
-    change->ancestor = mark_of(change->place.height, change->head.hash);
+    change->ancestor = store_branch_mark_of(change->place.height, change->head.hash);
     change->head.height = change->place.height;
     plan(change, change->head.hash);
 }
@@ -249,7 +204,7 @@ static void done_find(struct workers_job *job)
     if (change->result == STOA_ENOTFOUND) {
         (void)error_set(change->detail, STOA_ENOTFOUND, "head: no such block is stored");
     }
-    finish(change, change->result);
+    store_branch_finish(change, change->result);
 }
 
 void store_branch_update_head(struct store_put *put)
@@ -268,7 +223,7 @@ void store_branch_update_head(struct store_put *put)
     }
     const struct branches_block *side = branches_find(store->branches, hash);
     const struct pending_block *recent = store_find_pending_hash(store, hash);
-    change->head = mark_of(side != NULL ? side->height : 0, hash);
+    change->head = store_branch_mark_of(side != NULL ? side->height : 0, hash);
     if (side != NULL) {
         plan(change, hash);
     } else if (recent != NULL) {
@@ -276,7 +231,7 @@ void store_branch_update_head(struct store_put *put)
         found(change);
     } else {
         change->job = (struct workers_job){.run = run_find, .done = done_find, .context = change};
-        run_job(change, store->readers, &change->job);
+        store_branch_run_job(change, store->readers, &change->job);
     }
 }
 
@@ -289,305 +244,22 @@ void store_branch_put(struct store_put *put)
         return;
     }
     change->winner = put;
-    change->head = mark_of(header->number, put->prepare.block.hash);
+    change->head = store_branch_mark_of(header->number, put->prepare.block.hash);
     if (branches_find(put->store->branches, header->parent_hash) == NULL &&
         !put->parent.canonical) {
-        finish(change, error_set(change->detail, STOA_EREFUSED,
-                                 "parentHash: its branch forks off below the finalized block or "
-                                 "deeper than is kept"));
+        store_branch_finish(
+            change, error_set(change->detail, STOA_EREFUSED,
+                              "parentHash: its branch forks off below the finalized block or "
+                              "deeper than is kept"));
         return;
     }
-    change->ancestor = mark_of(header->number - 1, header->parent_hash);
+    change->ancestor = store_branch_mark_of(header->number - 1, header->parent_hash);
     plan(change, header->parent_hash);
-}
-
-/* ---- locating the losers ---- */
-
-static void set_place(struct branch_item *item, const uint8_t hash[32],
-                      const struct ledger_position *position,
-                      const struct ledger_position *state_position)
-{
-    memcpy(item->block.hash, hash, 32);
-    item->block.position = *position;
-    item->block.state_position = *state_position;
-    item->located = true;
-}
-
-static int wrong_fork(struct branch_change *change)
-{
-    if (change->put == NULL) {
-        return 0; /* replay, behind damage: the record is right */
-    }
-    return error_set(change->detail, STOA_ECORRUPT,
-                     "tables: the canonical block %llu is not the one where the branch forks off",
-                     (unsigned long long)change->ancestor.height);
-}
-
-/* Memory and tables must agree on the ancestor. */
-static int check_fork(struct branch_change *change, struct kv_session *session)
-{
-    struct index_place place;
-    uint8_t hash[32];
-    int result = index_find_height(change->store->index, session, change->ancestor.height, hash,
-                                   &place, change->detail);
-    if (result == STOA_ENOTFOUND || (result == 0 && memcmp(hash, change->ancestor.hash, 32) != 0)) {
-        return wrong_fork(change);
-    }
-    return result;
-}
-
-/* What is not in the pending batches: from the tables. */
-static void run_locate(struct workers_job *job, void *worker_state)
-{
-    struct branch_change *change = job->context;
-    struct index *index = change->store->index;
-    int result = change->ancestor_known ? 0 : check_fork(change, worker_state);
-    for (size_t i = 0; result == 0 && i < change->item_count; i++) {
-        struct branch_item *item = &change->items[i];
-        struct index_place place;
-        uint8_t hash[32];
-        if (item->located) {
-            continue;
-        }
-        result = index_find_height(index, worker_state, item->block.height, hash, &place,
-                                   change->detail);
-        if (result == 0) {
-            result = index_find_hash(index, worker_state, hash, &place, change->detail);
-        }
-        if (result == 0) {
-            set_place(item, hash, &place.position, &place.state_position);
-        } else if (result == STOA_ENOTFOUND) {
-            result = error_set(change->detail, STOA_ECORRUPT, "tables: block %llu is not there",
-                               (unsigned long long)item->block.height);
-        }
-    }
-    change->result = result;
-}
-
-static void done_locate(struct workers_job *job)
-{
-    struct branch_change *change = job->context;
-    store_note_tables(change->store, change->result);
-    read_on(change);
-}
-
-static void locate(struct branch_change *change)
-{
-    const struct store *store = change->store;
-    const struct pending_block *block;
-    bool settled;
-    for (size_t i = 0; i < change->item_count; i++) {
-        struct branch_item *item = &change->items[i];
-        block =
-            item->located ? NULL : store_find_pending_height(store, item->block.height, &settled);
-        if (block != NULL) {
-            set_place(item, block->hash, &block->position, &block->state_position);
-        }
-    }
-    block = store_find_pending_height(store, change->ancestor.height, &settled);
-    change->ancestor_known = settled;
-    if (settled && (block == NULL || memcmp(block->hash, change->ancestor.hash, 32) != 0)) {
-        int result = wrong_fork(change);
-        if (result != 0) {
-            finish(change, result);
-            return;
-        }
-    }
-    change->job = (struct workers_job){.run = run_locate, .done = done_locate, .context = change};
-    run_job(change, store->readers, &change->job);
-}
-
-/* ---- reading, and computing entries ---- */
-
-static int decode_item(struct branch_item *item, struct error_detail *detail)
-{
-    struct record record;
-    struct prepare *prepare = &item->prepare;
-    if (item->read.kind != LEDGER_BLOCK) {
-        return error_set(detail, STOA_ECORRUPT, "frame %llu is not a block",
-                         (unsigned long long)item->block.position.sequence);
-    }
-    int result = record_decode(item->read.payload, &record, detail);
-    if (result == 0) {
-        result = prepare_record(prepare, &record, detail);
-    }
-    if (result == 0 && memcmp(record.hash, item->block.hash, 32) != 0) {
-        result = error_set(detail, STOA_ECORRUPT, "frame %llu is another block",
-                           (unsigned long long)item->block.position.sequence);
-    }
-    if (result != 0) {
-        return result;
-    }
-    memcpy(item->block.parent_hash, prepare->block.header.parent_hash, 32);
-    memcpy(item->block.total_difficulty, record.total_difficulty, 32);
-    memcpy(item->block.envelope_hash, record.envelope_hash, 32);
-    item->block.has_envelope = (record.flags & RECORD_ENVELOPE) != 0;
-    return 0;
-}
-
-static int decode_state(struct branch_item *item, struct error_detail *detail)
-{
-    const uint8_t *hash;
-    struct bytes changes;
-    if (item->block.state_position.sequence == 0) {
-        return 0;
-    }
-    int result = item->state_read.kind == LEDGER_STATE
-                     ? record_decode_state(item->state_read.payload, &hash, &changes, detail)
-                     : STOA_ECORRUPT;
-    if (result == 0 && memcmp(hash, item->block.hash, 32) != 0) {
-        result = STOA_ECORRUPT;
-    }
-    if (result == STOA_ECORRUPT) {
-        return error_set(detail, result, "frame %llu is not the state of block %llu",
-                         (unsigned long long)item->block.state_position.sequence,
-                         (unsigned long long)item->block.height);
-    }
-    return result == 0 ? buffer_append(&item->prepare.changes, changes.data, changes.size) : result;
-}
-
-static void run_compute(struct workers_job *job, void *worker_state)
-{
-    struct branch_item *item = job->context;
-    (void)worker_state; /* decoding and hashing need none */
-    int result = decode_item(item, &item->detail);
-    if (result == 0 && item->role != PARENT) {
-        result = decode_state(item, &item->detail);
-        if (result == 0) {
-            result = prepare_index(&item->prepare, buffer_bytes(&item->prepare.changes));
-            item->detail = result == 0 ? item->detail : item->prepare.detail;
-        }
-    }
-    item->result = result;
-}
-
-/* In replay a block that cannot be read takes its place without entries, unless there are entries
- * in the tables to be taken back: then those are made anew. */
-static int excuse(struct branch_item *item)
-{
-    struct store *store = item->change->store;
-    if (item->change->put != NULL || item->result != STOA_ECORRUPT) {
-        return item->result;
-    }
-    if (item->role == LOSER && store->applied.position.sequence != 0 && !store->rebuilt) {
-        store_note_tables(store, STOA_ECORRUPT);
-        return item->result;
-    }
-    return prepare_damaged(&item->prepare);
-}
-
-static void end_item(struct branch_item *item)
-{
-    struct branch_change *change = item->change;
-    int result = item->result == 0 ? 0 : excuse(item);
-    if (result != 0 && change->result == 0) {
-        change->result = result;
-        if (change->detail != NULL) {
-            *change->detail = item->detail;
-            error_prefix(change->detail, "change of head: block %llu",
-                         (unsigned long long)item->block.height);
-        }
-    }
-    change->under_way--;
-    read_on(change);
-}
-
-static void done_compute(struct workers_job *job)
-{
-    struct branch_item *item = job->context;
-    ledger_read_release(&item->read);
-    if (item->block.state_position.sequence != 0 && item->role != PARENT) {
-        ledger_read_release(&item->state_read);
-    }
-    end_item(item);
-}
-
-static void start_compute(struct branch_item *item)
-{
-    struct branch_change *change = item->change;
-    item->job = (struct workers_job){.run = run_compute, .done = done_compute, .context = item};
-    run_job(change, change->store->verifiers, &item->job);
-}
-
-static void done_state_read(struct ledger_read *read)
-{
-    struct branch_item *item = read->context;
-    if (read->result != 0) {
-        item->result = read->result;
-        item->detail = read->detail;
-        ledger_read_release(&item->read);
-        ledger_read_release(read);
-        end_item(item);
-        return;
-    }
-    start_compute(item);
-}
-
-static void done_read(struct ledger_read *read)
-{
-    struct branch_item *item = read->context;
-    if (read->result != 0) {
-        item->result = read->result;
-        item->detail = read->detail;
-        ledger_read_release(read);
-        end_item(item);
-        return;
-    }
-    if (item->block.state_position.sequence == 0 || item->role == PARENT) {
-        start_compute(item);
-        return;
-    }
-    item->state_read = (struct ledger_read){
-        .position = item->block.state_position, .done = done_state_read, .context = item};
-    ledger_read(item->change->store->ledger, &item->state_read);
-}
-
-static void done_winner_index(struct workers_job *job)
-{
-    struct branch_change *change = job->context;
-    change->under_way--;
-    read_on(change);
-}
-
-static void run_winner_index(struct workers_job *job, void *worker_state)
-{
-    struct branch_change *change = job->context;
-    struct prepare *prepare = &change->winner->prepare;
-    (void)worker_state;                                            /* hashing needs none */
-    (void)prepare_index(prepare, buffer_bytes(&prepare->changes)); /* kept in prepare.result */
-}
-
-static void record(struct branch_change *change);
-
-/* Keep reads in flight; when the last block is through, go on. */
-static void read_on(struct branch_change *change)
-{
-    change->under_way++; /* so that what ends at once does not come here again */
-    while (change->result == 0 && change->under_way <= READS_MAX &&
-           change->item_next < change->item_count) {
-        struct branch_item *item = &change->items[change->item_next++];
-        item->read = (struct ledger_read){
-            .position = item->block.position, .done = done_read, .context = item};
-        change->under_way++;
-        ledger_read(change->store->ledger, &item->read);
-    }
-    bool all = change->item_next == change->item_count || change->result != 0;
-    if (all && change->winner != NULL && change->winner_job.context == NULL &&
-        change->result == 0) {
-        change->winner_job = (struct workers_job){
-            .run = run_winner_index, .done = done_winner_index, .context = change};
-        change->under_way++;
-        run_job(change, change->store->verifiers, &change->winner_job);
-    }
-    change->under_way--;
-    if (all && change->under_way == 0) {
-        record(change);
-    }
 }
 
 /* ---- the record ---- */
 
-static int reserve(struct branch_change *change)
+int store_branch_reserve(struct branch_change *change)
 {
     struct store *store = change->store;
     struct pending_room room = {.blocks = change->item_count + 1};
@@ -620,7 +292,7 @@ static int encode_record(struct branch_change *change)
     struct head_record fixed = {
         .head = change->head,
         .ancestor = change->ancestor,
-        .old_head = mark_of(store->head.height, store->head.hash),
+        .old_head = store_branch_mark_of(store->head.height, store->head.hash),
         .safe = change->safe,
         .finalized = store->finalized,
         .winner_count = (uint32_t)change->winner_count,
@@ -672,7 +344,7 @@ static void switch_block(struct branch_change *change, struct pending_block *blo
 }
 
 /* Everything at once, and nothing that could fail. POSITION is the record's. */
-static void switch_over(struct branch_change *change, const struct ledger_position *position)
+void store_branch_switch_over(struct branch_change *change, const struct ledger_position *position)
 {
     struct store *store = change->store;
     if (pending_block_count(store->open) == 0) {
@@ -723,7 +395,7 @@ static void keep_aside(struct branch_change *change, int result)
     }
     (void)ledger_stopped(store->ledger, &detail); /* says what failed first */
     *change->detail = detail;
-    finish(change, result);
+    store_branch_finish(change, result);
 }
 
 static void done_record(struct ledger_append *append)
@@ -744,13 +416,13 @@ static void done_record(struct ledger_append *append)
     }
     if (result != 0) {
         (void)ledger_stopped(store->ledger, change->detail); /* says what failed first */
-        finish(change, result);
+        store_branch_finish(change, result);
         return;
     }
-    switch_over(change, &append->position);
+    store_branch_switch_over(change, &append->position);
     store_apply_freeze_full(store);
     put->request->height = change->head.height;
-    finish(change, 0);
+    store_branch_finish(change, 0);
 }
 
 /* The frames before the record answer for themselves, in done_record. */
@@ -759,7 +431,7 @@ static void done_part(struct ledger_append *append)
     (void)append;
 }
 
-static void record(struct branch_change *change)
+void store_branch_record(struct branch_change *change)
 {
     struct store *store = change->store;
     struct store_put *put = change->winner;
@@ -772,7 +444,7 @@ static void record(struct branch_change *change)
     if (result == 0) {
         ensure(stored != 0); /* the last is the highest winner stored, or the parent */
         memcpy(change->total_difficulty, change->items[stored - 1].block.total_difficulty, 32);
-        result = reserve(change);
+        result = store_branch_reserve(change);
     }
     if (result == 0 && put != NULL) {
         put->side = true;
@@ -784,7 +456,7 @@ static void record(struct branch_change *change)
         result = encode_record(change);
     }
     if (result != 0 || change->put == NULL) {
-        finish(change, result); /* replay then makes the switch */
+        store_branch_finish(change, result); /* replay then makes the switch */
         return;
     }
     change->put->request->appended = true;
@@ -803,150 +475,4 @@ static void record(struct branch_change *change)
         .context = change,
     };
     ledger_append(store->ledger, &change->append);
-}
-
-/* ---- replay ---- */
-
-/* Winners as the record has them. One without a place is the block of the frame before, if that was
- * written. */
-static int replay_items(struct branch_change *change, const struct head_record *record)
-{
-    struct store *store = change->store;
-    bool above = store->tip.present && store->tip.height > change->ancestor.height;
-    change->loser_count = above ? store->tip.height - change->ancestor.height : 0;
-    change->winner_count = record->winner_count;
-    change->item_count = change->loser_count + change->winner_count;
-    change->items = memory_alloc_zeroed(change->item_count, sizeof(*change->items));
-    if (change->items == NULL) {
-        change->item_count = 0;
-        return error_set(change->detail, STOA_ENOMEM, "replay a change of head");
-    }
-    for (size_t i = 0; i < change->item_count; i++) {
-        struct branch_item *item = &change->items[i];
-        item->change = change;
-        item->role = i < change->loser_count ? LOSER : WINNER;
-        item->block.height = change->ancestor.height + 1 + i;
-        prepare_init(&item->prepare);
-    }
-    for (uint32_t i = 0; i < record->winner_count; i++) {
-        struct branch_item *item = &change->items[change->loser_count + i];
-        struct head_winner winner;
-        head_record_decode_winner(record, i, &winner);
-        item->block.height = change->ancestor.height + 1 + i;
-        const struct branches_block *known = branches_find(store->branches, winner.hash);
-        if (winner.position.sequence == 0 && known == NULL) {
-            return STOA_ENOTFOUND;
-        }
-        if (winner.position.sequence == 0) {
-            winner.position = known->position;
-            winner.state_position = known->state_position;
-        }
-        set_place(item, winner.hash, &winner.position, &winner.state_position);
-    }
-    return 0;
-}
-
-int store_branch_replay(struct store *store, const struct head_record *record,
-                        const struct ledger_position *position, struct error_detail *detail)
-{
-    struct branch_change change = {
-        .store = store,
-        .head = record->head,
-        .ancestor = record->ancestor,
-        .safe = record->safe,
-        .detail = detail,
-    };
-    int result = 0;
-    bool gap = !store->tip.present || store->tip.height < record->ancestor.height;
-    if (gap || pending_block_count(store->open) >= STORE_BATCH_BLOCKS_MAX) {
-        result = store_apply_here(store, detail);
-    }
-    if (result == 0) {
-        result = replay_items(&change, record);
-    }
-    if (result == STOA_ENOTFOUND) { /* its block was not written: nobody was told of the change */
-        change_deinit(&change);
-        return 0;
-    }
-    if (result == 0) {
-        if (change.item_count != 0) {
-            locate(&change);
-        }
-        while (change.item_count != 0 && !change.finished) {
-            int ran = io_run(store->io, 1000000000);
-            if (ran < 0) { /* its reads end with the loop */
-                return error_set(detail, ran, "replay a change of head");
-            }
-        }
-        result = change.result;
-    }
-    if (result == 0 && change.item_count == 0) {
-        result = reserve(&change);
-    }
-    if (result == 0) {
-        memcpy(change.total_difficulty, record->total_difficulty, 32);
-        store->finalized = record->finalized;
-        switch_over(&change, position);
-    }
-    change_deinit(&change);
-    return result;
-}
-
-/* ---- what is kept in memory ---- */
-
-void store_branch_raise_line(struct store *store)
-{
-    uint64_t height = store->tip.height;
-    uint64_t line = height > store->unwind_max ? height - store->unwind_max : 0;
-    if (store->finalized.present && store->finalized.height > line) {
-        line = store->finalized.height;
-    }
-    branches_raise(store->branches, line);
-}
-
-int store_branch_note_side(struct store *store, const struct pending_block *block,
-                           bool parent_canonical)
-{
-    struct branches_block side = {
-        .height = block->height,
-        .position = block->position,
-        .state_position = block->state_position,
-    };
-    memcpy(side.hash, block->hash, 32);
-    memcpy(side.parent_hash, block->parent_hash, 32);
-    memcpy(side.total_difficulty, block->total_difficulty, 32);
-    int result = branches_add(store->branches, &side, parent_canonical);
-    return result == STOA_ETOOBIG ? 0 : result; /* past the limit it is readable, no more */
-}
-
-struct loading {
-    struct store *store;
-    struct error_detail *detail;
-};
-
-static int load_side(void *context, const struct branches_block *block)
-{
-    struct loading *loading = context;
-    struct store *store = loading->store;
-    int result = store_is_canonical(store, store->session, block->height - 1, block->parent_hash,
-                                    loading->detail);
-    if (result != 0 && result != STOA_ENOTFOUND) {
-        return result;
-    }
-    int added = branches_add(store->branches, block, result == 0);
-    return added == STOA_ENOMEM ? error_set(loading->detail, added, "open") : 0;
-}
-
-int store_branch_load(struct store *store, struct error_detail *detail)
-{
-    struct loading loading = {.store = store, .detail = detail};
-    branches_clear(store->branches);
-    store_branch_raise_line(store);
-    return index_each_side(store->index, store->session, branches_line(store->branches) + 1,
-                           load_side, &loading, detail);
-}
-
-uint64_t store_branch_epoch(const struct store *store)
-{
-    return store->branch_epoch;
 }

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* store_branch_private.h: a change of branch under way, shared by store_branch*.c.
+ *
+ *   store_branch.c         finding what changes, the record, the switch
+ *   store_branch_read.c    where the blocks lie; their frames read, their entries computed
+ *   store_branch_replay.c  the same at open, and what is kept in memory of the branches */
+#ifndef STORE_BRANCH_PRIVATE_H
+#define STORE_BRANCH_PRIVATE_H
+
+#include "store/store_private.h"
+
+enum item_role { LOSER, WINNER, PARENT };
+
+/* A block that changes sides; or (PARENT) one of which only the total difficulty is needed. */
+struct branch_item {
+    struct branch_change *change;
+    enum item_role role;
+    bool located;
+    struct pending_block block;
+    struct prepare prepare;
+    struct ledger_read read;
+    struct ledger_read state_read;
+    struct workers_job job;
+    int result;
+    struct error_detail detail;
+};
+
+struct branch_change {
+    struct store *store;
+    struct store_put *put;    /* whose it is; NULL: replay, on the loop */
+    struct store_put *winner; /* PUT, where its own block is the last winner and not yet stored */
+    struct head_mark head;
+    struct head_mark ancestor;
+    struct head_mark safe; /* as it will be */
+    uint8_t total_difficulty[32];
+    struct branch_item *items; /* losers, then winners, heights rising in each; then a parent */
+    size_t loser_count;
+    size_t winner_count; /* with the put's own, which is no item */
+    size_t item_count;
+    size_t item_next; /* to be read */
+    unsigned under_way;
+    struct workers_job job;
+    struct workers_job winner_job;
+    struct index_place place; /* of a block looked up */
+    bool ancestor_known;      /* to be canonical */
+    struct buffer record;
+    struct ledger_append append;
+    bool finished;
+    int result;
+    struct error_detail *detail;
+};
+/* ---- store_branch.c ---- */
+
+struct head_mark store_branch_mark_of(uint64_t height, const uint8_t hash[32]);
+
+/* On a worker; in replay there are none. */
+void store_branch_run_job(struct branch_change *change, struct workers *workers,
+                          struct workers_job *job);
+void store_branch_deinit(struct branch_change *change);
+
+/* Of a change that replay makes the memory is replay's. */
+void store_branch_finish(struct branch_change *change, int result);
+
+/* All is read: write the record, and make the switch once it is durable. Replay has it already. */
+void store_branch_record(struct branch_change *change);
+
+/* Room for all that the switch adds. STOA_ENOMEM. */
+int store_branch_reserve(struct branch_change *change);
+
+/* Everything at once, and nothing that could fail. POSITION is the record's. */
+void store_branch_switch_over(struct branch_change *change, const struct ledger_position *position);
+
+/* ---- store_branch_read.c ---- */
+
+/* Find out where the items lie, read them, compute their entries; then store_branch_record. */
+void store_branch_read_locate(struct branch_change *change);
+void store_branch_read_set_place(struct branch_item *item, const uint8_t hash[32],
+                                 const struct ledger_position *position,
+                                 const struct ledger_position *state_position);
+
+#endif
