@@ -100,6 +100,15 @@ static bool make_parts(struct cache *cache, const struct cache_options *options)
     if (!slab_charge(cache->slab, cache_table_size(buckets))) {
         return false;
     }
+    size_t doors = buckets < CACHE_DOORS ? buckets : CACHE_DOORS;
+    if (!slab_charge(cache->slab, doors * sizeof(*cache->doors))) {
+        return false;
+    }
+    cache->doors = memory_alloc_zeroed(doors, sizeof(*cache->doors));
+    cache->door_mask = doors - 1;
+    if (cache->doors == NULL) {
+        return false;
+    }
     struct cache_table *table = cache_table_create(buckets, 0);
     atomic_init(&cache->table, table);
     return table != NULL && make_ghost(cache, buckets / BUCKETS_A_GHOST);
@@ -139,6 +148,7 @@ void cache_destroy(struct cache *cache)
     if (cache != NULL) {
         memory_free(atomic_load_explicit(&cache->table, memory_order_relaxed));
         memory_free(cache->old_table);
+        memory_free(cache->doors);
         ghost_deinit(&cache->ghost);
         slab_destroy(cache->slab);
         memory_free(cache);
@@ -155,7 +165,8 @@ bool cache_find(struct cache *cache, enum cache_class class, struct bytes key,
     if (slot == NULL) {
         return false;
     }
-    struct cache_object *object = cache_table_find(cache, hash, class, key);
+    bool closed = cache_is_closed(cache, class, hash);
+    struct cache_object *object = closed ? NULL : cache_table_find(cache, hash, class, key);
     if (object == NULL || cache_reclaim_is_stale(cache, object)) {
         if (object != NULL) {
             readers_count(slot, cache_counter_stale(class));
@@ -274,12 +285,16 @@ struct cache_ticket cache_take_ticket(const struct cache *cache, enum cache_clas
                                       struct bytes key)
 {
     uint64_t hash = cache_table_hash(cache, class, key);
-    return (struct cache_ticket){cache->changes[hash % CACHE_SHARDS], cache->ticket_generation};
+    return (struct cache_ticket){
+        .changes = cache->changes[hash % CACHE_SHARDS],
+        .generation = cache->ticket_generation,
+        .closed = cache_is_closed(cache, class, hash),
+    };
 }
 
 static bool is_valid(const struct cache *cache, uint64_t hash, struct cache_ticket ticket)
 {
-    return ticket.generation == cache->ticket_generation &&
+    return !ticket.closed && ticket.generation == cache->ticket_generation &&
            ticket.changes == cache->changes[hash % CACHE_SHARDS];
 }
 
@@ -424,6 +439,20 @@ void cache_remove(struct cache *cache, enum cache_class class, struct bytes key)
     }
 }
 
+void cache_close(struct cache *cache, struct bytes key, uint64_t sequence)
+{
+    uint64_t hash = cache_table_hash(cache, CACHE_STATE, key);
+    ++*changes_of(cache, hash);
+    atomic_store_explicit(&cache->doors[hash >> 32 & cache->door_mask], sequence,
+                          memory_order_relaxed);
+}
+
+void cache_open(struct cache *cache, uint64_t sequence)
+{
+    ensure(sequence >= told(&cache->opened));
+    atomic_store_explicit(&cache->opened, sequence, memory_order_release);
+}
+
 /* What may take the place of an object that is there: nothing does, but for a packed or a stale
  * one. */
 static bool may_replace(const struct cache *cache, const struct cache_object *old)
@@ -481,7 +510,10 @@ struct cache_object *cache_take_cold(struct cache *cache, struct cache_ticket *o
         return NULL;
     }
     struct cache_object *object = cache->cold[--cache->cold_count];
-    *out_ticket = (struct cache_ticket){*changes_of(cache, object->hash), cache->ticket_generation};
+    *out_ticket = (struct cache_ticket){
+        .changes = *changes_of(cache, object->hash),
+        .generation = cache->ticket_generation,
+    };
     return object;
 }
 

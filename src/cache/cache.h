@@ -140,12 +140,24 @@ bool cache_put(struct cache *cache, const struct cache_entry *entry);
 /* KEY has another value now, or none: forget it. */
 void cache_remove(struct cache *cache, enum cache_class class, struct bytes key);
 
-/* Where many keys will be looked up soon: begin to fetch what one will touch. */
+/* Where many keys will be put soon: begin to fetch what one will touch. In two steps, some keys
+ * apart: the second looks at what the first brought. */
 void cache_fetch_ahead(const struct cache *cache, enum cache_class class, struct bytes key);
+void cache_fetch_object(const struct cache *cache, enum cache_class class, struct bytes key);
+
+/* KEY of CACHE_STATE has another value from change SEQUENCE on, which is put or removed later:
+ * until cache_open nobody finds it, nor a few others that share its place, and tickets are not
+ * valid. So much cheaper than a change of the objects that it can be done for a thousand keys
+ * before the caller of a write is told. Sequences only rise. */
+void cache_close(struct cache *cache, struct bytes key, uint64_t sequence);
+
+/* All keys of the changes up to SEQUENCE have their values. */
+void cache_open(struct cache *cache, uint64_t sequence);
 
 struct cache_ticket {
     uint32_t changes;
     uint32_t generation;
+    bool closed; /* its value was on its way: never valid */
 };
 
 /* Before KEY is read from elsewhere. */

@@ -13,6 +13,7 @@
 
 enum {
     CACHE_SHARDS = 4096,     /* of keys, for tickets */
+    CACHE_DOORS = 1 << 17,   /* of keys, for cache_close; fewer where there are fewer buckets */
     CACHE_GENERATIONS = 64,  /* droppings that objects are told apart by */
     CACHE_FREQUENCY_MAX = 3, /* as S3-FIFO has it */
 };
@@ -98,6 +99,9 @@ struct cache {
     _Atomic(uint64_t) dropped_from[CACHE_GENERATIONS]; /* of an object of that generation: heights
                                                           from this one are gone */
     _Atomic(struct cache_object *) returned;           /* left, and released by another thread */
+    _Atomic(uint64_t) *doors;                          /* by hash: the last change that closed it */
+    size_t door_mask;
+    _Atomic(uint64_t) opened; /* changes up to this one are there */
 
     struct slab *slab;
     struct ghost ghost;
@@ -162,6 +166,18 @@ static inline uint8_t *cache_value_of(struct cache_object *object)
 static inline uint64_t cache_size_of(const struct cache_object *object)
 {
     return slab_size_of(&object->chunk);
+}
+
+/* Whether KEY's value of CACHE_STATE is on its way. Any thread. */
+static inline bool cache_is_closed(const struct cache *cache, enum cache_class class, uint64_t hash)
+{
+    if (class != CACHE_STATE) {
+        return false;
+    }
+    /* Who sees the change opened sees its values; who was told of it sees the door closed. */
+    uint64_t opened = atomic_load_explicit(&cache->opened, memory_order_acquire);
+    return atomic_load_explicit(&cache->doors[hash >> 32 & cache->door_mask],
+                                memory_order_relaxed) > opened;
 }
 
 /* cache_table.c */

@@ -89,6 +89,18 @@ void cache_fetch_ahead(const struct cache *cache, enum cache_class class, struct
     __builtin_prefetch(&table->buckets[cache_table_hash(cache, class, key) & table->mask]);
 }
 
+void cache_fetch_object(const struct cache *cache, enum cache_class class, struct bytes key)
+{
+    const struct cache_table *table = table_of(cache);
+    uint64_t hash = cache_table_hash(cache, class, key);
+    const struct cache_object *object =
+        atomic_load_explicit(&table->buckets[hash & table->mask], memory_order_relaxed);
+    if (object != NULL) {
+        __builtin_prefetch(object);
+        __builtin_prefetch(&object->key);
+    }
+}
+
 void cache_table_free_old(struct cache *cache)
 {
     if (cache->old_table != NULL && readers_oldest(&cache->readers) > cache->old_table_epoch) {

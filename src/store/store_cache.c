@@ -2,9 +2,9 @@
 /* The store's side of the cache. A block that becomes visible goes in before it is acknowledged;
  * what a read brought from the tables or the ledger goes in if nothing changed meanwhile.
  *
- * Keys that a block changes are taken out before it is acknowledged, and put in with their new
- * values when it settles: so a thread that has seen one of the new values finds no old one beside
- * it, and the acknowledgement does not wait for a thousand copies. */
+ * Keys that a block changes are closed before it is acknowledged, and put in with their new values
+ * when it settles; then they open. So a thread that has seen one of the new values finds no old one
+ * beside it, and the acknowledgement does not wait for a thousand copies. */
 #include "base/ensure.h"
 #include "store/state_key.h"
 #include "store/store_private.h"
@@ -85,13 +85,62 @@ void store_cache_forget(struct store *store, struct bytes changes)
     }
 }
 
-/* Bulk loading only keeps what is there right: nobody reads yet what is stored. */
-void store_cache_changes(struct store *store, struct bytes changes, uint64_t height)
+void store_cache_close(struct store_put *put)
 {
+    struct store *store = put->store;
+    struct record_change change;
+    struct bytes cursor = buffer_bytes(&put->prepare.changes);
+    if (store->cache == NULL || put->cache_sequence != 0) {
+        return;
+    }
+    put->cache_sequence = ++store->cache_sequence;
+    store->cache_closed++;
+    while (record_next_change(&cursor, &change) == 0) {
+        cache_close(store->cache, change.key, put->cache_sequence);
+    }
+}
+
+void store_cache_open(struct store_put *put)
+{
+    struct store *store = put->store;
+    if (put->cache_sequence == 0) {
+        return;
+    }
+    ensure(store->cache_closed > 0);
+    store->cache_closed--;
+    /* One that failed has others before it that do not have their values yet. */
+    uint64_t sequence = store->cache_closed == 0 ? store->cache_sequence
+                        : put->settled           ? put->cache_sequence
+                                                 : 0;
+    if (sequence > store->cache_opened) {
+        store->cache_opened = sequence;
+        cache_open(store->cache, sequence);
+    }
+    put->cache_sequence = 0;
+}
+
+/* Put them all; memory is slow, so what one will touch is fetched while others are put. */
+static void put_changes(struct store *store, struct bytes changes, uint64_t height)
+{
+    enum { AHEAD = 16, OBJECT_AHEAD = 8 };
     struct record_change change;
     struct bytes cursor = changes;
-    while (store->cache != NULL && !store->options.bulk &&
-           record_next_change(&cursor, &change) == 0) {
+    struct bytes ahead = changes;
+    struct bytes object_ahead = changes;
+    for (unsigned i = 0; i < AHEAD && record_next_change(&ahead, &change) == 0; i++) {
+        cache_fetch_ahead(store->cache, CACHE_STATE, change.key);
+    }
+    for (unsigned i = 0; i < OBJECT_AHEAD && record_next_change(&object_ahead, &change) == 0; i++) {
+        cache_fetch_object(store->cache, CACHE_STATE, change.key);
+    }
+    while (record_next_change(&cursor, &change) == 0) {
+        struct record_change later;
+        if (record_next_change(&ahead, &later) == 0) {
+            cache_fetch_ahead(store->cache, CACHE_STATE, later.key);
+        }
+        if (record_next_change(&object_ahead, &later) == 0) {
+            cache_fetch_object(store->cache, CACHE_STATE, later.key);
+        }
         struct cache_entry entry = {
             .class = CACHE_STATE,
             .key = change.key,
@@ -105,13 +154,31 @@ void store_cache_changes(struct store *store, struct bytes changes, uint64_t hei
     }
 }
 
-void store_cache_block(const struct store_put *put, const struct pending_block *block)
+/* Where a later block waits to settle it may have changed the same keys. Bulk loading only keeps
+ * what is there right: nobody reads yet what is stored. */
+void store_cache_settle(struct store_put *put)
+{
+    struct store *store = put->store;
+    struct bytes changes = buffer_bytes(&put->prepare.changes);
+    if (store->cache == NULL) {
+        return;
+    }
+    if (store->settling.count == 0 && !store->options.bulk) {
+        put_changes(store, changes, put->block.height);
+    } else {
+        store_cache_forget(store, changes);
+    }
+    put->settled = true;
+    store_cache_open(put);
+}
+
+void store_cache_block(struct store_put *put, const struct pending_block *block)
 {
     struct store *store = put->store;
     if (store->cache == NULL || block->side) {
         return;
     }
-    store_cache_forget(store, buffer_bytes(&put->prepare.changes));
+    store_cache_close(put);
     if (!store->options.bulk) {
         put_record(store, put, block);
     }

@@ -61,6 +61,8 @@ struct store_put {
     uint8_t record_header[RECORD_HEADER_SIZE];
     uint8_t total_difficulty[32];
     struct pending_block block; /* once it is acknowledged */
+    uint64_t cache_sequence;    /* by which it closed its keys in the cache; 0: it has not */
+    bool settled;               /* its values are in the cache */
     bool side;    /* its frame says so; a change of branch then makes it canonical where wanted */
     bool begun;   /* a change of branch or mark: too late to call it off */
     int canceled; /* called off: what it ends with, or 0 */
@@ -110,7 +112,7 @@ struct store_get {
     struct index_transaction candidates[INDEX_CANDIDATES_MAX];
     size_t candidate_count;
     size_t candidate_next;
-    struct cache_ticket ticket; /* taken before the read began */
+    struct cache_ticket ticket;                  /* taken before the read began */
     struct store_probe probes[STORE_PROBES_MAX]; /* of a read of the state (store_state.c) */
     unsigned probe_count;
     uint64_t height; /* as of which the state is asked for */
@@ -124,7 +126,10 @@ struct store {
     int lock;
     struct identity identity;
     struct ledger *ledger;
-    struct cache *cache; /* or NULL */
+    struct cache *cache;     /* or NULL */
+    uint64_t cache_sequence; /* of the block that closed keys in it last */
+    uint64_t cache_opened;
+    unsigned cache_closed; /* blocks whose keys are closed */
     struct kv *kv;
     struct kv_session *session; /* the loop's own: opening, closing and verify only */
     struct index *index;
@@ -288,10 +293,14 @@ void store_settle_push(struct store *store, struct store_put *put); /* PUT is ac
 void store_settle_soon(struct store *store); /* a group is about to be written: do it beside that */
 void store_settle_drop(struct store *store); /* forget them; a replay brings them back */
 /* store_cache.c: nothing happens without a cache */
-/* PUT is visible now and not yet acknowledged: what it changes is forgotten, the block is kept. */
-void store_cache_block(const struct store_put *put, const struct pending_block *block);
-/* The newest values of keys, of the newest block. Besides the acknowledgement: it takes a while. */
-void store_cache_changes(struct store *store, struct bytes changes, uint64_t height);
+/* What PUT changes is out of reach from now on. May be done before it is durable. */
+void store_cache_close(struct store_put *put);
+/* PUT is visible now and not yet acknowledged: what it changes is closed, the block is kept. */
+void store_cache_block(struct store_put *put, const struct pending_block *block);
+/* PUT enters the batch: the newest values of its keys, and they open. It takes a while. */
+void store_cache_settle(struct store_put *put);
+/* PUT has settled, or failed: its keys open, as soon as those before it have. */
+void store_cache_open(struct store_put *put);
 void store_cache_head(struct store *store); /* the head has changed */
 /* Blocks of HEIGHT and above leave the canonical chain. Before anything says so. */
 void store_cache_drop(struct store *store, uint64_t height);

@@ -162,6 +162,8 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
     put->request->appended = true;
     put->durable = false;
     put->indexed = false;
+    put->cache_sequence = 0;
+    put->settled = false;
     if (!put->side) {
         store->tip =
             (struct store_tip){.present = true, .height = put->prepare.block.header.number};
@@ -673,6 +675,7 @@ static void advance_appended(struct store *store)
             result = store_put_take_in(put);
         }
         if (result != 0 || put->side) {
+            store_cache_open(put);
             finish(put, result);
             continue;
         }

@@ -39,9 +39,7 @@ static int settle_first(struct store *store)
     }
     store->settling.first = put->next;
     store->settling.count--;
-    if (store->settling.count == 0) { /* else a later block may have changed the same keys */
-        store_cache_changes(store, entries.changes, put->block.height);
-    }
+    store_cache_settle(put);
     put->next = store->put_pool;
     store->put_pool = put;
     return 0;
@@ -61,13 +59,18 @@ static void arm(struct store *store, uint64_t deadline_ns);
 static void settle_turn(struct io_request *timer)
 {
     struct store *store = timer->context;
-    if (store->closing || store->settling.count == 0) {
+    if (store->closing || (store->settling.count == 0 && store->appended.first == NULL)) {
         return;
     }
     if (store->settle_turns > 0) {
         store->settle_turns--;
         arm(store, 0);
         return;
+    }
+    for (struct store_put *put = store->appended.first; put != NULL; put = put->next) {
+        if (!put->side) {
+            store_cache_close(put);
+        }
     }
     size_t left = store->settling.count > SETTLE_SLICE ? store->settling.count - SETTLE_SLICE : 0;
     if (settle_until(store, left) == 0 && left > 0) {
@@ -101,11 +104,9 @@ void store_settle_push(struct store *store, struct store_put *put)
 
 void store_settle_soon(struct store *store)
 {
-    if (store->settling.count != 0) {
-        store->settle_turns = SETTLE_TURNS;
-        arm(store, 0);
-        (void)io_cancel(store->io, &store->settle_timer); /* it waits for a quiet moment no more */
-    }
+    store->settle_turns = SETTLE_TURNS;
+    arm(store, 0);
+    (void)io_cancel(store->io, &store->settle_timer); /* it waits for a quiet moment no more */
 }
 
 int store_settle(struct store *store)
@@ -127,8 +128,10 @@ void store_settle_drop(struct store *store)
     while (store->settling.first != NULL) {
         struct store_put *put = store->settling.first;
         store->settling.first = put->next;
+        store->settling.count--;
+        store_cache_forget(store, buffer_bytes(&put->prepare.changes));
+        store_cache_open(put);
         put->next = store->put_pool;
         store->put_pool = put;
     }
-    store->settling.count = 0;
 }

@@ -189,6 +189,45 @@ static void a_fill_with_nothing_changed_comes_in_once(void **state)
     cache_destroy(cache);
 }
 
+static void a_closed_key_is_not_found_until_it_is_opened(void **state)
+{
+    (void)state;
+    struct cache *cache = make(4 * MIB);
+    assert_true(put(cache, CACHE_STATE, "key", "old", 1));
+    assert_true(put(cache, CACHE_STATE, "other", "same", 1));
+    cache_close(cache, text("key"), 1);
+    assert_false(has(cache, CACHE_STATE, "key", "old"));
+    assert_true(has(cache, CACHE_STATE, "other", "same"));
+    assert_true(put(cache, CACHE_STATE, "key", "new", 2));
+    assert_false(has(cache, CACHE_STATE, "key", "new"));
+    cache_open(cache, 1);
+    assert_true(has(cache, CACHE_STATE, "key", "new"));
+    cache_close(cache, text("key"), 2);
+    cache_close(cache, text("key"), 3);
+    cache_open(cache, 2);
+    assert_false(has(cache, CACHE_STATE, "key", "new"));
+    cache_open(cache, 3);
+    assert_true(has(cache, CACHE_STATE, "key", "new"));
+    cache_destroy(cache);
+}
+
+/* What is read while a key is closed may be what it was before. */
+static void a_ticket_taken_before_or_while_a_key_is_closed_is_not_valid(void **state)
+{
+    (void)state;
+    struct cache *cache = make(4 * MIB);
+    struct cache_ticket before = cache_take_ticket(cache, CACHE_STATE, text("key"));
+    cache_close(cache, text("key"), 1);
+    struct cache_ticket during = cache_take_ticket(cache, CACHE_STATE, text("key"));
+    cache_open(cache, 1);
+    struct cache_entry entry = {
+        .class = CACHE_STATE, .key = text("key"), .parts = {text("old")}, .part_count = 1};
+    assert_false(cache_fill(cache, &entry, before));
+    assert_false(cache_fill(cache, &entry, during));
+    assert_true(cache_fill(cache, &entry, cache_take_ticket(cache, CACHE_STATE, text("key"))));
+    cache_destroy(cache);
+}
+
 static void dropped_heights_are_gone_at_once_and_stay_gone(void **state)
 {
     (void)state;
@@ -642,6 +681,8 @@ int main(void)
         cmocka_unit_test(a_view_outlives_replacing_removing_and_clearing),
         cmocka_unit_test(a_fill_after_a_change_of_its_key_is_refused),
         cmocka_unit_test(a_fill_with_nothing_changed_comes_in_once),
+        cmocka_unit_test(a_closed_key_is_not_found_until_it_is_opened),
+        cmocka_unit_test(a_ticket_taken_before_or_while_a_key_is_closed_is_not_valid),
         cmocka_unit_test(dropped_heights_are_gone_at_once_and_stay_gone),
         cmocka_unit_test(many_reorganisations_leave_what_a_model_says),
         cmocka_unit_test(an_object_is_not_found_after_its_time_to_live),
