@@ -305,6 +305,25 @@ struct stoa_block {
 int stoa_get_block(struct stoa *stoa, const struct stoa_block_key *key,
                    struct stoa_block *out_block, struct stoa_detail *detail);
 
+/* A block's header alone. */
+struct stoa_header {
+    uint8_t hash[32];
+    uint64_t height;
+    uint8_t total_difficulty[32];
+    int canonical;
+    struct stoa_bytes header; /* RLP */
+    struct stoa_view *view;   /* what stoa_release takes; NULL in a range */
+};
+
+/* As stoa_get_block. */
+int stoa_get_header(struct stoa *stoa, const struct stoa_block_key *key,
+                    struct stoa_header *out_header, struct stoa_detail *detail);
+
+/* 0: it is stored, on the canonical chain where it is asked for by height. STOA_ENOTFOUND: it is
+ * not. Looks it up and does not read it. */
+int stoa_block_exists(struct stoa *stoa, const struct stoa_block_key *key,
+                      struct stoa_detail *detail);
+
 struct stoa_transaction {
     struct stoa_block block; /* its block; release this one's view */
     uint32_t index;
@@ -457,7 +476,15 @@ int stoa_get_block_range(struct stoa *stoa, const struct stoa_block_range *range
                          struct stoa_block *out_blocks, size_t *out_count,
                          struct stoa_detail *detail);
 
-/* The same without a copy: VALUE lives until stoa_release of VIEW. */
+/* The headers of such a range, as many as are there. */
+struct stoa_headers {
+    struct stoa_header *headers; /* owned, with what they point at: stoa_free; no views */
+    size_t count;
+};
+int stoa_get_header_range(struct stoa *stoa, const struct stoa_block_range *range,
+                          struct stoa_headers *out_headers, struct stoa_detail *detail);
+
+/* stoa_get_state without a copy: VALUE lives until stoa_release of VIEW. */
 struct stoa_value {
     struct stoa_bytes value;
     struct stoa_view *view;
@@ -607,6 +634,8 @@ struct stoa_completion {
     struct stoa_history history; /* of an address's transactions */
     struct stoa_block *blocks;   /* of a range: BLOCK_COUNT of them, stoa_free; */
     size_t block_count;          /* release each */
+    struct stoa_header header;   /* of one; release it */
+    struct stoa_headers headers; /* of a range of headers */
     uint8_t hash[32];            /* of a store: the block's */
     uint64_t height;
     struct stoa_detail detail;
@@ -625,6 +654,10 @@ int stoa_submit_set_safe(struct stoa *stoa, const struct stoa_block_key *key,
                          const struct stoa_call *call);
 int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key,
                           const struct stoa_call *call);
+int stoa_submit_get_header(struct stoa *stoa, const struct stoa_block_key *key,
+                           const struct stoa_call *call);
+int stoa_submit_block_exists(struct stoa *stoa, const struct stoa_block_key *key,
+                             const struct stoa_call *call);
 int stoa_submit_get_transaction(struct stoa *stoa, const uint8_t hash[32],
                                 const struct stoa_call *call);
 int stoa_submit_get_state(struct stoa *stoa, struct stoa_bytes key,
@@ -637,6 +670,8 @@ int stoa_submit_get_address_transactions(struct stoa *stoa, const struct stoa_hi
                                          const struct stoa_call *call);
 int stoa_submit_get_block_range(struct stoa *stoa, const struct stoa_block_range *range,
                                 const struct stoa_call *call);
+int stoa_submit_get_header_range(struct stoa *stoa, const struct stoa_block_range *range,
+                                 const struct stoa_call *call);
 int stoa_submit_get_state_at(struct stoa *stoa, const struct stoa_state_at *at,
                              const struct stoa_call *call);
 int stoa_submit_get_account(struct stoa *stoa, const struct stoa_state_query *query,

@@ -144,6 +144,8 @@ int engine_copy_arguments(struct engine_request *own)
         break;
     case STORE_QUERY_HISTORY:
     case STORE_GET_RANGE:
+    case STORE_GET_HEADERS:
+    case STORE_BLOCK_EXISTS:
     case STORE_GET_BLOCK:
     case STORE_GET_TRANSACTION:
     case STORE_GET_STATE:

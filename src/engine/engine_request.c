@@ -8,6 +8,7 @@
 
 #include "base/ensure.h"
 #include "base/memory.h"
+#include "chain/rlp.h"
 #include "engine/engine_private.h"
 #include "store/hot.h"
 
@@ -130,6 +131,7 @@ static bool find_kind(enum stoa_message message, enum store_request_kind *out_ki
         return true;
     case STOA_MESSAGE_GET_BLOCK:
     case STOA_MESSAGE_GET_BLOCK_BY_HEIGHT:
+    case STOA_MESSAGE_GET_HEADER:
         *out_kind = STORE_GET_BLOCK;
         return true;
     case STOA_MESSAGE_GET_TRANSACTION:
@@ -156,6 +158,12 @@ static bool find_kind(enum stoa_message message, enum store_request_kind *out_ki
         return true;
     case STOA_MESSAGE_GET_BLOCK_RANGE:
         *out_kind = STORE_GET_RANGE;
+        return true;
+    case STOA_MESSAGE_GET_HEADER_RANGE:
+        *out_kind = STORE_GET_HEADERS;
+        return true;
+    case STOA_MESSAGE_BLOCK_EXISTS:
+        *out_kind = STORE_BLOCK_EXISTS;
         return true;
     case STOA_MESSAGE_GET_ACCOUNT:
         *out_kind = STORE_GET_ACCOUNT;
@@ -257,6 +265,7 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
     case STORE_SET_SAFE:
     case STORE_SET_FINALIZED:
     case STORE_GET_BLOCK:
+    case STORE_BLOCK_EXISTS:
         request->key = *(const struct stoa_block_key *)what;
         return request->key.by < STOA_BY_HEIGHT || request->key.by > STOA_LATEST ? STOA_EINVAL : 0;
     case STORE_UPDATE_HEAD:
@@ -290,6 +299,7 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
         request->history_query = (struct stoa_history_query)STOA_HISTORY_QUERY_INIT;
         return copy_options(what, sizeof(request->history_query), &request->history_query);
     case STORE_GET_RANGE:
+    case STORE_GET_HEADERS:
         request->range = *(const struct stoa_block_range *)what;
         return 0;
     }
@@ -444,6 +454,51 @@ int stoa_get_block(struct stoa *stoa, const struct stoa_block_key *key,
     return result;
 }
 
+/* Of a block that verified once; so its first field is a header. */
+static struct stoa_header header_of(const struct stoa_block *block)
+{
+    struct bytes cursor = bytes_of(block->block.data, block->block.size);
+    struct bytes fields = cursor;
+    struct rlp_item item = {.encoding = cursor};
+    bool is_block =
+        rlp_read_list(&cursor, &fields, NULL) == 0 && rlp_read(&fields, &item, NULL) == 0;
+    ensure(is_block);
+    struct stoa_header header = {
+        .height = block->height,
+        .canonical = block->canonical,
+        .header = {item.encoding.data, item.encoding.size},
+        .view = block->view,
+    };
+    memcpy(header.hash, block->hash, 32);
+    memcpy(header.total_difficulty, block->total_difficulty, 32);
+    return header;
+}
+
+int stoa_get_header(struct stoa *stoa, const struct stoa_block_key *key,
+                    struct stoa_header *out_header, struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_header == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    if (key != NULL && hot_get_block(stoa->cache, key, &request.block)) {
+        *out_header = header_of(&request.block);
+        return engine_answered(detail);
+    }
+    int result = ask(stoa, STOA_MESSAGE_GET_HEADER, key, &request, detail);
+    if (result == 0) {
+        *out_header = header_of(&request.block);
+    }
+    return result;
+}
+
+int stoa_block_exists(struct stoa *stoa, const struct stoa_block_key *key,
+                      struct stoa_detail *detail)
+{
+    struct store_request request;
+    return ask(stoa, STOA_MESSAGE_BLOCK_EXISTS, key, &request, detail);
+}
+
 int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
                          struct stoa_transaction *out_transaction, struct stoa_detail *detail)
 {
@@ -557,6 +612,20 @@ int stoa_get_block_range(struct stoa *stoa, const struct stoa_block_range *range
     return result;
 }
 
+int stoa_get_header_range(struct stoa *stoa, const struct stoa_block_range *range,
+                          struct stoa_headers *out_headers, struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_headers == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STOA_MESSAGE_GET_HEADER_RANGE, range, &request, detail);
+    if (result == 0) {
+        *out_headers = request.headers;
+    }
+    return result;
+}
+
 int stoa_get_storage(struct stoa *stoa, const struct stoa_state_query *query, uint8_t out_value[32],
                      struct stoa_detail *detail)
 {
@@ -632,6 +701,24 @@ int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key,
                           const struct stoa_call *call)
 {
     return stoa_submit(stoa, block_message(key), key, call);
+}
+
+int stoa_submit_get_header(struct stoa *stoa, const struct stoa_block_key *key,
+                           const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_HEADER, key, call);
+}
+
+int stoa_submit_block_exists(struct stoa *stoa, const struct stoa_block_key *key,
+                             const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_BLOCK_EXISTS, key, call);
+}
+
+int stoa_submit_get_header_range(struct stoa *stoa, const struct stoa_block_range *range,
+                                 const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_HEADER_RANGE, range, call);
 }
 
 int stoa_submit_get_transaction(struct stoa *stoa, const uint8_t hash[32],
@@ -710,7 +797,9 @@ static void fill_completion(const struct engine_request *own, struct stoa_comple
     if (request->result != 0) {
         return;
     }
-    if (request->kind == STORE_GET_BLOCK) {
+    if (own->what == STOA_MESSAGE_GET_HEADER) {
+        out->header = header_of(&request->block);
+    } else if (request->kind == STORE_GET_BLOCK) {
         out->block = request->block;
     } else if (request->kind == STORE_GET_TRANSACTION) {
         out->transaction = request->transaction;
@@ -721,6 +810,8 @@ static void fill_completion(const struct engine_request *own, struct stoa_comple
     } else if (request->kind == STORE_GET_RANGE) {
         out->blocks = request->blocks;
         out->block_count = request->block_count;
+    } else if (request->kind == STORE_GET_HEADERS) {
+        out->headers = request->headers;
     } else if (request->kind == STORE_GET_ACCOUNT) {
         out->account = request->account;
     } else if (request->kind == STORE_GET_STATE || request->kind == STORE_GET_STORAGE ||

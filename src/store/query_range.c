@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Blocks of the canonical chain by height, each the parent of the next. */
+/* Blocks of the canonical chain by height, each the parent of the next; or their headers, copied
+ * out, so that what was read is let go of page by page. */
 #include "base/memory.h"
 #include "store/store_query.h"
 
@@ -96,6 +97,62 @@ static int range_answer(struct store_query *query)
     request->block_count = size / sizeof(*blocks);
     return 0;
 }
+
+/* Where its bytes are, each header is told when all are gathered. */
+static int headers_judge(struct store_query *query)
+{
+    for (unsigned i = 0; i < query->slot_count; i++) {
+        struct query_slot *slot = &query->slots[i];
+        int result = store_query_slot_decode(slot);
+        if (result != 0) {
+            return result;
+        }
+        const struct stoa_header *headers = (const void *)query->answers.data;
+        size_t count = query->answers.size / sizeof(*headers);
+        const struct header *header = &slot->block.header;
+        if (count != 0 && memcmp(headers[count - 1].hash, header->parent_hash, 32) != 0) {
+            return STOA_ECANCELED;
+        }
+        struct stoa_header answer = {
+            .height = slot->height,
+            .canonical = 1,
+            .header = {.size = header->encoding.size},
+        };
+        memcpy(answer.hash, slot->record.hash, 32);
+        memcpy(answer.total_difficulty, slot->record.total_difficulty, 32);
+        if (buffer_append(&query->answers, &answer, sizeof(answer)) != 0 ||
+            buffer_append(&query->bytes, header->encoding.data, header->encoding.size) != 0) {
+            return STOA_ENOMEM;
+        }
+    }
+    return 0;
+}
+
+static int headers_answer(struct store_query *query)
+{
+    size_t size = query->answers.size;
+    struct stoa_header *headers = memory_alloc(size + query->bytes.size);
+    if (headers == NULL) {
+        return STOA_ENOMEM;
+    }
+    uint8_t *bytes = (uint8_t *)headers + size;
+    memcpy(headers, query->answers.data, size);
+    memcpy(bytes, query->bytes.data, query->bytes.size);
+    size_t count = size / sizeof(*headers);
+    for (size_t i = 0; i < count; i++) {
+        headers[i].header.data = bytes;
+        bytes += headers[i].header.size;
+    }
+    query->request->headers = (struct stoa_headers){headers, count};
+    return 0;
+}
+
+const struct store_query_kind query_headers_kind = {
+    .begin = range_begin,
+    .page = range_page,
+    .judge = headers_judge,
+    .answer = headers_answer,
+};
 
 const struct store_query_kind query_range_kind = {
     .begin = range_begin,

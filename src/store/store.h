@@ -76,6 +76,8 @@ enum store_request_kind {
     STORE_QUERY_LOGS,
     STORE_QUERY_HISTORY,
     STORE_GET_RANGE,
+    STORE_GET_HEADERS,
+    STORE_BLOCK_EXISTS,
     STORE_UPDATE_HEAD, /* this and what follows: in the order of stores */
     STORE_SET_SAFE,
     STORE_SET_FINALIZED,
@@ -84,13 +86,13 @@ enum store_request_kind {
 struct store_request {
     enum store_request_kind kind;
     struct stoa_store_block put; /* STORE_PUT_BLOCK */
-    struct stoa_block_key key;   /* STORE_GET_BLOCK, STORE_SET_… */
+    struct stoa_block_key key;   /* STORE_GET_BLOCK, STORE_BLOCK_EXISTS, STORE_SET_… */
     uint8_t hash[32];            /* STORE_GET_TRANSACTION, STORE_UPDATE_HEAD; out: STORE_PUT_BLOCK,
                                     STORE_SET_… */
     struct bytes state_key;      /* STORE_GET_STATE; valid until done */
     struct stoa_log_filter log_filter;       /* STORE_QUERY_LOGS; what it points at likewise */
     struct stoa_history_query history_query; /* STORE_QUERY_HISTORY */
-    struct stoa_block_range range;           /* STORE_GET_RANGE */
+    struct stoa_block_range range;           /* STORE_GET_RANGE, STORE_GET_HEADERS */
     struct stoa_state_query query;           /* of the state; STORE_GET_STATE: its height only */
     void (*done)(struct store_request *request);
     void (*on_append)(struct store_request *request); /* STORE_PUT_BLOCK: runs once it was given to
@@ -110,6 +112,7 @@ struct store_request {
     struct stoa_history history; /* STORE_QUERY_HISTORY */
     struct stoa_block *blocks;   /* STORE_GET_RANGE; each with its view */
     size_t block_count;
+    struct stoa_headers headers; /* STORE_GET_HEADERS; memory_alloc'ed, the caller's */
     struct store_request *next; /* the store's, until done */
     void *work;                 /* the store's */
 };

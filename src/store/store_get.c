@@ -260,13 +260,14 @@ static void run_lookup(struct workers_job *job, void *worker_state)
     struct index *index = get->store->index;
     struct error_detail *detail = &request->detail;
     uint8_t hash[32];
+    bool block = request->kind == STORE_GET_BLOCK || request->kind == STORE_BLOCK_EXISTS;
     if (request->kind == STORE_GET_TRANSACTION) {
         get->lookup_result = index_find_transaction(index, worker_state, request->hash,
                                                     get->candidates, &get->candidate_count, detail);
-    } else if (request->kind == STORE_GET_BLOCK && request->key.by == STOA_BY_HEIGHT) {
+    } else if (block && request->key.by == STOA_BY_HEIGHT) {
         get->lookup_result =
             index_find_height(index, worker_state, request->key.height, hash, &get->place, detail);
-    } else if (request->kind == STORE_GET_BLOCK) {
+    } else if (block) {
         get->lookup_result =
             index_find_hash(index, worker_state, request->key.hash, &get->place, detail);
     } else {
@@ -316,7 +317,7 @@ static void done_lookup(struct workers_job *job)
     store_note_tables(get->store, get->lookup_result);
     if (get->probe_count != 0) {
         finish(get, store_state_finish(get, get->lookup_result));
-    } else if (get->lookup_result != 0) {
+    } else if (get->lookup_result != 0 || request->kind == STORE_BLOCK_EXISTS) {
         finish(get, get->lookup_result);
     } else if (request->kind == STORE_GET_BLOCK) {
         get->canonical = get->place.canonical;
@@ -354,7 +355,9 @@ static void get_block(struct store_get *get)
         block = store_find_pending_height(store, key->height, &settled);
         settled = settled || !store->head.present || key->height > store->head.height;
     }
-    if (block != NULL) {
+    if (block != NULL && get->request->kind == STORE_BLOCK_EXISTS) {
+        finish(get, 0);
+    } else if (block != NULL) {
         get->canonical = !block->side;
         start_read(get, &block->position);
     } else if (settled) {
@@ -433,7 +436,7 @@ static void start(struct store_get *get)
         request->key.height = store->head.height;
     }
     store_cache_begin(get);
-    if (request->kind == STORE_GET_BLOCK) {
+    if (request->kind == STORE_GET_BLOCK || request->kind == STORE_BLOCK_EXISTS) {
         get_block(get);
     } else if (request->kind == STORE_GET_TRANSACTION) {
         get_transaction(get);
@@ -444,7 +447,8 @@ static void start(struct store_get *get)
 
 void store_get_submit(struct store *store, struct store_request *request)
 {
-    bool latest = request->kind == STORE_GET_BLOCK && request->key.by == STOA_LATEST;
+    bool block = request->kind == STORE_GET_BLOCK || request->kind == STORE_BLOCK_EXISTS;
+    bool latest = block && request->key.by == STOA_LATEST;
     if (latest && !store->head.present) {
         store_finish_request(store, request, STOA_ENOTFOUND);
         return;

@@ -627,6 +627,7 @@ void store_query_submit(struct store *store, struct store_request *request)
     store->queries = query;
     query->kind = request->kind == STORE_QUERY_LOGS      ? &query_logs_kind
                   : request->kind == STORE_QUERY_HISTORY ? &query_history_kind
-                                                         : &query_range_kind;
+                  : request->kind == STORE_GET_RANGE     ? &query_range_kind
+                                                         : &query_headers_kind;
     begin(query);
 }

@@ -107,6 +107,7 @@ struct store_query {
 extern const struct store_query_kind query_logs_kind;
 extern const struct store_query_kind query_history_kind;
 extern const struct store_query_kind query_range_kind;
+extern const struct store_query_kind query_headers_kind;
 
 /* ---- for the kinds ---- */
 

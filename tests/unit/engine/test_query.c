@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "chain/block.h"
+#include "chain/keccak.h"
 #include "chain/receipt.h"
 #include "chain/transaction.h"
 #include "stoa.h"
@@ -470,6 +471,48 @@ static void all_transactions(const struct model *model)
     }
 }
 
+/* The headers of RANGE, of which COUNT are there, as range, one by one and by hash. */
+static void compare_headers(const struct model *model, const struct stoa_block_range *range,
+                            const struct stoa_block *blocks, size_t count)
+{
+    struct stoa_headers headers;
+    assert_int_equal(stoa_get_header_range(model->stoa, range, &headers, NULL), 0);
+    assert_int_equal(headers.count, count);
+    for (size_t i = 0; i < count; i++) {
+        const struct stoa_header *header = &headers.headers[i];
+        uint8_t hash[32];
+        keccak_256(header->header.data, header->header.size, hash);
+        assert_memory_equal(hash, model->hashes.data + 32 * (range->from + i), 32);
+        assert_memory_equal(header->hash, hash, 32);
+        assert_int_equal(header->height, range->from + i);
+        assert_memory_equal(header->total_difficulty, blocks[i].total_difficulty, 32);
+        assert_null(header->view);
+    }
+    struct stoa_block_key keys[] = {
+        {.by = STOA_BY_HEIGHT, .height = range->from},
+        {.by = STOA_BY_HASH},
+    };
+    memcpy(keys[1].hash, headers.headers[0].hash, 32);
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        struct stoa_header header;
+        assert_int_equal(stoa_get_header(model->stoa, &keys[i], &header, NULL), 0);
+        assert_int_equal(header.header.size, headers.headers[0].header.size);
+        assert_memory_equal(header.header.data, headers.headers[0].header.data, header.header.size);
+        assert_memory_equal(header.hash, headers.headers[0].hash, 32);
+        assert_int_equal(header.canonical, 1);
+        stoa_release(header.view);
+        assert_int_equal(stoa_block_exists(model->stoa, &keys[i], NULL), 0);
+    }
+    keys[0].height = model->height + 1;
+    keys[1].hash[0] ^= 1;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        struct stoa_header header;
+        assert_int_equal(stoa_get_header(model->stoa, &keys[i], &header, NULL), STOA_ENOTFOUND);
+        assert_int_equal(stoa_block_exists(model->stoa, &keys[i], NULL), STOA_ENOTFOUND);
+    }
+    stoa_free(headers.headers);
+}
+
 static void some_ranges(struct model *model)
 {
     static struct stoa_block blocks[STOA_RANGE_MAX];
@@ -483,6 +526,7 @@ static void some_ranges(struct model *model)
         uint64_t wanted = model->height - range.from + 1;
         wanted = wanted < range.count ? wanted : range.count;
         assert_int_equal(count, wanted);
+        compare_headers(model, &range, blocks, count);
         for (size_t j = 0; j < count; j++) {
             assert_int_equal(blocks[j].height, range.from + j);
             assert_memory_equal(blocks[j].hash, model->hashes.data + 32 * (range.from + j), 32);
@@ -493,6 +537,8 @@ static void some_ranges(struct model *model)
     size_t count;
     assert_int_equal(stoa_get_block_range(model->stoa, &above, blocks, &count, NULL),
                      STOA_ENOTFOUND);
+    struct stoa_headers headers;
+    assert_int_equal(stoa_get_header_range(model->stoa, &above, &headers, NULL), STOA_ENOTFOUND);
     struct stoa_block_range none = {.from = 0, .count = 0};
     assert_int_equal(stoa_get_block_range(model->stoa, &none, blocks, &count, NULL), STOA_EINVAL);
 }
