@@ -101,6 +101,7 @@ void engine_free(struct stoa *stoa)
         memory_free(stoa->free_requests);
         stoa->free_requests = next;
     }
+    engine_prepare_free(stoa);
     if (stoa->done_fd >= 0) {
         close(stoa->done_fd);
     }

@@ -169,7 +169,9 @@ static int open_on_loop(struct stoa *stoa)
     result = store_open(&options, &stoa->store, &detail);
     if (result != 0) {
         stoa->open_detail = detail;
+        return result;
     }
+    stoa->chain_id = store_chain_id(stoa->store);
     return result;
 }
 

@@ -63,9 +63,10 @@ struct engine_request {
     bool retried;  /* after the tables were mended */
     void *copy;    /* of the caller's bytes, where it is owned and has any */
     size_t copy_size;
-    struct engine_request *spare; /* tells the caller where the request itself must stay */
-    struct engine_waiter *waiter; /* NULL: the answer is a completion */
-    struct dead_letter letter;    /* id 0: it was never in the box */
+    struct engine_prepared *prepared; /* or NULL */
+    struct engine_request *spare;     /* tells the caller where the request itself must stay */
+    struct engine_waiter *waiter;     /* NULL: the answer is a completion */
+    struct dead_letter letter;        /* id 0: it was never in the box */
     struct engine_request *next;
 };
 
@@ -126,6 +127,8 @@ struct stoa {
     unsigned waiting;   /* threads in stoa_reap */
     int done_fd;        /* -1 until asked for */
     struct engine_request *free_requests;
+    struct engine_prepared *prepared; /* free ones */
+    uint64_t chain_id;
 
     _Atomic(uint64_t) next_correlation; /* of those that are made */
 
@@ -219,6 +222,13 @@ void engine_wait_for_answer(struct engine_waiter *waiter);
 
 /* Make OWN independent of its caller's memory, if its kind can be: own->owned. STOA_ENOMEM. */
 int engine_copy_arguments(struct engine_request *own);
+
+/* engine_prepare.c */
+/* OWN's caller will wait for it: verify its block here where that is quicker. */
+void engine_prepare(struct stoa *stoa, struct engine_request *own);
+/* What was made for OWN is free again. With the mutex held. */
+void engine_prepare_give(struct stoa *stoa, struct engine_request *own);
+void engine_prepare_free(struct stoa *stoa);
 
 /* ---- engine_deliver.c, the loop ---- */
 

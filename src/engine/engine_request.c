@@ -46,6 +46,7 @@ static void to_pool(struct stoa *stoa, struct engine_request *own)
 {
     memory_free(own->copy);
     own->copy = NULL;
+    engine_prepare_give(stoa, own);
     own->next = stoa->free_requests;
     stoa->free_requests = own;
 }
@@ -348,6 +349,7 @@ static int call_and_wait(struct stoa *stoa, enum stoa_message message, const voi
     }
     int result = fill_request(stoa, own, message, argument, call);
     if (result == 0) {
+        engine_prepare(stoa, own);
         own->waiter = &waiter;
         sem_init(&waiter.answered, 0, 0);
         result = mailbox_push(stoa->mailbox, own->entry.lane, &own->message);

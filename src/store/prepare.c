@@ -121,7 +121,7 @@ int prepare_verify(struct prepare *prepare, struct transaction_recovery *recover
 {
     const struct stoa_store_block *put = prepare->put;
     struct error_detail *detail = &prepare->detail;
-    ensure(put != NULL && recovery != NULL);
+    ensure(put != NULL && (recovery != NULL || (put->skip & STOA_SKIP_SENDERS) != 0));
     buffer_clear(&prepare->senders);
     buffer_clear(&prepare->changes);
     int result = block_decode(bytes_of(put->block.data, put->block.size), &prepare->block, detail);

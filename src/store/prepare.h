@@ -40,8 +40,8 @@ struct prepare {
 void prepare_init(struct prepare *prepare);
 void prepare_deinit(struct prepare *prepare);
 
-/* Sets and returns prepare->result: 0, STOA_EINVAL, STOA_EREFUSED, STOA_ENOMEM; detail names the
- * field. */
+/* RECOVERY may be NULL where senders are not recovered. Sets and returns prepare->result: 0,
+ * STOA_EINVAL, STOA_EREFUSED, STOA_ENOMEM; detail names the field. */
 int prepare_verify(struct prepare *prepare, struct transaction_recovery *recovery);
 
 /* Decode the stored block of RECORD, for prepare_index; the record's views must live until that.

@@ -765,6 +765,11 @@ unsigned store_views_out(const struct store *store)
     return store->views_out;
 }
 
+uint64_t store_chain_id(const struct store *store)
+{
+    return store->identity.chain_id;
+}
+
 void store_get_head(const struct store *store, struct stoa_head *out_head)
 {
     *out_head = (struct stoa_head){

@@ -86,6 +86,9 @@ enum store_request_kind {
 struct store_request {
     enum store_request_kind kind;
     struct stoa_store_block put; /* STORE_PUT_BLOCK */
+    struct prepare *prepared;    /* STORE_PUT_BLOCK: PUT verified by its submitter (prepare_verify,
+                                    with the chain's id), whose buffers are exchanged for others; or
+                                    NULL: a worker verifies it */
     struct stoa_block_key key;   /* STORE_GET_BLOCK, STORE_BLOCK_EXISTS, STORE_SET_… */
     uint8_t hash[32];            /* STORE_GET_TRANSACTION, STORE_UPDATE_HEAD; out: STORE_PUT_BLOCK,
                                     STORE_SET_… */
@@ -113,11 +116,16 @@ struct store_request {
     struct stoa_block *blocks;   /* STORE_GET_RANGE; each with its view */
     size_t block_count;
     struct stoa_headers headers; /* STORE_GET_HEADERS; memory_alloc'ed, the caller's */
-    struct store_request *next; /* the store's, until done */
-    void *work;                 /* the store's */
+    struct store_request *next;  /* the store's, until done */
+    void *work;                  /* the store's */
 };
 
+struct prepare;
+
 void store_submit(struct store *store, struct store_request *request);
+
+/* The chain's id; 0: any. */
+uint64_t store_chain_id(const struct store *store);
 
 /* Call off a REQUEST that is not done. True: it was not given to the ledger and never will be; it
  * ends with RESULT, soon. False: it is too late, or a read; it ends as it would have. */

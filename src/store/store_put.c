@@ -730,7 +730,14 @@ void store_put_submit(struct store *store, struct store_request *request)
     put->prepare.detail.code = 0;
     put->prepare.detail.text[0] = '\0';
     queue_push(&store->puts, put);
-    if (request->kind != STORE_PUT_BLOCK) {
+    bool prepared = request->kind == STORE_PUT_BLOCK && request->prepared != NULL;
+    if (prepared) {
+        struct prepare old = put->prepare;
+        put->prepare = *request->prepared;
+        *request->prepared = old;
+        request->prepared = NULL; /* another try is verified anew */
+    }
+    if (request->kind != STORE_PUT_BLOCK || prepared) {
         put->verified = true;
         store_put_advance(store);
         return;
