@@ -5,9 +5,9 @@
 
 #include "base/ensure.h"
 
-enum { LANES = 25, ROUNDS = 24, RATE_LANES = KECCAK_RATE / 8 };
+enum { LANES = 25, RATE_LANES = KECCAK_RATE / 8 };
 
-static const uint64_t round_constants[ROUNDS] = {
+const uint64_t keccak_round_constants[KECCAK_ROUNDS] = {
     0x0000000000000001, 0x0000000000008082, 0x800000000000808a, 0x8000000080008000,
     0x000000000000808b, 0x0000000080000001, 0x8000000080008081, 0x8000000000008009,
     0x000000000000008a, 0x0000000000000088, 0x0000000080008009, 0x000000008000000a,
@@ -123,9 +123,9 @@ static void permute(uint64_t lanes[LANES])
     uint64_t b[LANES];
     memcpy(a, lanes, sizeof(a));
     complement(a);
-    for (unsigned i = 0; i < ROUNDS; i += 2) {
-        round_to(a, b, round_constants[i]);
-        round_to(b, a, round_constants[i + 1]);
+    for (unsigned i = 0; i < KECCAK_ROUNDS; i += 2) {
+        round_to(a, b, keccak_round_constants[i]);
+        round_to(b, a, keccak_round_constants[i + 1]);
     }
     complement(a);
     memcpy(lanes, a, sizeof(a));

@@ -6,7 +6,9 @@
 
 #include "base/bytes.h"
 
-enum { KECCAK_SIZE = 32, KECCAK_RATE = 136 };
+enum { KECCAK_SIZE = 32, KECCAK_RATE = 136, KECCAK_ROUNDS = 24 };
+
+extern const uint64_t keccak_round_constants[KECCAK_ROUNDS];
 
 struct keccak {
     uint64_t lanes[25];

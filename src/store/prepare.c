@@ -2,9 +2,12 @@
 #include "store/prepare.h"
 
 #include "base/ensure.h"
+#include "chain/keccak_many.h"
 #include "chain/receipt.h"
 #include "store/record.h"
 #include "store/state_change.h"
+
+enum { HASHED_TOGETHER = 64 }; /* transactions */
 
 void prepare_init(struct prepare *prepare)
 {
@@ -169,11 +172,19 @@ static int index_transactions(struct prepare *prepare)
     buffer_clear(&prepare->transaction_prefixes);
     int result = buffer_reserve(&prepare->transaction_prefixes,
                                 prepare->block.transaction_count * sizeof(uint64_t));
-    while (result == 0 && block_next_transaction(&cursor, &envelope, NULL) == 0) {
-        uint8_t hash[32];
-        transaction_hash(envelope, hash);
-        uint64_t prefix = bytes_load_be64(hash);
-        result = buffer_append(&prepare->transaction_prefixes, &prefix, sizeof(prefix));
+    for (bool more = true; result == 0 && more;) {
+        struct bytes envelopes[HASHED_TOGETHER];
+        uint8_t hashes[HASHED_TOGETHER][32];
+        size_t count = 0;
+        while (count < HASHED_TOGETHER &&
+               (more = block_next_transaction(&cursor, &envelope, NULL) == 0)) {
+            envelopes[count++] = envelope;
+        }
+        keccak_256_many(envelopes, count, hashes); /* as transaction_hash */
+        for (size_t i = 0; result == 0 && i < count; i++) {
+            uint64_t prefix = bytes_load_be64(hashes[i]);
+            result = buffer_append(&prepare->transaction_prefixes, &prefix, sizeof(prefix));
+        }
     }
     return result;
 }

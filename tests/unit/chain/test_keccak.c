@@ -7,7 +7,7 @@
 #include <cmocka.h>
 #include <nettle/sha3.h>
 
-#include "chain/keccak.h"
+#include "chain/keccak_many.h"
 #include "support/fixture.h"
 
 static void assert_digest(const uint8_t digest[KECCAK_SIZE], const char *expected)
@@ -95,6 +95,38 @@ static void pieces_of_any_size_give_the_same_digest(void **context)
     }
 }
 
+static void many_at_once_give_what_each_gives_alone(void **context)
+{
+    (void)context;
+    enum { MANY = 40, LONGEST = 6 * KECCAK_RATE };
+    static const char *const names[] = {"one by one", "AVX2", "AVX-512"};
+    uint64_t random = fixture_seed();
+    uint8_t data[MANY][LONGEST];
+    fixture_random_fill(&random, data, sizeof(data));
+    for (unsigned way = KECCAK_ONE_BY_ONE; way <= KECCAK_AVX512; way++) {
+        for (size_t count = 0; count <= MANY; count++) {
+            struct bytes inputs[MANY];
+            uint8_t digests[MANY][KECCAK_SIZE];
+            uint8_t expected[KECCAK_SIZE];
+            for (size_t i = 0; i < count; i++) {
+                size_t size = fixture_random_below(&random, 4) == 0
+                                  ? KECCAK_RATE * fixture_random_below(&random, 6)
+                                  : fixture_random_below(&random, LONGEST);
+                inputs[i] = bytes_of(data[i], size);
+            }
+            if (!keccak_256_many_by((enum keccak_way)way, inputs, count, digests)) {
+                assert_int_not_equal(way, KECCAK_ONE_BY_ONE);
+                print_message("skipped: this processor has no %s\n", names[way]);
+                break;
+            }
+            for (size_t i = 0; i < count; i++) {
+                reference(inputs[i].data, inputs[i].size, expected);
+                assert_memory_equal(digests[i], expected, KECCAK_SIZE);
+            }
+        }
+    }
+}
+
 static void a_flipped_bit_changes_the_digest(void **context)
 {
     (void)context;
@@ -116,6 +148,7 @@ int main(void)
         cmocka_unit_test(known_digests_come_out),
         cmocka_unit_test(every_length_agrees_with_nettle),
         cmocka_unit_test(pieces_of_any_size_give_the_same_digest),
+        cmocka_unit_test(many_at_once_give_what_each_gives_alone),
         cmocka_unit_test(a_flipped_bit_changes_the_digest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
