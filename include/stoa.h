@@ -161,7 +161,9 @@ enum {
     STOA_SKIP_RECEIPTS = 1 << 3, /* receipts root, bloom, gas */
     STOA_SKIP_SENDERS =
         1 << 4, /* do not recover senders: those given are taken, or none are kept */
-    STOA_SKIP_ALL = (1 << 5) - 1,
+    STOA_SKIP_STATE_ROOT =
+        1 << 5, /* of blocks with STOA_STORE_STATE; it is computed all the same */
+    STOA_SKIP_ALL = (1 << 6) - 1,
 };
 
 /* One change of the raw key-value state: VALUE replaces what KEY had; a NULL value.data removes it.

@@ -22,6 +22,7 @@
     ROW(VERIFY, "verify")         \
     ROW(LOOKUP, "lookup")         \
     ROW(INDEX, "index")           \
+    ROW(TRIE, "trie")             \
     ROW(APPLY, "apply")           \
     ROW(MERGE, "merge")           \
     ROW(CHECKPOINT, "checkpoint") \

@@ -45,6 +45,7 @@ static const struct {
     {"withdrawals", STOA_SKIP_WITHDRAWALS_ROOT},
     {"receipts", STOA_SKIP_RECEIPTS},
     {"senders", STOA_SKIP_SENDERS},
+    {"state-root", STOA_SKIP_STATE_ROOT},
     {"all", STOA_SKIP_ALL},
 };
 

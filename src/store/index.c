@@ -13,11 +13,12 @@ static const char table_sides[] = "sides";
 static const char table_meta[] = "meta";
 static const char key_applied[] = "applied";
 
-enum { COMMIT_TRIES = 1000, RUNS_COUNT = 2 + POSTING_KINDS };
+enum { COMMIT_TRIES = 1000, RUNS_FIXED = 3, RUNS_COUNT = RUNS_FIXED + POSTING_KINDS };
 
 struct index {
     struct runs *transactions;
     struct runs *state;
+    struct runs *trie;
     struct runs *postings[POSTING_KINDS];
     /* Scratch of index_apply, kept from batch to batch. */
     struct runs_entry *entries;
@@ -40,7 +41,8 @@ static struct runs *runs_at(const struct index *index, unsigned place)
     ensure(place < RUNS_COUNT);
     return place == 0   ? index->transactions
            : place == 1 ? index->state
-                        : index->postings[place - 2];
+           : place == 2 ? index->trie
+                        : index->postings[place - RUNS_FIXED];
 }
 
 static int read_applied(struct kv_session *session, uint64_t store_id,
@@ -92,6 +94,9 @@ int index_open(struct kv *kv, struct kv_session *session, uint64_t store_id,
     }
     if (result == 0) {
         result = runs_open(session, "state", STATE_KEY_SPREAD_SIZE, &index->state, detail);
+    }
+    if (result == 0) {
+        result = runs_open(session, "trie", TRIE_LAYER_SPREAD_SIZE, &index->trie, detail);
     }
     if (result == 0) {
         result = runs_open(session, "addresses", PLACE_POSTING_PREFIX_SIZE,
@@ -154,6 +159,20 @@ static size_t state_key_bytes(const struct pending *batch)
     return size;
 }
 
+/* Of the keys that load_trie makes. */
+static size_t trie_key_bytes(const struct pending *batch, size_t *out_count)
+{
+    size_t count = 0;
+    size_t size = 0;
+    for (const struct trie_layer *layer = pending_layers(batch); layer != NULL;
+         layer = layer->next) {
+        count += layer->count;
+        size += layer->base_bytes;
+    }
+    *out_count = count;
+    return size + count * RUNS_VERSION_SIZE;
+}
+
 static int reserve_scratch(struct index *index, const struct pending *batch)
 {
     size_t transactions = pending_transaction_count(batch);
@@ -169,6 +188,10 @@ static int reserve_scratch(struct index *index, const struct pending *batch)
     size_t short_bytes = short_keys * PLACE_TRANSACTION_KEY_SIZE;
     size_t state_keys = state_key_bytes(batch);
     size_t keys = short_bytes > state_keys ? short_bytes : state_keys;
+    size_t records;
+    size_t trie_keys = trie_key_bytes(batch, &records);
+    keys = keys > trie_keys ? keys : trie_keys;
+    entries = entries > records ? entries : records;
     if (scratch((void **)&index->entries, &index->entry_capacity, entries,
                 sizeof(*index->entries)) != 0 ||
         scratch((void **)&index->keys, &index->key_capacity, keys, 1) != 0 ||
@@ -216,6 +239,31 @@ static int load_state(struct index *index, struct kv_session *session, const str
     return runs_load(index->state, session, index->entries, count, detail);
 }
 
+static int load_trie(struct index *index, struct kv_session *session, const struct pending *batch,
+                     struct error_detail *detail)
+{
+    size_t count = 0;
+    uint8_t *key = index->keys;
+    for (const struct trie_layer *layer = pending_layers(batch); layer != NULL;
+         layer = layer->next) {
+        struct bytes cursor = buffer_bytes(&layer->entries);
+        struct trie_layer_entry entry;
+        while (trie_layer_next(&cursor, &entry)) {
+            size_t size = entry.base.size;
+            memcpy(key, entry.base.data, size);
+            runs_version_key(key, size, layer->height);
+            size += RUNS_VERSION_SIZE;
+            index->entries[count++] = (struct runs_entry){.key = bytes_of(key, size),
+                                                          .value = entry.record,
+                                                          .removed = layer->withdrawn,
+                                                          .absent = entry.record.size == 0};
+            key += size;
+        }
+    }
+    ensure(key <= index->keys + index->key_capacity);
+    return runs_load(index->trie, session, index->entries, count, detail);
+}
+
 static int load_postings(struct index *index, struct kv_session *session,
                          const struct pending *batch, enum posting_kind kind,
                          struct error_detail *detail)
@@ -246,7 +294,8 @@ static int load_runs(struct index *index, struct kv_session *session, const stru
 {
     return place == 0   ? load_transactions(index, session, batch, detail)
            : place == 1 ? load_state(index, session, batch, detail)
-                        : load_postings(index, session, batch, place - 2, detail);
+           : place == 2 ? load_trie(index, session, batch, detail)
+                        : load_postings(index, session, batch, place - RUNS_FIXED, detail);
 }
 
 /* The heights of the batch, and those that the chain had before it and has no more. */
@@ -575,6 +624,15 @@ int index_find_state(struct index *index, struct kv_session *session, struct byt
     struct runs_version *version = runs_acquire(index->state);
     int result = runs_get_version(version, session, bytes_of(base, size), bound, out_value, detail);
     runs_release(index->state, version);
+    return result;
+}
+
+int index_find_trie(struct index *index, struct kv_session *session, struct bytes base,
+                    uint64_t *bound, struct bytes *out_record, struct error_detail *detail)
+{
+    struct runs_version *version = runs_acquire(index->trie);
+    int result = runs_get_version(version, session, base, bound, out_record, detail);
+    runs_release(index->trie, version);
     return result;
 }
 

@@ -64,6 +64,10 @@ int index_find_transaction(struct index *index, struct kv_session *session, cons
 int index_find_state(struct index *index, struct kv_session *session, struct bytes key,
                      uint64_t *bound, struct bytes *out_value, struct error_detail *detail);
 
+/* The record of a trie with the base BASE (trie_layer.h), likewise. */
+int index_find_trie(struct index *index, struct kv_session *session, struct bytes base,
+                    uint64_t *bound, struct bytes *out_record, struct error_detail *detail);
+
 /* Every block off the canonical chain from HEIGHT on, lower ones first. The callback returns
  * non-zero to end with that result. */
 int index_each_side(struct index *index, struct kv_session *session, uint64_t height,

@@ -60,6 +60,8 @@ struct pending {
     size_t postings_count;
     size_t postings_capacity;
     size_t posting_totals[POSTING_KINDS];
+    struct trie_layer *layers;
+    struct trie_layer **layers_last;
     uint64_t gap;         /* lowest height that has a gap entry in here; UINT64_MAX: none */
     struct chunk *chunks; /* the one in use first */
     struct chunk *spare;
@@ -72,6 +74,7 @@ struct pending *pending_create(void)
     if (pending != NULL) {
         pending->cut = UINT64_MAX;
         pending->gap = UINT64_MAX;
+        pending->layers_last = &pending->layers;
     }
     return pending;
 }
@@ -91,11 +94,22 @@ static void chunks_free(struct chunk *chunk)
     }
 }
 
+static void drop_layers(struct pending *pending)
+{
+    while (pending->layers != NULL) {
+        struct trie_layer *layer = pending->layers;
+        pending->layers = layer->next;
+        trie_layer_release(layer);
+    }
+    pending->layers_last = &pending->layers;
+}
+
 void pending_destroy(struct pending *pending)
 {
     if (pending == NULL) {
         return;
     }
+    drop_layers(pending);
     memory_free(pending->blocks);
     memory_free(pending->canonical);
     memory_free(pending->transactions);
@@ -127,6 +141,7 @@ void pending_clear(struct pending *pending)
     memset(pending->posting_totals, 0, sizeof(pending->posting_totals));
     pending->gap = UINT64_MAX;
     pending->size = 0;
+    drop_layers(pending);
     chains_clear(&pending->block_chains);
     chains_clear(&pending->transaction_chains);
     chains_clear(&pending->change_chains);
@@ -427,6 +442,13 @@ int pending_add(struct pending *pending, const struct pending_block *block,
         add_gap(pending, block->height, entries->removed);
     }
     add_postings(pending, block->height, entries);
+    if (entries->layer != NULL) {
+        entries->layer->next = NULL;
+        entries->layer->withdrawn = entries->removed;
+        *pending->layers_last = entries->layer;
+        pending->layers_last = &entries->layer->next;
+        pending->size += entries->layer->entries.size;
+    }
     return 0;
 }
 
@@ -467,6 +489,11 @@ size_t pending_postings_count(const struct pending *pending)
 size_t pending_posting_total(const struct pending *pending, enum posting_kind kind)
 {
     return pending->posting_totals[kind];
+}
+
+const struct trie_layer *pending_layers(const struct pending *pending)
+{
+    return pending->layers;
 }
 
 const struct pending_postings *pending_postings_at(const struct pending *pending, size_t index)

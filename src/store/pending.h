@@ -18,6 +18,7 @@
 #include "base/bytes.h"
 #include "ledger/ledger.h"
 #include "store/posting.h"
+#include "store/trie_layer.h"
 
 struct pending;
 
@@ -70,10 +71,11 @@ struct pending_entries {
     bool removed;           /* of a block that leaves the canonical chain: what it added is gone */
     const struct posting *postings; /* of addresses and logs, in their order; copied */
     size_t posting_count;
+    struct trie_layer *layer; /* of the tries; or NULL. The batch takes it over */
 };
 
 /* Add the next block; ENTRIES may be NULL, and of a side block none are taken but removed ones. A
- * block that is there already is superseded. STOA_ENOMEM: nothing was added. */
+ * block that is there already is superseded. STOA_ENOMEM: nothing was added, or taken over. */
 int pending_add(struct pending *pending, const struct pending_block *block,
                 const struct pending_entries *entries);
 
@@ -123,6 +125,8 @@ struct pending_postings {
     bool removed; /* the block has left the canonical chain: these are no more */
 };
 size_t pending_postings_count(const struct pending *pending);
+/* In order of arrival: what comes later counts. */
+const struct trie_layer *pending_layers(const struct pending *pending);
 size_t pending_posting_total(const struct pending *pending, enum posting_kind kind);
 
 /* In order of arrival: what comes later counts. */

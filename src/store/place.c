@@ -4,7 +4,7 @@
 #include "base/ensure.h"
 #include "stoa/error.h"
 
-enum { POSITION_SIZE = 20, APPLIED_VERSION = 2 };
+enum { POSITION_SIZE = 20, APPLIED_VERSION = 3 };
 
 static_assert(PLACE_HEIGHT_VALUE_SIZE == 32 + POSITION_SIZE, "layout");
 static_assert(PLACE_BLOCK_VALUE_SIZE == 8 + 2 * POSITION_SIZE + 1, "layout");

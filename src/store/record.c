@@ -16,8 +16,8 @@ enum {
     OFFSET_ENVELOPE_HASH = 88,
 };
 
-static const unsigned known_flags =
-    RECORD_SIDE | RECORD_RECEIPTS | RECORD_SENDERS | RECORD_ENVELOPE | RECORD_CHANGES;
+static const unsigned known_flags = RECORD_SIDE | RECORD_RECEIPTS | RECORD_SENDERS |
+                                    RECORD_ENVELOPE | RECORD_CHANGES | RECORD_ANY_STATE;
 
 void record_encode_header(const struct record *record, uint8_t out[RECORD_HEADER_SIZE])
 {

@@ -6,7 +6,8 @@
  *   offset  size  field
  *        0     1  version, 1
  *        1     1  flags: RECORD_SIDE, RECORD_RECEIPTS, RECORD_SENDERS, RECORD_ENVELOPE,
- *                 RECORD_CHANGES (its state changes are in the LEDGER_STATE frame before it)
+ *                 RECORD_CHANGES (its state changes are in the LEDGER_STATE frame before it),
+ *                 RECORD_ANY_STATE (the root they make is not compared with the header's)
  *        2     2  zero
  *        4     4  number of transactions
  *        8     4  block size
@@ -45,6 +46,7 @@ enum {
     RECORD_SENDERS = 1 << 2,
     RECORD_ENVELOPE = 1 << 3,
     RECORD_CHANGES = 1 << 4,
+    RECORD_ANY_STATE = 1 << 5,
     RECORD_STATE_HEADER_SIZE = 40,
     RECORD_CHANGE_HEADER_SIZE = 6,
     RECORD_STATE_VERSION = 2,

@@ -587,6 +587,10 @@ static int read_identity(struct store *store, struct error_detail *detail)
 
 static int make_batches(struct store *store, struct error_detail *detail)
 {
+    int result = store_tries_init(store, detail);
+    if (result != 0) {
+        return result;
+    }
     store->branches = branches_create();
     if (store->branches == NULL) {
         return error_set(detail, STOA_ENOMEM, "open");
@@ -670,6 +674,7 @@ static void release(struct store *store)
     workers_destroy(store->readers);
     workers_destroy(store->writers);
     store_close_tables(store);
+    store_tries_deinit(store);
     store_put_free_pool(store);
     store_query_free_all(store);
     store_get_free_pool(store);

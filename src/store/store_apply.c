@@ -92,6 +92,7 @@ static void retire_first(struct store *store)
     struct pending *batch = store->frozen[0];
     metrics_record(store->io->metrics, METRICS_BATCH_BLOCKS, pending_block_count(batch));
     store->applied = store->frozen_applied[0];
+    store_tries_applied(store);
     store->branch_epoch += pending_is_cut(batch, PLACE_HEIGHT_MAX);
     store->frozen_count--;
     for (unsigned i = 0; i < store->frozen_count; i++) {
@@ -280,7 +281,8 @@ static int turn(struct store *store)
 
 void store_apply_wait_idle(struct store *store)
 {
-    while (store->applying || store->merging || store->checkpointing || store->counting) {
+    while (store->applying || store->merging || store_tries_merging(store) ||
+           store->checkpointing || store->counting) {
         if (turn(store) != 0) {
             return; /* a loop that is broken completes nothing more */
         }
@@ -318,6 +320,7 @@ int store_apply_here(struct store *store, struct error_detail *detail)
         return result;
     }
     store->applied = store->open_applied;
+    store_tries_applied(store);
     store->branch_epoch += pending_is_cut(store->open, PLACE_HEIGHT_MAX);
     pending_clear(store->open);
     bool merged = true;

@@ -8,6 +8,8 @@
  *   check    not below the finalized block, not deeper than is kept;
  *   locate   the losers: blocks of the canonical chain above the ancestor;
  *   read     the frames of losers and winners, many at once; workers compute their index entries;
+ *   tries    a worker computes what losers made and winners make of the state's tries, and compares
+ *            the winners' roots with their headers;
  *   record   one frame: from here on it is durable;
  *   switch   between two turns of the loop, and unable to fail: tombstones of the losers, entries
  *            of the winners, heights, head, marks. Then the acknowledgement. The applier puts all
@@ -28,6 +30,7 @@ void store_branch_deinit(struct branch_change *change)
 {
     for (size_t i = 0; i < change->item_count; i++) {
         prepare_deinit(&change->items[i].prepare);
+        trie_layer_release(change->items[i].layer);
     }
     memory_free(change->items);
     buffer_deinit(&change->record);
@@ -325,11 +328,18 @@ static int encode_record(struct branch_change *change)
 /* ---- the switch ---- */
 
 static void switch_block(struct branch_change *change, struct pending_block *block,
-                         const struct prepare *prepare, bool wins)
+                         const struct prepare *prepare, struct trie_layer *layer, bool wins)
 {
     struct store *store = change->store;
     struct pending_entries entries = prepare_entries(prepare, buffer_bytes(&prepare->changes));
     entries.removed = !wins;
+    entries.layer = layer;
+    if (wins) {
+        change->state_known = layer != NULL;
+        if (layer != NULL) {
+            store_tries_switch_to(store, layer);
+        }
+    }
     store_cache_forget(store, entries.changes);
     block->side = !wins;
     block->moved = true;
@@ -351,21 +361,25 @@ void store_branch_switch_over(struct branch_change *change, const struct ledger_
         store->open_since_ns = io_now_ns(store->io);
     }
     store_cache_drop(store, change->ancestor.height + 1);
+    store_tries_switch(store, change->ancestor.height, position);
     pending_cut(store->open, change->ancestor.height + 1);
     for (size_t i = 0; i < change->item_count; i++) {
         struct branch_item *item = &change->items[i];
         if (item->role != PARENT) {
-            switch_block(change, &item->block, &item->prepare, item->role == WINNER);
+            switch_block(change, &item->block, &item->prepare, item->layer, item->role == WINNER);
+            item->layer = NULL;
         }
     }
     if (change->winner != NULL) {
         struct pending_block block;
         store_put_describe(change->winner, &block);
-        switch_block(change, &block, &change->winner->prepare, true);
+        switch_block(change, &block, &change->winner->prepare, change->winner->layer, true);
+        change->winner->layer = NULL;
     }
     store->tip = (struct store_tip){.present = true, .height = change->head.height};
     memcpy(store->tip.hash, change->head.hash, 32);
     memcpy(store->tip.total_difficulty, change->total_difficulty, 32);
+    store->tip.state_known = change->state_known;
     store->head = store->tip;
     store->safe = change->safe;
     store->branch_epoch++;
@@ -379,6 +393,7 @@ void store_branch_switch_over(struct branch_change *change, const struct ledger_
     applied->finalized = store->finalized;
     store_branch_raise_line(store);
     store_cache_head(store);
+    store_tries_switched(store);
 }
 
 /* The block is stored, but the change was not recorded: it stays a side block. */

@@ -3,6 +3,7 @@
  *
  *   store_branch.c         finding what changes, the record, the switch
  *   store_branch_read.c    where the blocks lie; their frames read, their entries computed
+ *   store_branch_tries.c   what losers made of the state's tries, and what winners make of them
  *   store_branch_replay.c  the same at open, and what is kept in memory of the branches */
 #ifndef STORE_BRANCH_PRIVATE_H
 #define STORE_BRANCH_PRIVATE_H
@@ -16,6 +17,8 @@ struct branch_item {
     struct branch_change *change;
     enum item_role role;
     bool located;
+    bool any_state; /* RECORD_ANY_STATE */
+    struct trie_layer *layer;
     struct pending_block block;
     struct prepare prepare;
     struct ledger_read read;
@@ -43,6 +46,12 @@ struct branch_change {
     struct workers_job winner_job;
     struct index_place place; /* of a block looked up */
     bool ancestor_known;      /* to be canonical */
+    bool state_settled;       /* whether the state is known at the ancestor */
+    bool state_known;
+    uint64_t state_bound; /* the tables are to be asked up to this height */
+    struct workers_job tries_job;
+    struct tries_reader reader;
+    struct tries_work tries;
     struct buffer record;
     struct ledger_append append;
     bool finished;
@@ -72,10 +81,20 @@ void store_branch_switch_over(struct branch_change *change, const struct ledger_
 
 /* ---- store_branch_read.c ---- */
 
-/* Find out where the items lie, read them, compute their entries; then store_branch_record. */
+/* Find out where the items lie, read them, compute their entries; then store_branch_tries. */
 void store_branch_read_locate(struct branch_change *change);
 void store_branch_read_set_place(struct branch_item *item, const uint8_t hash[32],
                                  const struct ledger_position *position,
                                  const struct ledger_position *state_position);
+
+/* ---- store_branch_tries.c ---- */
+
+/* Whether the state is known at the ancestor: the pending batches, then the tables are asked. */
+void store_branch_tries_find_gap(struct branch_change *change);
+int store_branch_tries_look_up_gap(struct branch_change *change, struct kv_session *session);
+
+/* All is read: compute the layers, hold the winners' roots against their headers; then
+ * store_branch_record. */
+void store_branch_tries(struct branch_change *change);
 
 #endif

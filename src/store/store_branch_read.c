@@ -48,6 +48,9 @@ static void run_locate(struct workers_job *job, void *worker_state)
     struct branch_change *change = job->context;
     struct index *index = change->store->index;
     int result = change->ancestor_known ? 0 : check_fork(change, worker_state);
+    if (result == 0) {
+        result = store_branch_tries_look_up_gap(change, worker_state);
+    }
     for (size_t i = 0; result == 0 && i < change->item_count; i++) {
         struct branch_item *item = &change->items[i];
         struct index_place place;
@@ -82,6 +85,7 @@ void store_branch_read_locate(struct branch_change *change)
     const struct store *store = change->store;
     const struct pending_block *block;
     bool settled;
+    store_branch_tries_find_gap(change);
     for (size_t i = 0; i < change->item_count; i++) {
         struct branch_item *item = &change->items[i];
         block =
@@ -125,6 +129,7 @@ static int decode_item(struct branch_item *item, struct error_detail *detail)
     if (result != 0) {
         return result;
     }
+    item->any_state = (record.flags & RECORD_ANY_STATE) != 0;
     memcpy(item->block.parent_hash, prepare->block.header.parent_hash, 32);
     memcpy(item->block.total_difficulty, record.total_difficulty, 32);
     memcpy(item->block.envelope_hash, record.envelope_hash, 32);
@@ -286,6 +291,6 @@ static void read_on(struct branch_change *change)
     }
     change->under_way--;
     if (all && change->under_way == 0) {
-        store_branch_record(change);
+        store_branch_tries(change);
     }
 }

@@ -54,6 +54,7 @@ int store_branch_replay(struct store *store, const struct head_record *record,
         .ancestor = record->ancestor,
         .safe = record->safe,
         .detail = detail,
+        .state_known = store->tip.state_known,
     };
     int result = 0;
     bool gap = !store->tip.present || store->tip.height < record->ancestor.height;

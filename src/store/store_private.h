@@ -24,6 +24,7 @@
 #include "store/record.h"
 #include "store/state_key.h"
 #include "store/store.h"
+#include "store/tries.h"
 
 enum {
     STORE_BATCH_BLOCKS_MAX = 1024,
@@ -42,7 +43,8 @@ enum store_damage { STORE_SOUND, STORE_REOPEN, STORE_REBUILD };
 /* A point of the canonical chain. */
 struct store_tip {
     bool present;
-    bool damaged; /* its frame is not readable: nothing can be linked to it */
+    bool damaged;     /* its frame is not readable: nothing can be linked to it */
+    bool state_known; /* all that changed in the state up to it */
     uint64_t height;
     uint8_t hash[32];
     uint8_t total_difficulty[32];
@@ -68,7 +70,9 @@ struct store_put {
     int canceled; /* called off: what it ends with, or 0 */
     bool verified;
     bool looking;
-    bool durable; /* or failed: append.result says */
+    bool rooted; /* the state's root was computed; prepare.result says whether it is right */
+    struct trie_layer *layer; /* that came of it; or NULL */
+    bool durable;             /* or failed: append.result says */
     bool indexed;
     /* Answer of the lookup. */
     bool known; /* the block itself is stored */
@@ -120,6 +124,38 @@ struct store_get {
     struct store_get *made_next;
 };
 
+/* Whoever wants to read the cache of the tries, later. */
+struct store_tries_waiter {
+    void (*enter)(struct store_tries_waiter *waiter);
+    struct store_tries_waiter *next;
+};
+
+/* The tries of the state: store_tries.c. */
+struct store_tries {
+    struct trie_cache *cache;
+    unsigned readers;      /* computations that read the cache */
+    uint64_t cap;          /* the tables are asked for no higher versions */
+    uint64_t cap_sequence; /* until they know the frame of this sequence */
+    /* The root of the first put. */
+    struct tries_work work;
+    struct tries_reader reader;
+    struct workers_job jobs[TRIES_TASKS];
+    unsigned under_way;
+    int result;
+    /* What the cache does not know yet. */
+    struct trie_layer *merges;
+    struct trie_layer **merge_last;
+    uint64_t drop_from; /* before the merges: versions from here on go; UINT64_MAX: none */
+    struct store_tries_waiter *waiting;
+    /* The job's while merging. */
+    bool merging;
+    struct workers_job merge_job;
+    struct trie_layer *merging_now;
+    uint64_t merge_drop_from;
+    uint64_t merge_below;
+    int merge_result;
+};
+
 struct store {
     struct io *io;
     char directory[STORE_PATH_SIZE_MAX];
@@ -164,6 +200,8 @@ struct store {
     uint64_t append_failures; /* how often the queue of appended blocks was given up */
     int append_failed; /* while the queue of appended blocks drains after a failed one: its result
                         */
+
+    struct store_tries tries;
 
     struct pending *open;                     /* the batch that takes blocks */
     struct pending *frozen[STORE_FROZEN_MAX]; /* oldest first; [0] is the one being applied */
@@ -292,6 +330,37 @@ void store_settle_before_look(const struct store *store);
 void store_settle_push(struct store *store, struct store_put *put); /* PUT is acknowledged */
 void store_settle_soon(struct store *store); /* a group is about to be written: do it beside that */
 void store_settle_drop(struct store *store); /* forget them; a replay brings them back */
+
+/* store_tries.c */
+int store_tries_init(struct store *store, struct error_detail *detail);
+void store_tries_deinit(struct store *store); /* after the workers' end */
+/* The tables are open and store->tip is what they say: nothing is in memory. */
+int store_tries_reset(struct store *store, struct error_detail *detail);
+/* Whether PUT, the first of the queue and next to be appended, may be. Else its root is computed,
+ * or that waits; then the puts go on. */
+bool store_tries_root(struct store_put *put);
+/* The cache does not know all yet: nobody may read it. */
+bool store_tries_merging(const struct store *store);
+/* LAYER's block was given to the ledger. */
+void store_tries_merge(struct store *store, struct trie_layer *layer);
+/* Read the tries as of BOUND: between enter and leave; the caller sets the session. False: not now,
+ * WAITER is called when it has been let in. */
+bool store_tries_enter(struct store *store, struct store_tries_waiter *waiter);
+void store_tries_leave(struct store *store);
+void store_tries_reader(const struct store *store, uint64_t bound, struct tries_reader *out_reader);
+void store_tries_applied(struct store *store); /* a batch is in the tables */
+int store_tries_check_root(const uint8_t computed[32], const uint8_t wanted[32], uint64_t height,
+                           struct error_detail *detail);
+/* Blocking, while opening: the layer of the next block, NULL where its state is not known. */
+int store_tries_replay(struct store *store, uint64_t height, struct bytes changes,
+                       struct trie_layer **out_layer, struct error_detail *detail);
+/* The record at POSITION takes the chain back to the block of height ANCESTOR, then come the layers
+ * of the winners, then the end. Nothing may be merging. */
+void store_tries_switch(struct store *store, uint64_t ancestor,
+                        const struct ledger_position *position);
+void store_tries_switch_to(struct store *store, struct trie_layer *layer);
+void store_tries_switched(struct store *store);
+
 /* store_cache.c: nothing happens without a cache */
 /* What PUT changes is out of reach from now on. May be done before it is durable. */
 void store_cache_close(struct store_put *put);

@@ -34,6 +34,7 @@ static struct store_put *queue_pop(struct store_put_queue *queue)
 static void put_destroy(struct store_put *put)
 {
     prepare_deinit(&put->prepare);
+    trie_layer_release(put->layer);
     memory_free(put);
 }
 
@@ -61,6 +62,8 @@ static void finish(struct store_put *put, int result)
     struct store_request *request = put->request;
     request->work = NULL;
     put->request = NULL;
+    trie_layer_release(put->layer);
+    put->layer = NULL;
     put->next = store->put_pool;
     store->put_pool = put;
     store_finish_request(store, request, result);
@@ -122,7 +125,8 @@ void store_put_make_record(struct store_put *put, const uint8_t parent_difficult
                  (given->receipts.data != NULL ? RECORD_RECEIPTS : 0) |
                  (has_senders ? RECORD_SENDERS : 0) |
                  (given->envelope.data != NULL ? RECORD_ENVELOPE : 0) |
-                 (prepare->changes.size != 0 ? RECORD_CHANGES : 0),
+                 (prepare->changes.size != 0 ? RECORD_CHANGES : 0) |
+                 ((given->skip & STOA_SKIP_STATE_ROOT) != 0 ? RECORD_ANY_STATE : 0),
         .transaction_count = (uint32_t)prepare->block.transaction_count,
         .hash = prepare->block.hash,
         .total_difficulty = put->total_difficulty,
@@ -169,6 +173,7 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
             (struct store_tip){.present = true, .height = put->prepare.block.header.number};
         memcpy(store->tip.hash, put->prepare.block.hash, 32);
         memcpy(store->tip.total_difficulty, put->total_difficulty, 32);
+        store->tip.state_known = put->layer != NULL;
     }
     queue_push(&store->appended, put);
     put->index_job = (struct workers_job){
@@ -178,6 +183,9 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
         ledger_append(store->ledger, &put->state_append);
     }
     ledger_append(store->ledger, &put->append);
+    if (put->layer != NULL) {
+        store_tries_merge(store, put->layer);
+    }
     store_settle_soon(store);
     if (put->request->on_append != NULL) {
         put->request->on_append(put->request);
@@ -445,7 +453,7 @@ void store_put_finish_first(struct store_put *put, int result)
 /* A change of branch or of a mark: alone, behind all that was appended. */
 static void start_branch(struct store *store, struct store_put *put)
 {
-    if (store->appended.first != NULL) {
+    if (store->appended.first != NULL || store_tries_merging(store)) {
         return;
     }
     int result = store_settle(store);
@@ -468,7 +476,7 @@ static int start_competing(struct store *store, struct store_put *put)
 {
     const uint8_t *parent = put->prepare.block.header.parent_hash;
     const struct branches_block *side = branches_find(store->branches, parent);
-    if (store->appended.first != NULL) {
+    if (store->appended.first != NULL || store_tries_merging(store)) {
         return 0; /* its parent may be among them: wait until they are readable */
     }
     int result = store_settle(store);
@@ -528,6 +536,8 @@ static void advance_first(struct store *store, struct store_put *put)
         int link = link_plain(put, &result);
         if (link == LINK_LOOKUP) {
             start_lookup(put);
+        } else if (link == LINK_APPEND && !store_tries_root(put)) {
+            return; /* it was begun, or waits */
         } else if (link == LINK_APPEND) {
             (void)queue_pop(&store->puts); /* PUT itself */
             append(put, store->tip.present ? store->tip.total_difficulty : zero);
@@ -615,7 +625,8 @@ static int make_visible(struct store_put *put)
         }
         return result == 0 ? store_apply_add(store, block, NULL) : result;
     }
-    store->head = (struct store_tip){.present = true, .height = block->height};
+    store->head = (struct store_tip){
+        .present = true, .height = block->height, .state_known = put->layer != NULL};
     memcpy(store->head.hash, block->hash, 32);
     memcpy(store->head.total_difficulty, block->total_difficulty, 32);
     store_branch_raise_line(store);
@@ -719,6 +730,7 @@ void store_put_submit(struct store *store, struct store_request *request)
     put->request = request;
     put->canceled = 0;
     put->begun = false;
+    put->rooted = false;
     put->verified = false;
     put->looking = false;
     put->known = false;

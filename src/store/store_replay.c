@@ -51,11 +51,14 @@ static int add(struct replay *replay, const struct pending_block *block,
         (gap && count != 0)) {
         int result = store_apply_here(store, replay->detail);
         if (result != 0) {
+            trie_layer_release(entries != NULL ? entries->layer : NULL);
             return result;
         }
     }
+    bool known = entries != NULL && entries->layer != NULL;
     int result = store_apply_add(store, block, entries);
     if (result != 0) {
+        trie_layer_release(known ? entries->layer : NULL);
         return error_set(replay->detail, result, "replay block %llu",
                          (unsigned long long)block->height);
     }
@@ -66,6 +69,7 @@ static int add(struct replay *replay, const struct pending_block *block,
     store->tip = (struct store_tip){.present = true, .height = block->height};
     memcpy(store->tip.hash, block->hash, 32);
     memcpy(store->tip.total_difficulty, block->total_difficulty, 32);
+    store->tip.state_known = known;
     store_branch_raise_line(store);
     return 0;
 }
@@ -111,6 +115,24 @@ static bool is_orphan(const struct replay *replay, const struct block *block)
            memcmp(block->header.parent_hash, tip->hash, 32) != 0;
 }
 
+/* The tries' part. Changes that no trie can be made of were not taken when they came: where the
+ * tables are not to blame, the block is indexed without them. */
+static int make_layer(struct replay *replay, uint64_t height, struct bytes *changes,
+                      struct trie_layer **out_layer)
+{
+    struct store *store = replay->store;
+    int result = store_tries_replay(store, height, *changes, out_layer, replay->detail);
+    if (result == STOA_ECORRUPT && store->applied.position.sequence != 0 && !store->rebuilt) {
+        store_note_tables(store, result);
+        return result;
+    }
+    if (result == STOA_ECORRUPT || result == STOA_EREFUSED) {
+        *changes = bytes_of(NULL, 0);
+        return 0;
+    }
+    return result;
+}
+
 static int replay_block(struct replay *replay, const struct ledger_frame *frame)
 {
     struct record record;
@@ -149,14 +171,21 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
         }
     }
     struct bytes changes = has_changes ? buffer_bytes(&replay->changes) : bytes_of(NULL, 0);
+    struct trie_layer *layer = NULL;
+    result = block.side ? 0 : make_layer(replay, block.height, &changes, &layer);
+    if (result != 0) {
+        return result;
+    }
     result = prepare_index(prepare, changes);
     if (result != 0) {
         if (replay->detail != NULL) {
             *replay->detail = prepare->detail;
         }
+        trie_layer_release(layer);
         return result;
     }
     struct pending_entries entries = prepare_entries(prepare, changes);
+    entries.layer = layer;
     if (has_changes) {
         block.state_position = replay->changes_position;
     }
@@ -284,6 +313,11 @@ int store_replay(struct store *store, struct error_detail *detail)
     memcpy(store->tip.total_difficulty, store->applied.head_total_difficulty, 32);
     static const uint8_t zero[32];
     store->tip.damaged = store->tip.present && memcmp(store->tip.hash, zero, 32) == 0;
+    result = store_tries_reset(store, detail);
+    if (result != 0) {
+        store_note_tables(store, result);
+        return result;
+    }
     store->open_applied = store->applied;
     store->safe = store->applied.safe;
     store->finalized = store->applied.finalized;

@@ -30,6 +30,7 @@ static int settle_first(struct store *store)
     }
     struct pending_entries entries =
         prepare_entries(&put->prepare, buffer_bytes(&put->prepare.changes));
+    entries.layer = put->layer;
     int result = store_apply_add(store, &put->block, &entries);
     if (result != 0) {
         store->apply_failed = error_set(&store->failed_detail, result,
@@ -37,6 +38,7 @@ static int settle_first(struct store *store)
                                         (unsigned long long)put->block.height);
         return store->apply_failed;
     }
+    put->layer = NULL; /* the batch's */
     store->settling.first = put->next;
     store->settling.count--;
     store_cache_settle(put);
@@ -131,6 +133,8 @@ void store_settle_drop(struct store *store)
         store->settling.count--;
         store_cache_forget(store, buffer_bytes(&put->prepare.changes));
         store_cache_open(put);
+        trie_layer_release(put->layer);
+        put->layer = NULL;
         put->next = store->put_pool;
         store->put_pool = put;
     }

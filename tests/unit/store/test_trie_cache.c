@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/trie_cache.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "store/trie_layer.h"
+
+static struct bytes text(const char *string)
+{
+    return bytes_of(string, strlen(string));
+}
+
+static void put(struct trie_cache *cache, const char *key, const char *value, uint64_t height,
+                uint64_t below)
+{
+    assert_int_equal(trie_cache_put(cache, text(key), text(value), height, below), 0);
+}
+
+/* VALUE NULL: not here. */
+static void check(const struct trie_cache *cache, const char *key, uint64_t bound,
+                  const char *value)
+{
+    struct bytes found;
+    assert_int_equal(trie_cache_find(cache, text(key), bound, &found), value != NULL);
+    if (value != NULL) {
+        assert_int_equal(found.size, strlen(value));
+        assert_memory_equal(found.data, value, found.size);
+    }
+}
+
+static void versions_are_found_by_height(void **context)
+{
+    (void)context;
+    struct trie_cache *cache = trie_cache_create(1 << 20);
+    put(cache, "a", "one", 1, 0);
+    put(cache, "a", "three", 3, 0);
+    put(cache, "a", "", 5, 0);
+    check(cache, "a", 0, NULL);
+    check(cache, "a", 1, "one");
+    check(cache, "a", 2, "one");
+    check(cache, "a", 4, "three");
+    check(cache, "a", UINT64_MAX, "");
+    check(cache, "b", 4, NULL);
+    put(cache, "a", "five", 5, 0); /* the same height again */
+    check(cache, "a", 5, "five");
+    check(cache, "a", 4, "three");
+    trie_cache_destroy(cache);
+}
+
+static void versions_that_the_tables_have_go_but_for_the_newest(void **context)
+{
+    (void)context;
+    struct trie_cache *cache = trie_cache_create(1 << 20);
+    put(cache, "a", "one", 1, 0);
+    put(cache, "a", "three", 3, 0);
+    put(cache, "a", "five", 5, 3); /* 0 to 2 are in the tables */
+    check(cache, "a", 2, NULL);
+    check(cache, "a", 3, "three");
+    put(cache, "a", "six", 6, 6);
+    check(cache, "a", 5, NULL);
+    check(cache, "a", 6, "six");
+    trie_cache_destroy(cache);
+}
+
+static void what_is_found_in_the_tables_replaces_nothing(void **context)
+{
+    (void)context;
+    struct trie_cache *cache = trie_cache_create(1 << 20);
+    put(cache, "a", "two", 2, 0);
+    assert_int_equal(trie_cache_keep(cache, text("a"), text("one"), 1), 0);
+    assert_int_equal(trie_cache_keep(cache, text("b"), text("one"), 1), 0);
+    check(cache, "a", 2, "two");
+    check(cache, "a", 1, NULL);
+    check(cache, "b", 2, "one");
+    trie_cache_destroy(cache);
+}
+
+static void a_lost_branch_is_forgotten(void **context)
+{
+    (void)context;
+    struct trie_cache *cache = trie_cache_create(1 << 20);
+    put(cache, "a", "one", 1, 0);
+    put(cache, "a", "three", 3, 0);
+    put(cache, "a", "four", 4, 0);
+    put(cache, "b", "three", 3, 0);
+    trie_cache_drop(cache, 3);
+    check(cache, "a", 9, "one");
+    check(cache, "b", 9, NULL);
+    struct trie_cache_stats stats;
+    trie_cache_stats(cache, &stats);
+    assert_int_equal(stats.records, 1);
+    trie_cache_clear(cache);
+    trie_cache_stats(cache, &stats);
+    assert_int_equal(stats.records, 0);
+    assert_int_equal(stats.bytes, 0);
+    trie_cache_destroy(cache);
+}
+
+static void only_what_the_tables_have_is_trimmed(void **context)
+{
+    (void)context;
+    enum { COUNT = 20000 };
+    struct trie_cache *cache = trie_cache_create(1);
+    struct trie_cache_stats stats;
+    for (uint32_t i = 0; i < COUNT; i++) {
+        struct bytes key = bytes_of(&i, sizeof(i));
+        assert_int_equal(trie_cache_put(cache, key, text("value"), i, 0), 0);
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        trie_cache_trim(cache, COUNT / 2);
+    }
+    trie_cache_stats(cache, &stats);
+    assert_int_equal(stats.records, COUNT / 2);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        struct bytes found;
+        assert_int_equal(trie_cache_find(cache, bytes_of(&i, sizeof(i)), i, &found),
+                         i >= COUNT / 2);
+    }
+    trie_cache_destroy(cache);
+}
+
+/* ---- how records are named ---- */
+
+static void names_differ_and_none_begins_another(void **context)
+{
+    (void)context;
+    uint8_t name[32] = {0};
+    uint8_t path[TRIE_LAYER_PATH_MAX] = {0};
+    uint8_t bases[2 * (TRIE_LAYER_PATH_MAX + 1)][TRIE_LAYER_BASE_MAX];
+    size_t sizes[2 * (TRIE_LAYER_PATH_MAX + 1)];
+    size_t count = 0;
+    for (size_t size = 0; size <= TRIE_LAYER_PATH_MAX; size++) {
+        sizes[count] = trie_layer_base(bytes_of(NULL, 0), bytes_of(path, size), bases[count]);
+        count++;
+        sizes[count] = trie_layer_base(bytes_of(name, 32), bytes_of(path, size), bases[count]);
+        count++;
+    }
+    for (size_t i = 0; i < count; i++) {
+        assert_true(sizes[i] <= TRIE_LAYER_BASE_MAX);
+        for (size_t j = 0; j < count; j++) {
+            assert_true(i == j || sizes[i] > sizes[j] || memcmp(bases[i], bases[j], sizes[i]) != 0);
+        }
+    }
+}
+
+static void each_nibble_of_a_path_counts(void **context)
+{
+    (void)context;
+    uint8_t path[TRIE_LAYER_PATH_MAX] = {0};
+    uint8_t plain[TRIE_LAYER_BASE_MAX];
+    uint8_t other[TRIE_LAYER_BASE_MAX];
+    size_t size = trie_layer_base(bytes_of(NULL, 0), bytes_of(path, sizeof(path)), plain);
+    for (size_t i = 0; i < sizeof(path); i++) {
+        for (unsigned value = 1; value < 16; value++) {
+            path[i] = (uint8_t)value;
+            assert_int_equal(
+                trie_layer_base(bytes_of(NULL, 0), bytes_of(path, sizeof(path)), other), size);
+            assert_memory_not_equal(plain, other, size);
+        }
+        path[i] = 0;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(versions_are_found_by_height),
+        cmocka_unit_test(versions_that_the_tables_have_go_but_for_the_newest),
+        cmocka_unit_test(what_is_found_in_the_tables_replaces_nothing),
+        cmocka_unit_test(a_lost_branch_is_forgotten),
+        cmocka_unit_test(only_what_the_tables_have_is_trimmed),
+        cmocka_unit_test(names_differ_and_none_begins_another),
+        cmocka_unit_test(each_nibble_of_a_path_counts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
