@@ -2,7 +2,8 @@
 /* engine.c: implements stoa.h: one thread runs the loop that owns the store; callers' threads put
  * messages into its mailbox and wait for the answer, or reap it from the queue of completions.
  * Here: making, opening and closing a store. engine_loop.c is the loop's thread, engine_request.c
- * the messages and their completions, engine_upkeep.c what runs on the loop while a caller waits.
+ * the messages on their way in, engine_completions.c on their way out, engine_calls.c their typed
+ * forms, engine_upkeep.c what runs on the loop while a caller waits.
  *
  * Crossing threads: the mailbox; a semaphore a blocking call; the queue of completions (one mutex);
  * the stack of released views (one atomic). Everything else belongs to the loop's thread. */

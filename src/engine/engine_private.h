@@ -210,8 +210,23 @@ struct engine_request *engine_request_take(struct stoa *stoa);
 /* To the pool, with its spare and its copy freed. NULL is allowed. */
 void engine_request_give(struct stoa *stoa, struct engine_request *own);
 
+/* With the mutex held: OWN alone to the pool; COUNT fewer are under way, nobody waits for nothing.
+ */
+void engine_request_to_pool(struct stoa *stoa, struct engine_request *own);
+void engine_request_count_down(struct stoa *stoa, unsigned count);
+
+/* Put a message into the mailbox and wait. *OUT_ANSWER is the caller's to give back. */
+int engine_request_wait(struct stoa *stoa, enum stoa_message message, const void *argument,
+                        const struct stoa_call *call, struct engine_request **out_answer);
+
 /* What it is, and whether it changes what is stored. */
 bool engine_message_writes(enum stoa_message message);
+
+/* ---- engine_completions.c, any thread ---- */
+
+/* Of a block that was read. */
+struct stoa_header engine_completion_header(const struct stoa_block *block);
+void engine_completion_fill(const struct engine_request *own, struct stoa_completion *out);
 
 /* Hand the answer, in OWN, to who waits for it: a waiter or the queue of completions. */
 void engine_tell_answer(struct stoa *stoa, struct engine_request *own);

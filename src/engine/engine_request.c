@@ -1,19 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Requests to the store: submitted, waited for, reaped. */
+/* Messages on their way in: taken from the pool, checked, numbered, and put into the mailbox. The
+ * typed forms are in engine_calls.c, the way out in engine_completions.c. */
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <time.h>
 
 #include "base/ensure.h"
 #include "base/memory.h"
-#include "chain/rlp.h"
 #include "engine/engine_private.h"
 #include "store/hot.h"
 
-/* With the mutex held: after COUNT fewer are under way, nobody waits for nothing. */
-static void count_down(struct stoa *stoa, unsigned count)
+void engine_request_count_down(struct stoa *stoa, unsigned count)
 {
     ensure(stoa->under_way >= count);
     stoa->under_way -= count;
@@ -41,8 +38,7 @@ struct engine_request *engine_request_take(struct stoa *stoa)
     return own;
 }
 
-/* With the mutex held. */
-static void to_pool(struct stoa *stoa, struct engine_request *own)
+void engine_request_to_pool(struct stoa *stoa, struct engine_request *own)
 {
     memory_free(own->copy);
     own->copy = NULL;
@@ -56,9 +52,9 @@ void engine_request_give(struct stoa *stoa, struct engine_request *own)
     if (own != NULL) {
         pthread_mutex_lock(&stoa->done_mutex);
         if (own->spare != NULL) {
-            to_pool(stoa, own->spare);
+            engine_request_to_pool(stoa, own->spare);
         }
-        to_pool(stoa, own);
+        engine_request_to_pool(stoa, own);
         pthread_mutex_unlock(&stoa->done_mutex);
     }
 }
@@ -338,9 +334,8 @@ void engine_wait_for_answer(struct engine_waiter *waiter)
     sem_destroy(&waiter->answered);
 }
 
-/* Submit and wait. *OUT_ANSWER is the caller's to give back. */
-static int call_and_wait(struct stoa *stoa, enum stoa_message message, const void *argument,
-                         const struct stoa_call *call, struct engine_request **out_answer)
+int engine_request_wait(struct stoa *stoa, enum stoa_message message, const void *argument,
+                        const struct stoa_call *call, struct engine_request **out_answer)
 {
     struct engine_waiter waiter = {.answer = NULL};
     struct engine_request *own = engine_request_take(stoa);
@@ -365,21 +360,6 @@ static int call_and_wait(struct stoa *stoa, enum stoa_message message, const voi
     return result;
 }
 
-/* OUT_REQUEST gets what came back. */
-static int ask(struct stoa *stoa, enum stoa_message message, const void *argument,
-               struct store_request *out_request, struct stoa_detail *detail)
-{
-    struct engine_request *answer;
-    int result = call_and_wait(stoa, message, argument, NULL, &answer);
-    if (result != 0) {
-        return engine_refuse(detail, result, stoa_strerror(result));
-    }
-    *out_request = answer->request;
-    engine_request_give(stoa, answer);
-    engine_tell(detail, &out_request->detail);
-    return out_request->result;
-}
-
 int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argument,
                 const struct stoa_call *call)
 {
@@ -400,526 +380,9 @@ int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argume
     if (result != 0) {
         engine_request_give(stoa, own);
         pthread_mutex_lock(&stoa->done_mutex);
-        count_down(stoa, 1);
+        engine_request_count_down(stoa, 1);
         pthread_mutex_unlock(&stoa->done_mutex);
         engine_metrics_refused(stoa, message, result);
     }
     return result;
-}
-
-static enum stoa_message block_message(const struct stoa_block_key *key)
-{
-    return key != NULL && key->by == STOA_BY_HEIGHT ? STOA_MESSAGE_GET_BLOCK_BY_HEIGHT
-                                                    : STOA_MESSAGE_GET_BLOCK;
-}
-
-int stoa_store_block(struct stoa *stoa, const struct stoa_store_block *block,
-                     struct stoa_detail *detail)
-{
-    struct store_request request;
-    return ask(stoa, STOA_MESSAGE_STORE_BLOCK, block, &request, detail);
-}
-
-int stoa_update_head(struct stoa *stoa, const uint8_t hash[32], struct stoa_detail *detail)
-{
-    struct store_request request;
-    return ask(stoa, STOA_MESSAGE_UPDATE_HEAD, hash, &request, detail);
-}
-
-int stoa_set_finalized(struct stoa *stoa, const struct stoa_block_key *key,
-                       struct stoa_detail *detail)
-{
-    struct store_request request;
-    return ask(stoa, STOA_MESSAGE_SET_FINALIZED, key, &request, detail);
-}
-
-int stoa_set_safe(struct stoa *stoa, const struct stoa_block_key *key, struct stoa_detail *detail)
-{
-    struct store_request request;
-    return ask(stoa, STOA_MESSAGE_SET_SAFE, key, &request, detail);
-}
-
-int stoa_get_block(struct stoa *stoa, const struct stoa_block_key *key,
-                   struct stoa_block *out_block, struct stoa_detail *detail)
-{
-    struct store_request request;
-    if (out_block == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    if (key != NULL && hot_get_block(stoa->cache, key, out_block)) {
-        return engine_answered(detail);
-    }
-    int result = ask(stoa, block_message(key), key, &request, detail);
-    if (result == 0) {
-        *out_block = request.block;
-    }
-    return result;
-}
-
-/* Of a block that verified once; so its first field is a header. */
-static struct stoa_header header_of(const struct stoa_block *block)
-{
-    struct bytes cursor = bytes_of(block->block.data, block->block.size);
-    struct bytes fields = cursor;
-    struct rlp_item item = {.encoding = cursor};
-    bool is_block =
-        rlp_read_list(&cursor, &fields, NULL) == 0 && rlp_read(&fields, &item, NULL) == 0;
-    ensure(is_block);
-    struct stoa_header header = {
-        .height = block->height,
-        .canonical = block->canonical,
-        .header = {item.encoding.data, item.encoding.size},
-        .view = block->view,
-    };
-    memcpy(header.hash, block->hash, 32);
-    memcpy(header.total_difficulty, block->total_difficulty, 32);
-    return header;
-}
-
-int stoa_get_header(struct stoa *stoa, const struct stoa_block_key *key,
-                    struct stoa_header *out_header, struct stoa_detail *detail)
-{
-    struct store_request request;
-    if (out_header == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    if (key != NULL && hot_get_block(stoa->cache, key, &request.block)) {
-        *out_header = header_of(&request.block);
-        return engine_answered(detail);
-    }
-    int result = ask(stoa, STOA_MESSAGE_GET_HEADER, key, &request, detail);
-    if (result == 0) {
-        *out_header = header_of(&request.block);
-    }
-    return result;
-}
-
-int stoa_block_exists(struct stoa *stoa, const struct stoa_block_key *key,
-                      struct stoa_detail *detail)
-{
-    struct store_request request;
-    return ask(stoa, STOA_MESSAGE_BLOCK_EXISTS, key, &request, detail);
-}
-
-int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
-                         struct stoa_transaction *out_transaction, struct stoa_detail *detail)
-{
-    struct store_request request;
-    if (out_transaction == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    if (hash != NULL && hot_get_transaction(stoa->cache, hash, out_transaction)) {
-        return engine_answered(detail);
-    }
-    int result = ask(stoa, STOA_MESSAGE_GET_TRANSACTION, hash, &request, detail);
-    if (result == 0) {
-        *out_transaction = request.transaction;
-    }
-    return result;
-}
-
-int stoa_get_state(struct stoa *stoa, struct stoa_bytes key, struct stoa_bytes *out_value,
-                   struct stoa_detail *detail)
-{
-    struct store_request request;
-    if (out_value == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    request.kind = STORE_GET_STATE;
-    request.state_key = bytes_of(key.data, key.size);
-    if (key.data != NULL && engine_cache_answer(stoa, &request)) {
-        if (request.result == 0) {
-            *out_value = (struct stoa_bytes){request.value.data, request.value.size};
-            return engine_answered(detail);
-        }
-        return engine_refuse(detail, request.result, stoa_strerror(request.result));
-    }
-    int result = ask(stoa, STOA_MESSAGE_GET_STATE, &key, &request, detail);
-    if (result == 0) {
-        *out_value = (struct stoa_bytes){request.value.data, request.value.size};
-    }
-    return result;
-}
-
-int stoa_query_logs(struct stoa *stoa, const struct stoa_log_filter *filter,
-                    struct stoa_logs *out_logs, struct stoa_detail *detail)
-{
-    struct store_request request;
-    if (out_logs == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    int result = ask(stoa, STOA_MESSAGE_QUERY_LOGS, filter, &request, detail);
-    if (result == 0) {
-        *out_logs = request.logs;
-    }
-    return result;
-}
-
-int stoa_get_state_at(struct stoa *stoa, const struct stoa_state_at *at,
-                      struct stoa_bytes *out_value, struct stoa_detail *detail)
-{
-    struct store_request request;
-    if (out_value == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    int result = ask(stoa, STOA_MESSAGE_GET_STATE_AT, at, &request, detail);
-    if (result == 0) {
-        *out_value = (struct stoa_bytes){request.value.data, request.value.size};
-    }
-    return result;
-}
-
-int stoa_get_address_transactions(struct stoa *stoa, const struct stoa_history_query *query,
-                                  struct stoa_history *out_history, struct stoa_detail *detail)
-{
-    struct store_request request;
-    if (out_history == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    int result = ask(stoa, STOA_MESSAGE_GET_ADDRESS_TRANSACTIONS, query, &request, detail);
-    if (result == 0) {
-        *out_history = request.history;
-    }
-    return result;
-}
-
-int stoa_get_account(struct stoa *stoa, const struct stoa_state_query *query,
-                     struct stoa_account *out_account, struct stoa_detail *detail)
-{
-    struct store_request request;
-    if (out_account == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    int result = ask(stoa, STOA_MESSAGE_GET_ACCOUNT, query, &request, detail);
-    if (result == 0) {
-        *out_account = request.account;
-    }
-    return result;
-}
-
-int stoa_get_block_range(struct stoa *stoa, const struct stoa_block_range *range,
-                         struct stoa_block *out_blocks, size_t *out_count,
-                         struct stoa_detail *detail)
-{
-    struct store_request request;
-    if (out_blocks == NULL || out_count == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    int result = ask(stoa, STOA_MESSAGE_GET_BLOCK_RANGE, range, &request, detail);
-    if (result == 0) {
-        memcpy(out_blocks, request.blocks, request.block_count * sizeof(*out_blocks));
-        memory_free(request.blocks);
-        *out_count = request.block_count;
-    }
-    return result;
-}
-
-int stoa_get_header_range(struct stoa *stoa, const struct stoa_block_range *range,
-                          struct stoa_headers *out_headers, struct stoa_detail *detail)
-{
-    struct store_request request;
-    if (out_headers == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    int result = ask(stoa, STOA_MESSAGE_GET_HEADER_RANGE, range, &request, detail);
-    if (result == 0) {
-        *out_headers = request.headers;
-    }
-    return result;
-}
-
-int stoa_get_storage(struct stoa *stoa, const struct stoa_state_query *query, uint8_t out_value[32],
-                     struct stoa_detail *detail)
-{
-    struct store_request request;
-    if (out_value == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    int result = ask(stoa, STOA_MESSAGE_GET_STORAGE, query, &request, detail);
-    if (result == 0) {
-        memcpy(out_value, request.value.data, 32);
-        memory_free((void *)(uintptr_t)request.value.data);
-    }
-    return result;
-}
-
-int stoa_get_code(struct stoa *stoa, const struct stoa_state_query *query,
-                  struct stoa_bytes *out_code, struct stoa_detail *detail)
-{
-    struct store_request request;
-    if (out_code == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    int result = ask(stoa, STOA_MESSAGE_GET_CODE, query, &request, detail);
-    if (result == 0) {
-        *out_code = (struct stoa_bytes){request.value.data, request.value.size};
-    }
-    return result;
-}
-
-void stoa_free(void *pointer)
-{
-    memory_free(pointer);
-}
-
-void stoa_release(struct stoa_view *view)
-{
-    if (view == NULL || engine_cache_release(view)) {
-        return;
-    }
-    struct stoa *stoa = view->home;
-    struct stoa_view *first = atomic_load_explicit(&stoa->released, memory_order_relaxed);
-    do {
-        view->next = first;
-    } while (!atomic_compare_exchange_weak_explicit(&stoa->released, &first, view,
-                                                    memory_order_release, memory_order_relaxed));
-    /* The loop takes the stack at its next turn; buffers wait no longer than its longest sleep. */
-}
-
-int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block,
-                            const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_STORE_BLOCK, block, call);
-}
-
-int stoa_submit_update_head(struct stoa *stoa, const uint8_t hash[32], const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_UPDATE_HEAD, hash, call);
-}
-
-int stoa_submit_set_finalized(struct stoa *stoa, const struct stoa_block_key *key,
-                              const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_SET_FINALIZED, key, call);
-}
-
-int stoa_submit_set_safe(struct stoa *stoa, const struct stoa_block_key *key,
-                         const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_SET_SAFE, key, call);
-}
-
-int stoa_submit_get_block(struct stoa *stoa, const struct stoa_block_key *key,
-                          const struct stoa_call *call)
-{
-    return stoa_submit(stoa, block_message(key), key, call);
-}
-
-int stoa_submit_get_header(struct stoa *stoa, const struct stoa_block_key *key,
-                           const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_GET_HEADER, key, call);
-}
-
-int stoa_submit_block_exists(struct stoa *stoa, const struct stoa_block_key *key,
-                             const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_BLOCK_EXISTS, key, call);
-}
-
-int stoa_submit_get_header_range(struct stoa *stoa, const struct stoa_block_range *range,
-                                 const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_GET_HEADER_RANGE, range, call);
-}
-
-int stoa_submit_get_transaction(struct stoa *stoa, const uint8_t hash[32],
-                                const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_GET_TRANSACTION, hash, call);
-}
-
-int stoa_submit_query_logs(struct stoa *stoa, const struct stoa_log_filter *filter,
-                           const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_QUERY_LOGS, filter, call);
-}
-
-int stoa_submit_get_address_transactions(struct stoa *stoa, const struct stoa_history_query *query,
-                                         const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_GET_ADDRESS_TRANSACTIONS, query, call);
-}
-
-int stoa_submit_get_block_range(struct stoa *stoa, const struct stoa_block_range *range,
-                                const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_GET_BLOCK_RANGE, range, call);
-}
-
-int stoa_submit_get_state(struct stoa *stoa, struct stoa_bytes key, const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_GET_STATE, &key, call);
-}
-
-int stoa_submit_get_state_at(struct stoa *stoa, const struct stoa_state_at *at,
-                             const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_GET_STATE_AT, at, call);
-}
-
-int stoa_submit_get_account(struct stoa *stoa, const struct stoa_state_query *query,
-                            const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_GET_ACCOUNT, query, call);
-}
-
-int stoa_submit_get_storage(struct stoa *stoa, const struct stoa_state_query *query,
-                            const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_GET_STORAGE, query, call);
-}
-
-int stoa_submit_get_code(struct stoa *stoa, const struct stoa_state_query *query,
-                         const struct stoa_call *call)
-{
-    return stoa_submit(stoa, STOA_MESSAGE_GET_CODE, query, call);
-}
-
-/* ---- completions ---- */
-
-static void fill_completion(const struct engine_request *own, struct stoa_completion *out)
-{
-    const struct store_request *request = &own->request;
-    *out = (struct stoa_completion){
-        .tag = own->tag,
-        .correlation_id = own->entry.id,
-        .message = own->what,
-        .tries = own->tries,
-        .effect = request->result == 0 ? STOA_EFFECT_DONE
-                  : request->appended  ? STOA_EFFECT_UNKNOWN
-                                       : STOA_EFFECT_NONE,
-        .result = request->result,
-    };
-    engine_tell(&out->detail, &request->detail);
-    if (request->kind == STORE_PUT_BLOCK || request->kind >= STORE_UPDATE_HEAD) {
-        memcpy(out->hash, request->hash, 32);
-        out->height = request->height;
-    }
-    if (request->result != 0) {
-        return;
-    }
-    if (own->what == STOA_MESSAGE_GET_HEADER) {
-        out->header = header_of(&request->block);
-    } else if (request->kind == STORE_GET_BLOCK) {
-        out->block = request->block;
-    } else if (request->kind == STORE_GET_TRANSACTION) {
-        out->transaction = request->transaction;
-    } else if (request->kind == STORE_QUERY_LOGS) {
-        out->logs = request->logs;
-    } else if (request->kind == STORE_QUERY_HISTORY) {
-        out->history = request->history;
-    } else if (request->kind == STORE_GET_RANGE) {
-        out->blocks = request->blocks;
-        out->block_count = request->block_count;
-    } else if (request->kind == STORE_GET_HEADERS) {
-        out->headers = request->headers;
-    } else if (request->kind == STORE_GET_ACCOUNT) {
-        out->account = request->account;
-    } else if (request->kind == STORE_GET_STATE || request->kind == STORE_GET_STORAGE ||
-               request->kind == STORE_GET_CODE) {
-        out->value = (struct stoa_bytes){request->value.data, request->value.size};
-    }
-}
-
-int stoa_ask(struct stoa *stoa, enum stoa_message message, const void *argument,
-             const struct stoa_call *call, struct stoa_completion *out_completion)
-{
-    struct engine_request *answer;
-    int result = call_and_wait(stoa, message, argument, call, &answer);
-    if (result != 0) {
-        *out_completion = (struct stoa_completion){
-            .message = message, .effect = STOA_EFFECT_NONE, .result = result};
-        return engine_refuse(&out_completion->detail, result, stoa_strerror(result));
-    }
-    fill_completion(answer, out_completion);
-    engine_request_give(stoa, answer);
-    return out_completion->result;
-}
-
-void engine_tell_answer(struct stoa *stoa, struct engine_request *own)
-{
-    engine_metrics_answered(own);
-    if (own->waiter != NULL) {
-        own->waiter->answer = own;
-        sem_post(&own->waiter->answered);
-        return;
-    }
-    pthread_mutex_lock(&stoa->done_mutex);
-    bool first = stoa->done_first == NULL;
-    own->next = NULL;
-    if (first) {
-        stoa->done_last = &stoa->done_first;
-    }
-    *stoa->done_last = own;
-    stoa->done_last = &own->next;
-    if (stoa->waiting != 0) {
-        pthread_cond_signal(&stoa->done_changed);
-    }
-    if (first && stoa->done_fd >= 0) {
-        (void)eventfd_write(stoa->done_fd, 1); /* it cannot overflow: reap takes it back to 0 */
-    }
-    pthread_mutex_unlock(&stoa->done_mutex);
-}
-
-/* Wait with the mutex held until something is done, nothing is under way, or the time has passed.
- */
-static void wait_for_completion(struct stoa *stoa, int timeout_ms)
-{
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    if (timeout_ms > 0) {
-        until.tv_sec += timeout_ms / 1000;
-        until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-        if (until.tv_nsec >= 1000000000) {
-            until.tv_sec++;
-            until.tv_nsec -= 1000000000;
-        }
-    }
-    int waited = 0;
-    stoa->waiting++;
-    while (stoa->done_first == NULL && stoa->under_way != 0 && waited == 0) {
-        if (timeout_ms < 0) {
-            pthread_cond_wait(&stoa->done_changed, &stoa->done_mutex);
-        } else {
-            waited = pthread_cond_timedwait(&stoa->done_changed, &stoa->done_mutex, &until);
-        }
-    }
-    stoa->waiting--;
-}
-
-int stoa_reap(struct stoa *stoa, struct stoa_completion *out, unsigned count, int timeout_ms)
-{
-    unsigned taken = 0;
-    pthread_mutex_lock(&stoa->done_mutex);
-    if (stoa->done_first == NULL && timeout_ms != 0) {
-        wait_for_completion(stoa, timeout_ms);
-    }
-    while (taken < count && stoa->done_first != NULL) {
-        struct engine_request *own = stoa->done_first;
-        stoa->done_first = own->next;
-        fill_completion(own, &out[taken++]);
-        if (own->spare != NULL) {
-            to_pool(stoa, own->spare);
-        }
-        to_pool(stoa, own);
-    }
-    if (taken != 0 && stoa->done_first == NULL && stoa->done_fd >= 0) {
-        eventfd_t ignored;
-        (void)eventfd_read(stoa->done_fd, &ignored); /* empty again; EAGAIN where it was already */
-    }
-    count_down(stoa, taken);
-    pthread_mutex_unlock(&stoa->done_mutex);
-    return (int)taken;
-}
-
-int stoa_completion_fd(struct stoa *stoa)
-{
-    pthread_mutex_lock(&stoa->done_mutex);
-    if (stoa->done_fd < 0) {
-        stoa->done_fd = eventfd(stoa->done_first != NULL, EFD_NONBLOCK | EFD_CLOEXEC);
-    }
-    int fd = stoa->done_fd < 0 ? error_from_errno(errno) : stoa->done_fd;
-    pthread_mutex_unlock(&stoa->done_mutex);
-    return fd;
 }

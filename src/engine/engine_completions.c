@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Answers on their way out: to who waits, or into the queue of completions until they are reaped.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "base/ensure.h"
+#include "chain/rlp.h"
+#include "engine/engine_private.h"
+
+/* Of a block that verified once; so its first field is a header. */
+struct stoa_header engine_completion_header(const struct stoa_block *block)
+{
+    struct bytes cursor = bytes_of(block->block.data, block->block.size);
+    struct bytes fields = cursor;
+    struct rlp_item item = {.encoding = cursor};
+    bool is_block =
+        rlp_read_list(&cursor, &fields, NULL) == 0 && rlp_read(&fields, &item, NULL) == 0;
+    ensure(is_block);
+    struct stoa_header header = {
+        .height = block->height,
+        .canonical = block->canonical,
+        .header = {item.encoding.data, item.encoding.size},
+        .view = block->view,
+    };
+    memcpy(header.hash, block->hash, 32);
+    memcpy(header.total_difficulty, block->total_difficulty, 32);
+    return header;
+}
+
+void engine_completion_fill(const struct engine_request *own, struct stoa_completion *out)
+{
+    const struct store_request *request = &own->request;
+    *out = (struct stoa_completion){
+        .tag = own->tag,
+        .correlation_id = own->entry.id,
+        .message = own->what,
+        .tries = own->tries,
+        .effect = request->result == 0 ? STOA_EFFECT_DONE
+                  : request->appended  ? STOA_EFFECT_UNKNOWN
+                                       : STOA_EFFECT_NONE,
+        .result = request->result,
+    };
+    engine_tell(&out->detail, &request->detail);
+    if (request->kind == STORE_PUT_BLOCK || request->kind >= STORE_UPDATE_HEAD) {
+        memcpy(out->hash, request->hash, 32);
+        out->height = request->height;
+    }
+    if (request->result != 0) {
+        return;
+    }
+    if (own->what == STOA_MESSAGE_GET_HEADER) {
+        out->header = engine_completion_header(&request->block);
+    } else if (request->kind == STORE_GET_BLOCK) {
+        out->block = request->block;
+    } else if (request->kind == STORE_GET_TRANSACTION) {
+        out->transaction = request->transaction;
+    } else if (request->kind == STORE_QUERY_LOGS) {
+        out->logs = request->logs;
+    } else if (request->kind == STORE_QUERY_HISTORY) {
+        out->history = request->history;
+    } else if (request->kind == STORE_GET_RANGE) {
+        out->blocks = request->blocks;
+        out->block_count = request->block_count;
+    } else if (request->kind == STORE_GET_HEADERS) {
+        out->headers = request->headers;
+    } else if (request->kind == STORE_GET_ACCOUNT) {
+        out->account = request->account;
+    } else if (request->kind == STORE_GET_STATE || request->kind == STORE_GET_STORAGE ||
+               request->kind == STORE_GET_CODE) {
+        out->value = (struct stoa_bytes){request->value.data, request->value.size};
+    }
+}
+
+void engine_tell_answer(struct stoa *stoa, struct engine_request *own)
+{
+    engine_metrics_answered(own);
+    if (own->waiter != NULL) {
+        own->waiter->answer = own;
+        sem_post(&own->waiter->answered);
+        return;
+    }
+    pthread_mutex_lock(&stoa->done_mutex);
+    bool first = stoa->done_first == NULL;
+    own->next = NULL;
+    if (first) {
+        stoa->done_last = &stoa->done_first;
+    }
+    *stoa->done_last = own;
+    stoa->done_last = &own->next;
+    if (stoa->waiting != 0) {
+        pthread_cond_signal(&stoa->done_changed);
+    }
+    if (first && stoa->done_fd >= 0) {
+        (void)eventfd_write(stoa->done_fd, 1); /* it cannot overflow: reap takes it back to 0 */
+    }
+    pthread_mutex_unlock(&stoa->done_mutex);
+}
+
+/* Wait with the mutex held until something is done, nothing is under way, or the time has passed.
+ */
+static void wait_for_completion(struct stoa *stoa, int timeout_ms)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    if (timeout_ms > 0) {
+        until.tv_sec += timeout_ms / 1000;
+        until.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_sec++;
+            until.tv_nsec -= 1000000000;
+        }
+    }
+    int waited = 0;
+    stoa->waiting++;
+    while (stoa->done_first == NULL && stoa->under_way != 0 && waited == 0) {
+        if (timeout_ms < 0) {
+            pthread_cond_wait(&stoa->done_changed, &stoa->done_mutex);
+        } else {
+            waited = pthread_cond_timedwait(&stoa->done_changed, &stoa->done_mutex, &until);
+        }
+    }
+    stoa->waiting--;
+}
+
+int stoa_reap(struct stoa *stoa, struct stoa_completion *out, unsigned count, int timeout_ms)
+{
+    unsigned taken = 0;
+    pthread_mutex_lock(&stoa->done_mutex);
+    if (stoa->done_first == NULL && timeout_ms != 0) {
+        wait_for_completion(stoa, timeout_ms);
+    }
+    while (taken < count && stoa->done_first != NULL) {
+        struct engine_request *own = stoa->done_first;
+        stoa->done_first = own->next;
+        engine_completion_fill(own, &out[taken++]);
+        if (own->spare != NULL) {
+            engine_request_to_pool(stoa, own->spare);
+        }
+        engine_request_to_pool(stoa, own);
+    }
+    if (taken != 0 && stoa->done_first == NULL && stoa->done_fd >= 0) {
+        eventfd_t ignored;
+        (void)eventfd_read(stoa->done_fd, &ignored); /* empty again; EAGAIN where it was already */
+    }
+    engine_request_count_down(stoa, taken);
+    pthread_mutex_unlock(&stoa->done_mutex);
+    return (int)taken;
+}
+
+int stoa_completion_fd(struct stoa *stoa)
+{
+    pthread_mutex_lock(&stoa->done_mutex);
+    if (stoa->done_fd < 0) {
+        stoa->done_fd = eventfd(stoa->done_first != NULL, EFD_NONBLOCK | EFD_CLOEXEC);
+    }
+    int fd = stoa->done_fd < 0 ? error_from_errno(errno) : stoa->done_fd;
+    pthread_mutex_unlock(&stoa->done_mutex);
+    return fd;
+}
