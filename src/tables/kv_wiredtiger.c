@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* kv.h over WiredTiger 3.2.1, its log switched off: what is durable is what the last checkpoint
- * holds. Which tables there are: kv_wiredtiger_tables.c.
+ * holds. Which tables there are: kv_wiredtiger_tables.c; what a caller has open:
+ * kv_wiredtiger_cursor.c.
  *
  * Each session keeps a WiredTiger cursor open for each table it has used lately, so that a get
  * opens nothing. These cursors are never left positioned (a positioned one pins pages and a
@@ -28,36 +29,6 @@
 /* Exported by WiredTiger 3.2, in no header of it. Where a version has none, a close checkpoints. */
 extern int __wt_panic(WT_SESSION *session) __attribute__((weak));
 
-struct wiredtiger_cursor {
-    struct kv_cursor cursor; /* first */
-    struct wiredtiger_session *session;
-    struct wiredtiger_cursor *next;
-    struct wiredtiger_table *table;
-    WT_CURSOR *wt;
-    bool positioned;
-};
-
-struct wiredtiger_bulk {
-    struct kv_bulk bulk; /* first */
-    struct wiredtiger_session *session;
-    struct wiredtiger_bulk *next;
-    struct wiredtiger_table *table;
-    WT_CURSOR *wt;
-    int failure;
-};
-
-static void lock(pthread_mutex_t *mutex)
-{
-    int result = pthread_mutex_lock(mutex);
-    ensure(result == 0);
-}
-
-static void unlock(pthread_mutex_t *mutex)
-{
-    int result = pthread_mutex_unlock(mutex);
-    ensure(result == 0);
-}
-
 static struct wiredtiger *wiredtiger_of_handler(WT_EVENT_HANDLER *handler)
 {
     return (struct wiredtiger *)(void *)((char *)handler - offsetof(struct wiredtiger, handler));
@@ -73,12 +44,12 @@ static int handle_error(WT_EVENT_HANDLER *handler, WT_SESSION *session, int code
         strstr(text, "read error") != NULL || strstr(text, "corrupt") != NULL) {
         atomic_store_explicit(&wiredtiger->damaged, true, memory_order_relaxed);
     }
-    lock(&wiredtiger->message_lock);
+    kv_wiredtiger_lock(&wiredtiger->message_lock);
     /* The first message tells the cause, what follows a panic only says that there was one. */
     if (code != WT_PANIC || wiredtiger->message[0] == '\0') {
         snprintf(wiredtiger->message, sizeof(wiredtiger->message), "%s", text);
     }
-    unlock(&wiredtiger->message_lock);
+    kv_wiredtiger_unlock(&wiredtiger->message_lock);
     return 0;
 }
 
@@ -120,12 +91,12 @@ int kv_wiredtiger_error(struct wiredtiger *wiredtiger, int code, const char *nam
     ensure(code != 0);
     int mapped = map_code(wiredtiger, code);
     char message[WIREDTIGER_MESSAGE_SIZE];
-    lock(&wiredtiger->message_lock);
+    kv_wiredtiger_lock(&wiredtiger->message_lock);
     memcpy(message, wiredtiger->message, sizeof(message));
     if (code != WT_PANIC) {
         wiredtiger->message[0] = '\0';
     }
-    unlock(&wiredtiger->message_lock);
+    kv_wiredtiger_unlock(&wiredtiger->message_lock);
     error_set(detail, mapped, "%s%s%s: %s%s%s", name != NULL ? "table " : "tables",
               name != NULL ? name : "", name != NULL ? "" : "", what, ": ",
               message[0] != '\0' ? message : wiredtiger_strerror(code));
@@ -177,12 +148,12 @@ static void slots_rehash(struct wiredtiger_session *session)
 static void forget_dropped(struct wiredtiger_session *session)
 {
     unsigned before = session->slot_count;
-    lock(&session->wiredtiger->lock);
+    kv_wiredtiger_lock(&session->wiredtiger->lock);
     bool dropped[WIREDTIGER_SLOTS];
     for (size_t i = 0; i < WIREDTIGER_SLOTS; i++) {
         dropped[i] = session->slots[i].cursor != NULL && session->slots[i].table->dropped;
     }
-    unlock(&session->wiredtiger->lock);
+    kv_wiredtiger_unlock(&session->wiredtiger->lock);
     for (size_t i = 0; i < WIREDTIGER_SLOTS; i++) {
         if (dropped[i]) {
             slot_close(session, &session->slots[i]);
@@ -205,10 +176,10 @@ void kv_wiredtiger_forget_table(struct wiredtiger_session *session,
     }
 }
 
-static struct wiredtiger_session *enter(struct kv_session *kv_session)
+struct wiredtiger_session *kv_wiredtiger_enter(struct kv_session *kv_session)
 {
     struct wiredtiger_session *session = (struct wiredtiger_session *)kv_session;
-    lock(&session->lock);
+    kv_wiredtiger_lock(&session->lock);
     uint_fast64_t drops =
         atomic_load_explicit(&session->wiredtiger->drop_count, memory_order_acquire);
     if (drops != session->drop_count_seen) {
@@ -218,20 +189,16 @@ static struct wiredtiger_session *enter(struct kv_session *kv_session)
     return session;
 }
 
-static void leave(struct wiredtiger_session *session)
-{
-    unlock(&session->lock);
-}
-
-static int outside_check(const struct wiredtiger_session *session, const char *what,
-                         struct error_detail *detail)
+int kv_wiredtiger_outside_check(const struct wiredtiger_session *session, const char *what,
+                                struct error_detail *detail)
 {
     return session->in_transaction ? error_set(detail, STOA_EINVAL, "%s inside a transaction", what)
                                    : 0;
 }
 
-static int open_cursor(struct wiredtiger_session *session, const struct wiredtiger_table *table,
-                       const char *config, WT_CURSOR **out_cursor, struct error_detail *detail)
+int kv_wiredtiger_open_cursor(struct wiredtiger_session *session,
+                              const struct wiredtiger_table *table, const char *config,
+                              WT_CURSOR **out_cursor, struct error_detail *detail)
 {
     char uri[WIREDTIGER_FILE_SIZE_MAX];
     kv_wiredtiger_tables_uri(table, uri);
@@ -260,7 +227,7 @@ static int cached_cursor(struct wiredtiger_session *session, const char *name,
     struct wiredtiger_table *table;
     int result = kv_wiredtiger_tables_find(session->wiredtiger, name, false, &table, detail);
     if (result == 0) {
-        result = open_cursor(session, table, NULL, out_cursor, detail);
+        result = kv_wiredtiger_open_cursor(session, table, NULL, out_cursor, detail);
     }
     if (result == 0) {
         session->slots[place] = (struct wiredtiger_slot){.table = table, .cursor = *out_cursor};
@@ -272,16 +239,6 @@ static int cached_cursor(struct wiredtiger_session *session, const char *name,
 static void count_write(struct wiredtiger_session *session)
 {
     atomic_fetch_add_explicit(&session->wiredtiger->write_count, 1, memory_order_relaxed);
-}
-
-/* WiredTiger's cursors lose their place when a transaction begins or ends. */
-static void cursors_reset(struct wiredtiger_session *session)
-{
-    for (struct wiredtiger_cursor *cursor = session->cursors; cursor != NULL;
-         cursor = cursor->next) {
-        cursor->positioned = false;
-        (void)cursor->wt->reset(cursor->wt); /* the next move reports what is wrong */
-    }
 }
 
 static void wiredtiger_destroy(struct wiredtiger *wiredtiger)
@@ -322,10 +279,10 @@ static int wiredtiger_session_open(struct kv *kv, struct kv_session **out_sessio
                                    struct error_detail *detail)
 {
     struct wiredtiger *wiredtiger = (struct wiredtiger *)kv;
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_lock(&wiredtiger->lock);
     bool room = wiredtiger->session_count < wiredtiger->sessions_max;
     wiredtiger->session_count += room;
-    unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
     if (!room) {
         return error_set(detail, STOA_EBUSY, "all %u table sessions are in use",
                          wiredtiger->sessions_max);
@@ -347,87 +304,44 @@ static int wiredtiger_session_open(struct kv *kv, struct kv_session **out_sessio
     session->wiredtiger = wiredtiger;
     buffer_init(&session->key);
     buffer_init(&session->value);
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_lock(&wiredtiger->lock);
     session->next = wiredtiger->sessions;
     wiredtiger->sessions = session;
-    unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
     *out_session = &session->session;
     return 0;
 
 fail:
     memory_free(session);
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_lock(&wiredtiger->lock);
     wiredtiger->session_count--;
-    unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
     return result;
-}
-
-/* The session's lock is held. */
-static void cursor_end(struct wiredtiger_cursor *cursor)
-{
-    struct wiredtiger_cursor **link = &cursor->session->cursors;
-    while (*link != cursor) {
-        ensure(*link != NULL);
-        link = &(*link)->next;
-    }
-    *link = cursor->next;
-    (void)cursor->wt->close(cursor->wt); /* read only */
-    kv_wiredtiger_tables_unuse(cursor->session->wiredtiger, cursor->table);
-    memory_free(cursor);
-}
-
-/* The session's lock is held. */
-static int bulk_end(struct wiredtiger_bulk *bulk, struct error_detail *detail)
-{
-    struct wiredtiger_session *session = bulk->session;
-    struct wiredtiger_bulk **link = &session->bulks;
-    while (*link != bulk) {
-        ensure(*link != NULL);
-        link = &(*link)->next;
-    }
-    *link = bulk->next;
-    int code = bulk->wt->close(bulk->wt);
-    int failure = bulk->failure;
-    if (failure != 0) {
-        error_set(detail, failure, "table %s: bulk load failed", bulk->table->name);
-    } else if (code != 0) {
-        failure = kv_wiredtiger_error(session->wiredtiger, code, bulk->table->name, "end bulk load",
-                                      detail);
-    }
-    failure = kv_wiredtiger_tables_loaded(session, bulk->table, failure, detail);
-    memory_free(bulk);
-    return failure;
 }
 
 static void wiredtiger_session_close(struct kv_session *kv_session)
 {
-    struct wiredtiger_session *session = enter(kv_session);
+    struct wiredtiger_session *session = kv_wiredtiger_enter(kv_session);
     struct wiredtiger *wiredtiger = session->wiredtiger;
     if (session->in_transaction) {
         session->in_transaction = false;
         (void)session->wt->rollback_transaction(session->wt, NULL); /* nothing stays either way */
     }
-    while (session->cursors != NULL) {
-        cursor_end(session->cursors);
-    }
-    while (session->bulks != NULL) {
-        session->bulks->failure = STOA_ECANCELED;
-        (void)bulk_end(session->bulks, NULL); /* the code just set */
-    }
+    kv_wiredtiger_cursors_end(session);
     forget(session);
-    leave(session); /* its turn comes before lock's in the order */
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&session->lock); /* its turn comes before lock's in the order */
+    kv_wiredtiger_lock(&wiredtiger->lock);
     struct wiredtiger_session **link = &wiredtiger->sessions;
     while (*link != session) {
         ensure(*link != NULL);
         link = &(*link)->next;
     }
     *link = session->next;
-    unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
     (void)session->wt->close(session->wt, NULL); /* nothing is left in it */
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_lock(&wiredtiger->lock);
     wiredtiger->session_count--;
-    unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
     int result = pthread_mutex_destroy(&session->lock);
     ensure(result == 0);
     buffer_deinit(&session->key);
@@ -438,25 +352,25 @@ static void wiredtiger_session_close(struct kv_session *kv_session)
 static int wiredtiger_table_create(struct kv_session *kv_session, const char *name,
                                    enum kv_layout layout, struct error_detail *detail)
 {
-    struct wiredtiger_session *session = enter(kv_session);
+    struct wiredtiger_session *session = kv_wiredtiger_enter(kv_session);
     struct wiredtiger_table *table;
-    int result = outside_check(session, "create a table", detail);
+    int result = kv_wiredtiger_outside_check(session, "create a table", detail);
     if (result == 0) {
         result = kv_wiredtiger_tables_create(session, name, layout, false, &table, detail);
     }
-    leave(session);
+    kv_wiredtiger_unlock(&session->lock);
     return result == STOA_EEXISTS ? 0 : result;
 }
 
 static int wiredtiger_table_drop(struct kv_session *kv_session, const char *name,
                                  struct error_detail *detail)
 {
-    struct wiredtiger_session *session = enter(kv_session);
-    int result = outside_check(session, "drop a table", detail);
+    struct wiredtiger_session *session = kv_wiredtiger_enter(kv_session);
+    int result = kv_wiredtiger_outside_check(session, "drop a table", detail);
     if (result == 0) {
         result = kv_wiredtiger_tables_drop(session, name, detail);
     }
-    leave(session);
+    kv_wiredtiger_unlock(&session->lock);
     return result;
 }
 
@@ -479,22 +393,22 @@ static int wiredtiger_table_list(struct kv_session *kv_session,
 
 static int wiredtiger_begin(struct kv_session *kv_session, struct error_detail *detail)
 {
-    struct wiredtiger_session *session = enter(kv_session);
-    int result = outside_check(session, "begin", detail);
+    struct wiredtiger_session *session = kv_wiredtiger_enter(kv_session);
+    int result = kv_wiredtiger_outside_check(session, "begin", detail);
     if (result == 0) {
-        cursors_reset(session);
+        kv_wiredtiger_cursors_reset(session);
         int code = session->wt->begin_transaction(session->wt, "isolation=snapshot");
         session->in_transaction = code == 0;
         result =
             code == 0 ? 0 : kv_wiredtiger_error(session->wiredtiger, code, NULL, "begin", detail);
     }
-    leave(session);
+    kv_wiredtiger_unlock(&session->lock);
     return result;
 }
 
 static int wiredtiger_commit(struct kv_session *kv_session, struct error_detail *detail)
 {
-    struct wiredtiger_session *session = enter(kv_session);
+    struct wiredtiger_session *session = kv_wiredtiger_enter(kv_session);
     int result = 0;
     if (!session->in_transaction) {
         result = error_set(detail, STOA_EINVAL, "commit outside a transaction");
@@ -502,24 +416,24 @@ static int wiredtiger_commit(struct kv_session *kv_session, struct error_detail 
         session->in_transaction = false;
         count_write(session);
         int code = session->wt->commit_transaction(session->wt, NULL);
-        cursors_reset(session);
+        kv_wiredtiger_cursors_reset(session);
         result =
             code == 0 ? 0 : kv_wiredtiger_error(session->wiredtiger, code, NULL, "commit", detail);
     }
-    leave(session);
+    kv_wiredtiger_unlock(&session->lock);
     return result;
 }
 
 static void wiredtiger_rollback(struct kv_session *kv_session)
 {
-    struct wiredtiger_session *session = enter(kv_session);
+    struct wiredtiger_session *session = kv_wiredtiger_enter(kv_session);
     if (session->in_transaction) {
         session->in_transaction = false;
         /* Where it fails the library has panicked, and every later call says so. */
         (void)session->wt->rollback_transaction(session->wt, NULL);
-        cursors_reset(session);
+        kv_wiredtiger_cursors_reset(session);
     }
-    leave(session);
+    kv_wiredtiger_unlock(&session->lock);
 }
 
 /* What the cursor stands on goes to the session's buffers: WiredTiger's error code. */
@@ -542,7 +456,7 @@ static int keep_entry(struct wiredtiger_session *session, WT_CURSOR *cursor)
 static int read_entry(struct kv_session *kv_session, const char *name, struct bytes key,
                       struct bytes *out_key, struct bytes *out_value, struct error_detail *detail)
 {
-    struct wiredtiger_session *session = enter(kv_session);
+    struct wiredtiger_session *session = kv_wiredtiger_enter(kv_session);
     WT_CURSOR *cursor;
     int result = cached_cursor(session, name, &cursor, detail);
     if (result == 0) {
@@ -565,7 +479,7 @@ static int read_entry(struct kv_session *kv_session, const char *name, struct by
             *out_key = buffer_bytes(&session->key);
         }
     }
-    leave(session);
+    kv_wiredtiger_unlock(&session->lock);
     return result;
 }
 
@@ -586,7 +500,7 @@ static int wiredtiger_get_from(struct kv_session *session, const char *name, str
 static int write_entry(struct kv_session *kv_session, const char *name, struct bytes key,
                        const struct bytes *value, struct error_detail *detail)
 {
-    struct wiredtiger_session *session = enter(kv_session);
+    struct wiredtiger_session *session = kv_wiredtiger_enter(kv_session);
     WT_CURSOR *cursor;
     int result = cached_cursor(session, name, &cursor, detail);
     if (result == 0) {
@@ -606,7 +520,7 @@ static int write_entry(struct kv_session *kv_session, const char *name, struct b
                                          value != NULL ? "put" : "remove", detail);
         }
     }
-    leave(session);
+    kv_wiredtiger_unlock(&session->lock);
     return result;
 }
 
@@ -622,201 +536,21 @@ static int wiredtiger_remove(struct kv_session *session, const char *name, struc
     return write_entry(session, name, key, NULL, detail);
 }
 
-static int wiredtiger_cursor_open(struct kv_session *kv_session, const char *name,
-                                  struct kv_cursor **out_cursor, struct error_detail *detail)
-{
-    struct wiredtiger_session *session = enter(kv_session);
-    struct wiredtiger_table *table = NULL;
-    struct wiredtiger_cursor *cursor = memory_alloc_zeroed(1, sizeof(*cursor));
-    int result = cursor == NULL
-                     ? error_set(detail, STOA_ENOMEM, "open cursor: out of memory")
-                     : kv_wiredtiger_tables_find(session->wiredtiger, name, true, &table, detail);
-    if (result != 0) {
-        goto fail;
-    }
-    cursor->cursor.kv = kv_session->kv;
-    cursor->session = session;
-    cursor->table = table;
-    result = open_cursor(session, table, NULL, &cursor->wt, detail);
-    if (result != 0) {
-        kv_wiredtiger_tables_unuse(session->wiredtiger, table);
-        goto fail;
-    }
-    cursor->next = session->cursors;
-    session->cursors = cursor;
-    *out_cursor = &cursor->cursor;
-    leave(session);
-    return 0;
-
-fail:
-    memory_free(cursor);
-    leave(session);
-    return result;
-}
-
-static void wiredtiger_cursor_close(struct kv_cursor *kv_cursor)
-{
-    struct wiredtiger_cursor *cursor = (struct wiredtiger_cursor *)kv_cursor;
-    struct wiredtiger_session *session = cursor->session;
-    lock(&session->lock);
-    cursor_end(cursor);
-    leave(session);
-}
-
-/* The session's lock is held, and given back. */
-static int cursor_moved(struct wiredtiger_cursor *cursor, int code, struct error_detail *detail)
-{
-    struct wiredtiger_session *session = cursor->session;
-    cursor->positioned = code == 0;
-    if (code != 0) {
-        (void)cursor->wt->reset(cursor->wt); /* the code says more */
-    }
-    leave(session);
-    if (code == 0 || code == WT_NOTFOUND) {
-        return code == 0 ? 0 : STOA_ENOTFOUND;
-    }
-    return kv_wiredtiger_error(session->wiredtiger, code, cursor->table->name, "move cursor",
-                               detail);
-}
-
-static int wiredtiger_cursor_seek(struct kv_cursor *kv_cursor, struct bytes key,
-                                  struct error_detail *detail)
-{
-    struct wiredtiger_cursor *cursor = (struct wiredtiger_cursor *)kv_cursor;
-    lock(&cursor->session->lock);
-    WT_CURSOR *wt = cursor->wt;
-    int code;
-    if (key.size == 0) {
-        code = wt->reset(wt);
-        code = code != 0 ? code : wt->next(wt);
-    } else {
-        int side = 0;
-        WT_ITEM item = {.data = key.data, .size = key.size};
-        wt->set_key(wt, &item);
-        code = wt->search_near(wt, &side);
-        if (code == 0 && side < 0) {
-            code = wt->next(wt);
-        }
-    }
-    return cursor_moved(cursor, code, detail);
-}
-
-static int wiredtiger_cursor_next(struct kv_cursor *kv_cursor, struct error_detail *detail)
-{
-    struct wiredtiger_cursor *cursor = (struct wiredtiger_cursor *)kv_cursor;
-    lock(&cursor->session->lock);
-    return cursor_moved(cursor, cursor->wt->next(cursor->wt), detail);
-}
-
-static int wiredtiger_cursor_previous(struct kv_cursor *kv_cursor, struct error_detail *detail)
-{
-    struct wiredtiger_cursor *cursor = (struct wiredtiger_cursor *)kv_cursor;
-    lock(&cursor->session->lock);
-    return cursor_moved(cursor, cursor->wt->prev(cursor->wt), detail);
-}
-
-static void wiredtiger_cursor_current(struct kv_cursor *kv_cursor, struct bytes *out_key,
-                                      struct bytes *out_value)
-{
-    struct wiredtiger_cursor *cursor = (struct wiredtiger_cursor *)kv_cursor;
-    lock(&cursor->session->lock);
-    ensure(cursor->positioned);
-    WT_ITEM key = {.data = NULL};
-    WT_ITEM value = {.data = NULL};
-    int code = cursor->wt->get_key(cursor->wt, &key);
-    ensure(code == 0);
-    code = cursor->wt->get_value(cursor->wt, &value);
-    ensure(code == 0);
-    leave(cursor->session);
-    *out_key = bytes_of(key.data, key.size);
-    *out_value = bytes_of(value.data, value.size);
-}
-
-static int wiredtiger_bulk_open(struct kv_session *kv_session, const char *name,
-                                enum kv_layout layout, struct kv_bulk **out_bulk,
-                                struct error_detail *detail)
-{
-    struct wiredtiger_session *session = enter(kv_session);
-    struct wiredtiger_bulk *bulk = NULL;
-    int result = outside_check(session, "bulk load", detail);
-    if (result == 0 && (bulk = memory_alloc_zeroed(1, sizeof(*bulk))) == NULL) {
-        result = error_set(detail, STOA_ENOMEM, "bulk load: out of memory");
-    }
-    if (result == 0) {
-        result = kv_wiredtiger_tables_create(session, name, layout, true, &bulk->table, detail);
-    }
-    if (result != 0) {
-        memory_free(bulk);
-        leave(session);
-        return result;
-    }
-    result = open_cursor(session, bulk->table, "bulk", &bulk->wt, detail);
-    if (result != 0) {
-        (void)kv_wiredtiger_tables_loaded(session, bulk->table, result, NULL); /* RESULT again */
-        memory_free(bulk);
-        leave(session);
-        return result;
-    }
-    bulk->bulk.kv = kv_session->kv;
-    bulk->session = session;
-    bulk->next = session->bulks;
-    session->bulks = bulk;
-    *out_bulk = &bulk->bulk;
-    leave(session);
-    return 0;
-}
-
-static int wiredtiger_bulk_put(struct kv_bulk *kv_bulk, struct bytes key, struct bytes value,
-                               struct error_detail *detail)
-{
-    struct wiredtiger_bulk *bulk = (struct wiredtiger_bulk *)kv_bulk;
-    struct wiredtiger *wiredtiger = bulk->session->wiredtiger;
-    const char *name = bulk->table->name;
-    if (bulk->failure != 0) {
-        return error_set(detail, bulk->failure, "table %s: bulk load failed before", name);
-    }
-    bulk->failure = kv_entry_check(name, key, value, detail);
-    if (bulk->failure != 0) {
-        return bulk->failure;
-    }
-    lock(&bulk->session->lock);
-    WT_ITEM item = {.data = key.data, .size = key.size};
-    WT_ITEM content = {.data = value.data, .size = value.size};
-    bulk->wt->set_key(bulk->wt, &item);
-    bulk->wt->set_value(bulk->wt, &content);
-    int code = bulk->wt->insert(bulk->wt);
-    leave(bulk->session);
-    if (code != 0) {
-        bulk->failure = kv_wiredtiger_error(wiredtiger, code, name, "bulk load", detail);
-    }
-    return bulk->failure;
-}
-
-static int wiredtiger_bulk_close(struct kv_bulk *kv_bulk, struct error_detail *detail)
-{
-    struct wiredtiger_bulk *bulk = (struct wiredtiger_bulk *)kv_bulk;
-    struct wiredtiger_session *session = bulk->session;
-    lock(&session->lock);
-    int result = bulk_end(bulk, detail);
-    leave(session);
-    return result;
-}
-
 static int wiredtiger_checkpoint(struct kv_session *kv_session, struct error_detail *detail)
 {
-    struct wiredtiger_session *session = enter(kv_session);
+    struct wiredtiger_session *session = kv_wiredtiger_enter(kv_session);
     struct wiredtiger *wiredtiger = session->wiredtiger;
-    int result = outside_check(session, "checkpoint", detail);
+    int result = kv_wiredtiger_outside_check(session, "checkpoint", detail);
     if (result != 0) {
-        leave(session);
+        kv_wiredtiger_unlock(&session->lock);
         return result;
     }
-    cursors_reset(session);
-    lock(&wiredtiger->checkpoint_lock);
+    kv_wiredtiger_cursors_reset(session);
+    kv_wiredtiger_lock(&wiredtiger->checkpoint_lock);
     uint_fast64_t writes = atomic_load_explicit(&wiredtiger->write_count, memory_order_relaxed);
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_lock(&wiredtiger->lock);
     size_t doomed = wiredtiger->doomed.count;
-    unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
     int code = session->wt->checkpoint(session->wt, NULL);
     if (code == 0) {
         atomic_store_explicit(&wiredtiger->durable_count, writes, memory_order_relaxed);
@@ -824,8 +558,8 @@ static int wiredtiger_checkpoint(struct kv_session *kv_session, struct error_det
     } else {
         result = kv_wiredtiger_error(wiredtiger, code, NULL, "checkpoint", detail);
     }
-    unlock(&wiredtiger->checkpoint_lock);
-    leave(session);
+    kv_wiredtiger_unlock(&wiredtiger->checkpoint_lock);
+    kv_wiredtiger_unlock(&session->lock);
     return result;
 }
 
@@ -853,7 +587,7 @@ static void wiredtiger_statistics(struct kv_session *kv_session,
                                   struct kv_statistics *out_statistics)
 {
     static const char source[] = "statistics:";
-    struct wiredtiger_session *session = enter(kv_session);
+    struct wiredtiger_session *session = kv_wiredtiger_enter(kv_session);
     *out_statistics = (struct kv_statistics){
         .cache_bytes = kv_wiredtiger_statistic(session, source, WT_STAT_CONN_CACHE_BYTES_INUSE),
         .cache_dirty_bytes =
@@ -864,7 +598,7 @@ static void wiredtiger_statistics(struct kv_session *kv_session,
             kv_wiredtiger_statistic(session, source, WT_STAT_CONN_CACHE_LOOKASIDE_ENTRIES),
         .file_bytes = kv_wiredtiger_tables_bytes(session),
     };
-    leave(session);
+    kv_wiredtiger_unlock(&session->lock);
 }
 
 static const struct kv_ops wiredtiger_ops = {
@@ -882,15 +616,15 @@ static const struct kv_ops wiredtiger_ops = {
     .get_from = wiredtiger_get_from,
     .put = wiredtiger_put,
     .remove = wiredtiger_remove,
-    .cursor_open = wiredtiger_cursor_open,
-    .cursor_close = wiredtiger_cursor_close,
-    .cursor_seek = wiredtiger_cursor_seek,
-    .cursor_next = wiredtiger_cursor_next,
-    .cursor_previous = wiredtiger_cursor_previous,
-    .cursor_current = wiredtiger_cursor_current,
-    .bulk_open = wiredtiger_bulk_open,
-    .bulk_put = wiredtiger_bulk_put,
-    .bulk_close = wiredtiger_bulk_close,
+    .cursor_open = kv_wiredtiger_cursor_open,
+    .cursor_close = kv_wiredtiger_cursor_close,
+    .cursor_seek = kv_wiredtiger_cursor_seek,
+    .cursor_next = kv_wiredtiger_cursor_next,
+    .cursor_previous = kv_wiredtiger_cursor_previous,
+    .cursor_current = kv_wiredtiger_cursor_current,
+    .bulk_open = kv_wiredtiger_bulk_open,
+    .bulk_put = kv_wiredtiger_bulk_put,
+    .bulk_close = kv_wiredtiger_bulk_close,
     .checkpoint = wiredtiger_checkpoint,
     .statistics = wiredtiger_statistics,
 };

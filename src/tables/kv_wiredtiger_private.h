@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* kv_wiredtiger_private.h: what kv_wiredtiger.c and kv_wiredtiger_tables.c share.
+/* kv_wiredtiger_private.h: what the files kv_wiredtiger*.c share.
  *
  * Locks, in the order they are taken:
- *   wiredtiger_session.lock     one a session: held during each of its calls, so that another
- * thread may close a cached cursor of a session that idles wiredtiger.checkpoint_lock  one
- * checkpoint, and the drops after it, at a time wiredtiger.schema_lock      one creation or drop of
- * a table at a time wiredtiger.lock             the tables, the doomed, the sessions, the message
+ *   - wiredtiger_session.lock, one a session: held during each of its calls, so that another thread
+ *     may close a cached cursor of a session that idles;
+ *   - wiredtiger.checkpoint_lock: one checkpoint, and the drops after it, at a time;
+ *   - wiredtiger.schema_lock: one creation or drop of a table at a time;
+ *   - wiredtiger.lock: the tables, the doomed, the sessions; and message_lock: the message.
+ *
  * A session's lock is also taken after the others, but only by trying. */
 #ifndef KV_WIREDTIGER_PRIVATE_H
 #define KV_WIREDTIGER_PRIVATE_H
@@ -15,6 +17,7 @@
 #include <wiredtiger.h>
 
 #include "base/buffer.h"
+#include "base/ensure.h"
 #include "tables/kv.h"
 #include "tables/kv_wiredtiger_home.h"
 
@@ -88,6 +91,29 @@ struct wiredtiger_session {
     struct wiredtiger_slot slots[WIREDTIGER_SLOTS];
 };
 
+static inline void kv_wiredtiger_lock(pthread_mutex_t *mutex)
+{
+    int result = pthread_mutex_lock(mutex);
+    ensure(result == 0);
+}
+
+static inline void kv_wiredtiger_unlock(pthread_mutex_t *mutex)
+{
+    int result = pthread_mutex_unlock(mutex);
+    ensure(result == 0);
+}
+
+/* Lock the session, and give up its cursors of tables that were dropped meanwhile. */
+struct wiredtiger_session *kv_wiredtiger_enter(struct kv_session *kv_session);
+
+/* STOA_EINVAL: "WHAT inside a transaction". */
+int kv_wiredtiger_outside_check(const struct wiredtiger_session *session, const char *what,
+                                struct error_detail *detail);
+
+int kv_wiredtiger_open_cursor(struct wiredtiger_session *session,
+                              const struct wiredtiger_table *table, const char *config,
+                              WT_CURSOR **out_cursor, struct error_detail *detail);
+
 /* Map what WiredTiger returned (not 0) and describe it: "table NAME: WHAT: …". NAME may be NULL. */
 int kv_wiredtiger_error(struct wiredtiger *wiredtiger, int code, const char *name, const char *what,
                         struct error_detail *detail);
@@ -95,6 +121,29 @@ int kv_wiredtiger_error(struct wiredtiger *wiredtiger, int code, const char *nam
 /* Give up the session's cached cursor on TABLE. The session's lock is held. */
 void kv_wiredtiger_forget_table(struct wiredtiger_session *session,
                                 const struct wiredtiger_table *table);
+
+/* WiredTiger's cursors lose their place when a transaction begins or ends. The session's lock is
+ * held. */
+void kv_wiredtiger_cursors_reset(struct wiredtiger_session *session);
+
+/* Close the cursors and cancel the bulk loads that are open. The session's lock is held. */
+void kv_wiredtiger_cursors_end(struct wiredtiger_session *session);
+
+/* As in kv.h. */
+int kv_wiredtiger_cursor_open(struct kv_session *session, const char *name,
+                              struct kv_cursor **out_cursor, struct error_detail *detail);
+void kv_wiredtiger_cursor_close(struct kv_cursor *cursor);
+int kv_wiredtiger_cursor_seek(struct kv_cursor *cursor, struct bytes key,
+                              struct error_detail *detail);
+int kv_wiredtiger_cursor_next(struct kv_cursor *cursor, struct error_detail *detail);
+int kv_wiredtiger_cursor_previous(struct kv_cursor *cursor, struct error_detail *detail);
+void kv_wiredtiger_cursor_current(struct kv_cursor *cursor, struct bytes *out_key,
+                                  struct bytes *out_value);
+int kv_wiredtiger_bulk_open(struct kv_session *session, const char *name, enum kv_layout layout,
+                            struct kv_bulk **out_bulk, struct error_detail *detail);
+int kv_wiredtiger_bulk_put(struct kv_bulk *bulk, struct bytes key, struct bytes value,
+                           struct error_detail *detail);
+int kv_wiredtiger_bulk_close(struct kv_bulk *bulk, struct error_detail *detail);
 
 /* The file of TABLE, as "file:NAME.ID.wt" in WIREDTIGER_FILE_SIZE_MAX bytes. */
 void kv_wiredtiger_tables_uri(const struct wiredtiger_table *table, char *out_uri);

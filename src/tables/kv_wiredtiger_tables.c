@@ -21,18 +21,6 @@
 #define CATALOG_URI "file:catalog.wt"
 enum { CATALOG_VERSION = 1, CATALOG_VALUE_SIZE = 10 }; /* version, layout, id (big-endian) */
 
-static void lock(pthread_mutex_t *mutex)
-{
-    int result = pthread_mutex_lock(mutex);
-    ensure(result == 0);
-}
-
-static void unlock(pthread_mutex_t *mutex)
-{
-    int result = pthread_mutex_unlock(mutex);
-    ensure(result == 0);
-}
-
 void kv_wiredtiger_tables_uri(const struct wiredtiger_table *table, char *out_uri)
 {
     int length = snprintf(out_uri, WIREDTIGER_FILE_SIZE_MAX, "file:%s.%" PRIu64 ".wt", table->name,
@@ -259,7 +247,7 @@ int kv_wiredtiger_tables_load(struct wiredtiger *wiredtiger, struct kv_wiredtige
 int kv_wiredtiger_tables_find(struct wiredtiger *wiredtiger, const char *name, bool use,
                               struct wiredtiger_table **out_table, struct error_detail *detail)
 {
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_lock(&wiredtiger->lock);
     bool found;
     size_t place = list_place(&wiredtiger->tables, name, &found);
     struct wiredtiger_table *table = found ? wiredtiger->tables.tables[place] : NULL;
@@ -268,16 +256,16 @@ int kv_wiredtiger_tables_find(struct wiredtiger *wiredtiger, const char *name, b
         table->uses += use;
         *out_table = table;
     }
-    unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
     return found ? 0 : error_set(detail, STOA_EINVAL, "no table %s", name);
 }
 
 void kv_wiredtiger_tables_unuse(struct wiredtiger *wiredtiger, struct wiredtiger_table *table)
 {
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_lock(&wiredtiger->lock);
     ensure(table->uses != 0);
     table->uses--;
-    unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
 }
 
 /* Write (TABLE) or remove (by NAME, TABLE NULL) a row of the catalog. */
@@ -340,13 +328,13 @@ int kv_wiredtiger_tables_create(struct wiredtiger_session *session, const char *
 {
     struct wiredtiger *wiredtiger = session->wiredtiger;
     int result = 0;
-    lock(&wiredtiger->schema_lock);
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_lock(&wiredtiger->schema_lock);
+    kv_wiredtiger_lock(&wiredtiger->lock);
     bool found;
     size_t place = list_place(&wiredtiger->tables, name, &found);
     bool busy = found && wiredtiger->tables.tables[place]->loading;
     bool room = list_reserve(&wiredtiger->tables) == 0;
-    unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
     struct wiredtiger_table *table = NULL;
     if (busy && !loading) {
         result = error_set(detail, STOA_EBUSY, "table %s is being loaded", name);
@@ -362,11 +350,11 @@ int kv_wiredtiger_tables_create(struct wiredtiger_session *session, const char *
         result = create_file(session, table, detail);
     }
     if (result == 0) {
-        lock(&wiredtiger->lock);
+        kv_wiredtiger_lock(&wiredtiger->lock);
         list_insert(&wiredtiger->tables, place, table);
-        unlock(&wiredtiger->lock);
+        kv_wiredtiger_unlock(&wiredtiger->lock);
     }
-    unlock(&wiredtiger->schema_lock);
+    kv_wiredtiger_unlock(&wiredtiger->schema_lock);
     if (result != 0) {
         memory_free(table);
         return result;
@@ -393,17 +381,17 @@ int kv_wiredtiger_tables_loaded(struct wiredtiger_session *session, struct wired
                                 int failure, struct error_detail *detail)
 {
     struct wiredtiger *wiredtiger = session->wiredtiger;
-    lock(&wiredtiger->schema_lock);
+    kv_wiredtiger_lock(&wiredtiger->schema_lock);
     int result = failure != 0 ? failure : catalog_write(session, table->name, table, detail);
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_lock(&wiredtiger->lock);
     table->uses--;
     if (result == 0) {
         table->loading = false;
     } else if (list_reserve(&wiredtiger->doomed) == 0) {
         doom(wiredtiger, table);
     } /* else the name stays taken until the next open drops the file */
-    unlock(&wiredtiger->lock);
-    unlock(&wiredtiger->schema_lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->schema_lock);
     return result;
 }
 
@@ -411,8 +399,8 @@ int kv_wiredtiger_tables_drop(struct wiredtiger_session *session, const char *na
                               struct error_detail *detail)
 {
     struct wiredtiger *wiredtiger = session->wiredtiger;
-    lock(&wiredtiger->schema_lock);
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_lock(&wiredtiger->schema_lock);
+    kv_wiredtiger_lock(&wiredtiger->lock);
     bool found;
     size_t place = list_place(&wiredtiger->tables, name, &found);
     struct wiredtiger_table *table = found ? wiredtiger->tables.tables[place] : NULL;
@@ -426,18 +414,18 @@ int kv_wiredtiger_tables_drop(struct wiredtiger_session *session, const char *na
     } else {
         table->loading = true; /* nobody may open it meanwhile */
     }
-    unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
     if (result == 0) {
         result = catalog_write(session, name, NULL, detail);
-        lock(&wiredtiger->lock);
+        kv_wiredtiger_lock(&wiredtiger->lock);
         if (result == 0) {
             doom(wiredtiger, table);
         } else {
             table->loading = false;
         }
-        unlock(&wiredtiger->lock);
+        kv_wiredtiger_unlock(&wiredtiger->lock);
     }
-    unlock(&wiredtiger->schema_lock);
+    kv_wiredtiger_unlock(&wiredtiger->schema_lock);
     return result;
 }
 
@@ -446,7 +434,7 @@ uint64_t kv_wiredtiger_tables_bytes(struct wiredtiger_session *session)
     struct wiredtiger *wiredtiger = session->wiredtiger;
     struct buffer uris;
     buffer_init(&uris);
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_lock(&wiredtiger->lock);
     int result = 0;
     const struct wiredtiger_list *lists[] = {&wiredtiger->tables, &wiredtiger->doomed};
     for (size_t i = 0; i < wiredtiger->tables.count + wiredtiger->doomed.count; i++) {
@@ -455,7 +443,7 @@ uint64_t kv_wiredtiger_tables_bytes(struct wiredtiger_session *session)
         kv_wiredtiger_tables_uri(lists[doomed]->tables[i - (doomed ? lists[0]->count : 0)], uri);
         result = result != 0 ? result : buffer_append(&uris, uri, strlen(uri) + 1);
     }
-    unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
     uint64_t bytes = 0;
     for (size_t i = 0; i < uris.size;) {
         const char *uri = (const char *)uris.data + i;
@@ -471,12 +459,12 @@ uint64_t kv_wiredtiger_tables_bytes(struct wiredtiger_session *session)
 int kv_wiredtiger_tables_names(struct wiredtiger *wiredtiger, struct buffer *names)
 {
     int result = 0;
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_lock(&wiredtiger->lock);
     for (size_t i = 0; result == 0 && i < wiredtiger->tables.count; i++) {
         const struct wiredtiger_table *table = wiredtiger->tables.tables[i];
         result = table->loading ? 0 : buffer_append(names, table->name, strlen(table->name) + 1);
     }
-    unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
     return result;
 }
 
@@ -485,7 +473,7 @@ static bool forget_everywhere(struct wiredtiger *wiredtiger, struct wiredtiger_s
                               const struct wiredtiger_table *table)
 {
     bool all = true;
-    lock(&wiredtiger->lock);
+    kv_wiredtiger_lock(&wiredtiger->lock);
     for (struct wiredtiger_session *session = wiredtiger->sessions; session != NULL && all;
          session = session->next) {
         if (session == self) {
@@ -495,12 +483,12 @@ static bool forget_everywhere(struct wiredtiger *wiredtiger, struct wiredtiger_s
             if (all) {
                 kv_wiredtiger_forget_table(session, table);
             }
-            unlock(&session->lock);
+            kv_wiredtiger_unlock(&session->lock);
         } else {
             all = false;
         }
     }
-    unlock(&wiredtiger->lock);
+    kv_wiredtiger_unlock(&wiredtiger->lock);
     return all;
 }
 
@@ -509,23 +497,23 @@ void kv_wiredtiger_tables_bury(struct wiredtiger *wiredtiger, struct wiredtiger_
 {
     size_t place = 0;
     for (size_t i = 0; i < count; i++) {
-        lock(&wiredtiger->lock);
+        kv_wiredtiger_lock(&wiredtiger->lock);
         ensure(place < wiredtiger->doomed.count);
         struct wiredtiger_table *table = wiredtiger->doomed.tables[place];
-        unlock(&wiredtiger->lock);
+        kv_wiredtiger_unlock(&wiredtiger->lock);
         char uri[WIREDTIGER_FILE_SIZE_MAX];
         kv_wiredtiger_tables_uri(table, uri);
-        lock(&wiredtiger->schema_lock);
+        kv_wiredtiger_lock(&wiredtiger->schema_lock);
         bool gone = forget_everywhere(wiredtiger, self, table) &&
                     wiredtiger->house->drop(wiredtiger->house, uri, "force") == 0;
-        unlock(&wiredtiger->schema_lock);
+        kv_wiredtiger_unlock(&wiredtiger->schema_lock);
         if (!gone) {
             place++;
             continue;
         }
-        lock(&wiredtiger->lock);
+        kv_wiredtiger_lock(&wiredtiger->lock);
         list_delete(&wiredtiger->doomed, place);
-        unlock(&wiredtiger->lock);
+        kv_wiredtiger_unlock(&wiredtiger->lock);
         memory_free(table);
     }
 }
