@@ -13,48 +13,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kv_suite.h"
 #include "support/fixture.h"
-#include "support/kv_fixture.h"
-
-static int setup_memory(void **state)
-{
-    *state = kv_fixture_create(false);
-    return 0;
-}
-
-static int setup_wiredtiger(void **state)
-{
-    *state = kv_fixture_create(true);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kv_fixture_destroy(*state);
-    return 0;
-}
 
 static struct bytes text(const char *characters)
 {
     return bytes_of(characters, strlen(characters));
 }
 
-static void expect(int result, int wanted, const struct kv_fixture *fixture)
-{
-    if (result != wanted) {
-        print_error("got %d, wanted %d: %s\n", result, wanted, fixture->detail.text);
-    }
-    assert_int_equal(result, wanted);
-}
-
 static void make(struct kv_fixture *fixture, const char *table)
 {
-    expect(kv_table_create(fixture->session, table, KV_POINT, &fixture->detail), 0, fixture);
+    kv_suite_expect(kv_table_create(fixture->session, table, KV_POINT, &fixture->detail), 0,
+                    fixture);
 }
 
 static void put(struct kv_fixture *fixture, const char *table, const char *key, const char *value)
 {
-    expect(kv_put(fixture->session, table, text(key), text(value), &fixture->detail), 0, fixture);
+    kv_suite_expect(kv_put(fixture->session, table, text(key), text(value), &fixture->detail), 0,
+                    fixture);
 }
 
 static void holds_for(struct kv_session *session, const char *table, const char *key,
@@ -96,7 +72,8 @@ static void count_table(void *context, const char *table)
 static unsigned table_count(struct kv_fixture *fixture)
 {
     unsigned count = 0;
-    expect(kv_table_list(fixture->session, count_table, &count, &fixture->detail), 0, fixture);
+    kv_suite_expect(kv_table_list(fixture->session, count_table, &count, &fixture->detail), 0,
+                    fixture);
     return count;
 }
 
@@ -111,9 +88,9 @@ static void what_is_put_is_got_until_removed(void **state)
     holds(f, "a", "k", "another");
     put(f, "a", "empty", "");
     holds(f, "a", "empty", "");
-    expect(kv_remove(f->session, "a", text("k"), &f->detail), 0, f);
+    kv_suite_expect(kv_remove(f->session, "a", text("k"), &f->detail), 0, f);
     holds(f, "a", "k", NULL);
-    expect(kv_remove(f->session, "a", text("k"), &f->detail), 0, f);
+    kv_suite_expect(kv_remove(f->session, "a", text("k"), &f->detail), 0, f);
     holds(f, "a", "empty", "");
 }
 
@@ -123,7 +100,8 @@ static void the_first_key_from_any_on_is_found(void **state)
     struct bytes key;
     struct bytes value;
     make(f, "a");
-    expect(kv_get_from(f->session, "a", text("b"), &key, &value, &f->detail), STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_get_from(f->session, "a", text("b"), &key, &value, &f->detail),
+                    STOA_ENOTFOUND, f);
     put(f, "a", "b", "one");
     put(f, "a", "bb", "two");
     put(f, "a", "d", "three");
@@ -131,13 +109,17 @@ static void the_first_key_from_any_on_is_found(void **state)
     const char *const wanted[] = {"b", "b", "bb", "bb", "d", "d", "d"};
     const char *const values[] = {"one", "one", "two", "two", "three", "three", "three"};
     for (unsigned i = 0; i < 7; i++) {
-        expect(kv_get_from(f->session, "a", text(from[i]), &key, &value, &f->detail), 0, f);
+        kv_suite_expect(kv_get_from(f->session, "a", text(from[i]), &key, &value, &f->detail), 0,
+                        f);
         assert_true(bytes_equal(key, text(wanted[i])));
         assert_true(bytes_equal(value, text(values[i])));
     }
-    expect(kv_get_from(f->session, "a", key, &key, &value, &f->detail), 0, f); /* its own view */
-    expect(kv_get_from(f->session, "a", text("da"), &key, &value, &f->detail), STOA_ENOTFOUND, f);
-    expect(kv_get_from(f->session, "none", text("a"), &key, &value, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_get_from(f->session, "a", key, &key, &value, &f->detail), 0,
+                    f); /* its own view */
+    kv_suite_expect(kv_get_from(f->session, "a", text("da"), &key, &value, &f->detail),
+                    STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_get_from(f->session, "none", text("a"), &key, &value, &f->detail),
+                    STOA_EINVAL, f);
 }
 
 static void sizes_at_the_limits_are_kept_and_beyond_refused(void **state)
@@ -151,17 +133,18 @@ static void sizes_at_the_limits_are_kept_and_beyond_refused(void **state)
     memset(value, 7, size + 1);
     make(f, "a");
     struct bytes full = bytes_of(key, KV_KEY_SIZE_MAX);
-    expect(kv_put(f->session, "a", full, bytes_of(value, size), &f->detail), 0, f);
+    kv_suite_expect(kv_put(f->session, "a", full, bytes_of(value, size), &f->detail), 0, f);
     struct bytes found;
-    expect(kv_get(f->session, "a", full, &found, &f->detail), 0, f);
+    kv_suite_expect(kv_get(f->session, "a", full, &found, &f->detail), 0, f);
     assert_true(bytes_equal(found, bytes_of(value, size)));
-    expect(kv_put(f->session, "a", full, bytes_of(value, size + 1), &f->detail), STOA_ETOOBIG, f);
+    kv_suite_expect(kv_put(f->session, "a", full, bytes_of(value, size + 1), &f->detail),
+                    STOA_ETOOBIG, f);
     struct bytes over = bytes_of(key, KV_KEY_SIZE_MAX + 1);
-    expect(kv_put(f->session, "a", over, text("v"), &f->detail), STOA_ETOOBIG, f);
-    expect(kv_get(f->session, "a", over, &found, &f->detail), STOA_ENOTFOUND, f);
-    expect(kv_remove(f->session, "a", over, &f->detail), 0, f);
-    expect(kv_put(f->session, "a", text(""), text("v"), &f->detail), STOA_EINVAL, f);
-    expect(kv_get(f->session, "a", text(""), &found, &f->detail), STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_put(f->session, "a", over, text("v"), &f->detail), STOA_ETOOBIG, f);
+    kv_suite_expect(kv_get(f->session, "a", over, &found, &f->detail), STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_remove(f->session, "a", over, &f->detail), 0, f);
+    kv_suite_expect(kv_put(f->session, "a", text(""), text("v"), &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_get(f->session, "a", text(""), &found, &f->detail), STOA_ENOTFOUND, f);
     put(f, "a", "x", "one byte");
     holds(f, "a", "x", "one byte");
     free(value);
@@ -173,20 +156,20 @@ static void a_name_that_is_none_is_refused(void **state)
     char name[KV_NAME_SIZE_MAX + 2];
     memset(name, 'n', sizeof(name));
     name[KV_NAME_SIZE_MAX + 1] = '\0';
-    expect(kv_table_create(f->session, name, KV_POINT, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_table_create(f->session, name, KV_POINT, &f->detail), STOA_EINVAL, f);
     name[KV_NAME_SIZE_MAX] = '\0';
-    expect(kv_table_create(f->session, name, KV_ORDERED, &f->detail), 0, f);
+    kv_suite_expect(kv_table_create(f->session, name, KV_ORDERED, &f->detail), 0, f);
     put(f, name, "k", "v");
     holds(f, name, "k", "v");
-    expect(kv_table_create(f->session, "", KV_POINT, &f->detail), STOA_EINVAL, f);
-    expect(kv_table_create(f->session, "../a", KV_POINT, &f->detail), STOA_EINVAL, f);
-    expect(kv_table_drop(f->session, "A", &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_table_create(f->session, "", KV_POINT, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_table_create(f->session, "../a", KV_POINT, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_table_drop(f->session, "A", &f->detail), STOA_EINVAL, f);
     struct bytes found;
-    expect(kv_get(f->session, "absent", text("k"), &found, &f->detail), STOA_EINVAL, f);
-    expect(kv_put(f->session, "absent", text("k"), text("v"), &f->detail), STOA_EINVAL, f);
-    expect(kv_remove(f->session, "absent", text("k"), &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_get(f->session, "absent", text("k"), &found, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_put(f->session, "absent", text("k"), text("v"), &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_remove(f->session, "absent", text("k"), &f->detail), STOA_EINVAL, f);
     struct kv_cursor *cursor;
-    expect(kv_cursor_open(f->session, "absent", &cursor, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_cursor_open(f->session, "absent", &cursor, &f->detail), STOA_EINVAL, f);
     assert_int_equal(table_count(f), 1);
 }
 
@@ -195,36 +178,36 @@ static void a_cursor_walks_in_order_and_stops_at_the_ends(void **state)
     struct kv_fixture *f = *state;
     make(f, "a");
     struct kv_cursor *c;
-    expect(kv_cursor_open(f->session, "a", &c, &f->detail), 0, f);
-    expect(kv_cursor_next(c, &f->detail), STOA_ENOTFOUND, f);
-    expect(kv_cursor_previous(c, &f->detail), STOA_ENOTFOUND, f);
-    expect(kv_cursor_seek(c, text(""), &f->detail), STOA_ENOTFOUND, f);
-    expect(kv_cursor_seek(c, text("b"), &f->detail), STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_cursor_open(f->session, "a", &c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_next(c, &f->detail), STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_cursor_previous(c, &f->detail), STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_cursor_seek(c, text(""), &f->detail), STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_cursor_seek(c, text("b"), &f->detail), STOA_ENOTFOUND, f);
     put(f, "a", "d", "4");
     put(f, "a", "b", "2");
     put(f, "a", "bb", "3");
-    expect(kv_cursor_next(c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_next(c, &f->detail), 0, f);
     at(c, "b");
-    expect(kv_cursor_next(c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_next(c, &f->detail), 0, f);
     at(c, "bb");
-    expect(kv_cursor_next(c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_next(c, &f->detail), 0, f);
     at(c, "d");
-    expect(kv_cursor_next(c, &f->detail), STOA_ENOTFOUND, f);
-    expect(kv_cursor_previous(c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_next(c, &f->detail), STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_cursor_previous(c, &f->detail), 0, f);
     at(c, "d");
-    expect(kv_cursor_previous(c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_previous(c, &f->detail), 0, f);
     at(c, "bb");
-    expect(kv_cursor_seek(c, text("bc"), &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_seek(c, text("bc"), &f->detail), 0, f);
     at(c, "d");
-    expect(kv_cursor_previous(c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_previous(c, &f->detail), 0, f);
     at(c, "bb");
-    expect(kv_cursor_seek(c, text("b"), &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_seek(c, text("b"), &f->detail), 0, f);
     at(c, "b");
-    expect(kv_cursor_previous(c, &f->detail), STOA_ENOTFOUND, f);
-    expect(kv_cursor_seek(c, text(""), &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_previous(c, &f->detail), STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_cursor_seek(c, text(""), &f->detail), 0, f);
     at(c, "b");
-    expect(kv_cursor_seek(c, text("e"), &f->detail), STOA_ENOTFOUND, f);
-    expect(kv_cursor_next(c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_seek(c, text("e"), &f->detail), STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_cursor_next(c, &f->detail), 0, f);
     at(c, "b");
     kv_cursor_close(c);
 }
@@ -236,8 +219,8 @@ static void a_transaction_shows_when_committed_and_not_when_rolled_back(void **s
     make(f, "b");
     put(f, "a", "k", "old");
     struct kv_session *other;
-    expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
-    expect(kv_begin(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
+    kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
     put(f, "a", "k", "new");
     put(f, "b", "k", "new");
     holds(f, "a", "k", "new");
@@ -246,10 +229,10 @@ static void a_transaction_shows_when_committed_and_not_when_rolled_back(void **s
     kv_rollback(f->session);
     holds(f, "a", "k", "old");
     holds(f, "b", "k", NULL);
-    expect(kv_begin(f->session, &f->detail), 0, f);
-    expect(kv_remove(f->session, "a", text("k"), &f->detail), 0, f);
+    kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_remove(f->session, "a", text("k"), &f->detail), 0, f);
     put(f, "b", "k", "new");
-    expect(kv_commit(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_commit(f->session, &f->detail), 0, f);
     holds_for(other, "a", "k", NULL);
     holds_for(other, "b", "k", "new");
     kv_session_close(other);
@@ -263,24 +246,24 @@ static void a_transaction_reads_one_moment(void **state)
     put(f, "a", "c", "old");
     struct kv_session *other;
     struct kv_cursor *c;
-    expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
-    expect(kv_begin(other, &f->detail), 0, f);
+    kv_suite_expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
+    kv_suite_expect(kv_begin(other, &f->detail), 0, f);
     holds_for(other, "a", "a", "old");
-    expect(kv_cursor_open(other, "a", &c, &f->detail), 0, f);
-    expect(kv_cursor_next(c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_open(other, "a", &c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_next(c, &f->detail), 0, f);
     put(f, "a", "a", "new");
     put(f, "a", "b", "new");
-    expect(kv_remove(f->session, "a", text("c"), &f->detail), 0, f);
+    kv_suite_expect(kv_remove(f->session, "a", text("c"), &f->detail), 0, f);
     holds_for(other, "a", "a", "old");
-    expect(kv_cursor_next(c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_next(c, &f->detail), 0, f);
     at(c, "c");
-    expect(kv_cursor_next(c, &f->detail), STOA_ENOTFOUND, f);
-    expect(kv_commit(other, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_next(c, &f->detail), STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_commit(other, &f->detail), 0, f);
     holds_for(other, "a", "a", "new");
-    expect(kv_cursor_next(c, &f->detail), 0, f);
-    expect(kv_cursor_next(c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_next(c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_next(c, &f->detail), 0, f);
     at(c, "b");
-    expect(kv_cursor_next(c, &f->detail), STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_cursor_next(c, &f->detail), STOA_ENOTFOUND, f);
     kv_session_close(other); /* closes the cursor */
 }
 
@@ -289,18 +272,18 @@ static void two_transactions_on_one_key_do_not_both_win(void **state)
     struct kv_fixture *f = *state;
     make(f, "a");
     struct kv_session *other;
-    expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
-    expect(kv_begin(f->session, &f->detail), 0, f);
-    expect(kv_begin(other, &f->detail), 0, f);
+    kv_suite_expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
+    kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_begin(other, &f->detail), 0, f);
     put(f, "a", "k", "first");
-    expect(kv_put(other, "a", text("k"), text("second"), &f->detail), STOA_EBUSY, f);
+    kv_suite_expect(kv_put(other, "a", text("k"), text("second"), &f->detail), STOA_EBUSY, f);
     kv_rollback(other);
-    expect(kv_commit(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_commit(f->session, &f->detail), 0, f);
     holds_for(other, "a", "k", "first");
-    expect(kv_begin(other, &f->detail), 0, f);
+    kv_suite_expect(kv_begin(other, &f->detail), 0, f);
     holds_for(other, "a", "k", "first");
     put(f, "a", "k", "third");
-    expect(kv_put(other, "a", text("k"), text("lost"), &f->detail), STOA_EBUSY, f);
+    kv_suite_expect(kv_put(other, "a", text("k"), text("lost"), &f->detail), STOA_EBUSY, f);
     kv_rollback(other);
     holds(f, "a", "k", "third");
     kv_session_close(other);
@@ -310,30 +293,30 @@ static void what_does_not_belong_in_a_transaction_is_refused(void **state)
 {
     struct kv_fixture *f = *state;
     make(f, "a");
-    expect(kv_commit(f->session, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_commit(f->session, &f->detail), STOA_EINVAL, f);
     kv_rollback(f->session); /* of nothing: harmless */
-    expect(kv_begin(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
     struct kv_bulk *bulk;
-    expect(kv_begin(f->session, &f->detail), STOA_EINVAL, f);
-    expect(kv_table_create(f->session, "b", KV_POINT, &f->detail), STOA_EINVAL, f);
-    expect(kv_table_drop(f->session, "a", &f->detail), STOA_EINVAL, f);
-    expect(kv_bulk_open(f->session, "c", KV_ORDERED, &bulk, &f->detail), STOA_EINVAL, f);
-    expect(kv_checkpoint(f->session, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_begin(f->session, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_table_create(f->session, "b", KV_POINT, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_table_drop(f->session, "a", &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_bulk_open(f->session, "c", KV_ORDERED, &bulk, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_checkpoint(f->session, &f->detail), STOA_EINVAL, f);
     put(f, "a", "k", "v");
-    expect(kv_commit(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_commit(f->session, &f->detail), 0, f);
     holds(f, "a", "k", "v");
 }
 
 static void load(struct kv_fixture *f, const char *table, unsigned count)
 {
     struct kv_bulk *bulk;
-    expect(kv_bulk_open(f->session, table, KV_ORDERED, &bulk, &f->detail), 0, f);
+    kv_suite_expect(kv_bulk_open(f->session, table, KV_ORDERED, &bulk, &f->detail), 0, f);
     for (unsigned i = 0; i < count; i++) {
         char key[16];
         snprintf(key, sizeof(key), "%08u", i);
-        expect(kv_bulk_put(bulk, text(key), text(key), &f->detail), 0, f);
+        kv_suite_expect(kv_bulk_put(bulk, text(key), text(key), &f->detail), 0, f);
     }
-    expect(kv_bulk_close(bulk, &f->detail), 0, f);
+    kv_suite_expect(kv_bulk_close(bulk, &f->detail), 0, f);
 }
 
 static void a_bulk_load_is_seen_whole_after_close(void **state)
@@ -342,21 +325,21 @@ static void a_bulk_load_is_seen_whole_after_close(void **state)
     struct kv_session *other;
     struct kv_bulk *bulk;
     struct bytes found;
-    expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
-    expect(kv_bulk_open(f->session, "a", KV_ORDERED, &bulk, &f->detail), 0, f);
-    expect(kv_bulk_put(bulk, text("x"), text("1"), &f->detail), 0, f);
+    kv_suite_expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
+    kv_suite_expect(kv_bulk_open(f->session, "a", KV_ORDERED, &bulk, &f->detail), 0, f);
+    kv_suite_expect(kv_bulk_put(bulk, text("x"), text("1"), &f->detail), 0, f);
     assert_int_equal(table_count(f), 0);
-    expect(kv_get(other, "a", text("x"), &found, &f->detail), STOA_EINVAL, f);
-    expect(kv_bulk_open(other, "a", KV_ORDERED, &bulk, &f->detail), STOA_EEXISTS, f);
-    expect(kv_table_create(other, "a", KV_ORDERED, &f->detail), STOA_EBUSY, f);
-    expect(kv_table_drop(other, "a", &f->detail), STOA_EBUSY, f);
-    expect(kv_checkpoint(other, &f->detail), 0, f);
-    expect(kv_bulk_put(bulk, text("y"), text("2"), &f->detail), 0, f);
-    expect(kv_bulk_close(bulk, &f->detail), 0, f);
+    kv_suite_expect(kv_get(other, "a", text("x"), &found, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_bulk_open(other, "a", KV_ORDERED, &bulk, &f->detail), STOA_EEXISTS, f);
+    kv_suite_expect(kv_table_create(other, "a", KV_ORDERED, &f->detail), STOA_EBUSY, f);
+    kv_suite_expect(kv_table_drop(other, "a", &f->detail), STOA_EBUSY, f);
+    kv_suite_expect(kv_checkpoint(other, &f->detail), 0, f);
+    kv_suite_expect(kv_bulk_put(bulk, text("y"), text("2"), &f->detail), 0, f);
+    kv_suite_expect(kv_bulk_close(bulk, &f->detail), 0, f);
     assert_int_equal(table_count(f), 1);
     holds_for(other, "a", "x", "1");
     holds_for(other, "a", "y", "2");
-    expect(kv_bulk_open(f->session, "a", KV_ORDERED, &bulk, &f->detail), STOA_EEXISTS, f);
+    kv_suite_expect(kv_bulk_open(f->session, "a", KV_ORDERED, &bulk, &f->detail), STOA_EEXISTS, f);
     load(f, "b", 20000);
     holds(f, "b", "00019999", "00019999");
     holds(f, "b", "00020000", NULL);
@@ -371,17 +354,17 @@ static void a_bulk_load_out_of_order_leaves_nothing(void **state)
     struct kv_bulk *bulk;
     for (int round = 0; round < 3; round++) {
         const char *bad = round == 0 ? "b" : round == 1 ? "a" : "";
-        expect(kv_bulk_open(f->session, "a", KV_ORDERED, &bulk, &f->detail), 0, f);
-        expect(kv_bulk_put(bulk, text("b"), text("1"), &f->detail), 0, f);
-        expect(kv_bulk_put(bulk, text(bad), text("2"), &f->detail), STOA_EINVAL, f);
-        expect(kv_bulk_put(bulk, text("c"), text("3"), &f->detail), STOA_EINVAL, f);
-        expect(kv_bulk_close(bulk, &f->detail), STOA_EINVAL, f);
+        kv_suite_expect(kv_bulk_open(f->session, "a", KV_ORDERED, &bulk, &f->detail), 0, f);
+        kv_suite_expect(kv_bulk_put(bulk, text("b"), text("1"), &f->detail), 0, f);
+        kv_suite_expect(kv_bulk_put(bulk, text(bad), text("2"), &f->detail), STOA_EINVAL, f);
+        kv_suite_expect(kv_bulk_put(bulk, text("c"), text("3"), &f->detail), STOA_EINVAL, f);
+        kv_suite_expect(kv_bulk_close(bulk, &f->detail), STOA_EINVAL, f);
         assert_int_equal(table_count(f), 0);
-        expect(kv_table_drop(f->session, "a", &f->detail), STOA_ENOTFOUND, f);
+        kv_suite_expect(kv_table_drop(f->session, "a", &f->detail), STOA_ENOTFOUND, f);
     }
     struct kv_session *other;
-    expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
-    expect(kv_bulk_open(other, "a", KV_ORDERED, &bulk, &f->detail), 0, f);
+    kv_suite_expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
+    kv_suite_expect(kv_bulk_open(other, "a", KV_ORDERED, &bulk, &f->detail), 0, f);
     kv_session_close(other); /* gives the load up */
     load(f, "a", 1);
     holds(f, "a", "00000000", "00000000");
@@ -392,25 +375,25 @@ static void a_dropped_table_is_gone_and_its_name_free(void **state)
     struct kv_fixture *f = *state;
     struct kv_session *other;
     struct kv_cursor *c;
-    expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
-    expect(kv_table_drop(f->session, "a", &f->detail), STOA_ENOTFOUND, f);
+    kv_suite_expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
+    kv_suite_expect(kv_table_drop(f->session, "a", &f->detail), STOA_ENOTFOUND, f);
     make(f, "a");
     make(f, "a");
     put(f, "a", "k", "old");
     holds_for(other, "a", "k", "old"); /* an idle session that has met the table */
-    expect(kv_cursor_open(other, "a", &c, &f->detail), 0, f);
-    expect(kv_table_drop(f->session, "a", &f->detail), STOA_EBUSY, f);
+    kv_suite_expect(kv_cursor_open(other, "a", &c, &f->detail), 0, f);
+    kv_suite_expect(kv_table_drop(f->session, "a", &f->detail), STOA_EBUSY, f);
     holds(f, "a", "k", "old");
     kv_cursor_close(c);
-    expect(kv_table_drop(f->session, "a", &f->detail), 0, f);
+    kv_suite_expect(kv_table_drop(f->session, "a", &f->detail), 0, f);
     assert_int_equal(table_count(f), 0);
     struct bytes found;
-    expect(kv_get(f->session, "a", text("k"), &found, &f->detail), STOA_EINVAL, f);
-    expect(kv_get(other, "a", text("k"), &found, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_get(f->session, "a", text("k"), &found, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_get(other, "a", text("k"), &found, &f->detail), STOA_EINVAL, f);
     load(f, "a", 3);
     holds_for(other, "a", "k", NULL);
     holds_for(other, "a", "00000002", "00000002");
-    expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
     kv_session_close(other);
     kv_fixture_reopen(f);
     holds(f, "a", "00000002", "00000002");
@@ -421,16 +404,16 @@ static void dropped_tables_give_their_space_back_at_a_checkpoint(void **state)
 {
     struct kv_fixture *f = *state;
     struct kv_session *idle;
-    expect(kv_session_open(f->kv, &idle, &f->detail), 0, f);
+    kv_suite_expect(kv_session_open(f->kv, &idle, &f->detail), 0, f);
     load(f, "big", 200000);
     holds_for(idle, "big", "00000007", "00000007");
-    expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
     struct kv_statistics before;
     struct kv_statistics after;
     kv_statistics(f->session, &before);
     assert_true(before.file_bytes > 1000000);
-    expect(kv_table_drop(f->session, "big", &f->detail), 0, f);
-    expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_table_drop(f->session, "big", &f->detail), 0, f);
+    kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
     kv_statistics(f->session, &after);
     assert_true(after.file_bytes < before.file_bytes / 4);
     kv_session_close(idle);
@@ -444,13 +427,13 @@ static void only_a_checkpoint_makes_durable_and_all_of_it(void **state)
     load(f, "run-1", 100);
     make(f, "doomed");
     put(f, "doomed", "k", "v");
-    expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
     put(f, "a", "k", "two");
     put(f, "a", "l", "two");
     make(f, "b");
     put(f, "b", "k", "two");
     load(f, "run-2", 100);
-    expect(kv_table_drop(f->session, "doomed", &f->detail), 0, f);
+    kv_suite_expect(kv_table_drop(f->session, "doomed", &f->detail), 0, f);
     kv_fixture_reopen(f);
     assert_int_equal(table_count(f), 3);
     holds(f, "a", "k", "one");
@@ -461,9 +444,9 @@ static void only_a_checkpoint_makes_durable_and_all_of_it(void **state)
     make(f, "b");
     put(f, "b", "k", "three");
     load(f, "run-2", 50);
-    expect(kv_table_drop(f->session, "doomed", &f->detail), 0, f);
-    expect(kv_table_drop(f->session, "run-1", &f->detail), 0, f);
-    expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_table_drop(f->session, "doomed", &f->detail), 0, f);
+    kv_suite_expect(kv_table_drop(f->session, "run-1", &f->detail), 0, f);
+    kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
     kv_fixture_reopen(f);
     assert_int_equal(table_count(f), 3);
     holds(f, "a", "k", "three");
@@ -480,11 +463,11 @@ static void an_open_transaction_is_not_in_a_checkpoint(void **state)
     make(f, "a");
     put(f, "a", "k", "one");
     struct kv_session *other;
-    expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
-    expect(kv_begin(other, &f->detail), 0, f);
-    expect(kv_put(other, "a", text("k"), text("two"), &f->detail), 0, f);
-    expect(kv_checkpoint(f->session, &f->detail), 0, f);
-    expect(kv_commit(other, &f->detail), 0, f);
+    kv_suite_expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
+    kv_suite_expect(kv_begin(other, &f->detail), 0, f);
+    kv_suite_expect(kv_put(other, "a", text("k"), text("two"), &f->detail), 0, f);
+    kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_commit(other, &f->detail), 0, f);
     holds(f, "a", "k", "two");
     kv_session_close(other);
     kv_fixture_reopen(f);
@@ -497,14 +480,14 @@ static void sessions_close_what_was_left_open(void **state)
     make(f, "a");
     struct kv_session *other;
     struct kv_cursor *c;
-    expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
-    expect(kv_begin(other, &f->detail), 0, f);
-    expect(kv_put(other, "a", text("k"), text("v"), &f->detail), 0, f);
-    expect(kv_cursor_open(other, "a", &c, &f->detail), 0, f);
-    expect(kv_cursor_next(c, &f->detail), 0, f);
+    kv_suite_expect(kv_session_open(f->kv, &other, &f->detail), 0, f);
+    kv_suite_expect(kv_begin(other, &f->detail), 0, f);
+    kv_suite_expect(kv_put(other, "a", text("k"), text("v"), &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_open(other, "a", &c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_next(c, &f->detail), 0, f);
     kv_session_close(other);
     holds(f, "a", "k", NULL);
-    expect(kv_table_drop(f->session, "a", &f->detail), 0, f);
+    kv_suite_expect(kv_table_drop(f->session, "a", &f->detail), 0, f);
 }
 
 static void many_tables_are_met_by_one_session(void **state)
@@ -518,13 +501,14 @@ static void many_tables_are_met_by_one_session(void **state)
     }
     for (unsigned i = 0; i < 210; i += 3) {
         snprintf(name, sizeof(name), "t%u", i);
-        expect(kv_table_drop(f->session, name, &f->detail), 0, f);
+        kv_suite_expect(kv_table_drop(f->session, name, &f->detail), 0, f);
     }
     for (unsigned i = 0; i < 210; i++) {
         snprintf(name, sizeof(name), "t%u", i);
         struct bytes found;
         if (i % 3 == 0) {
-            expect(kv_get(f->session, name, text("k"), &found, &f->detail), STOA_EINVAL, f);
+            kv_suite_expect(kv_get(f->session, name, text("k"), &found, &f->detail), STOA_EINVAL,
+                            f);
         } else {
             holds(f, name, "k", name);
         }
@@ -546,7 +530,7 @@ static void statistics_tell_what_is_held(void **state)
     assert_true(s.cache_dirty_bytes >= 20000 * 8);
     assert_true(s.cache_bytes >= s.cache_dirty_bytes);
     assert_int_equal(s.lookaside_entries, 0);
-    expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
     uint64_t dirty = s.cache_dirty_bytes;
     kv_statistics(f->session, &s);
     assert_true(s.cache_dirty_bytes < dirty / 2);
@@ -575,7 +559,7 @@ static void model_check(struct kv_fixture *f, const struct model *model)
         uint8_t key[4];
         struct bytes found;
         int result = kv_get(f->session, "m", model_key(i, key), &found, &f->detail);
-        expect(result, model->now[i] == 0 ? STOA_ENOTFOUND : 0, f);
+        kv_suite_expect(result, model->now[i] == 0 ? STOA_ENOTFOUND : 0, f);
         wanted += model->now[i] != 0;
         if (result == 0) {
             assert_int_equal(found.size, 4 + model->now[i] % 50);
@@ -583,7 +567,7 @@ static void model_check(struct kv_fixture *f, const struct model *model)
         }
     }
     struct kv_cursor *c;
-    expect(kv_cursor_open(f->session, "m", &c, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_open(f->session, "m", &c, &f->detail), 0, f);
     unsigned seen = 0;
     uint8_t last[4] = {0};
     size_t last_size = 0;
@@ -597,7 +581,7 @@ static void model_check(struct kv_fixture *f, const struct model *model)
         last_size = key.size;
         seen++;
     }
-    expect(result, STOA_ENOTFOUND, f);
+    kv_suite_expect(result, STOA_ENOTFOUND, f);
     assert_int_equal(seen, wanted);
     kv_cursor_close(c);
 }
@@ -608,15 +592,15 @@ static void model_write(struct kv_fixture *f, struct model *model, uint64_t *sta
     uint8_t value[64] = {0};
     unsigned key = (unsigned)fixture_random_below(state, MODEL_KEYS);
     if (fixture_random_below(state, 4) == 0) {
-        expect(kv_remove(f->session, "m", model_key(key, key_space), &f->detail), 0, f);
+        kv_suite_expect(kv_remove(f->session, "m", model_key(key, key_space), &f->detail), 0, f);
         model->now[key] = 0;
         return;
     }
     uint32_t number = (uint32_t)fixture_random_below(state, 1000000) + 1;
     bytes_store_be32(value, number);
-    expect(kv_put(f->session, "m", model_key(key, key_space), bytes_of(value, 4 + number % 50),
-                  &f->detail),
-           0, f);
+    kv_suite_expect(kv_put(f->session, "m", model_key(key, key_space),
+                           bytes_of(value, 4 + number % 50), &f->detail),
+                    0, f);
     model->now[key] = number;
 }
 
@@ -627,12 +611,12 @@ static void random_operations_match_a_plain_model(void **state)
     struct model *model = calloc(1, sizeof(*model));
     assert_non_null(model);
     make(f, "m");
-    expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
     for (int round = 0; round < 60; round++) {
         memcpy(model->began, model->now, sizeof(model->now));
         bool transaction = fixture_random_below(&random, 2) == 0;
         if (transaction) {
-            expect(kv_begin(f->session, &f->detail), 0, f);
+            kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
         }
         for (uint64_t i = fixture_random_below(&random, 100); i > 0; i--) {
             model_write(f, model, &random);
@@ -644,10 +628,10 @@ static void random_operations_match_a_plain_model(void **state)
             kv_rollback(f->session);
             memcpy(model->now, model->began, sizeof(model->now));
         } else if (transaction) {
-            expect(kv_commit(f->session, &f->detail), 0, f);
+            kv_suite_expect(kv_commit(f->session, &f->detail), 0, f);
         }
         if (fixture_random_below(&random, 6) == 0) {
-            expect(kv_checkpoint(f->session, &f->detail), 0, f);
+            kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
             memcpy(model->durable, model->now, sizeof(model->now));
         }
         if (fixture_random_below(&random, 10) == 0) {
@@ -713,14 +697,14 @@ static void readers_in_threads_see_whole_transactions(void **state)
     for (unsigned i = 0; i < 100 || atomic_load(&reader.rounds) < 100; i++) {
         char value[32];
         snprintf(value, sizeof(value), "%u", i);
-        expect(kv_begin(f->session, &f->detail), 0, f);
+        kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
         put(f, "left", "k", value);
         put(f, "right", "k", value);
-        expect(kv_commit(f->session, &f->detail), 0, f);
+        kv_suite_expect(kv_commit(f->session, &f->detail), 0, f);
         if (i % 20 == 0) { /* tables come and go beside the readers, checkpoints too */
             load(f, "passing", 10);
-            expect(kv_table_drop(f->session, "passing", &f->detail), 0, f);
-            expect(kv_checkpoint(f->session, &f->detail), 0, f);
+            kv_suite_expect(kv_table_drop(f->session, "passing", &f->detail), 0, f);
+            kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
         }
     }
     atomic_store(&reader.stop, true);
@@ -764,20 +748,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_store_that_is_open_is_not_opened_twice),
 };
 
-enum { TEST_COUNT = sizeof(tests) / sizeof(tests[0]) };
-
 int main(void)
 {
-    static char names[2 * TEST_COUNT][96];
-    struct CMUnitTest both[2 * TEST_COUNT];
-    for (size_t i = 0; i < 2 * TEST_COUNT; i++) {
-        bool on_disk = i >= TEST_COUNT;
-        both[i] = tests[i % TEST_COUNT];
-        snprintf(names[i], sizeof(names[i]), "%s: %s", on_disk ? "wiredtiger" : "memory",
-                 both[i].name);
-        both[i].name = names[i];
-        both[i].setup_func = on_disk ? setup_wiredtiger : setup_memory;
-        both[i].teardown_func = teardown;
-    }
-    return cmocka_run_group_tests(both, NULL, NULL);
+    return kv_suite_run(tests, sizeof(tests) / sizeof(tests[0]));
 }

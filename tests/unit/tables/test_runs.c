@@ -14,37 +14,11 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "kv_suite.h"
 #include "support/fixture.h"
-#include "support/kv_fixture.h"
 #include "tables/runs.h"
 
 enum { FILTER_SIZE = 18, KEY_COUNT = 600, KEY_SIZE = 24, LOAD_MAX = 400, VERSIONS = 3 };
-
-static int setup_memory(void **state)
-{
-    *state = kv_fixture_create(false);
-    return 0;
-}
-
-static int setup_wiredtiger(void **state)
-{
-    *state = kv_fixture_create(true);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    kv_fixture_destroy(*state);
-    return 0;
-}
-
-static void expect(int result, int wanted, const struct kv_fixture *fixture)
-{
-    if (result != wanted) {
-        print_error("got %d, wanted %d: %s\n", result, wanted, fixture->detail.text);
-    }
-    assert_int_equal(result, wanted);
-}
 
 /* A value for each key: 0 is absent. */
 struct model {
@@ -76,7 +50,7 @@ static void holds(struct kv_fixture *f, struct runs_version *version, const stru
         uint8_t space[64];
         struct bytes found;
         int result = runs_get(version, f->session, key_of(i, key), &found, &f->detail);
-        expect(result, model->values[i] == 0 ? STOA_ENOTFOUND : 0, f);
+        kv_suite_expect(result, model->values[i] == 0 ? STOA_ENOTFOUND : 0, f);
         if (result == 0) {
             assert_true(bytes_equal(found, value_of(model->values[i], space)));
         }
@@ -122,8 +96,9 @@ static void prefixes_hold(struct kv_fixture *f, struct runs_version *version,
                 key_of(j, other);
                 wanted += model->values[j] != 0 && memcmp(other, key, size) == 0;
             }
-            expect(runs_prefix(version, f->session, walk.prefix, check_entry, &walk, &f->detail), 0,
-                   f);
+            kv_suite_expect(
+                runs_prefix(version, f->session, walk.prefix, check_entry, &walk, &f->detail), 0,
+                f);
             assert_int_equal(walk.seen, wanted);
         }
     }
@@ -160,10 +135,10 @@ static void make_load(struct load *load, struct model *model, uint64_t *random)
 
 static void commit_load(struct kv_fixture *f, struct runs *runs, struct load *load)
 {
-    expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
-    expect(kv_begin(f->session, &f->detail), 0, f);
-    expect(runs_record(runs, f->session, &f->detail), 0, f);
-    expect(kv_commit(f->session, &f->detail), 0, f);
+    kv_suite_expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
+    kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
+    kv_suite_expect(runs_record(runs, f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_commit(f->session, &f->detail), 0, f);
     runs_publish(runs);
 }
 
@@ -175,9 +150,9 @@ static bool always(void *context)
 
 static void give_up_a_load(struct kv_fixture *f, struct runs *runs, struct load *load)
 {
-    expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
-    expect(kv_begin(f->session, &f->detail), 0, f);
-    expect(runs_record(runs, f->session, &f->detail), 0, f);
+    kv_suite_expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
+    kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
+    kv_suite_expect(runs_record(runs, f->session, &f->detail), 0, f);
     kv_rollback(f->session);
     runs_discard(runs, f->session);
 }
@@ -193,7 +168,7 @@ static void random_work_matches_a_plain_model(void **state)
     struct load *load = calloc(1, sizeof(*load));
     assert_non_null(load);
     struct runs *runs;
-    expect(runs_open(f->session, "index", FILTER_SIZE, &runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", FILTER_SIZE, &runs, &f->detail), 0, f);
     for (int round = 0; round < 150; round++) {
         struct model next = model;
         make_load(load, &next, &random);
@@ -207,10 +182,11 @@ static void random_work_matches_a_plain_model(void **state)
             bool due = runs_merge_due(runs);
             unsigned asked = 0;
             if (due && fixture_random_below(&random, 4) == 0) {
-                expect(runs_merge(runs, f->session, always, &asked, &f->detail), STOA_ECANCELED, f);
+                kv_suite_expect(runs_merge(runs, f->session, always, &asked, &f->detail),
+                                STOA_ECANCELED, f);
                 assert_int_equal(asked, 1);
             }
-            expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+            kv_suite_expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
         }
         size_t slot = fixture_random_below(&random, VERSIONS);
         if (held[slot] != NULL) { /* old versions are read on while merges go on */
@@ -222,7 +198,7 @@ static void random_work_matches_a_plain_model(void **state)
             held_model[slot] = model;
         }
         if (fixture_random_below(&random, 6) == 0) {
-            expect(kv_checkpoint(f->session, &f->detail), 0, f);
+            kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
             durable = model;
         }
         if (fixture_random_below(&random, 12) == 0) {
@@ -235,7 +211,7 @@ static void random_work_matches_a_plain_model(void **state)
             runs_close(runs);
             kv_fixture_reopen(f);
             model = durable;
-            expect(runs_open(f->session, "index", FILTER_SIZE, &runs, &f->detail), 0, f);
+            kv_suite_expect(runs_open(f->session, "index", FILTER_SIZE, &runs, &f->detail), 0, f);
         }
         if (fixture_random_below(&random, 10) == 0) {
             matches(f, runs, &model);
@@ -260,7 +236,7 @@ static void count_table(void *context, const char *table)
 static unsigned run_tables(struct kv_fixture *f)
 {
     unsigned count = 0;
-    expect(kv_table_list(f->session, count_table, &count, &f->detail), 0, f);
+    kv_suite_expect(kv_table_list(f->session, count_table, &count, &f->detail), 0, f);
     return count;
 }
 
@@ -268,7 +244,7 @@ static unsigned filter_chunks(struct kv_fixture *f)
 {
     struct kv_cursor *cursor;
     unsigned count = 0;
-    expect(kv_cursor_open(f->session, "filters", &cursor, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_open(f->session, "filters", &cursor, &f->detail), 0, f);
     while (kv_cursor_next(cursor, &f->detail) == 0) {
         count++;
     }
@@ -297,8 +273,8 @@ static void merged_runs_are_dropped_when_no_reader_holds_them(void **state)
     struct kv_fixture *f = *state;
     struct runs *runs;
     struct kv_session *idle;
-    expect(kv_session_open(f->kv, &idle, &f->detail), 0, f);
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    kv_suite_expect(kv_session_open(f->kv, &idle, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     struct runs_version *held = NULL;
     for (uint32_t i = 0; i < RUNS_FANOUT; i++) {
         assert_false(runs_merge_due(runs));
@@ -307,15 +283,15 @@ static void merged_runs_are_dropped_when_no_reader_holds_them(void **state)
     held = runs_acquire(runs);
     uint8_t key[KEY_SIZE];
     struct bytes found;
-    expect(runs_get(held, idle, key_of(5, key), &found, &f->detail), 0, f);
+    kv_suite_expect(runs_get(held, idle, key_of(5, key), &found, &f->detail), 0, f);
     assert_true(runs_merge_due(runs));
     assert_int_equal(run_tables(f), RUNS_FANOUT);
-    expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+    kv_suite_expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
     assert_false(runs_merge_due(runs));
     assert_int_equal(run_tables(f), RUNS_FANOUT + 1);
-    expect(runs_get(held, idle, key_of(75, key), &found, &f->detail), 0, f);
+    kv_suite_expect(runs_get(held, idle, key_of(75, key), &found, &f->detail), 0, f);
     runs_release(runs, held);
-    expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+    kv_suite_expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
     assert_int_equal(run_tables(f), 1);
     assert_int_equal(filter_chunks(f), 1);
     struct runs_stats stats;
@@ -333,23 +309,23 @@ static void tombstones_vanish_in_the_last_level(void **state)
     struct kv_fixture *f = *state;
     struct runs *runs;
     struct runs_stats stats;
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     load_numbers(f, runs, 0, 100, false);
     for (uint32_t i = 1; i < RUNS_FANOUT; i++) {
         load_numbers(f, runs, 0, 100, true);
     }
-    expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+    kv_suite_expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
     runs_stats(runs, &stats);
     assert_int_equal(stats.run_count, 0); /* nothing was left to keep */
     load_numbers(f, runs, 0, 50, false);
     for (uint32_t i = 1; i < RUNS_FANOUT; i++) {
         load_numbers(f, runs, 100, 10, false);
     }
-    expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+    kv_suite_expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
     for (uint32_t i = 0; i < RUNS_FANOUT; i++) {
         load_numbers(f, runs, 0, 20, true); /* an older level is below: these must stay */
     }
-    expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+    kv_suite_expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
     runs_stats(runs, &stats);
     assert_int_equal(stats.run_count, 2);
     assert_int_equal(stats.entry_count, 60 + 20);
@@ -361,10 +337,10 @@ static void tombstones_vanish_in_the_last_level(void **state)
         model.values[i] = i + 1;
     }
     matches(f, runs, &model);
-    expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
     runs_close(runs);
     kv_fixture_reopen(f);
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     matches(f, runs, &model);
     runs_close(runs);
 }
@@ -374,24 +350,24 @@ static void what_no_list_names_goes_at_open(void **state)
     struct kv_fixture *f = *state;
     struct runs *runs;
     struct runs *other;
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
-    expect(runs_open(f->session, "index-2", 0, &other, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index-2", 0, &other, &f->detail), 0, f);
     load_numbers(f, runs, 0, 10, false);
     load_numbers(f, other, 0, 10, false);
     struct load *load = calloc(1, sizeof(*load));
     assert_non_null(load);
     load->entries[0] = (struct runs_entry){.key = key_of(1, load->keys[0]), .removed = true};
-    expect(runs_load(runs, f->session, load->entries, 1, &f->detail), 0, f);
-    expect(runs_load(runs, f->session, load->entries, 1, &f->detail), STOA_EBUSY, f);
+    kv_suite_expect(runs_load(runs, f->session, load->entries, 1, &f->detail), 0, f);
+    kv_suite_expect(runs_load(runs, f->session, load->entries, 1, &f->detail), STOA_EBUSY, f);
     assert_int_equal(run_tables(f), 3);
-    expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
     runs_close(runs);
     runs_close(other);
     kv_fixture_reopen(f);
     assert_int_equal(run_tables(f), 3);
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     assert_int_equal(run_tables(f), 2);
-    expect(runs_open(f->session, "index-2", 0, &other, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index-2", 0, &other, &f->detail), 0, f);
     assert_int_equal(run_tables(f), 2);
     assert_int_equal(filter_chunks(f), 2);
     struct model model = {{0}};
@@ -409,34 +385,34 @@ static void a_rolled_back_record_can_be_made_again(void **state)
 {
     struct kv_fixture *f = *state;
     struct runs *runs;
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     struct load *load = calloc(1, sizeof(*load));
     assert_non_null(load);
     uint8_t key[KEY_SIZE];
     struct bytes found;
     load->entries[0] =
         (struct runs_entry){.key = key_of(1, load->keys[0]), .value = value_of(7, load->values[0])};
-    expect(runs_load(runs, f->session, load->entries, 1, &f->detail), 0, f);
+    kv_suite_expect(runs_load(runs, f->session, load->entries, 1, &f->detail), 0, f);
     for (int round = 0; round < 2; round++) {
-        expect(kv_begin(f->session, &f->detail), 0, f);
-        expect(runs_record(runs, f->session, &f->detail), 0, f);
+        kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
+        kv_suite_expect(runs_record(runs, f->session, &f->detail), 0, f);
         if (round == 0) {
             kv_rollback(f->session);
         }
         struct runs_version *version = runs_acquire(runs);
-        expect(runs_get(version, f->session, key_of(1, key), &found, &f->detail), STOA_ENOTFOUND,
-               f);
+        kv_suite_expect(runs_get(version, f->session, key_of(1, key), &found, &f->detail),
+                        STOA_ENOTFOUND, f);
         runs_release(runs, version);
     }
-    expect(kv_commit(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_commit(f->session, &f->detail), 0, f);
     runs_publish(runs);
     struct runs_version *version = runs_acquire(runs);
-    expect(runs_get(version, f->session, key_of(1, key), &found, &f->detail), 0, f);
+    kv_suite_expect(runs_get(version, f->session, key_of(1, key), &found, &f->detail), 0, f);
     runs_release(runs, version);
-    expect(runs_load(runs, f->session, load->entries, 0, &f->detail), 0, f);
-    expect(kv_begin(f->session, &f->detail), 0, f);
-    expect(runs_record(runs, f->session, &f->detail), 0, f);
-    expect(kv_commit(f->session, &f->detail), 0, f);
+    kv_suite_expect(runs_load(runs, f->session, load->entries, 0, &f->detail), 0, f);
+    kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
+    kv_suite_expect(runs_record(runs, f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_commit(f->session, &f->detail), 0, f);
     runs_publish(runs);
     runs_discard(runs, f->session);
     runs_close(runs);
@@ -454,17 +430,18 @@ static void a_prefix_walk_ends_where_the_callback_says(void **state)
 {
     struct kv_fixture *f = *state;
     struct runs *runs;
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     load_numbers(f, runs, 0, 100, false);
     load_numbers(f, runs, 50, 100, false);
     struct runs_version *version = runs_acquire(runs);
     int calls = 0;
-    expect(runs_prefix(version, f->session, bytes_of(NULL, 0), stop_at_second, &calls, &f->detail),
-           42, f);
+    kv_suite_expect(
+        runs_prefix(version, f->session, bytes_of(NULL, 0), stop_at_second, &calls, &f->detail), 42,
+        f);
     assert_int_equal(calls, 2);
     calls = 0;
     uint8_t beyond[2] = {0xff, 0xff};
-    expect(
+    kv_suite_expect(
         runs_prefix(version, f->session, bytes_of(beyond, 2), stop_at_second, &calls, &f->detail),
         0, f);
     assert_int_equal(calls, 0);
@@ -478,52 +455,54 @@ static void damaged_lists_and_lost_tables_are_found_at_open(void **state)
     struct runs *runs;
     struct bytes list;
     struct bytes name = bytes_of("index", 5);
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     load_numbers(f, runs, 0, 100, false);
     runs_close(runs);
-    expect(kv_get(f->session, "runs", name, &list, &f->detail), 0, f);
+    kv_suite_expect(kv_get(f->session, "runs", name, &list, &f->detail), 0, f);
     uint8_t good[256];
     size_t size = list.size;
     assert_true(size < sizeof(good));
     memcpy(good, list.data, size);
     for (size_t cut = 0; cut < size; cut++) {
-        expect(kv_put(f->session, "runs", name, bytes_of(good, cut), &f->detail), 0, f);
-        expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_ECORRUPT, f);
+        kv_suite_expect(kv_put(f->session, "runs", name, bytes_of(good, cut), &f->detail), 0, f);
+        kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_ECORRUPT, f);
     }
     good[size] = 0;
-    expect(kv_put(f->session, "runs", name, bytes_of(good, size + 1), &f->detail), 0, f);
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_ECORRUPT, f);
+    kv_suite_expect(kv_put(f->session, "runs", name, bytes_of(good, size + 1), &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_ECORRUPT, f);
     good[0]++;
-    expect(kv_put(f->session, "runs", name, bytes_of(good, size), &f->detail), 0, f);
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_EVERSION, f);
+    kv_suite_expect(kv_put(f->session, "runs", name, bytes_of(good, size), &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_EVERSION, f);
     good[0]--;
-    expect(kv_put(f->session, "runs", name, bytes_of(good, size), &f->detail), 0, f);
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    kv_suite_expect(kv_put(f->session, "runs", name, bytes_of(good, size), &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     runs_close(runs);
     struct kv_cursor *cursor;
     struct bytes key;
     struct bytes value;
     uint8_t chunk[64];
-    expect(kv_cursor_open(f->session, "filters", &cursor, &f->detail), 0, f);
-    expect(kv_cursor_next(cursor, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_open(f->session, "filters", &cursor, &f->detail), 0, f);
+    kv_suite_expect(kv_cursor_next(cursor, &f->detail), 0, f);
     kv_cursor_current(cursor, &key, &value);
     size_t chunk_size = key.size;
     assert_true(chunk_size <= sizeof(chunk));
     memcpy(chunk, key.data, chunk_size);
     kv_cursor_close(cursor);
-    expect(kv_remove(f->session, "filters", bytes_of(chunk, chunk_size), &f->detail), 0, f);
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_ECORRUPT, f);
-    expect(kv_table_drop(f->session, "run-index-0000000001", &f->detail), 0, f);
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_ECORRUPT, f);
-    expect(runs_open(f->session, "", 0, &runs, &f->detail), STOA_EINVAL, f);
-    expect(runs_open(f->session, "seventeen-letters", 0, &runs, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_remove(f->session, "filters", bytes_of(chunk, chunk_size), &f->detail), 0,
+                    f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_ECORRUPT, f);
+    kv_suite_expect(kv_table_drop(f->session, "run-index-0000000001", &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), STOA_ECORRUPT, f);
+    kv_suite_expect(runs_open(f->session, "", 0, &runs, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(runs_open(f->session, "seventeen-letters", 0, &runs, &f->detail), STOA_EINVAL,
+                    f);
 }
 
 static void a_failed_allocation_leaves_all_as_it_was(void **state)
 {
     struct kv_fixture *f = *state;
     struct runs *runs;
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     for (uint32_t i = 0; i < RUNS_FANOUT; i++) {
         load_numbers(f, runs, i * 20, 40, false);
     }
@@ -539,11 +518,11 @@ static void a_failed_allocation_leaves_all_as_it_was(void **state)
         memory_fail_at(0);
         n += n < 20 ? 1 : 37; /* the twin allocates for each entry */
         if (result != 0) {
-            expect(result, STOA_ENOMEM, f);
+            kv_suite_expect(result, STOA_ENOMEM, f);
         }
     } while (result != 0 || runs_merge_due(runs));
     matches(f, runs, &model);
-    expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+    kv_suite_expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
     assert_int_equal(run_tables(f), 1);
     runs_close(runs);
 }
@@ -599,7 +578,7 @@ static void readers_in_threads_read_on_while_runs_merge(void **state)
 {
     struct kv_fixture *f = *state;
     struct runs *runs;
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     load_numbers(f, runs, 0, 100, false);
     struct reader reader = {.kv = f->kv, .runs = runs};
     pthread_t threads[2];
@@ -609,10 +588,10 @@ static void readers_in_threads_read_on_while_runs_merge(void **state)
     for (uint32_t i = 0; i < 80 || atomic_load(&reader.rounds) < 40; i++) {
         load_numbers(f, runs, i % 60, 40, false);
         if (runs_merge_due(runs)) {
-            expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+            kv_suite_expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
         }
         if (i % 30 == 29) {
-            expect(kv_checkpoint(f->session, &f->detail), 0, f);
+            kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
         }
     }
     atomic_store(&reader.stop, true);
@@ -650,10 +629,10 @@ static void *merge_on(void *context)
  * again. */
 static void load_beside_merges(struct kv_fixture *f, struct runs *runs, struct load *load)
 {
-    expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
+    kv_suite_expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
     int result;
     do {
-        expect(kv_begin(f->session, &f->detail), 0, f);
+        kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
         result = runs_record(runs, f->session, &f->detail);
         if (result == 0) {
             result = kv_commit(f->session, &f->detail);
@@ -661,7 +640,7 @@ static void load_beside_merges(struct kv_fixture *f, struct runs *runs, struct l
             kv_rollback(f->session);
         }
     } while (result == STOA_EBUSY);
-    expect(result, 0, f);
+    kv_suite_expect(result, 0, f);
     runs_publish(runs);
 }
 
@@ -677,7 +656,7 @@ static void runs_are_loaded_while_another_thread_merges(void **state)
     uint64_t random = fixture_seed();
     pthread_t thread;
     assert_non_null(load);
-    expect(runs_open(f->session, "index", FILTER_SIZE, &merger.runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", FILTER_SIZE, &merger.runs, &f->detail), 0, f);
     assert_int_equal(pthread_create(&thread, NULL, merge_on, &merger), 0);
     for (int round = 0; round < 120; round++) {
         make_load(load, &model, &random);
@@ -688,7 +667,7 @@ static void runs_are_loaded_while_another_thread_merges(void **state)
     assert_true(merger.merged > 0);
     matches(f, merger.runs, &model);
     runs_close(merger.runs);
-    expect(runs_open(f->session, "index", FILTER_SIZE, &merger.runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", FILTER_SIZE, &merger.runs, &f->detail), 0, f);
     matches(f, merger.runs, &model);
     runs_close(merger.runs);
     free(load);
@@ -711,17 +690,17 @@ static void many_entries_are_sorted(void **state)
             (struct runs_entry){.key = bytes_of(keys[i], size), .value = bytes_of(keys[i], size)};
     }
     struct runs *runs;
-    expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
     /* The store itself refuses what is not in order. */
-    expect(runs_load(runs, f->session, entries, COUNT, &f->detail), 0, f);
-    expect(kv_begin(f->session, &f->detail), 0, f);
-    expect(runs_record(runs, f->session, &f->detail), 0, f);
-    expect(kv_commit(f->session, &f->detail), 0, f);
+    kv_suite_expect(runs_load(runs, f->session, entries, COUNT, &f->detail), 0, f);
+    kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
+    kv_suite_expect(runs_record(runs, f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_commit(f->session, &f->detail), 0, f);
     runs_publish(runs);
     struct runs_version *version = runs_acquire(runs);
     for (size_t i = 0; i < COUNT; i++) {
         struct bytes found;
-        expect(runs_get(version, f->session, entries[i].key, &found, &f->detail), 0, f);
+        kv_suite_expect(runs_get(version, f->session, entries[i].key, &found, &f->detail), 0, f);
         assert_true(bytes_equal(found, entries[i].key));
     }
     runs_release(runs, version);
@@ -813,9 +792,9 @@ static void check_versions(struct kv_fixture *f, struct runs *runs,
         uint8_t key[BASE_SIZE];
         base_of(base, key);
         struct bytes value;
-        expect(runs_get_version(version, f->session, bytes_of(key, BASE_SIZE), &height, &value,
-                                &f->detail),
-               wanted > 1 ? 0 : STOA_ENOTFOUND, f);
+        kv_suite_expect(runs_get_version(version, f->session, bytes_of(key, BASE_SIZE), &height,
+                                         &value, &f->detail),
+                        wanted > 1 ? 0 : STOA_ENOTFOUND, f);
         if (wanted > 1) {
             assert_int_equal(height, found_at);
             assert_int_equal(value.size, 4);
@@ -833,19 +812,19 @@ static void versions_are_found_below_any_bound_whatever_was_withdrawn(void **sta
     assert_true(load != NULL && model != NULL);
     struct runs *runs;
     uint64_t random = fixture_seed();
-    expect(runs_open(f->session, "index", 8, &runs, &f->detail), 0, f);
+    kv_suite_expect(runs_open(f->session, "index", 8, &runs, &f->detail), 0, f);
     for (unsigned round = 0; round < 80; round++) {
         bool reorganise = fixture_random_below(&random, 3) == 0;
         uint32_t back = reorganise ? (uint32_t)fixture_random_below(&random, 12) : 0;
         uint32_t line = model->head > back ? model->head - back : 0;
         change_versions(model, load, line, (uint32_t)fixture_random_below(&random, 14), &random);
-        expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
-        expect(kv_begin(f->session, &f->detail), 0, f);
-        expect(runs_record(runs, f->session, &f->detail), 0, f);
-        expect(kv_commit(f->session, &f->detail), 0, f);
+        kv_suite_expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
+        kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
+        kv_suite_expect(runs_record(runs, f->session, &f->detail), 0, f);
+        kv_suite_expect(kv_commit(f->session, &f->detail), 0, f);
         runs_publish(runs);
         if (runs_merge_due(runs) && round % 3 != 0) {
-            expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+            kv_suite_expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
         }
         check_versions(f, runs, model, &random);
     }
@@ -869,20 +848,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(many_entries_are_sorted),
 };
 
-enum { TEST_COUNT = sizeof(tests) / sizeof(tests[0]) };
-
 int main(void)
 {
-    static char names[2 * TEST_COUNT][96];
-    struct CMUnitTest both[2 * TEST_COUNT];
-    for (size_t i = 0; i < 2 * TEST_COUNT; i++) {
-        bool on_disk = i >= TEST_COUNT;
-        both[i] = tests[i % TEST_COUNT];
-        snprintf(names[i], sizeof(names[i]), "%s: %s", on_disk ? "wiredtiger" : "memory",
-                 both[i].name);
-        both[i].name = names[i];
-        both[i].setup_func = on_disk ? setup_wiredtiger : setup_memory;
-        both[i].teardown_func = teardown;
-    }
-    return cmocka_run_group_tests(both, NULL, NULL);
+    return kv_suite_run(tests, sizeof(tests) / sizeof(tests[0]));
 }
