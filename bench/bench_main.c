@@ -111,7 +111,7 @@ static void make_quick(struct arguments *arguments)
     plan->drop_caches = false;
     plan->slice = 250;
     plan->chain_slice = 300;
-    plan->commits = 50;
+    plan->commits = 100;
     plan->hot_reads = 1000;
     plan->cold_reads = 500;
     plan->cold_reads_one = 100;
@@ -232,7 +232,7 @@ int main(int argc, char **argv)
                 .rounds = 5,
                 .slice = 1000,
                 .chain_slice = 1500,
-                .commits = 150,
+                .commits = 600,
                 .hot_reads = 5000,
                 .cold_reads = 3000,
                 .cold_reads_one = 500,
