@@ -11,11 +11,13 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/ensure.h"
 #include "base/memory.h"
 
-enum { NAME_SIZE = 16, COUNT_MAX = 1024 };
+enum { NAME_SIZE = 16, COUNT_MAX = 1024, NICE = 10 };
 
 struct worker {
     struct workers *workers;
@@ -142,6 +144,10 @@ static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
     struct workers *workers = worker->workers;
+    if (workers->options.gives_way) {
+        /* Of this thread alone, on Linux. Where it is not allowed the job is done all the same. */
+        (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+    }
     worker->error = start_worker(worker);
     pthread_mutex_lock(&workers->lock);
     workers->ready_count++;

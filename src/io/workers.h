@@ -29,6 +29,7 @@ struct workers_options {
     struct io *io;
     unsigned count;
     const char *name; /* of the threads, at most 12 characters */
+    bool gives_way; /* its threads are nice to all others: nobody waits for single jobs of theirs */
     /* Called on each worker before its first job and after its last, such as to open and close a
      * session. */
     int (*start)(void *context, unsigned index, void **out_state, struct error_detail *detail);

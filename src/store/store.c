@@ -543,6 +543,7 @@ int store_start_table_workers(struct store *store, struct error_detail *detail)
     if (result == 0) {
         tables.count = WRITER_COUNT;
         tables.name = "stoa-apply";
+        tables.gives_way = true;
         result = workers_create(&tables, &store->writers, detail);
     }
     return result;
