@@ -24,6 +24,29 @@ static int name_check(const char *table, struct error_detail *detail)
     return 0;
 }
 
+size_t kv_name_place(const char *name, size_t count,
+                     const char *(*name_at)(const void *names, size_t index), const void *names,
+                     bool *out_found)
+{
+    size_t low = 0;
+    size_t high = count;
+    *out_found = false;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(name, name_at(names, middle));
+        if (order == 0) {
+            *out_found = true;
+            return middle;
+        }
+        if (order < 0) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
 int kv_entry_check(const char *table, struct bytes key, struct bytes value,
                    struct error_detail *detail)
 {

@@ -7,86 +7,15 @@
  * which is coarser than WiredTiger's keys. */
 #include "tables/kv.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "stoa/error.h"
-#include "tables/kv_memory_tree.h"
+#include "tables/kv_memory_private.h"
 #include "tables/kv_private.h"
 
-struct memory_table {
-    uint32_t references; /* the registry's, the transactions' and the cursors' */
-    uint32_t cursor_count;
-    char name[KV_NAME_SIZE_MAX + 1];
-    enum kv_layout layout;
-    bool loading; /* being bulk-loaded: the name is taken, nobody sees it */
-    bool dropped;
-    struct memory_session *writer; /* whose open transaction has written here */
-    struct memory_tree tree;
-};
-
-/* One table as a transaction sees it. */
-struct view {
-    struct memory_table *table;
-    struct memory_tree tree;
-    bool written;
-};
-
-struct durable {
-    char name[KV_NAME_SIZE_MAX + 1];
-    enum kv_layout layout;
-    struct memory_tree tree;
-};
-
-struct kv_memory_disk {
-    pthread_mutex_t lock;
-    bool opened;
-    struct durable *durables;
-    size_t durable_count;
-    uint64_t written_bytes;
-};
-
-struct memory {
-    struct kv kv; /* first */
-    struct kv_memory_disk *disk;
-    struct memory_table **tables; /* by name */
-    size_t table_count;
-    size_t table_capacity;
-    size_t session_count;
-};
-
-struct memory_session {
-    struct kv_session session; /* first */
-    struct memory *memory;
-    struct memory_cursor *cursors;
-    struct memory_bulk *bulks;
-    bool in_transaction;
-    struct view *views; /* of the open transaction */
-    size_t view_count;
-    size_t view_capacity;
-    struct memory_item *held; /* the value last handed out */
-};
-
-struct memory_cursor {
-    struct kv_cursor cursor; /* first */
-    struct memory_session *session;
-    struct memory_cursor *next;
-    struct memory_table *table;
-    struct memory_item *position; /* NULL: nowhere */
-};
-
-struct memory_bulk {
-    struct kv_bulk bulk; /* first */
-    struct memory_session *session;
-    struct memory_bulk *next;
-    struct memory_table *table;
-    struct memory_item *last;
-    int failure;
-};
-
-static void table_release(struct memory_table *table)
+void kv_memory_table_release(struct memory_table *table)
 {
     ensure(table->references != 0);
     if (--table->references == 0) {
@@ -95,33 +24,22 @@ static void table_release(struct memory_table *table)
     }
 }
 
-/* Where NAME is or would be among the tables. */
-static size_t table_place(const struct memory *memory, const char *name, bool *out_found)
+static const char *table_name(const void *tables, size_t index)
 {
-    size_t low = 0;
-    size_t high = memory->table_count;
-    *out_found = false;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, memory->tables[middle]->name);
-        if (order == 0) {
-            *out_found = true;
-            return middle;
-        }
-        if (order < 0) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return low;
+    return ((struct memory_table *const *)tables)[index]->name;
 }
 
-static int table_find(const struct memory *memory, const char *name,
-                      struct memory_table **out_table, struct error_detail *detail)
+/* Where NAME is or would be among the tables. */
+size_t kv_memory_table_place(const struct memory *memory, const char *name, bool *out_found)
+{
+    return kv_name_place(name, memory->table_count, table_name, memory->tables, out_found);
+}
+
+int kv_memory_table_find(const struct memory *memory, const char *name,
+                         struct memory_table **out_table, struct error_detail *detail)
 {
     bool found;
-    size_t place = table_place(memory, name, &found);
+    size_t place = kv_memory_table_place(memory, name, &found);
     if (!found || memory->tables[place]->loading) {
         return error_set(detail, STOA_EINVAL, "no table %s", name);
     }
@@ -130,8 +48,8 @@ static int table_find(const struct memory *memory, const char *name,
 }
 
 /* Add a table; NAME must not be there. */
-static int table_add(struct memory *memory, const char *name, enum kv_layout layout,
-                     struct memory_table **out_table)
+int kv_memory_table_add(struct memory *memory, const char *name, enum kv_layout layout,
+                        struct memory_table **out_table)
 {
     if (memory->table_count == memory->table_capacity) {
         size_t capacity = memory->table_capacity == 0 ? 16 : 2 * memory->table_capacity;
@@ -152,7 +70,7 @@ static int table_add(struct memory *memory, const char *name, enum kv_layout lay
     table->references = 1;
     table->layout = layout;
     bool found;
-    size_t place = table_place(memory, name, &found);
+    size_t place = kv_memory_table_place(memory, name, &found);
     ensure(!found);
     memmove(memory->tables + place + 1, memory->tables + place,
             (memory->table_count - place) * sizeof(memory->tables[0]));
@@ -162,31 +80,31 @@ static int table_add(struct memory *memory, const char *name, enum kv_layout lay
     return 0;
 }
 
-static void table_delete(struct memory *memory, struct memory_table *table)
+void kv_memory_table_delete(struct memory *memory, struct memory_table *table)
 {
     bool found;
-    size_t place = table_place(memory, table->name, &found);
+    size_t place = kv_memory_table_place(memory, table->name, &found);
     ensure(found && memory->tables[place] == table);
     memory->table_count--;
     memmove(memory->tables + place, memory->tables + place + 1,
             (memory->table_count - place) * sizeof(memory->tables[0]));
     table->dropped = true;
-    table_release(table);
+    kv_memory_table_release(table);
 }
 
-static struct memory_session *session_of(struct kv_session *session)
+struct memory_session *kv_memory_session_of(struct kv_session *session)
 {
     return (struct memory_session *)session;
 }
 
-static struct kv_memory_disk *enter(struct memory *memory)
+struct kv_memory_disk *kv_memory_enter(struct memory *memory)
 {
     int result = pthread_mutex_lock(&memory->disk->lock);
     ensure(result == 0);
     return memory->disk;
 }
 
-static void leave(struct kv_memory_disk *disk)
+void kv_memory_leave(struct kv_memory_disk *disk)
 {
     int result = pthread_mutex_unlock(&disk->lock);
     ensure(result == 0);
@@ -229,8 +147,8 @@ static int view_find(struct memory_session *session, struct memory_table *table,
 }
 
 /* The tree that the session reads TABLE from. */
-static int session_tree(struct memory_session *session, struct memory_table *table,
-                        struct memory_tree **out_tree)
+int kv_memory_session_tree(struct memory_session *session, struct memory_table *table,
+                           struct memory_tree **out_tree)
 {
     if (!session->in_transaction) {
         *out_tree = &table->tree;
@@ -298,21 +216,21 @@ static void transaction_end(struct memory_session *session, bool commit)
             view->tree = old;
         }
         kv_memory_tree_release(&view->tree);
-        table_release(view->table);
+        kv_memory_table_release(view->table);
     }
     session->view_count = 0;
     session->in_transaction = false;
     session_reset(session);
 }
 
-static int outside_check(struct memory_session *session, const char *what,
-                         struct error_detail *detail)
+int kv_memory_outside_check(struct memory_session *session, const char *what,
+                            struct error_detail *detail)
 {
     return session->in_transaction ? error_set(detail, STOA_EINVAL, "%s inside a transaction", what)
                                    : 0;
 }
 
-static int no_memory(struct error_detail *detail)
+int kv_memory_exhausted(struct error_detail *detail)
 {
     return error_set(detail, STOA_ENOMEM, "table in memory: out of memory");
 }
@@ -320,14 +238,14 @@ static int no_memory(struct error_detail *detail)
 static void memory_close(struct kv *kv)
 {
     struct memory *memory = (struct memory *)kv;
-    struct kv_memory_disk *disk = enter(memory);
+    struct kv_memory_disk *disk = kv_memory_enter(memory);
     ensure(memory->session_count == 0);
     for (size_t i = 0; i < memory->table_count; i++) {
         ensure(memory->tables[i]->references == 1);
-        table_release(memory->tables[i]);
+        kv_memory_table_release(memory->tables[i]);
     }
     disk->opened = false;
-    leave(disk);
+    kv_memory_leave(disk);
     memory_free(memory->tables);
     memory_free(memory);
 }
@@ -338,65 +256,26 @@ static int memory_session_open(struct kv *kv, struct kv_session **out_session,
     struct memory *memory = (struct memory *)kv;
     struct memory_session *session = memory_alloc_zeroed(1, sizeof(*session));
     if (session == NULL) {
-        return no_memory(detail);
+        return kv_memory_exhausted(detail);
     }
     session->session.kv = kv;
     session->memory = memory;
-    struct kv_memory_disk *disk = enter(memory);
+    struct kv_memory_disk *disk = kv_memory_enter(memory);
     memory->session_count++;
-    leave(disk);
+    kv_memory_leave(disk);
     *out_session = &session->session;
     return 0;
 }
 
-static void cursor_end(struct memory_cursor *cursor)
-{
-    struct memory_cursor **link = &cursor->session->cursors;
-    while (*link != cursor) {
-        ensure(*link != NULL);
-        link = &(*link)->next;
-    }
-    *link = cursor->next;
-    kv_memory_tree_item_release(cursor->position);
-    cursor->table->cursor_count--;
-    table_release(cursor->table);
-    memory_free(cursor);
-}
-
-static int bulk_end(struct memory_bulk *bulk)
-{
-    struct memory_bulk **link = &bulk->session->bulks;
-    while (*link != bulk) {
-        ensure(*link != NULL);
-        link = &(*link)->next;
-    }
-    *link = bulk->next;
-    int failure = bulk->failure;
-    if (failure == 0) {
-        bulk->table->loading = false;
-    } else {
-        table_delete(bulk->session->memory, bulk->table);
-    }
-    kv_memory_tree_item_release(bulk->last);
-    memory_free(bulk);
-    return failure;
-}
-
 static void memory_session_close(struct kv_session *kv_session)
 {
-    struct memory_session *session = session_of(kv_session);
-    struct kv_memory_disk *disk = enter(session->memory);
+    struct memory_session *session = kv_memory_session_of(kv_session);
+    struct kv_memory_disk *disk = kv_memory_enter(session->memory);
     transaction_end(session, false);
-    while (session->cursors != NULL) {
-        cursor_end(session->cursors);
-    }
-    while (session->bulks != NULL) {
-        session->bulks->failure = STOA_ECANCELED;
-        (void)bulk_end(session->bulks); /* the code just set */
-    }
+    kv_memory_cursors_end(session);
     ensure(session->memory->session_count != 0);
     session->memory->session_count--;
-    leave(disk);
+    kv_memory_leave(disk);
     memory_free(session->views);
     memory_free(session);
 }
@@ -404,32 +283,32 @@ static void memory_session_close(struct kv_session *kv_session)
 static int memory_table_create(struct kv_session *kv_session, const char *name,
                                enum kv_layout layout, struct error_detail *detail)
 {
-    struct memory_session *session = session_of(kv_session);
-    struct kv_memory_disk *disk = enter(session->memory);
+    struct memory_session *session = kv_memory_session_of(kv_session);
+    struct kv_memory_disk *disk = kv_memory_enter(session->memory);
     session_reset(session);
     bool found = false;
-    size_t place = table_place(session->memory, name, &found);
-    int result = outside_check(session, "create a table", detail);
+    size_t place = kv_memory_table_place(session->memory, name, &found);
+    int result = kv_memory_outside_check(session, "create a table", detail);
     if (result == 0 && !found) {
         struct memory_table *table;
-        result = table_add(session->memory, name, layout, &table);
-        result = result == 0 ? 0 : no_memory(detail);
+        result = kv_memory_table_add(session->memory, name, layout, &table);
+        result = result == 0 ? 0 : kv_memory_exhausted(detail);
     } else if (result == 0 && session->memory->tables[place]->loading) {
         result = error_set(detail, STOA_EBUSY, "table %s is being loaded", name);
     }
-    leave(disk);
+    kv_memory_leave(disk);
     return result;
 }
 
 static int memory_table_drop(struct kv_session *kv_session, const char *name,
                              struct error_detail *detail)
 {
-    struct memory_session *session = session_of(kv_session);
-    struct kv_memory_disk *disk = enter(session->memory);
+    struct memory_session *session = kv_memory_session_of(kv_session);
+    struct kv_memory_disk *disk = kv_memory_enter(session->memory);
     session_reset(session);
     bool found;
-    size_t place = table_place(session->memory, name, &found);
-    int result = outside_check(session, "drop a table", detail);
+    size_t place = kv_memory_table_place(session->memory, name, &found);
+    int result = kv_memory_outside_check(session, "drop a table", detail);
     if (result == 0 && !found) {
         result = error_set(detail, STOA_ENOTFOUND, "no table %s", name);
     }
@@ -438,10 +317,10 @@ static int memory_table_drop(struct kv_session *kv_session, const char *name,
         if (table->loading || table->cursor_count != 0 || table->writer != NULL) {
             result = error_set(detail, STOA_EBUSY, "table %s is in use", name);
         } else {
-            table_delete(session->memory, table);
+            kv_memory_table_delete(session->memory, table);
         }
     }
-    leave(disk);
+    kv_memory_leave(disk);
     return result;
 }
 
@@ -449,8 +328,8 @@ static int memory_table_list(struct kv_session *kv_session,
                              void (*entry)(void *context, const char *table), void *context,
                              struct error_detail *detail)
 {
-    struct memory_session *session = session_of(kv_session);
-    struct kv_memory_disk *disk = enter(session->memory);
+    struct memory_session *session = kv_memory_session_of(kv_session);
+    struct kv_memory_disk *disk = kv_memory_enter(session->memory);
     size_t count = 0;
     char(*names)[KV_NAME_SIZE_MAX + 1] =
         memory_alloc_zeroed(session->memory->table_count, sizeof(*names));
@@ -460,9 +339,9 @@ static int memory_table_list(struct kv_session *kv_session,
             memcpy(names[count++], table->name, sizeof(*names));
         }
     }
-    leave(disk);
+    kv_memory_leave(disk);
     if (names == NULL) {
-        return no_memory(detail);
+        return kv_memory_exhausted(detail);
     }
     for (size_t i = 0; i < count; i++) { /* unlocked: the callback may use the store */
         entry(context, names[i]);
@@ -473,9 +352,9 @@ static int memory_table_list(struct kv_session *kv_session,
 
 static int memory_begin(struct kv_session *kv_session, struct error_detail *detail)
 {
-    struct memory_session *session = session_of(kv_session);
-    struct kv_memory_disk *disk = enter(session->memory);
-    int result = outside_check(session, "begin", detail);
+    struct memory_session *session = kv_memory_session_of(kv_session);
+    struct kv_memory_disk *disk = kv_memory_enter(session->memory);
+    int result = kv_memory_outside_check(session, "begin", detail);
     if (result == 0) {
         session_reset(session);
         session->in_transaction = true;
@@ -486,50 +365,52 @@ static int memory_begin(struct kv_session *kv_session, struct error_detail *deta
         }
         if (result != 0) {
             transaction_end(session, false);
-            result = no_memory(detail);
+            result = kv_memory_exhausted(detail);
         }
     }
-    leave(disk);
+    kv_memory_leave(disk);
     return result;
 }
 
 static int memory_commit(struct kv_session *kv_session, struct error_detail *detail)
 {
-    struct memory_session *session = session_of(kv_session);
-    struct kv_memory_disk *disk = enter(session->memory);
+    struct memory_session *session = kv_memory_session_of(kv_session);
+    struct kv_memory_disk *disk = kv_memory_enter(session->memory);
     int result = 0;
     if (session->in_transaction) {
         transaction_end(session, true);
     } else {
         result = error_set(detail, STOA_EINVAL, "commit outside a transaction");
     }
-    leave(disk);
+    kv_memory_leave(disk);
     return result;
 }
 
 static void memory_rollback(struct kv_session *kv_session)
 {
-    struct memory_session *session = session_of(kv_session);
-    struct kv_memory_disk *disk = enter(session->memory);
+    struct memory_session *session = kv_memory_session_of(kv_session);
+    struct kv_memory_disk *disk = kv_memory_enter(session->memory);
     transaction_end(session, false);
-    leave(disk);
+    kv_memory_leave(disk);
 }
 
-static int memory_get(struct kv_session *kv_session, const char *name, struct bytes key,
-                      struct bytes *out_value, struct error_detail *detail)
+/* OUT_KEY NULL: KEY itself, else the first from KEY on. */
+static int read_entry(struct kv_session *kv_session, const char *name, struct bytes key,
+                      struct bytes *out_key, struct bytes *out_value, struct error_detail *detail)
 {
-    struct memory_session *session = session_of(kv_session);
-    struct kv_memory_disk *disk = enter(session->memory);
+    struct memory_session *session = kv_memory_session_of(kv_session);
+    struct kv_memory_disk *disk = kv_memory_enter(session->memory);
     struct memory_item *old = session->held; /* released late: KEY may be a view of it */
     session->held = NULL;
     struct memory_table *table;
     struct memory_tree *tree = NULL;
-    int result = table_find(session->memory, name, &table, detail);
-    if (result == 0 && session_tree(session, table, &tree) != 0) {
-        result = no_memory(detail);
+    int result = kv_memory_table_find(session->memory, name, &table, detail);
+    if (result == 0 && kv_memory_session_tree(session, table, &tree) != 0) {
+        result = kv_memory_exhausted(detail);
     }
     if (result == 0) {
-        struct memory_item *item = kv_memory_tree_find(tree, key);
+        struct memory_item *item = out_key == NULL ? kv_memory_tree_find(tree, key)
+                                                   : kv_memory_tree_near(tree, &key, 1, true);
         if (item == NULL) {
             result = STOA_ENOTFOUND;
         } else {
@@ -537,38 +418,25 @@ static int memory_get(struct kv_session *kv_session, const char *name, struct by
             *out_value = kv_memory_tree_value(item);
         }
     }
+    if (result == 0 && out_key != NULL) {
+        *out_key = kv_memory_tree_key(session->held);
+    }
     kv_memory_tree_item_release(old);
-    leave(disk);
+    kv_memory_leave(disk);
     return result;
 }
 
-static int memory_get_from(struct kv_session *kv_session, const char *name, struct bytes from,
+static int memory_get(struct kv_session *session, const char *name, struct bytes key,
+                      struct bytes *out_value, struct error_detail *detail)
+{
+    return read_entry(session, name, key, NULL, out_value, detail);
+}
+
+static int memory_get_from(struct kv_session *session, const char *name, struct bytes from,
                            struct bytes *out_key, struct bytes *out_value,
                            struct error_detail *detail)
 {
-    struct memory_session *session = session_of(kv_session);
-    struct kv_memory_disk *disk = enter(session->memory);
-    struct memory_item *old = session->held; /* released late: FROM may be a view of it */
-    session->held = NULL;
-    struct memory_table *table;
-    struct memory_tree *tree = NULL;
-    int result = table_find(session->memory, name, &table, detail);
-    if (result == 0 && session_tree(session, table, &tree) != 0) {
-        result = no_memory(detail);
-    }
-    if (result == 0) {
-        struct memory_item *item = kv_memory_tree_near(tree, &from, 1, true);
-        if (item == NULL) {
-            result = STOA_ENOTFOUND;
-        } else {
-            session->held = kv_memory_tree_item_take(item);
-            *out_key = kv_memory_tree_key(item);
-            *out_value = kv_memory_tree_value(item);
-        }
-    }
-    kv_memory_tree_item_release(old);
-    leave(disk);
-    return result;
+    return read_entry(session, name, from, out_key, out_value, detail);
 }
 
 /* ITEM NULL: remove KEY. */
@@ -577,207 +445,43 @@ static int memory_write(struct memory_session *session, const char *name, struct
 {
     struct memory_table *table;
     struct memory_tree *tree = NULL;
-    int result = table_find(session->memory, name, &table, detail);
+    int result = kv_memory_table_find(session->memory, name, &table, detail);
     if (result == 0) {
         result = session_write_tree(session, table, &tree, detail);
     }
     if (result == 0) {
         result = item == NULL ? kv_memory_tree_remove(tree, key) : kv_memory_tree_put(tree, item);
     }
-    return result == STOA_ENOMEM ? no_memory(detail) : result;
+    return result == STOA_ENOMEM ? kv_memory_exhausted(detail) : result;
 }
 
 static int memory_put(struct kv_session *kv_session, const char *name, struct bytes key,
                       struct bytes value, struct error_detail *detail)
 {
-    struct memory_session *session = session_of(kv_session);
+    struct memory_session *session = kv_memory_session_of(kv_session);
     struct memory_item *item = kv_memory_tree_item(key, value);
     if (item == NULL) {
-        return no_memory(detail);
+        return kv_memory_exhausted(detail);
     }
-    struct kv_memory_disk *disk = enter(session->memory);
+    struct kv_memory_disk *disk = kv_memory_enter(session->memory);
     kv_memory_tree_item_release(session->held);
     session->held = NULL;
     int result = memory_write(session, name, key, item, detail);
     kv_memory_tree_item_release(item);
-    leave(disk);
+    kv_memory_leave(disk);
     return result;
 }
 
 static int memory_remove(struct kv_session *kv_session, const char *name, struct bytes key,
                          struct error_detail *detail)
 {
-    struct memory_session *session = session_of(kv_session);
-    struct kv_memory_disk *disk = enter(session->memory);
+    struct memory_session *session = kv_memory_session_of(kv_session);
+    struct kv_memory_disk *disk = kv_memory_enter(session->memory);
     int result = memory_write(session, name, key, NULL, detail);
     kv_memory_tree_item_release(session->held); /* late: KEY may be a view of it */
     session->held = NULL;
-    leave(disk);
+    kv_memory_leave(disk);
     return result;
-}
-
-static int memory_cursor_open(struct kv_session *kv_session, const char *name,
-                              struct kv_cursor **out_cursor, struct error_detail *detail)
-{
-    struct memory_session *session = session_of(kv_session);
-    struct memory_cursor *cursor = memory_alloc_zeroed(1, sizeof(*cursor));
-    if (cursor == NULL) {
-        return no_memory(detail);
-    }
-    struct kv_memory_disk *disk = enter(session->memory);
-    struct memory_table *table;
-    int result = table_find(session->memory, name, &table, detail);
-    if (result == 0) {
-        table->references++;
-        table->cursor_count++;
-        *cursor = (struct memory_cursor){.cursor.kv = kv_session->kv,
-                                         .session = session,
-                                         .next = session->cursors,
-                                         .table = table};
-        session->cursors = cursor;
-        *out_cursor = &cursor->cursor;
-    }
-    leave(disk);
-    if (result != 0) {
-        memory_free(cursor);
-    }
-    return result;
-}
-
-static void memory_cursor_close(struct kv_cursor *kv_cursor)
-{
-    struct memory_cursor *cursor = (struct memory_cursor *)kv_cursor;
-    struct kv_memory_disk *disk = enter(cursor->session->memory);
-    cursor_end(cursor);
-    leave(disk);
-}
-
-static int cursor_move(struct memory_cursor *cursor, const struct bytes *key, int side,
-                       struct error_detail *detail)
-{
-    struct kv_memory_disk *disk = enter(cursor->session->memory);
-    struct memory_tree *tree = NULL;
-    int result = session_tree(cursor->session, cursor->table, &tree);
-    if (result != 0) {
-        result = no_memory(detail);
-    } else {
-        struct bytes from = {.data = NULL};
-        if (key != NULL) {
-            from = *key;
-        } else if (cursor->position != NULL) {
-            from = kv_memory_tree_key(cursor->position);
-        }
-        bool placed = key != NULL || cursor->position != NULL;
-        struct memory_item *item =
-            kv_memory_tree_near(tree, placed ? &from : NULL, side, key != NULL);
-        struct memory_item *old = cursor->position;
-        cursor->position = item == NULL ? NULL : kv_memory_tree_item_take(item);
-        kv_memory_tree_item_release(old);
-        result = item == NULL ? STOA_ENOTFOUND : 0;
-    }
-    leave(disk);
-    return result;
-}
-
-static int memory_cursor_seek(struct kv_cursor *cursor, struct bytes key,
-                              struct error_detail *detail)
-{
-    return cursor_move((struct memory_cursor *)cursor, &key, 1, detail);
-}
-
-static int memory_cursor_next(struct kv_cursor *cursor, struct error_detail *detail)
-{
-    return cursor_move((struct memory_cursor *)cursor, NULL, 1, detail);
-}
-
-static int memory_cursor_previous(struct kv_cursor *cursor, struct error_detail *detail)
-{
-    return cursor_move((struct memory_cursor *)cursor, NULL, 0, detail);
-}
-
-static void memory_cursor_current(struct kv_cursor *kv_cursor, struct bytes *out_key,
-                                  struct bytes *out_value)
-{
-    struct memory_cursor *cursor = (struct memory_cursor *)kv_cursor;
-    ensure(cursor->position != NULL);
-    *out_key = kv_memory_tree_key(cursor->position);
-    *out_value = kv_memory_tree_value(cursor->position);
-}
-
-static int memory_bulk_open(struct kv_session *kv_session, const char *name, enum kv_layout layout,
-                            struct kv_bulk **out_bulk, struct error_detail *detail)
-{
-    struct memory_session *session = session_of(kv_session);
-    struct memory_bulk *bulk = memory_alloc_zeroed(1, sizeof(*bulk));
-    if (bulk == NULL) {
-        return no_memory(detail);
-    }
-    struct kv_memory_disk *disk = enter(session->memory);
-    bool found;
-    (void)table_place(session->memory, name, &found); /* only whether it is there */
-    struct memory_table *table = NULL;
-    int result = outside_check(session, "bulk load", detail);
-    if (result == 0 && found) {
-        result = error_set(detail, STOA_EEXISTS, "table %s exists", name);
-    }
-    if (result == 0 && table_add(session->memory, name, layout, &table) != 0) {
-        result = no_memory(detail);
-    }
-    if (result == 0) {
-        table->loading = true;
-        *bulk = (struct memory_bulk){
-            .bulk.kv = kv_session->kv, .session = session, .next = session->bulks, .table = table};
-        session->bulks = bulk;
-        *out_bulk = &bulk->bulk;
-    }
-    leave(disk);
-    if (result != 0) {
-        memory_free(bulk);
-    }
-    return result;
-}
-
-static int memory_bulk_put(struct kv_bulk *kv_bulk, struct bytes key, struct bytes value,
-                           struct error_detail *detail)
-{
-    struct memory_bulk *bulk = (struct memory_bulk *)kv_bulk;
-    if (bulk->failure != 0) {
-        return error_set(detail, bulk->failure, "table %s: bulk load failed before",
-                         bulk->table->name);
-    }
-    bulk->failure = kv_entry_check(bulk->table->name, key, value, detail);
-    if (bulk->failure != 0) {
-        return bulk->failure;
-    }
-    struct memory_item *item = kv_memory_tree_item(key, value);
-    struct kv_memory_disk *disk = enter(bulk->session->memory);
-    if (item == NULL) {
-        bulk->failure = no_memory(detail);
-    } else if (bulk->last != NULL && bytes_compare(kv_memory_tree_key(bulk->last), key) >= 0) {
-        bulk->failure =
-            error_set(detail, STOA_EINVAL, "table %s: bulk load out of order", bulk->table->name);
-    } else if (kv_memory_tree_put(&bulk->table->tree, item) != 0) {
-        bulk->failure = no_memory(detail);
-    } else {
-        kv_memory_tree_item_release(bulk->last);
-        bulk->last = kv_memory_tree_item_take(item);
-    }
-    kv_memory_tree_item_release(item);
-    leave(disk);
-    return bulk->failure;
-}
-
-static int memory_bulk_close(struct kv_bulk *kv_bulk, struct error_detail *detail)
-{
-    struct memory_bulk *bulk = (struct memory_bulk *)kv_bulk;
-    struct kv_memory_disk *disk = enter(bulk->session->memory);
-    int failure = bulk->failure;
-    if (failure != 0) {
-        error_set(detail, failure, "table %s: bulk load failed", bulk->table->name);
-    }
-    (void)bulk_end(bulk); /* the failure just read */
-    leave(disk);
-    return failure;
 }
 
 static void durables_release(struct durable *durables, size_t count)
@@ -790,15 +494,15 @@ static void durables_release(struct durable *durables, size_t count)
 
 static int memory_checkpoint(struct kv_session *kv_session, struct error_detail *detail)
 {
-    struct memory_session *session = session_of(kv_session);
+    struct memory_session *session = kv_memory_session_of(kv_session);
     struct memory *memory = session->memory;
-    struct kv_memory_disk *disk = enter(memory);
+    struct kv_memory_disk *disk = kv_memory_enter(memory);
     session_reset(session);
-    int result = outside_check(session, "checkpoint", detail);
+    int result = kv_memory_outside_check(session, "checkpoint", detail);
     struct durable *durables =
         result != 0 ? NULL : memory_alloc_zeroed(memory->table_count, sizeof(*durables));
     if (result == 0 && durables == NULL) {
-        result = no_memory(detail);
+        result = kv_memory_exhausted(detail);
     }
     if (result == 0) {
         size_t count = 0;
@@ -818,14 +522,14 @@ static int memory_checkpoint(struct kv_session *kv_session, struct error_detail 
         disk->durables = durables;
         disk->durable_count = count;
     }
-    leave(disk);
+    kv_memory_leave(disk);
     return result;
 }
 
 static void memory_statistics(struct kv_session *kv_session, struct kv_statistics *out_statistics)
 {
-    struct memory *memory = session_of(kv_session)->memory;
-    struct kv_memory_disk *disk = enter(memory);
+    struct memory *memory = kv_memory_session_of(kv_session)->memory;
+    struct kv_memory_disk *disk = kv_memory_enter(memory);
     struct kv_statistics statistics = {.written_bytes = disk->written_bytes};
     for (size_t i = 0; i < memory->table_count; i++) {
         statistics.cache_bytes += memory->tables[i]->tree.bytes;
@@ -834,7 +538,7 @@ static void memory_statistics(struct kv_session *kv_session, struct kv_statistic
     for (size_t i = 0; i < disk->durable_count; i++) {
         statistics.file_bytes += disk->durables[i].tree.bytes;
     }
-    leave(disk);
+    kv_memory_leave(disk);
     *out_statistics = statistics;
 }
 
@@ -853,15 +557,15 @@ static const struct kv_ops memory_ops = {
     .get_from = memory_get_from,
     .put = memory_put,
     .remove = memory_remove,
-    .cursor_open = memory_cursor_open,
-    .cursor_close = memory_cursor_close,
-    .cursor_seek = memory_cursor_seek,
-    .cursor_next = memory_cursor_next,
-    .cursor_previous = memory_cursor_previous,
-    .cursor_current = memory_cursor_current,
-    .bulk_open = memory_bulk_open,
-    .bulk_put = memory_bulk_put,
-    .bulk_close = memory_bulk_close,
+    .cursor_open = kv_memory_cursor_open,
+    .cursor_close = kv_memory_cursor_close,
+    .cursor_seek = kv_memory_cursor_seek,
+    .cursor_next = kv_memory_cursor_next,
+    .cursor_previous = kv_memory_cursor_previous,
+    .cursor_current = kv_memory_cursor_current,
+    .bulk_open = kv_memory_bulk_open,
+    .bulk_put = kv_memory_bulk_put,
+    .bulk_close = kv_memory_bulk_close,
     .checkpoint = memory_checkpoint,
     .statistics = memory_statistics,
 };
@@ -892,29 +596,30 @@ int kv_memory_open(struct kv_memory_disk *disk, struct kv **out_kv, struct error
 {
     struct memory *memory = memory_alloc_zeroed(1, sizeof(*memory));
     if (memory == NULL) {
-        return no_memory(detail);
+        return kv_memory_exhausted(detail);
     }
     *memory = (struct memory){.kv.ops = &memory_ops, .disk = disk};
-    (void)enter(memory); /* the disk already at hand */
+    (void)kv_memory_enter(memory); /* the disk already at hand */
     bool opened = disk->opened;
     int result = 0;
     for (size_t i = 0; !opened && result == 0 && i < disk->durable_count; i++) {
         struct memory_table *table;
-        result = table_add(memory, disk->durables[i].name, disk->durables[i].layout, &table);
+        result =
+            kv_memory_table_add(memory, disk->durables[i].name, disk->durables[i].layout, &table);
         if (result == 0) {
             table->tree = kv_memory_tree_take(&disk->durables[i].tree);
             table->tree.dirty_bytes = 0;
         }
     }
     disk->opened = true;
-    leave(disk);
+    kv_memory_leave(disk);
     if (opened) {
         memory_free(memory);
         return error_set(detail, STOA_ELOCKED, "tables in memory are open already");
     }
     if (result != 0) {
         memory_close(&memory->kv);
-        return no_memory(detail);
+        return kv_memory_exhausted(detail);
     }
     *out_kv = &memory->kv;
     return 0;

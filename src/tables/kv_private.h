@@ -9,4 +9,9 @@
 int kv_entry_check(const char *table, struct bytes key, struct bytes value,
                    struct error_detail *detail);
 
+/* Where NAME is or would be among COUNT names in order, of which NAME_AT gives one. */
+size_t kv_name_place(const char *name, size_t count,
+                     const char *(*name_at)(const void *names, size_t index), const void *names,
+                     bool *out_found);
+
 #endif

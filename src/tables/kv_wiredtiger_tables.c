@@ -15,6 +15,7 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "stoa/error.h"
+#include "tables/kv_private.h"
 #include "tables/kv_wiredtiger_home.h"
 #include "tables/kv_wiredtiger_private.h"
 
@@ -45,25 +46,14 @@ static int list_reserve(struct wiredtiger_list *list)
     return 0;
 }
 
+static const char *table_name(const void *tables, size_t index)
+{
+    return ((struct wiredtiger_table *const *)tables)[index]->name;
+}
+
 static size_t list_place(const struct wiredtiger_list *list, const char *name, bool *out_found)
 {
-    size_t low = 0;
-    size_t high = list->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, list->tables[middle]->name);
-        if (order == 0) {
-            *out_found = true;
-            return middle;
-        }
-        if (order < 0) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    *out_found = false;
-    return low;
+    return kv_name_place(name, list->count, table_name, list->tables, out_found);
 }
 
 static void list_insert(struct wiredtiger_list *list, size_t place, struct wiredtiger_table *table)
