@@ -2,16 +2,13 @@
 #include "base/memory_private.h"
 
 #include <mimalloc.h>
-#include <stdlib.h>
 
 /* Huge pages where the kernel has them: a page fault costs 12 us on a virtual machine whose page
  * tables the host shadows, and 512 of them fifty times what one of 2 MiB does. The allocator then
  * keeps what it has got, too. MIMALLOC_LARGE_OS_PAGES in the environment has the last word. */
 __attribute__((constructor)) static void prefer_huge_pages(void)
 {
-    if (getenv("MIMALLOC_LARGE_OS_PAGES") == NULL) {
-        mi_option_set_enabled(mi_option_large_os_pages, true);
-    }
+    mi_option_set_enabled_default(mi_option_large_os_pages, true);
 }
 
 void *memory_back_alloc(size_t size)
