@@ -17,7 +17,8 @@ enum {
     SWEEP_SECONDS = 32,   /* for all of them */
     NS_A_SECOND = 1000000000,
     VALUE_ALIGNMENT = 8,
-    PAGES_LEAST = 8, /* of a cache made smaller: its pages stay as large as they are */
+    ADMIT_SIZE_MIN = 16 << 10, /* what is smaller is copied in the time that a read takes anyway */
+    PAGES_LEAST = 8,           /* of a cache made smaller: its pages stay as large as they are */
 };
 
 static size_t buckets_for(size_t size)
@@ -474,6 +475,23 @@ bool cache_publish(struct cache *cache, struct cache_object *object, struct cach
     cache_pin(object); /* the cache's own */
     link_object(cache, object, old, false);
     return true;
+}
+
+bool cache_admit(struct cache *cache, enum cache_class class, struct bytes key, size_t size)
+{
+    struct cache_class_state *state = &cache->classes[class];
+    uint64_t hash = cache_table_hash(cache, class, key);
+    if (size < ADMIT_SIZE_MIN || cache_table_find(cache, hash, class, key) != NULL) {
+        return true;
+    }
+    uint64_t window = state->budget / size;
+    if (ghost_has(&cache->ghost, hash, state->ghost_sequence,
+                  window < UINT32_MAX ? (uint32_t)window : UINT32_MAX)) {
+        return true; /* it stays noted for queue_for, which looks for it too */
+    }
+    ghost_note(&cache->ghost, hash, ++state->ghost_sequence);
+    cache_add(&state->refused, 1);
+    return false;
 }
 
 bool cache_fill(struct cache *cache, const struct cache_entry *entry, struct cache_ticket ticket)

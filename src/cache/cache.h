@@ -15,7 +15,8 @@
  * other. All others are in the hot tier: S3-FIFO for each class. New ones wait in a small queue, a
  * tenth of the budget; those read more than once before they reach its end move to the main queue,
  * the rest leave but are remembered (ghost.h) and enter the main queue if they come back soon. So
- * one scan over everything does not push out what is used. Blocks that leave may be kept packed
+ * one scan over everything does not push out what is used; and large objects that reads bring are
+ * not even copied before the second time (cache_admit). Blocks that leave may be kept packed
  * (compressed by the owner, see cache_take_cold) with a part of the blocks' budget.
  *
  * Freshness. The writer changes or removes a key before it tells anyone of the change. A value that
@@ -101,11 +102,11 @@ struct cache_class_stats {
     uint64_t budget;
     uint64_t inserts;
     uint64_t replaced;
-    uint64_t returned; /* of the inserts: evicted a short while before */
+    uint64_t returned; /* of the inserts: evicted, or not admitted, a short while before */
     uint64_t evictions;
     uint64_t expirations;
     uint64_t dropped; /* removed by the owner, or by height */
-    uint64_t refused; /* not stored: too big, no room, or a ticket that was no longer valid */
+    uint64_t refused; /* not stored: too big, no room, not admitted, or a ticket no longer valid */
 };
 
 struct cache_stats {
@@ -163,6 +164,11 @@ struct cache_ticket {
 /* Before KEY is read from elsewhere. */
 struct cache_ticket cache_take_ticket(const struct cache *cache, enum cache_class class,
                                       struct bytes key);
+
+/* Whether an object of SIZE bytes that a read brought is worth copying: a small one is, and what is
+ * there already costs nothing; a large one when it is read again before as many others as its class
+ * has room for, and until then it is only remembered. So a scan copies nothing. */
+bool cache_admit(struct cache *cache, enum cache_class class, struct bytes key, size_t size);
 
 /* Store what was read, if nothing changed since the ticket was taken and KEY is not there. */
 bool cache_fill(struct cache *cache, const struct cache_entry *entry, struct cache_ticket ticket);

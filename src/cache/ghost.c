@@ -32,7 +32,7 @@ void ghost_deinit(struct ghost *ghost)
     ghost->entries = NULL;
 }
 
-static uint64_t *bucket_of(struct ghost *ghost, uint64_t hash)
+static uint64_t *bucket_of(const struct ghost *ghost, uint64_t hash)
 {
     return &ghost->entries[(hash & ghost->mask) * GHOST_WAYS];
 }
@@ -67,19 +67,35 @@ void ghost_note(struct ghost *ghost, uint64_t hash, uint32_t sequence)
     bucket[place] = (uint64_t)part << 32 | sequence;
 }
 
-bool ghost_take(struct ghost *ghost, uint64_t hash, uint32_t sequence, uint32_t window)
+/* The place of HASH, or NULL. */
+static uint64_t *find(const struct ghost *ghost, uint64_t hash)
 {
     if (ghost->entries == NULL) {
-        return false;
+        return NULL;
     }
     uint64_t *bucket = bucket_of(ghost, hash);
     uint32_t part = part_of(hash);
     for (unsigned i = 0; i < GHOST_WAYS; i++) {
         if ((uint32_t)(bucket[i] >> 32) == part) {
-            uint32_t age = sequence - (uint32_t)bucket[i];
-            bucket[i] = 0;
-            return age <= window;
+            return &bucket[i];
         }
     }
-    return false;
+    return NULL;
+}
+
+bool ghost_has(const struct ghost *ghost, uint64_t hash, uint32_t sequence, uint32_t window)
+{
+    const uint64_t *place = find(ghost, hash);
+    return place != NULL && sequence - (uint32_t)*place <= window;
+}
+
+bool ghost_take(struct ghost *ghost, uint64_t hash, uint32_t sequence, uint32_t window)
+{
+    uint64_t *place = find(ghost, hash);
+    if (place == NULL) {
+        return false;
+    }
+    uint32_t age = sequence - (uint32_t)*place;
+    *place = 0;
+    return age <= window;
 }

@@ -25,7 +25,10 @@ size_t ghost_size(size_t entries); /* bytes it allocates */
 /* Note HASH as number SEQUENCE of its kind, from 1. */
 void ghost_note(struct ghost *ghost, uint64_t hash, uint32_t sequence);
 
-/* Whether HASH was noted as one of the last WINDOW before SEQUENCE; it is forgotten. */
+/* Whether HASH was noted as one of the last WINDOW before SEQUENCE. */
+bool ghost_has(const struct ghost *ghost, uint64_t hash, uint32_t sequence, uint32_t window);
+
+/* The same; it is forgotten. */
 bool ghost_take(struct ghost *ghost, uint64_t hash, uint32_t sequence, uint32_t window);
 
 #endif

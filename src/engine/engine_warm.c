@@ -216,6 +216,7 @@ static bool next_request(struct stoa *stoa, struct engine_warm *slot)
     }
     stoa->warm_blocks = stoa->warm_next == 0 ? 0 : stoa->warm_blocks - 1;
     slot->request.kind = STORE_GET_BLOCK;
+    slot->request.keep = true;
     slot->request.key = (struct stoa_block_key){.by = STOA_BY_HEIGHT, .height = stoa->warm_next};
     stoa->warm_next -= stoa->warm_next == 0 ? 0 : 1;
     return true;

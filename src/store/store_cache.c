@@ -220,16 +220,19 @@ static void fill_if_same_branch(struct store_get *get, const struct cache_entry 
     (void)cache_fill(cache, entry, ticket); /* else it is read again */
 }
 
-void store_cache_fill_block(struct store_get *get, const struct record *record)
+bool store_cache_fill_block(struct store_get *get, const struct record *record)
 {
     const struct ledger_read *read = &get->view->read;
     struct hot_height_key height;
-    if (get->store->cache == NULL) {
-        return;
+    struct cache *cache = get->store->cache;
+    struct bytes hash = bytes_of(record->hash, 32);
+    if (cache == NULL ||
+        (!get->request->keep && !cache_admit(cache, CACHE_BLOCKS, hash, read->payload.size))) {
+        return false;
     }
     struct cache_entry entry = {
         .class = CACHE_BLOCKS,
-        .key = bytes_of(record->hash, 32),
+        .key = hash,
         .parts = {read->payload},
         .part_count = 1,
         .height = read->height,
@@ -248,16 +251,16 @@ void store_cache_fill_block(struct store_get *get, const struct record *record)
         entry.flags = HOT_ALIAS;
         fill_if_same_branch(get, &entry);
     }
+    return true;
 }
 
 void store_cache_fill_transaction(struct store_get *get, const struct record *record)
 {
     const struct stoa_transaction *found = &get->request->transaction;
     const uint8_t *payload = get->view->read.payload.data;
-    if (get->store->cache == NULL) {
-        return;
+    if (!store_cache_fill_block(get, record)) {
+        return; /* a place is of no use without the block */
     }
-    store_cache_fill_block(get, record);
     struct hot_place place = {
         .index = found->index,
         .transaction_offset = (uint32_t)(found->transaction.data - payload),

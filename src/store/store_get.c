@@ -213,7 +213,7 @@ static void done_read(struct ledger_read *read)
     }
     if (request->kind == STORE_GET_BLOCK) {
         fill_block(&record, get, &request->block);
-        store_cache_fill_block(get, &record);
+        (void)store_cache_fill_block(get, &record); /* else it is read again */
         finish(get, 0);
         return;
     }

@@ -376,7 +376,8 @@ void store_cache_drop(struct store *store, uint64_t height);
 /* The keys of CHANGES (record.h) have other values now. */
 void store_cache_forget(struct store *store, struct bytes changes);
 void store_cache_begin(struct store_get *get); /* before anything is looked up for it */
-void store_cache_fill_block(struct store_get *get, const struct record *record);
+/* False: the block was not worth it. */
+bool store_cache_fill_block(struct store_get *get, const struct record *record);
 void store_cache_fill_transaction(struct store_get *get, const struct record *record);
 void store_cache_fill_state(struct store_get *get, int result);
 

@@ -415,6 +415,27 @@ static void what_comes_back_soon_is_remembered(void **state)
     cache_destroy(cache);
 }
 
+static bool admit(struct cache *cache, uint64_t number, size_t size)
+{
+    return cache_admit(cache, CACHE_BLOCKS, bytes_of(&number, sizeof(number)), size);
+}
+
+static void what_is_large_is_admitted_when_it_is_read_again(void **state)
+{
+    (void)state;
+    enum { SIZE = 100 << 10, OTHERS = 100 };
+    struct cache *cache = make(4 * MIB); /* 1.7 MiB for blocks: 17 of that size */
+    assert_true(admit(cache, 1, 1000));
+    for (uint64_t number = 1; number <= OTHERS; number++) {
+        assert_false(admit(cache, number, SIZE));
+    }
+    assert_true(admit(cache, OTHERS, SIZE));
+    assert_true(admit(cache, OTHERS - 10, SIZE));
+    assert_false(admit(cache, OTHERS - 30, SIZE)); /* too long ago */
+    assert_true(admit(cache, OTHERS - 30, SIZE));
+    cache_destroy(cache);
+}
+
 static void a_block_that_was_read_is_offered_for_packing(void **state)
 {
     (void)state;
@@ -689,6 +710,7 @@ int main(void)
         cmocka_unit_test(the_newest_heights_stay_whatever_else_comes),
         cmocka_unit_test(a_scan_does_not_push_out_what_is_used),
         cmocka_unit_test(what_comes_back_soon_is_remembered),
+        cmocka_unit_test(what_is_large_is_admitted_when_it_is_read_again),
         cmocka_unit_test(a_block_that_was_read_is_offered_for_packing),
         cmocka_unit_test(packing_what_changed_meanwhile_is_refused),
         cmocka_unit_test(the_bound_and_the_budgets_hold_at_every_step_of_a_random_run),

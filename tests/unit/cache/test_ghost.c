@@ -19,6 +19,9 @@ static void what_was_noted_is_taken_once(void **state)
     assert_true(ghost_init(&ghost, 1024));
     ghost_note(&ghost, hash_at(1), 1);
     assert_false(ghost_take(&ghost, hash_at(2), 1, 100));
+    assert_true(ghost_has(&ghost, hash_at(1), 1, 100));
+    assert_false(ghost_has(&ghost, hash_at(2), 1, 100));
+    assert_false(ghost_has(&ghost, hash_at(1), 102, 100));
     assert_true(ghost_take(&ghost, hash_at(1), 1, 100));
     assert_false(ghost_take(&ghost, hash_at(1), 1, 100));
     ghost_deinit(&ghost);
