@@ -22,8 +22,10 @@ struct bench_engine {
 static const char *stoa_describe(void)
 {
     return "libstoa " PACKAGE_VERSION ", " WIREDTIGER_VERSION_STRING
-           "; STOA_SKIP_ALL with senders given, cache of tables 256 MiB; import: bulk=1, 64 "
-           "submitted, all 64 awaited, and so on; import-verified: nothing skipped, senders "
+           "; STOA_SKIP_ALL with senders given, cache of tables 256 MiB, of objects 256 MiB, for "
+           "commits and hot reads touched "
+           "at open; import: bulk=1, at "
+           "most 64 submitted and not durable yet; import-verified: nothing skipped, senders "
            "recovered; cold reads: stoa_submit_get_block; hot reads: blocking calls";
 }
 
@@ -67,6 +69,9 @@ static int stoa_start(const struct bench_setup *setup, enum bench_mode mode,
     struct stoa_options options = STOA_OPTIONS_INIT;
     options.table_cache_size = (uint64_t)BENCH_CACHE_MIB << 20;
     options.bulk = mode == BENCH_MODE_IMPORT || verified;
+    struct stoa_cache_options cache = STOA_CACHE_OPTIONS_INIT;
+    cache.touch = mode == BENCH_MODE_SERVE;
+    options.cache = &cache;
     int result = stoa_open(directory, &options, &engine->stoa, &detail);
     if (result != 0) {
         memory_free(engine);
@@ -105,10 +110,11 @@ static int stoa_commit(struct bench_engine *engine, const struct made_load_block
     return result == 0 ? 0 : stoa_fault(fault, "store block", result, &detail);
 }
 
-/* Wait until COUNT submitted blocks are durable. */
-static int reap_stores(struct bench_engine *engine, size_t count, struct bench_fault *fault)
+/* Wait until no more than LEFT of the IN_FLIGHT blocks are not durable yet. */
+static int reap_stores(struct bench_engine *engine, size_t *in_flight, size_t left,
+                       struct bench_fault *fault)
 {
-    while (count > 0) {
+    while (*in_flight > left) {
         int reaped = stoa_reap(engine->stoa, engine->completions, STOA_REAP, -1);
         if (reaped <= 0) {
             return bench_fault_set(fault, "stoa: reap: %d", reaped);
@@ -119,54 +125,56 @@ static int reap_stores(struct bench_engine *engine, size_t count, struct bench_f
                 return stoa_fault(fault, "import", completion->result, &completion->detail);
             }
         }
-        count -= (size_t)reaped;
+        *in_flight -= (size_t)reaped;
     }
+    return 0;
+}
+
+/* Submit one more, never more than BENCH_SYNC_EVERY that are not durable. */
+static int submit_store(struct bench_engine *engine, const struct stoa_store_block *request,
+                        size_t *in_flight, struct bench_fault *fault)
+{
+    if (reap_stores(engine, in_flight, BENCH_SYNC_EVERY - 1, fault) != 0) {
+        return -1;
+    }
+    int result = stoa_submit_store_block(engine->stoa, request, STOA_TAG(0));
+    if (result != 0) {
+        return bench_fault_set(fault, "stoa: submit: error %d", result);
+    }
+    ++*in_flight;
     return 0;
 }
 
 static int stoa_import(struct bench_engine *engine, const struct made_load_block *blocks,
                        size_t count, struct bench_fault *fault)
 {
-    for (size_t i = 0; i < count;) {
-        size_t first = i;
-        for (; i < count && i - first < BENCH_SYNC_EVERY; i++) {
-            struct stoa_store_block request = stoa_request(&blocks[i]);
-            request.expected_hash = blocks[i].hash;
-            int result = stoa_submit_store_block(engine->stoa, &request, STOA_TAG(i));
-            if (result != 0) {
-                return bench_fault_set(fault, "stoa: submit: error %d", result);
-            }
-        }
-        if (reap_stores(engine, i - first, fault) != 0) {
+    size_t in_flight = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct stoa_store_block request = stoa_request(&blocks[i]);
+        request.expected_hash = blocks[i].hash;
+        if (submit_store(engine, &request, &in_flight, fault) != 0) {
             return -1;
         }
     }
-    return 0;
+    return reap_stores(engine, &in_flight, 0, fault);
 }
 
 static int stoa_import_chain(struct bench_engine *engine, const struct made_chain *chain,
                              uint64_t first, size_t count, struct bench_fault *fault)
 {
-    for (size_t done = 0; done < count;) {
-        size_t submitted = 0;
-        for (; done + submitted < count && submitted < BENCH_SYNC_EVERY; submitted++) {
-            const struct made_block *block = made_chain_block(chain, first + done + submitted);
-            ensure(block != NULL);
-            struct stoa_store_block request = STOA_STORE_BLOCK_INIT;
-            request.block = (struct stoa_bytes){block->block.data, block->block.size};
-            request.receipts = (struct stoa_bytes){block->receipts.data, block->receipts.size};
-            request.expected_hash = block->hash;
-            int result = stoa_submit_store_block(engine->stoa, &request, STOA_TAG(submitted));
-            if (result != 0) {
-                return bench_fault_set(fault, "stoa: submit: error %d", result);
-            }
-        }
-        if (reap_stores(engine, submitted, fault) != 0) {
+    size_t in_flight = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct made_block *block = made_chain_block(chain, first + i);
+        ensure(block != NULL);
+        struct stoa_store_block request = STOA_STORE_BLOCK_INIT;
+        request.block = (struct stoa_bytes){block->block.data, block->block.size};
+        request.receipts = (struct stoa_bytes){block->receipts.data, block->receipts.size};
+        request.expected_hash = block->hash;
+        if (submit_store(engine, &request, &in_flight, fault) != 0) {
             return -1;
         }
-        done += submitted;
     }
-    return 0;
+    return reap_stores(engine, &in_flight, 0, fault);
 }
 
 static int stoa_busy(struct bench_engine *engine, struct bench_fault *fault)
