@@ -454,6 +454,16 @@ void cache_open(struct cache *cache, uint64_t sequence)
     atomic_store_explicit(&cache->opened, sequence, memory_order_release);
 }
 
+bool cache_holds(const struct cache *cache, enum cache_class class)
+{
+    const struct cache_queue *queues = cache->classes[class].queues;
+    uint64_t count = 0;
+    for (unsigned k = 0; k < CACHE_QUEUE_COUNT; k++) {
+        count += queues[k].count;
+    }
+    return count != 0;
+}
+
 /* What may take the place of an object that is there: nothing does, but for a packed or a stale
  * one. */
 static bool may_replace(const struct cache *cache, const struct cache_object *old)

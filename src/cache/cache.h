@@ -141,6 +141,9 @@ bool cache_put(struct cache *cache, const struct cache_entry *entry);
 /* KEY has another value now, or none: forget it. */
 void cache_remove(struct cache *cache, enum cache_class class, struct bytes key);
 
+/* Whether anything of CLASS is there. */
+bool cache_holds(const struct cache *cache, enum cache_class class);
+
 /* Where many keys will be put soon: begin to fetch what one will touch. In two steps, some keys
  * apart: the second looks at what the first brought. */
 void cache_fetch_ahead(const struct cache *cache, enum cache_class class, struct bytes key);

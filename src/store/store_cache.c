@@ -165,8 +165,8 @@ void store_cache_settle(struct store_put *put)
     }
     if (store->settling.count == 0 && !store->options.bulk) {
         put_changes(store, changes, put->block.height);
-    } else {
-        store_cache_forget(store, changes);
+    } else if (cache_holds(store->cache, CACHE_STATE)) {
+        store_cache_forget(store, changes); /* tickets were made void when the keys were closed */
     }
     put->settled = true;
     store_cache_open(put);
