@@ -229,9 +229,10 @@ static int make_buffers(struct ledger *ledger, struct error_detail *detail)
     return 0;
 }
 
-int ledger_open(const struct ledger_options *options, uint64_t proven_sequence,
-                struct ledger **out_ledger, struct ledger_recovery *out_recovery,
-                struct error_detail *detail)
+/* Recovered, and nothing under way yet. */
+static int open_quiet(const struct ledger_options *options, uint64_t proven_sequence,
+                      uint64_t keep_sequence, struct ledger **out_ledger,
+                      struct ledger_recovery *out_recovery, struct error_detail *detail)
 {
     struct ledger *ledger = NULL;
     int result = make_ledger(options, &ledger, detail);
@@ -246,16 +247,26 @@ int ledger_open(const struct ledger_options *options, uint64_t proven_sequence,
     if (result < 0) {
         goto fail;
     }
-    result = ledger_recover(ledger, proven_sequence, out_recovery, detail);
+    result = ledger_recover(ledger, proven_sequence, keep_sequence, out_recovery, detail);
     if (result < 0) {
         goto fail;
     }
-    ledger_spare_start(ledger);
-    ledger_commit_arm_mark(ledger);
     *out_ledger = ledger;
     return 0;
 fail:
     ledger_abandon(ledger);
+    return result;
+}
+
+int ledger_open(const struct ledger_options *options, uint64_t proven_sequence,
+                struct ledger **out_ledger, struct ledger_recovery *out_recovery,
+                struct error_detail *detail)
+{
+    int result = open_quiet(options, proven_sequence, UINT64_MAX, out_ledger, out_recovery, detail);
+    if (result == 0) {
+        ledger_spare_start(*out_ledger);
+        ledger_commit_arm_mark(*out_ledger);
+    }
     return result;
 }
 
@@ -302,6 +313,62 @@ int ledger_close(struct ledger *ledger, struct error_detail *detail)
         ensure(ledger->pool.lent == 0);
     }
     free_ledger(ledger);
+    return result;
+}
+
+static void own_files(struct ledger *ledger)
+{
+    for (uint32_t i = 0; i < ledger->file_count; i++) {
+        ledger->files[i]->ledger = ledger;
+    }
+}
+
+/* FRESH takes LEDGER's place, whose buffers stay, and what was counted; LEDGER's files go. */
+static void replace(struct ledger *ledger, struct ledger *fresh)
+{
+    struct ledger old = *ledger;
+    *ledger = *fresh;
+    *fresh = old;
+    fresh->pool = ledger->pool;
+    ledger->pool = old.pool;
+    ledger->use_tick = old.use_tick;
+    ledger->stats.frame_bytes += old.stats.frame_bytes;
+    ledger->stats.written_bytes += old.stats.written_bytes;
+    ledger->stats.group_count += old.stats.group_count;
+    ledger->stats.append_count += old.stats.append_count;
+    ledger->stats.flush_ns_total += old.stats.flush_ns_total;
+    own_files(ledger);
+    own_files(fresh);
+    free_ledger(fresh);
+}
+
+int ledger_reopen(struct ledger *ledger, struct ledger_recovery *out_recovery,
+                  struct error_detail *detail)
+{
+    struct ledger_options options = {
+        .io = ledger->io,
+        .path = ledger->path,
+        .store_id = ledger->store_id,
+        .segment_size = ledger->segment_size,
+        .prepare = ledger->prepare,
+        .mark_delay_ms = (unsigned)(ledger->mark_delay_ns / 1000000),
+        .spare_count = ledger->spare_count,
+    };
+    struct ledger *fresh;
+    ensure(ledger->stopped && !ledger->closing && !ledger->in_callbacks);
+    ledger->closing = true; /* until nothing of it is under way */
+    int result = settle(ledger);
+    ledger->closing = false;
+    if (result < 0) {
+        return error_set(detail, result, "open the ledger again: the loop has ended");
+    }
+    result = open_quiet(&options, ledger->durable_sequence, ledger->durable_sequence, &fresh,
+                        out_recovery, detail);
+    if (result == 0) {
+        replace(ledger, fresh);
+        ledger_spare_start(ledger);
+        ledger_commit_arm_mark(ledger);
+    }
     return result;
 }
 

@@ -9,7 +9,7 @@
  * torn tail from damage.
  *
  * After a failed write or flush nothing is acknowledged any more, nothing is retried, and every
- * later append ends with STOA_ESTOPPED; reads go on. */
+ * later append ends with STOA_ESTOPPED, until ledger_reopen; reads go on. */
 #ifndef LEDGER_H
 #define LEDGER_H
 
@@ -96,6 +96,13 @@ int ledger_create(const struct ledger_options *options, struct error_detail *det
 int ledger_open(const struct ledger_options *options, uint64_t proven_sequence,
                 struct ledger **out_ledger, struct ledger_recovery *out_recovery,
                 struct error_detail *detail);
+
+/* Open a LEDGER that stopped again, in place: what was read from it stays valid. Blocking, as
+ * ledger_open. It ends at the last frame that was acknowledged: what was written behind it in vain
+ * is cut, so that no frame which a failed flush may have lost counts. Where this fails the ledger
+ * is as before: stopped, and read. */
+int ledger_reopen(struct ledger *ledger, struct ledger_recovery *out_recovery,
+                  struct error_detail *detail);
 
 /* Let the group in flight end, write the mark of a clean end, close. Blocking. Appends that still
  * wait end with STOA_ECLOSED. Returns what the mark's write returned; the ledger is gone in any

@@ -288,7 +288,8 @@ int ledger_index_first_sequence(struct ledger *ledger, uint32_t number, uint64_t
 
 /* ---- ledger_recover.c ---- */
 
-int ledger_recover(struct ledger *ledger, uint64_t proven_sequence,
+/* Frames behind KEEP_SEQUENCE are cut in any case; UINT64_MAX: none. */
+int ledger_recover(struct ledger *ledger, uint64_t proven_sequence, uint64_t keep_sequence,
                    struct ledger_recovery *out_recovery, struct error_detail *detail);
 
 /* ---- ledger_scan.c ---- */

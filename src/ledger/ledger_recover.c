@@ -34,6 +34,7 @@ enum { CUT_CHUNK = 1 << 20 };
 struct recovery {
     struct ledger *ledger;
     uint64_t proven;
+    uint64_t keep; /* the last sequence that stays */
     struct ledger_recovery report;
     struct error_detail *detail;
 };
@@ -120,12 +121,14 @@ static bool is_torn(const struct recovery *recovery, const struct ledger_walk *w
     return sequence >= walk->last_group && sequence > recovery->proven;
 }
 
-/* Entries up to the first torn place; frames before it are kept. */
+/* Entries up to the first torn place, or up to where they are to stay; frames before it are kept.
+ */
 static uint32_t kept_entries(const struct recovery *recovery, const struct ledger_walk *walk)
 {
     for (uint32_t i = 0; i < walk->entry_count; i++) {
         const struct segment_entry *entry = &walk->entries[i];
-        if (entry->damaged && is_torn(recovery, walk, entry->sequence)) {
+        if (entry->sequence > recovery->keep ||
+            (entry->damaged && is_torn(recovery, walk, entry->sequence))) {
             return i;
         }
     }
@@ -246,10 +249,11 @@ static int judge(struct recovery *recovery, struct ledger_file *file, struct led
                  bool *out_used)
 {
     uint32_t kept = kept_entries(recovery, walk);
-    bool cut = kept < walk->entry_count;
+    bool cut = kept < walk->entry_count || (walk->has_seal && walk->seal.sequence > recovery->keep);
     *out_used = kept > 0;
     if (cut) {
-        recovery->report.cut_sequence = walk->entries[kept].sequence;
+        recovery->report.cut_sequence =
+            kept < walk->entry_count ? walk->entries[kept].sequence : walk->seal.sequence;
         walk->entry_count = kept;
         walk->has_seal = false;
         walk->last_is_mark = false;
@@ -449,10 +453,11 @@ static int prewrite_all(const struct recovery *recovery)
     return result;
 }
 
-int ledger_recover(struct ledger *ledger, uint64_t proven_sequence,
+int ledger_recover(struct ledger *ledger, uint64_t proven_sequence, uint64_t keep_sequence,
                    struct ledger_recovery *out_recovery, struct error_detail *detail)
 {
-    struct recovery recovery = {.ledger = ledger, .proven = proven_sequence, .detail = detail};
+    struct recovery recovery = {
+        .ledger = ledger, .proven = proven_sequence, .keep = keep_sequence, .detail = detail};
     struct ledger_walk walk = {.entries = ledger->segment.entries};
     ledger->next_sequence = 1;
     ledger->chain = 0;
