@@ -137,6 +137,9 @@ static void make_blocks(struct worker *worker, size_t count)
         struct made_load_block *block = &worker->blocks[i];
         struct memo *memo = &worker->memos[number];
         made_load_make(worker->load, number, number == 0 ? no_parent : (memo - 1)->hash, block);
+        if (worker->ops->wants_postings) {
+            made_load_index(block);
+        }
         memcpy(memo->hash, block->hash, 32);
         memo->block_sum = bench_sum(block->block.data, block->block.size);
         memo->receipts_sum = bench_sum(block->receipts.data, block->receipts.size);

@@ -69,6 +69,7 @@ struct bench_engine; /* each engine has its own */
 struct bench_engine_ops {
     const char *name;
     const char *(*describe)(void);
+    bool wants_postings; /* its blocks come with them; Stoa computes its own */
     int (*open)(const struct bench_setup *setup, enum bench_mode mode,
                 struct bench_engine **out_engine, struct bench_fault *fault);
     int (*close)(struct bench_engine *engine, struct bench_fault *fault);

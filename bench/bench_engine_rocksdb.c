@@ -12,6 +12,7 @@
 #include "bench_engine.h"
 #include "bench_threads.h"
 #include "config.h"
+#include "store/posting.h"
 
 enum family {
     FAMILY_DEFAULT,
@@ -21,6 +22,8 @@ enum family {
     FAMILY_HEIGHTS,      /* height: hash */
     FAMILY_TRANSACTIONS, /* hash: block's hash, index */
     FAMILY_STATE,        /* key: value */
+    FAMILY_ADDRESSES,    /* prefix of an address's hash, height, index: roles */
+    FAMILY_LOGS,         /* prefix of the hash of an emitter or a topic with its place, height: - */
     FAMILY_COUNT,
 };
 
@@ -37,7 +40,8 @@ struct bench_engine {
 
 static const char *rocksdb_describe(void)
 {
-    return "RocksDB " ROCKSDB_VERSION ", column family per kind, one atomic batch a block; blob "
+    return "RocksDB " ROCKSDB_VERSION ", column family per kind, the same indexes of addresses "
+           "and logs (their keys computed beforehand, not timed), one atomic batch a block; blob "
            "files for blocks and receipts, "
            "LZ4, bloom filters of 10 bits, partitioned index, 64 MiB write buffers, 2 background "
            "jobs, recycled logs, cache of 256 MiB; cold reads with use_direct_reads";
@@ -127,7 +131,8 @@ static int rocksdb_start(const struct bench_setup *setup, enum bench_mode mode,
                          struct bench_engine **out_engine, struct bench_fault *fault)
 {
     static const char *const names[FAMILY_COUNT] = {
-        "default", "blocks", "receipts", "senders", "heights", "transactions", "state",
+        "default",      "blocks", "receipts",  "senders", "heights",
+        "transactions", "state",  "addresses", "logs",
     };
     struct bench_engine *engine = memory_alloc_zeroed(1, sizeof(*engine));
     ensure(engine != NULL);
@@ -192,6 +197,16 @@ static int write_block(struct bench_engine *engine, const struct made_load_block
     }
     for (unsigned i = 0; i < MADE_LOAD_CHANGES; i++) {
         put(engine, FAMILY_STATE, block->changes[i].key, block->changes[i].value);
+    }
+    const struct posting *postings = (const void *)block->postings.data;
+    for (size_t i = 0; i < block->postings.size / sizeof(*postings); i++) {
+        uint8_t key[20];
+        bool address = postings[i].kind == POSTING_ADDRESS;
+        bytes_store_be64(key, postings[i].prefix);
+        memcpy(key + 8, height, sizeof(height));
+        bytes_store_be32(key + 16, postings[i].index);
+        put(engine, address ? FAMILY_ADDRESSES : FAMILY_LOGS, view(key, address ? 20 : 16),
+            view(&postings[i].roles, address ? 1 : 0));
     }
     char *text = NULL;
     rocksdb_write(engine->db, sync ? engine->synced : engine->unsynced, engine->batch, &text);
@@ -359,6 +374,7 @@ static bool rocksdb_can_read(enum bench_kind kind)
 const struct bench_engine_ops bench_engine_rocksdb = {
     .name = "rocksdb",
     .describe = rocksdb_describe,
+    .wants_postings = true,
     .open = rocksdb_start,
     .close = rocksdb_stop,
     .commit = rocksdb_commit,

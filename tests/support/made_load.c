@@ -4,9 +4,12 @@
 #include <math.h>
 
 #include "base/memory.h"
+#include "chain/block.h"
 #include "chain/keccak.h"
 #include "made_random.h"
 #include "made_rlp.h"
+#include "store/posting.h"
+#include "store/posting.h"
 
 enum { SENDER_COUNT = 20000, RECIPIENT_COUNT = 200000, CONTRACT_COUNT = 500 };
 
@@ -45,6 +48,19 @@ void made_load_block_deinit(struct made_load_block *block)
     buffer_deinit(&block->block);
     buffer_deinit(&block->receipts);
     buffer_deinit(&block->state);
+    buffer_deinit(&block->postings);
+}
+
+void made_load_index(struct made_load_block *made)
+{
+    struct block block;
+    int result = block_decode(buffer_bytes(&made->block), &block, NULL);
+    ensure(result == 0);
+    buffer_clear(&made->postings);
+    result =
+        posting_compute(&made->postings, &block, bytes_of(made->senders[0], sizeof(made->senders)),
+                        buffer_bytes(&made->receipts));
+    ensure(result == 0);
 }
 
 uint64_t made_load_logical_size(const struct made_load_block *block)

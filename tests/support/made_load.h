@@ -27,6 +27,8 @@ struct made_load_block {
     struct stoa_change changes[MADE_LOAD_CHANGES]; /* into state */
     uint32_t key_numbers[MADE_LOAD_CHANGES];
     struct buffer state;
+    struct buffer postings; /* struct posting each, for peers that are to index the same; empty
+                               until made_load_index */
 };
 
 struct made_load;
@@ -39,6 +41,9 @@ void made_load_destroy(struct made_load *load);
 void made_load_make(struct made_load *load, uint64_t number, const uint8_t parent_hash[32],
                     struct made_load_block *out);
 void made_load_block_deinit(struct made_load_block *block);
+
+/* Compute BLOCK's postings of addresses and logs. */
+void made_load_index(struct made_load_block *block);
 
 /* Bytes that a store has to keep of BLOCK: block, receipts, senders, keys and values. */
 uint64_t made_load_logical_size(const struct made_load_block *block);
