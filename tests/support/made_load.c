@@ -9,7 +9,6 @@
 #include "made_random.h"
 #include "made_rlp.h"
 #include "store/posting.h"
-#include "store/posting.h"
 
 enum { SENDER_COUNT = 20000, RECIPIENT_COUNT = 200000, CONTRACT_COUNT = 500 };
 
