@@ -632,13 +632,14 @@ struct stoa_completion {
     struct stoa_transaction transaction; /* of a transaction's get: then use this, not block */
     struct stoa_bytes value; /* of a get of state, storage (32 bytes) or code: owned, stoa_free */
     struct stoa_account account; /* of an account's get */
+    struct stoa_proof *proof;    /* of a proof: owned, stoa_free */
     struct stoa_logs logs;       /* of a query of logs */
     struct stoa_history history; /* of an address's transactions */
     struct stoa_block *blocks;   /* of a range: BLOCK_COUNT of them, stoa_free; */
     size_t block_count;          /* release each */
     struct stoa_header header;   /* of one; release it */
     struct stoa_headers headers; /* of a range of headers */
-    uint8_t hash[32];            /* of a store: the block's */
+    uint8_t hash[32];            /* of a store: the block's; of a state root: that */
     uint64_t height;
     struct stoa_detail detail;
 };
@@ -682,10 +683,14 @@ int stoa_submit_get_storage(struct stoa *stoa, const struct stoa_state_query *qu
                             const struct stoa_call *call);
 int stoa_submit_get_code(struct stoa *stoa, const struct stoa_state_query *query,
                          const struct stoa_call *call);
+struct stoa_proof_query;
+int stoa_submit_get_proof(struct stoa *stoa, const struct stoa_proof_query *query,
+                          const struct stoa_call *call); /* the slots are copied */
+int stoa_submit_get_state_root(struct stoa *stoa, uint64_t height, const struct stoa_call *call);
 
 /* Any message by its number, for programs that pass messages on. ARGUMENT is what the typed form
  * takes (a struct stoa_store_block, struct stoa_block_key, 32 bytes of hash, struct stoa_bytes,
- * struct stoa_state_at, struct stoa_state_query).
+ * struct stoa_state_at, struct stoa_state_query, struct stoa_proof_query, a height).
  * STOA_ENOTSUP: this version does not serve it. */
 int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argument,
                 const struct stoa_call *call);
@@ -837,6 +842,26 @@ struct stoa_proof {
     const struct stoa_proof_slot *slots;
     size_t slot_count;
 };
+
+/* What is to be proved, as of HEIGHT, or STOA_AT_HEAD. */
+struct stoa_proof_query {
+    uint8_t address[20];
+    uint64_t height;
+    const uint8_t *slots; /* their numbers, 32 bytes each */
+    size_t slot_count;    /* at most STOA_PROOF_SLOTS_MAX */
+};
+enum { STOA_PROOF_SLOTS_MAX = 1024 };
+
+/* The account and slots of QUERY, there or not, with what proves them. All of OUT_PROOF is one
+ * piece of memory: stoa_free. STOA_ENOTSUP, and STOA_ENOTFOUND where the chain is not that high: as
+ * of stoa_get_account. */
+int stoa_get_proof(struct stoa *stoa, const struct stoa_proof_query *query,
+                   struct stoa_proof **out_proof, struct stoa_detail *detail);
+
+/* The root of the state's trie as of HEIGHT, or STOA_AT_HEAD; errors likewise. It is that of the
+ * header, but for blocks that were stored with STOA_SKIP_STATE_ROOT. */
+int stoa_get_state_root(struct stoa *stoa, uint64_t height, uint8_t out_root[32],
+                        struct stoa_detail *detail);
 
 /* Whether PROOF shows all that it says in the state of STATE_ROOT (of a header that the caller
  * trusts). An account that does not exist has nonce and balance 0 and the hashes of no code and no

@@ -266,6 +266,34 @@ int stoa_get_code(struct stoa *stoa, const struct stoa_state_query *query,
     return result;
 }
 
+int stoa_get_proof(struct stoa *stoa, const struct stoa_proof_query *query,
+                   struct stoa_proof **out_proof, struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_proof == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STOA_MESSAGE_GET_PROOF, query, &request, detail);
+    if (result == 0) {
+        *out_proof = request.proof;
+    }
+    return result;
+}
+
+int stoa_get_state_root(struct stoa *stoa, uint64_t height, uint8_t out_root[32],
+                        struct stoa_detail *detail)
+{
+    struct store_request request;
+    if (out_root == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STOA_MESSAGE_GET_STATE_ROOT, &height, &request, detail);
+    if (result == 0) {
+        memcpy(out_root, request.hash, 32);
+    }
+    return result;
+}
+
 void stoa_free(void *pointer)
 {
     memory_free(pointer);
@@ -383,4 +411,15 @@ int stoa_submit_get_code(struct stoa *stoa, const struct stoa_state_query *query
                          const struct stoa_call *call)
 {
     return stoa_submit(stoa, STOA_MESSAGE_GET_CODE, query, call);
+}
+
+int stoa_submit_get_proof(struct stoa *stoa, const struct stoa_proof_query *query,
+                          const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_PROOF, query, call);
+}
+
+int stoa_submit_get_state_root(struct stoa *stoa, uint64_t height, const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_STATE_ROOT, &height, call);
 }

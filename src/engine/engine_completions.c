@@ -66,6 +66,10 @@ void engine_completion_fill(const struct engine_request *own, struct stoa_comple
         out->block_count = request->block_count;
     } else if (request->kind == STORE_GET_HEADERS) {
         out->headers = request->headers;
+    } else if (request->kind == STORE_GET_PROOF) {
+        out->proof = request->proof;
+    } else if (request->kind == STORE_GET_STATE_ROOT) {
+        memcpy(out->hash, request->hash, 32);
     } else if (request->kind == STORE_GET_ACCOUNT) {
         out->account = request->account;
     } else if (request->kind == STORE_GET_STATE || request->kind == STORE_GET_STORAGE ||

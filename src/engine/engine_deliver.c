@@ -229,6 +229,7 @@ static void drop(struct stoa *stoa, struct engine_request *own)
     }
     memory_free(request->blocks); /* NULL but of the query that made it */
     memory_free(request->logs.logs);
+    memory_free(request->proof);
     memory_free(request->history.entries);
     memory_free(request->headers.headers);
     if (own->dead && request->result != 0 && !request->appended) {

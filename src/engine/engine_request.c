@@ -171,6 +171,12 @@ static bool find_kind(enum stoa_message message, enum store_request_kind *out_ki
     case STOA_MESSAGE_GET_CODE:
         *out_kind = STORE_GET_CODE;
         return true;
+    case STOA_MESSAGE_GET_PROOF:
+        *out_kind = STORE_GET_PROOF;
+        return true;
+    case STOA_MESSAGE_GET_STATE_ROOT:
+        *out_kind = STORE_GET_STATE_ROOT;
+        return true;
     default:
         return false;
     }
@@ -248,7 +254,29 @@ static int copy_options(const void *given, size_t size, void *out)
     return 0;
 }
 
-/* What is to be done, by kind. STOA_EINVAL. */
+/* The slots are copied: few are worth asking whose they are. */
+static int copy_proof_query(struct engine_request *own, const struct stoa_proof_query *query)
+{
+    size_t size = query->slot_count * 32;
+    if (query->slot_count > STOA_PROOF_SLOTS_MAX || (size != 0 && query->slots == NULL)) {
+        return STOA_EINVAL;
+    }
+    own->request.proof_query = *query;
+    own->request.proof_query.slots = NULL;
+    if (size == 0) {
+        return 0;
+    }
+    own->copy = memory_alloc(size);
+    if (own->copy == NULL) {
+        return STOA_ENOMEM;
+    }
+    own->copy_size = size;
+    memcpy(own->copy, query->slots, size);
+    own->request.proof_query.slots = own->copy;
+    return 0;
+}
+
+/* What is to be done, by kind. STOA_EINVAL, STOA_ENOMEM. */
 static int fill_argument(struct engine_request *own, enum store_request_kind kind, const void *what)
 {
     struct store_request *request = &own->request;
@@ -273,6 +301,11 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
     case STORE_GET_STORAGE:
     case STORE_GET_CODE:
         request->query = *(const struct stoa_state_query *)what;
+        return 0;
+    case STORE_GET_PROOF:
+        return copy_proof_query(own, what);
+    case STORE_GET_STATE_ROOT:
+        request->query.height = *(const uint64_t *)what;
         return 0;
     case STORE_GET_STATE: {
         const struct stoa_bytes *key = what;

@@ -45,6 +45,7 @@ int command_show_receipts(const struct options *options);
 int command_state_account(const struct options *options);
 int command_state_storage(const struct options *options);
 int command_state_code(const struct options *options);
+int command_proof_run(const struct options *options);
 int command_state_run(const struct options *options);
 int command_upkeep_verify(const struct options *options);
 int command_health_run(const struct options *options);
@@ -56,6 +57,9 @@ int command_branch_set_head(const struct options *options);
 int command_branch_set_safe(const struct options *options);
 int command_branch_set_finalized(const struct options *options);
 int command_help_run(const struct options *options);
+
+/* A number of up to 32 bytes: hexadecimal after 0x, else decimal. False: it is none. */
+bool command_state_parse_slot(const char *text, uint8_t out[32]);
 
 /* Open the store of OPTIONS; BULK as in struct stoa_options. Prints what is wrong, or a warning.
  * Returns an exit status; on COMMAND_DONE the caller closes *OUT with command_close. */

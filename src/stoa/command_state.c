@@ -76,8 +76,7 @@ static bool parse_address(const char *text, struct stoa_state_query *query)
     return false;
 }
 
-/* A number of up to 32 bytes: hexadecimal after 0x, else decimal. */
-static bool parse_slot(const char *text, uint8_t out[WORD_SIZE])
+bool command_state_parse_slot(const char *text, uint8_t out[WORD_SIZE])
 {
     uint64_t number;
     size_t length = strlen(text);
@@ -126,7 +125,7 @@ int command_state_storage(const struct options *options)
     if (!parse_address(options->arguments[0], &query)) {
         return COMMAND_USAGE;
     }
-    if (!parse_slot(options->arguments[1], query.slot)) {
+    if (!command_state_parse_slot(options->arguments[1], query.slot)) {
         console_error("%s: no number of a slot", options->arguments[1]);
         return COMMAND_USAGE;
     }

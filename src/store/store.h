@@ -74,6 +74,8 @@ enum store_request_kind {
     STORE_GET_ACCOUNT,
     STORE_GET_STORAGE,
     STORE_GET_CODE,
+    STORE_GET_PROOF,
+    STORE_GET_STATE_ROOT,
     STORE_QUERY_LOGS,
     STORE_QUERY_HISTORY,
     STORE_GET_RANGE,
@@ -92,7 +94,7 @@ struct store_request {
                                     NULL: a worker verifies it */
     struct stoa_block_key key;   /* STORE_GET_BLOCK, STORE_BLOCK_EXISTS, STORE_SET_… */
     uint8_t hash[32];            /* STORE_GET_TRANSACTION, STORE_UPDATE_HEAD; out: STORE_PUT_BLOCK,
-                                    STORE_SET_… */
+                                    STORE_SET_…, STORE_GET_STATE_ROOT */
     struct bytes state_key;      /* STORE_GET_STATE; valid until done */
     struct stoa_log_filter log_filter;       /* STORE_QUERY_LOGS; what it points at likewise */
     struct stoa_history_query history_query; /* STORE_QUERY_HISTORY */
@@ -112,10 +114,12 @@ struct store_request {
     struct stoa_block block;             /* views until store_view_release(block.view) */
     struct stoa_transaction transaction; /* likewise, of transaction.block.view */
     struct bytes value; /* of the state: memory_alloc'ed, the caller's; storage: 32 bytes */
-    struct stoa_account account; /* STORE_GET_ACCOUNT */
-    struct stoa_logs logs;       /* STORE_QUERY_LOGS; likewise, as the next two */
-    struct stoa_history history; /* STORE_QUERY_HISTORY */
-    struct stoa_block *blocks;   /* STORE_GET_RANGE; each with its view */
+    struct stoa_account account;         /* STORE_GET_ACCOUNT */
+    struct stoa_proof_query proof_query; /* STORE_GET_PROOF; likewise */
+    struct stoa_proof *proof;            /* likewise: memory_alloc'ed in one piece, the caller's */
+    struct stoa_logs logs;               /* STORE_QUERY_LOGS; likewise, as the next two */
+    struct stoa_history history;         /* STORE_QUERY_HISTORY */
+    struct stoa_block *blocks;           /* STORE_GET_RANGE; each with its view */
     size_t block_count;
     struct stoa_headers headers; /* STORE_GET_HEADERS; memory_alloc'ed, the caller's */
     struct store_request *next;  /* the store's, until done */

@@ -154,7 +154,6 @@ static bool fill_transaction(const struct record *record, struct store_get *get,
     return true;
 }
 
-static void ask_tables(struct store_get *get);
 static void next_candidate(struct store_get *get);
 static void start(struct store_get *get);
 
@@ -247,7 +246,7 @@ static void next_candidate(struct store_get *get)
         get->canonical = true;
         start_read(get, &get->candidates[get->candidate_next].position);
     } else if (!get->from_tables) {
-        ask_tables(get);
+        store_get_ask_tables(get);
     } else {
         finish(get, STOA_ENOTFOUND);
     }
@@ -306,7 +305,12 @@ static void done_lookup(struct workers_job *job)
 {
     struct store_get *get = job->context;
     struct store_request *request = get->request;
+    if (store_proof_is_wanted(get)) {
+        store_tries_leave(get->store);
+    }
     if (is_outdated(get)) {
+        memory_free(request->proof);
+        request->proof = NULL;
         store_state_forget(get);
         start_again(get);
         return;
@@ -327,10 +331,13 @@ static void done_lookup(struct workers_job *job)
     }
 }
 
-static void ask_tables(struct store_get *get)
+void store_get_ask_tables(struct store_get *get)
 {
     struct store *store = get->store;
     if (store->readers == NULL) { /* the tables could not be mended */
+        if (store_proof_is_wanted(get)) {
+            store_tries_leave(store);
+        }
         get->request->detail = store->failed_detail;
         finish(get, store->apply_failed);
         return;
@@ -363,7 +370,7 @@ static void get_block(struct store_get *get)
     } else if (settled) {
         finish(get, STOA_ENOTFOUND);
     } else {
-        ask_tables(get);
+        store_get_ask_tables(get);
     }
 }
 
@@ -416,8 +423,10 @@ static void get_state(struct store_get *get)
     int result;
     if (store_state_start(get, &result)) {
         finish(get, result);
+    } else if (store_proof_is_wanted(get)) {
+        store_proof_start(get);
     } else {
-        ask_tables(get);
+        store_get_ask_tables(get);
     }
 }
 

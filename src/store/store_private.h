@@ -101,6 +101,12 @@ struct store_probe {
     struct bytes value; /* owned */
 };
 
+/* Whoever wants to read the cache of the tries, later. */
+struct store_tries_waiter {
+    void (*enter)(struct store_tries_waiter *waiter);
+    struct store_tries_waiter *next;
+};
+
 struct store_get {
     struct store *store;
     struct store_request *request;
@@ -119,15 +125,11 @@ struct store_get {
     struct cache_ticket ticket;                  /* taken before the read began */
     struct store_probe probes[STORE_PROBES_MAX]; /* of a read of the state (store_state.c) */
     unsigned probe_count;
-    uint64_t height; /* as of which the state is asked for */
+    uint64_t height;                  /* as of which the state is asked for */
+    struct tries_reader tries_reader; /* of a proof (store_proof.c) */
+    struct store_tries_waiter tries_waiter;
     struct store_get *next;
     struct store_get *made_next;
-};
-
-/* Whoever wants to read the cache of the tries, later. */
-struct store_tries_waiter {
-    void (*enter)(struct store_tries_waiter *waiter);
-    struct store_tries_waiter *next;
 };
 
 /* The tries of the state: store_tries.c. */
@@ -293,6 +295,14 @@ void store_branch_set_mark(struct store_put *put); /* safe or finalized, as its 
 void store_get_submit(struct store *store, struct store_request *request);
 void store_get_free_pool(struct store *store);
 struct stoa_view *store_view_take(struct store *store); /* NULL: no memory */
+
+void store_get_ask_tables(struct store_get *get); /* a worker's look-up, then its end */
+
+/* store_proof.c */
+bool store_proof_is_wanted(const struct store_get *get);
+/* Ask the tables as soon as the tries may be read; store_tries_leave when they were. */
+void store_proof_start(struct store_get *get);
+int store_proof_make(struct store_get *get, struct kv_session *session);
 
 /* store_query.c */
 void store_query_submit(struct store *store, struct store_request *request);

@@ -61,6 +61,9 @@ int store_state_look_up(struct store_get *get, struct kv_session *session)
         result = result == STOA_ENOTFOUND ? 0 : result;
         probe->settled = result == 0;
     }
+    if (result == 0 && store_proof_is_wanted(get) && !get->probes[0].found) {
+        result = store_proof_make(get, session);
+    }
     return result;
 }
 
@@ -97,10 +100,15 @@ static int answer(struct store_get *get)
 {
     struct store_request *request = get->request;
     struct store_probe *probes = get->probes;
-    if (request->kind != STORE_GET_STATE && probes[1].found) {
+    bool proof = store_proof_is_wanted(get);
+    const struct store_probe *gap = proof ? &probes[0] : &probes[1];
+    if (request->kind != STORE_GET_STATE && gap->found) {
         return error_set(&request->detail, STOA_ENOTSUP,
                          "the state at height %llu is not known: block %llu was stored without",
-                         (unsigned long long)get->height, (unsigned long long)probes[1].height);
+                         (unsigned long long)get->height, (unsigned long long)gap->height);
+    }
+    if (proof) {
+        return 0; /* it was made */
     }
     if (request->kind == STORE_GET_STORAGE) {
         return answer_storage(get, &probes[0], &probes[2]);
@@ -139,6 +147,11 @@ static void make_probes(struct store_get *get)
     const struct stoa_state_query *query = &request->query;
     struct store_probe *probes = get->probes;
     uint8_t *key = add_probe(get);
+    if (store_proof_is_wanted(get)) {
+        key[0] = STATE_KEY_GAP;
+        probes[0].key_size = 1;
+        return;
+    }
     if (request->kind == STORE_GET_STATE) {
         key[0] = STATE_KEY_RAW;
         memcpy(key + 1, request->state_key.data, request->state_key.size);
@@ -163,7 +176,9 @@ bool store_state_start(struct store_get *get, int *out_result)
     const struct store *store = get->store;
     struct store_request *request = get->request;
     bool raw = request->kind == STORE_GET_STATE;
-    uint64_t wanted = request->query.height;
+    bool proof = store_proof_is_wanted(get);
+    uint64_t wanted =
+        request->kind == STORE_GET_PROOF ? request->proof_query.height : request->query.height;
     *out_result = 0;
     if (raw && (request->state_key.size == 0 || request->state_key.size > STATE_KEY_RAW_MAX)) {
         *out_result = STOA_ENOTFOUND; /* no such key can have been put */
@@ -181,7 +196,7 @@ bool store_state_start(struct store_get *get, int *out_result)
         *out_result = probe_pending(store, &get->probes[i]);
         settled = settled && get->probes[i].settled;
     }
-    if (*out_result != 0 || settled) {
+    if (*out_result != 0 || (settled && (!proof || get->probes[0].found))) {
         *out_result = store_state_finish(get, *out_result);
         return true;
     }

@@ -266,6 +266,15 @@ int stoa_get_code(struct stoa *stoa, const struct stoa_state_query *query,
     return no_state(detail);
 }
 
+int stoa_get_proof(struct stoa *stoa, const struct stoa_proof_query *query,
+                   struct stoa_proof **out_proof, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)query;
+    (void)out_proof;
+    return no_state(detail);
+}
+
 int stoa_query_logs(struct stoa *stoa, const struct stoa_log_filter *filter,
                     struct stoa_logs *out_logs, struct stoa_detail *detail)
 {
