@@ -4,10 +4,9 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "render/json_writer.h"
+#include "stoa/answer.h"
 #include "stoa/command.h"
 #include "stoa/console.h"
-#include "stoa/sheet.h"
 
 enum { HASH_SIZE = 32, BRANCHES_AT_ONCE = 64 };
 
@@ -61,25 +60,18 @@ static void add_text(struct sheet *sheet, const struct stoa_branch *branch)
     }
 }
 
-static bool print_branches(const struct options *options, const struct stoa_branch *branches,
-                           size_t count)
+static int print_branches(const struct options *options, const struct stoa_branch *branches,
+                          size_t count)
 {
-    struct buffer buffer;
-    struct json_writer json;
-    struct sheet sheet;
-    buffer_init(&buffer);
-    json_writer_init(&json, &buffer);
-    sheet_init(&sheet);
-    json_writer_array_begin(&json, NULL);
+    struct answer answer;
+    answer_init(&answer, options);
+    json_writer_array_begin(&answer.json, NULL);
     for (size_t i = 0; i < count; i++) {
-        add_json(&json, &branches[i]);
-        add_text(&sheet, &branches[i]);
+        add_json(&answer.json, &branches[i]);
+        add_text(&answer.sheet, &branches[i]);
     }
-    json_writer_array_end(&json);
-    bool printed = options->json ? console_write_json(&json, &buffer) : sheet_print(&sheet);
-    buffer_deinit(&buffer);
-    sheet_deinit(&sheet);
-    return printed;
+    json_writer_array_end(&answer.json);
+    return answer_finish(&answer);
 }
 
 int command_branch_list(const struct options *options)
@@ -96,36 +88,29 @@ int command_branch_list(const struct options *options)
     if (result != 0) {
         return command_close(stoa, command_fail(result, &detail, "branches"));
     }
-    bool printed = print_branches(options, branches, count);
+    status = print_branches(options, branches, count);
     memory_free(branches);
-    return command_close(stoa, printed ? COMMAND_DONE : COMMAND_FAILED);
+    return command_close(stoa, status);
 }
 
 /* What the change made of the head. */
-static bool print_head(const struct options *options, const struct stoa_head *head)
+static int print_head(const struct options *options, const struct stoa_head *head)
 {
-    struct buffer buffer;
-    struct json_writer json;
-    struct sheet sheet;
-    buffer_init(&buffer);
-    json_writer_init(&json, &buffer);
-    sheet_init(&sheet);
-    json_writer_object_begin(&json, NULL);
-    json_writer_quantity(&json, "head", head->height);
-    sheet_line(&sheet, "head", "%" PRIu64, head->height);
+    struct answer answer;
+    answer_init(&answer, options);
+    json_writer_object_begin(&answer.json, NULL);
+    json_writer_quantity(&answer.json, "head", head->height);
+    sheet_line(&answer.sheet, "head", "%" PRIu64, head->height);
     if (head->has_safe != 0) {
-        json_writer_quantity(&json, "safe", head->safe_height);
-        sheet_line(&sheet, "safe", "%" PRIu64, head->safe_height);
+        json_writer_quantity(&answer.json, "safe", head->safe_height);
+        sheet_line(&answer.sheet, "safe", "%" PRIu64, head->safe_height);
     }
     if (head->has_finalized != 0) {
-        json_writer_quantity(&json, "finalized", head->finalized_height);
-        sheet_line(&sheet, "finalized", "%" PRIu64, head->finalized_height);
+        json_writer_quantity(&answer.json, "finalized", head->finalized_height);
+        sheet_line(&answer.sheet, "finalized", "%" PRIu64, head->finalized_height);
     }
-    json_writer_object_end(&json);
-    bool printed = options->json ? console_write_json(&json, &buffer) : sheet_print(&sheet);
-    buffer_deinit(&buffer);
-    sheet_deinit(&sheet);
-    return printed;
+    json_writer_object_end(&answer.json);
+    return answer_finish(&answer);
 }
 
 typedef int change_function(struct stoa *stoa, const struct stoa_block_key *key,
@@ -148,8 +133,7 @@ static int change(const struct options *options, const struct stoa_block_key *ke
     if (result != 0) {
         return command_close(stoa, command_fail(result, &detail, options->arguments[0]));
     }
-    bool printed = print_head(options, &head);
-    return command_close(stoa, printed ? COMMAND_DONE : COMMAND_FAILED);
+    return command_close(stoa, print_head(options, &head));
 }
 
 static int update_head(struct stoa *stoa, const struct stoa_block_key *key,

@@ -8,10 +8,10 @@
 #include "render/json_block.h"
 #include "render/json_receipt.h"
 #include "render/json_transaction.h"
+#include "stoa/answer.h"
 #include "stoa/block_text.h"
 #include "stoa/command.h"
 #include "stoa/console.h"
-#include "stoa/sheet.h"
 
 enum { HASH_SIZE = 32, BLOCKS_AT_ONCE = 64 };
 
@@ -19,9 +19,7 @@ enum { HASH_SIZE = 32, BLOCKS_AT_ONCE = 64 };
 struct show {
     const struct options *options;
     const char *what; /* for messages: "block 7" */
-    struct buffer buffer;
-    struct json_writer json;
-    struct sheet sheet;
+    struct answer answer;
     struct error_detail detail;
 };
 
@@ -33,15 +31,12 @@ typedef int show_transaction_function(struct show *show, const struct stoa_trans
 static void show_init(struct show *show, const struct options *options)
 {
     *show = (struct show){.options = options};
-    buffer_init(&show->buffer);
-    json_writer_init(&show->json, &show->buffer);
-    sheet_init(&show->sheet);
+    answer_init(&show->answer, options);
 }
 
 static void show_deinit(struct show *show)
 {
-    buffer_deinit(&show->buffer);
-    sheet_deinit(&show->sheet);
+    answer_deinit(&show->answer);
 }
 
 /* Print the answer, unless making it failed with RESULT. Returns an exit status. */
@@ -52,18 +47,16 @@ static int show_finish(struct show *show, int result)
         console_error("%s: %s", show->options->arguments[0], text);
         return result == STOA_ECORRUPT ? COMMAND_DAMAGE : COMMAND_FAILED;
     }
-    bool printed = show->options->json ? console_write_json(&show->json, &show->buffer)
-                                       : sheet_print(&show->sheet);
-    return printed ? COMMAND_DONE : COMMAND_FAILED;
+    return answer_print(&show->answer);
 }
 
 static void show_raw(struct show *show, struct bytes encoding)
 {
     if (show->options->json) {
-        json_writer_hex(&show->json, NULL, encoding.data, encoding.size);
+        json_writer_hex(&show->answer.json, NULL, encoding.data, encoding.size);
     } else {
-        sheet_add_hex(&show->sheet, encoding.data, encoding.size);
-        sheet_add(&show->sheet, "\n");
+        sheet_add_hex(&show->answer.sheet, encoding.data, encoding.size);
+        sheet_add(&show->answer.sheet, "\n");
     }
 }
 
@@ -143,7 +136,7 @@ static int show_next(struct show *show, const struct stoa_block *stored,
     bool text = !show->options->json && !show->options->raw;
     int result = block_decode(command_bytes(stored->block), &block, &show->detail);
     if (result == 0 && text && !first) {
-        sheet_add(&show->sheet, "\n");
+        sheet_add(&show->answer.sheet, "\n");
     }
     if (result == 0) {
         result = function(show, stored, &block);
@@ -151,10 +144,11 @@ static int show_next(struct show *show, const struct stoa_block *stored,
     if (result != 0) {
         return show_finish(show, result);
     }
-    bool printed = !show->options->json ? sheet_print(&show->sheet)
-                                        : show->json.result != 0 || console_write(&show->buffer);
-    buffer_clear(&show->buffer);
-    buffer_clear(&show->sheet.text);
+    bool printed = !show->options->json
+                       ? sheet_print(&show->answer.sheet)
+                       : show->answer.json.result != 0 || console_write(&show->answer.buffer);
+    buffer_clear(&show->answer.buffer);
+    buffer_clear(&show->answer.sheet.text);
     return printed ? COMMAND_DONE : COMMAND_FAILED;
 }
 
@@ -225,12 +219,12 @@ static int show_range_with(const struct options *options, uint64_t from, uint64_
     status = count_range(stoa, name, from, to, &range.count);
     struct show show;
     show_init(&show, options);
-    json_writer_array_begin(&show.json, NULL);
+    json_writer_array_begin(&show.answer.json, NULL);
     while (status == COMMAND_DONE && range.count != 0) {
         status = show_some(&show, stoa, &range, function, range.from == from);
     }
     if (status == COMMAND_DONE && options->json) {
-        json_writer_array_end(&show.json);
+        json_writer_array_end(&show.answer.json);
         status = show_finish(&show, 0);
     }
     show_deinit(&show);
@@ -284,11 +278,12 @@ static int show_one_block(struct show *show, const struct stoa_block *stored,
             .total_difficulty = stored->total_difficulty,
             .full = true,
         };
-        return json_block_append(&show->json, NULL, &input, &show->detail);
+        return json_block_append(&show->answer.json, NULL, &input, &show->detail);
     }
-    block_text_header(&show->sheet, &block->header, block->hash);
-    sheet_line(&show->sheet, "branch", stored->canonical != 0 ? "canonical" : "side");
-    return block_text_body(&show->sheet, block, senders, stored->total_difficulty, &show->detail);
+    block_text_header(&show->answer.sheet, &block->header, block->hash);
+    sheet_line(&show->answer.sheet, "branch", stored->canonical != 0 ? "canonical" : "side");
+    return block_text_body(&show->answer.sheet, block, senders, stored->total_difficulty,
+                           &show->detail);
 }
 
 static int show_one_header(struct show *show, const struct stoa_block *stored,
@@ -298,9 +293,9 @@ static int show_one_header(struct show *show, const struct stoa_block *stored,
     if (show->options->raw) {
         show_raw(show, block->header.encoding);
     } else if (show->options->json) {
-        json_block_append_header(&show->json, NULL, &block->header, block->hash);
+        json_block_append_header(&show->answer.json, NULL, &block->header, block->hash);
     } else {
-        block_text_header(&show->sheet, &block->header, block->hash);
+        block_text_header(&show->answer.sheet, &block->header, block->hash);
     }
     return 0;
 }
@@ -320,10 +315,10 @@ static int show_one_transaction(struct show *show, const struct stoa_transaction
             .envelope = envelope,
             .sender = stored->sender,
         };
-        return json_transaction_append(&show->json, NULL, &input, &show->detail);
+        return json_transaction_append(&show->answer.json, NULL, &input, &show->detail);
     }
-    return block_text_transaction(&show->sheet, block, stored->index, envelope, stored->sender,
-                                  &show->detail);
+    return block_text_transaction(&show->answer.sheet, block, stored->index, envelope,
+                                  stored->sender, &show->detail);
 }
 
 static int no_receipts(struct show *show, const struct block *block)
@@ -339,9 +334,9 @@ static int show_step(struct show *show, const struct receipt_walk_step *step)
         return 0;
     }
     if (show->options->json) {
-        return json_receipt_append(&show->json, NULL, step, &show->detail);
+        return json_receipt_append(&show->answer.json, NULL, step, &show->detail);
     }
-    return block_text_receipt(&show->sheet, step, &show->detail);
+    return block_text_receipt(&show->answer.sheet, step, &show->detail);
 }
 
 static int show_one_receipt(struct show *show, const struct stoa_transaction *stored,
@@ -374,13 +369,13 @@ static int show_all_receipts(struct show *show, const struct stoa_block *stored,
     }
     bool text = !show->options->json && !show->options->raw;
     if (show->options->json) {
-        json_writer_array_begin(&show->json, NULL);
+        json_writer_array_begin(&show->answer.json, NULL);
     }
     for (size_t i = 0; i < block->transaction_count; i++) {
         struct receipt_walk_step step;
         result = receipt_walk_next(&walk, &step, &show->detail);
         if (result == 0 && text && i > 0) {
-            sheet_add(&show->sheet, "\n");
+            sheet_add(&show->answer.sheet, "\n");
         }
         if (result == 0) {
             result = show_step(show, &step);
@@ -390,9 +385,9 @@ static int show_all_receipts(struct show *show, const struct stoa_block *stored,
         }
     }
     if (show->options->json) {
-        json_writer_array_end(&show->json);
+        json_writer_array_end(&show->answer.json);
     } else if (text && block->transaction_count == 0) {
-        sheet_add(&show->sheet, "no receipts: the block has no transactions\n");
+        sheet_add(&show->answer.sheet, "no receipts: the block has no transactions\n");
     }
     return 0;
 }
@@ -468,13 +463,13 @@ int command_show_head(const struct options *options)
     struct show show;
     show_init(&show, options);
     if (options->json && head.empty != 0) {
-        json_writer_null(&show.json, NULL);
+        json_writer_null(&show.answer.json, NULL);
     } else if (options->json) {
-        add_head_json(&show.json, &head);
+        add_head_json(&show.answer.json, &head);
     } else if (head.empty != 0) {
-        sheet_add(&show.sheet, "no block is stored\n");
+        sheet_add(&show.answer.sheet, "no block is stored\n");
     } else {
-        add_head_text(&show.sheet, &head);
+        add_head_text(&show.answer.sheet, &head);
     }
     status = show_finish(&show, 0);
     show_deinit(&show);

@@ -3,40 +3,13 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "render/json_writer.h"
+#include "stoa/answer.h"
 #include "stoa/command.h"
 #include "stoa/console.h"
-#include "stoa/sheet.h"
 
 enum { ADDRESS_SIZE = 20, WORD_SIZE = 32, KEY_MAX = 128 };
 
-/* An answer that grows as text or JSON. */
-struct answer {
-    const struct options *options;
-    struct buffer buffer;
-    struct json_writer json;
-    struct sheet sheet;
-};
-
-static void answer_init(struct answer *answer, const struct options *options)
-{
-    *answer = (struct answer){.options = options};
-    buffer_init(&answer->buffer);
-    json_writer_init(&answer->json, &answer->buffer);
-    sheet_init(&answer->sheet);
-}
-
-/* Print it. Returns an exit status. */
-static int answer_finish(struct answer *answer)
-{
-    bool printed = answer->options->json ? console_write_json(&answer->json, &answer->buffer)
-                                         : sheet_print(&answer->sheet);
-    buffer_deinit(&answer->buffer);
-    sheet_deinit(&answer->sheet);
-    return printed ? COMMAND_DONE : COMMAND_FAILED;
-}
-
-static int answer_hex(const struct options *options, struct stoa_bytes value)
+static int print_hex(const struct options *options, struct stoa_bytes value)
 {
     struct answer answer;
     answer_init(&answer, options);
@@ -49,7 +22,7 @@ static int answer_hex(const struct options *options, struct stoa_bytes value)
     return answer_finish(&answer);
 }
 
-static int answer_account(const struct options *options, const struct stoa_account *account)
+static int print_account(const struct options *options, const struct stoa_account *account)
 {
     struct answer answer;
     answer_init(&answer, options);
@@ -113,7 +86,7 @@ int command_state_account(const struct options *options)
     struct stoa_account account;
     struct stoa_detail detail = {.code = 0};
     int result = stoa_get_account(stoa, &query, &account, &detail);
-    status = result == 0 ? answer_account(options, &account)
+    status = result == 0 ? print_account(options, &account)
                          : command_fail(result, &detail, options->arguments[0]);
     return command_close(stoa, status);
 }
@@ -136,7 +109,7 @@ int command_state_storage(const struct options *options)
     uint8_t value[WORD_SIZE];
     struct stoa_detail detail = {.code = 0};
     int result = stoa_get_storage(stoa, &query, value, &detail);
-    status = result == 0 ? answer_hex(options, (struct stoa_bytes){value, sizeof(value)})
+    status = result == 0 ? print_hex(options, (struct stoa_bytes){value, sizeof(value)})
                          : command_fail(result, &detail, options->arguments[0]);
     return command_close(stoa, status);
 }
@@ -178,7 +151,7 @@ int command_state_code(const struct options *options)
     struct stoa_detail detail = {.code = 0};
     int result = get_code(stoa, &query, &code, &detail);
     if (result == 0) {
-        status = answer_hex(options, code);
+        status = print_hex(options, code);
         stoa_free((void *)(uintptr_t)code.data);
     } else {
         status = command_fail(result, &detail, options->arguments[0]);
@@ -226,7 +199,7 @@ int command_state_run(const struct options *options)
     struct stoa_detail detail = {.code = 0};
     int result = stoa_get_state_at(stoa, &at, &value, &detail);
     if (result == 0) {
-        status = answer_hex(options, value);
+        status = print_hex(options, value);
         stoa_free((void *)(uintptr_t)value.data);
     } else {
         status = command_fail(result, &detail, name);
