@@ -11,6 +11,7 @@
 enum {
     BYTES_A_BUCKET = 256, /* of the size: about one object a bucket where they are small */
     BUCKETS_A_GHOST = 2,
+    BUCKETS_A_HINT = 4,
     SHARE_WHOLE = 1 << 16,
     HEADROOM_PARTS = 16,  /* one of so many is left to no budget: room for what is leaving */
     SWEEPS_A_TURN = 1024, /* buckets */
@@ -110,6 +111,10 @@ static bool make_parts(struct cache *cache, const struct cache_options *options)
     if (cache->doors == NULL) {
         return false;
     }
+    size_t hints = buckets / BUCKETS_A_HINT;
+    if (!slab_charge(cache->slab, cache_hint_size(hints)) || !cache_hint_init(cache, hints)) {
+        return false;
+    }
     struct cache_table *table = cache_table_create(buckets, 0);
     atomic_init(&cache->table, table);
     return table != NULL && make_ghost(cache, buckets / BUCKETS_A_GHOST);
@@ -150,6 +155,7 @@ void cache_destroy(struct cache *cache)
         memory_free(atomic_load_explicit(&cache->table, memory_order_relaxed));
         memory_free(cache->old_table);
         memory_free(cache->doors);
+        memory_free(cache->hints);
         ghost_deinit(&cache->ghost);
         slab_destroy(cache->slab);
         memory_free(cache);

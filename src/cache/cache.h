@@ -51,7 +51,8 @@ enum {
     CACHE_PARTS_MAX = 8,
     CACHE_SIZE_MIN = 1 << 20,
     CACHE_HEAD_BLOCKS_MAX = 1024,
-    CACHE_COLD_MAX = 4, /* blocks that wait to be packed */
+    CACHE_COLD_MAX = 4,   /* blocks that wait to be packed */
+    CACHE_HINT_BITS = 48, /* of a hint's number */
 };
 
 /* Flags of an object: the first is the cache's, the rest are the owner's. */
@@ -88,6 +89,10 @@ struct cache_hit {
 /* Look KEY up. On a hit the object is pinned; counts hit or miss. */
 bool cache_find(struct cache *cache, enum cache_class class, struct bytes key,
                 struct cache_hit *out_hit);
+
+/* What the writer noted last under HASH, if it was not overwritten by others, higher ones first;
+ * or what was noted under another hash with the same part. Look at what it leads to. */
+bool cache_find_hint(const struct cache *cache, uint64_t hash, uint64_t *out_number);
 
 /* One more reference to a pinned object; and one back. */
 void cache_pin(struct cache_object *object);
@@ -157,6 +162,11 @@ void cache_close(struct cache *cache, struct bytes key, uint64_t sequence);
 
 /* All keys of the changes up to SEQUENCE have their values. */
 void cache_open(struct cache *cache, uint64_t sequence);
+
+/* Note NUMBER, of CACHE_HINT_BITS, under HASH. The table's size is fixed: where there is no room
+ * the lowest number goes. Fetch it ahead where many are noted. */
+void cache_hint(struct cache *cache, uint64_t hash, uint64_t number);
+void cache_fetch_hint(const struct cache *cache, uint64_t hash);
 
 struct cache_ticket {
     uint32_t changes;

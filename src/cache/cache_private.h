@@ -101,6 +101,8 @@ struct cache {
     _Atomic(struct cache_object *) returned;           /* left, and released by another thread */
     _Atomic(uint64_t) *doors;                          /* by hash: the last change that closed it */
     size_t door_mask;
+    _Atomic(uint64_t) *hints; /* cache_hint.c */
+    size_t hint_mask;         /* of sets */
     _Atomic(uint64_t) opened; /* changes up to this one are there */
 
     struct slab *slab;
@@ -194,6 +196,10 @@ struct cache_object *cache_table_find(const struct cache *cache, uint64_t hash,
 bool cache_table_rebuild(struct cache *cache, size_t buckets);
 /* Free the table before, where no reader is in it. */
 void cache_table_free_old(struct cache *cache);
+
+/* cache_hint.c */
+bool cache_hint_init(struct cache *cache, size_t count); /* a power of two; freed with the cache */
+size_t cache_hint_size(size_t count);
 
 /* cache_queue.c */
 void cache_queue_push(struct cache *cache, struct cache_object *object, enum cache_queue_kind kind);

@@ -2,6 +2,7 @@
 #include "store/hot.h"
 
 #include "base/ensure.h"
+#include "store/hot_places.h"
 #include "store/state_key.h"
 
 enum { VIEW_MARK = 1 };
@@ -129,12 +130,17 @@ bool hot_get_transaction(struct cache *cache, const uint8_t hash[32],
 {
     struct cache_hit hit;
     struct hot_place place;
-    if (cache == NULL || !cache_find(cache, CACHE_PLACES, bytes_of(hash, 32), &hit)) {
+    if (cache == NULL) {
         return false;
     }
-    ensure(hit.value.size == sizeof(place));
-    memcpy(&place, hit.value.data, sizeof(place));
-    cache_release(hit.object);
+    if (!hot_places_find(cache, hash, &place)) {
+        if (!cache_find(cache, CACHE_PLACES, bytes_of(hash, 32), &hit)) {
+            return false;
+        }
+        ensure(hit.value.size == sizeof(place));
+        memcpy(&place, hit.value.data, sizeof(place));
+        cache_release(hit.object);
+    }
     if (!find_record(cache, bytes_of(place.block, 32), &hit)) {
         return false;
     }

@@ -7,6 +7,7 @@
  * | blocks  | envelope hash                | block hash (HOT_ALIAS)                       |
  * | heights | height, 8 bytes, big-endian  | block hash                                   |
  * | heights | "head"                       | struct stoa_head                             |
+ * | places  | height, 8 bytes, big-endian  | all transactions of its block (hot_places.h) |
  * | places  | transaction hash             | struct hot_place                             |
  * | state   | state key (state_key.h)      | value, or nothing with HOT_ABSENT            |
  *

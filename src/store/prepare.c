@@ -19,6 +19,7 @@ void prepare_deinit(struct prepare *prepare)
     buffer_deinit(&prepare->senders);
     buffer_deinit(&prepare->changes);
     buffer_deinit(&prepare->transaction_prefixes);
+    buffer_deinit(&prepare->transaction_hashes);
     buffer_deinit(&prepare->change_hashes);
     buffer_deinit(&prepare->postings);
 }
@@ -170,6 +171,7 @@ static int index_transactions(struct prepare *prepare)
     struct bytes cursor = prepare->block.transactions;
     struct bytes envelope;
     buffer_clear(&prepare->transaction_prefixes);
+    buffer_clear(&prepare->transaction_hashes);
     int result = buffer_reserve(&prepare->transaction_prefixes,
                                 prepare->block.transaction_count * sizeof(uint64_t));
     for (bool more = true; result == 0 && more;) {
@@ -184,6 +186,9 @@ static int index_transactions(struct prepare *prepare)
         for (size_t i = 0; result == 0 && i < count; i++) {
             uint64_t prefix = bytes_load_be64(hashes[i]);
             result = buffer_append(&prepare->transaction_prefixes, &prefix, sizeof(prefix));
+        }
+        if (result == 0 && prepare->keep_hashes) {
+            result = buffer_append(&prepare->transaction_hashes, hashes, count * sizeof(hashes[0]));
         }
     }
     return result;

@@ -27,6 +27,8 @@ struct prepare {
     struct buffer senders;              /* 20 bytes a transaction, or empty */
     struct buffer changes;              /* encoded as in record.h */
     struct buffer transaction_prefixes; /* uint64_t each: first 8 bytes of the hash, big-endian */
+    bool keep_hashes;                   /* set by whoever wants the next one */
+    struct buffer transaction_hashes;   /* 32 bytes each, where they are kept */
     struct buffer change_hashes;        /* uint64_t each: pending_key_hash */
     struct buffer postings;             /* struct posting each */
     /* What is kept with the block, for its postings: set by prepare_verify and prepare_record. */

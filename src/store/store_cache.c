@@ -6,6 +6,7 @@
  * when it settles; then they open. So a thread that has seen one of the new values finds no old one
  * beside it, and the acknowledgement does not wait for a thousand copies. */
 #include "base/ensure.h"
+#include "store/hot_places.h"
 #include "store/state_key.h"
 #include "store/store_private.h"
 
@@ -154,6 +155,18 @@ static void put_changes(struct store *store, struct bytes changes, uint64_t heig
     }
 }
 
+/* Where it fails, the tables know them. */
+void store_cache_find_places(struct store_put *put)
+{
+    const struct prepare *prepare = &put->prepare;
+    buffer_clear(&put->places);
+    if (prepare->keep_hashes && prepare->result == 0 &&
+        hot_places_build(&prepare->block, prepare->kept_receipts, prepare->transaction_hashes.data,
+                         &put->places) != 0) {
+        buffer_clear(&put->places);
+    }
+}
+
 /* Where a later block waits to settle it may have changed the same keys. Bulk loading only keeps
  * what is there right: nobody reads yet what is stored. */
 void store_cache_settle(struct store_put *put)
@@ -167,6 +180,10 @@ void store_cache_settle(struct store_put *put)
         put_changes(store, changes, put->block.height);
     } else if (cache_holds(store->cache, CACHE_STATE)) {
         store_cache_forget(store, changes); /* tickets were made void when the keys were closed */
+    }
+    if (put->places.size != 0) {
+        hot_places_put(store->cache, put->block.height, buffer_bytes(&put->places), NULL);
+        buffer_clear(&put->places);
     }
     put->settled = true;
     store_cache_open(put);
@@ -252,6 +269,20 @@ bool store_cache_fill_block(struct store_get *get, const struct record *record)
         fill_if_same_branch(get, &entry);
     }
     return true;
+}
+
+void store_cache_fill_places(struct store_get *get)
+{
+    struct cache *cache = get->store->cache;
+    struct hot_height_key key;
+    uint64_t height = get->view->read.height;
+    if (get->places.size == 0) {
+        return;
+    }
+    struct cache_ticket ticket =
+        cache_take_ticket(cache, CACHE_PLACES, hot_height_key(height, &key));
+    ticket.generation = get->ticket.generation;
+    hot_places_put(cache, height, buffer_bytes(&get->places), &ticket);
 }
 
 void store_cache_fill_transaction(struct store_get *get, const struct record *record)

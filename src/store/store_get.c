@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "chain/block.h"
 #include "chain/receipt.h"
+#include "store/hot_places.h"
 #include "store/store_private.h"
 
 static struct store_get *take_get(struct store *store)
@@ -181,6 +182,27 @@ static void start_again(struct store_get *get)
     start(get);
 }
 
+/* Of a block to be kept its transactions are known as well. */
+static void run_places(struct workers_job *job, void *worker_state)
+{
+    struct store_get *get = job->context;
+    struct record record;
+    (void)worker_state; /* hashing needs none */
+    buffer_init(&get->places);
+    if (record_decode(get->view->read.payload, &record, NULL) != 0 ||
+        hot_places_of_record(&record, &get->places) != 0) {
+        buffer_clear(&get->places); /* then the tables know them */
+    }
+}
+
+static void done_places(struct workers_job *job)
+{
+    struct store_get *get = job->context;
+    store_cache_fill_places(get);
+    buffer_deinit(&get->places);
+    finish(get, 0);
+}
+
 static void done_read(struct ledger_read *read)
 {
     struct store_get *get = read->context;
@@ -212,8 +234,13 @@ static void done_read(struct ledger_read *read)
     }
     if (request->kind == STORE_GET_BLOCK) {
         fill_block(&record, get, &request->block);
-        (void)store_cache_fill_block(get, &record); /* else it is read again */
-        finish(get, 0);
+        if (store_cache_fill_block(get, &record) && request->keep && get->canonical) {
+            get->job = (struct workers_job){
+                .run = run_places, .done = done_places, .context = get, .kind = METRICS_JOB_INDEX};
+            workers_submit(get->store->verifiers, &get->job);
+            return;
+        }
+        finish(get, 0); /* not in the cache: it is read again */
         return;
     }
     if (fill_transaction(&record, get, get->candidates[get->candidate_next].index)) {

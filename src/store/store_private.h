@@ -62,6 +62,7 @@ struct store_put {
     uint8_t state_header[RECORD_STATE_HEADER_SIZE];
     uint8_t record_header[RECORD_HEADER_SIZE];
     uint8_t total_difficulty[32];
+    struct buffer places;       /* hot_places.h; empty where they are not wanted */
     struct pending_block block; /* once it is acknowledged */
     uint64_t cache_sequence;    /* by which it closed its keys in the cache; 0: it has not */
     bool settled;               /* its values are in the cache */
@@ -122,6 +123,7 @@ struct store_get {
     struct index_transaction candidates[INDEX_CANDIDATES_MAX];
     size_t candidate_count;
     size_t candidate_next;
+    struct buffer places;                        /* hot_places.h, of a block to be kept */
     struct cache_ticket ticket;                  /* taken before the read began */
     struct store_probe probes[STORE_PROBES_MAX]; /* of a read of the state (store_state.c) */
     unsigned probe_count;
@@ -385,9 +387,11 @@ void store_cache_head(struct store *store); /* the head has changed */
 void store_cache_drop(struct store *store, uint64_t height);
 /* The keys of CHANGES (record.h) have other values now. */
 void store_cache_forget(struct store *store, struct bytes changes);
-void store_cache_begin(struct store_get *get); /* before anything is looked up for it */
+void store_cache_find_places(struct store_put *put); /* on a worker, once PUT is indexed */
+void store_cache_begin(struct store_get *get);       /* before anything is looked up for it */
 /* False: the block was not worth it. */
 bool store_cache_fill_block(struct store_get *get, const struct record *record);
+void store_cache_fill_places(struct store_get *get);
 void store_cache_fill_transaction(struct store_get *get, const struct record *record);
 void store_cache_fill_state(struct store_get *get, int result);
 

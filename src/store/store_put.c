@@ -34,6 +34,7 @@ static struct store_put *queue_pop(struct store_put_queue *queue)
 static void put_destroy(struct store_put *put)
 {
     prepare_deinit(&put->prepare);
+    buffer_deinit(&put->places);
     trie_layer_release(put->layer);
     memory_free(put);
 }
@@ -81,6 +82,7 @@ static void run_index(struct workers_job *job, void *worker_state)
     (void)worker_state; /* hashing needs none */
     (void)prepare_index(&put->prepare,
                         buffer_bytes(&put->prepare.changes)); /* kept in prepare.result */
+    store_cache_find_places(put);
 }
 
 static void done_index(struct workers_job *job)
@@ -176,6 +178,7 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
         store->tip.state_known = put->layer != NULL;
     }
     queue_push(&store->appended, put);
+    put->prepare.keep_hashes = store->cache != NULL && !put->side && !store->options.bulk;
     put->index_job = (struct workers_job){
         .run = run_index, .done = done_index, .context = put, .kind = METRICS_JOB_INDEX};
     workers_submit(store->verifiers, &put->index_job);

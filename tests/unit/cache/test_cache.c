@@ -415,6 +415,31 @@ static void what_comes_back_soon_is_remembered(void **state)
     cache_destroy(cache);
 }
 
+static void a_hint_leads_to_the_number_noted_last(void **state)
+{
+    (void)state;
+    enum { MANY = 100000, KNOWN = 500 }; /* of 1,024 places in a cache of 1 MiB */
+    struct cache *cache = make(MIB);
+    uint64_t number = 0;
+    assert_false(cache_find_hint(cache, 7, &number));
+    cache_hint(cache, 7, 1);
+    cache_hint(cache, 7, 2);
+    assert_true(cache_find_hint(cache, 7, &number));
+    assert_int_equal(number, 2);
+    for (uint64_t i = 1; i <= MANY; i++) {
+        cache_fetch_hint(cache, i);
+        cache_hint(cache, i * UINT64_C(0x2545f4914f6cdd1d), i);
+    }
+    unsigned known = 0;
+    for (uint64_t i = MANY - KNOWN + 1; i <= MANY; i++) {
+        bool found = cache_find_hint(cache, i * UINT64_C(0x2545f4914f6cdd1d), &number);
+        known += found && number == i ? 1 : 0;
+    }
+    print_message("of the newest %d hints %u are there\n", KNOWN, known);
+    assert_true(known > KNOWN * 9 / 10);
+    cache_destroy(cache);
+}
+
 static bool admit(struct cache *cache, uint64_t number, size_t size)
 {
     return cache_admit(cache, CACHE_BLOCKS, bytes_of(&number, sizeof(number)), size);
@@ -710,6 +735,7 @@ int main(void)
         cmocka_unit_test(the_newest_heights_stay_whatever_else_comes),
         cmocka_unit_test(a_scan_does_not_push_out_what_is_used),
         cmocka_unit_test(what_comes_back_soon_is_remembered),
+        cmocka_unit_test(a_hint_leads_to_the_number_noted_last),
         cmocka_unit_test(what_is_large_is_admitted_when_it_is_read_again),
         cmocka_unit_test(a_block_that_was_read_is_offered_for_packing),
         cmocka_unit_test(packing_what_changed_meanwhile_is_refused),

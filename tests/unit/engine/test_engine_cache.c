@@ -138,6 +138,30 @@ static void a_second_read_of_a_transaction_is_a_hit_and_the_same(void **state)
                      before.classes[STOA_CACHE_PLACES].misses);
 }
 
+/* Every transaction is read once: none of it asks the tables. */
+static void expect_transactions_hot(struct engine_rig *rig)
+{
+    struct stoa_cache_stats before = stats_of(rig->stoa);
+    engine_rig_expect(rig->stoa, rig->chain, 1, ENGINE_RIG_BLOCKS);
+    struct stoa_cache_stats after = stats_of(rig->stoa);
+    assert_true(hits_of(&after.classes[STOA_CACHE_PLACES]) >
+                hits_of(&before.classes[STOA_CACHE_PLACES]));
+    assert_int_equal(after.classes[STOA_CACHE_PLACES].misses,
+                     before.classes[STOA_CACHE_PLACES].misses);
+}
+
+static void the_first_read_of_a_new_transaction_is_a_hit_also_after_a_restart(void **state)
+{
+    struct engine_rig *rig = *state;
+    engine_rig_put(rig, 1, ENGINE_RIG_BLOCKS);
+    assert_int_equal(height_of_key(rig->stoa, 1), 0); /* whatever waited to be entered is */
+    expect_transactions_hot(rig);
+    engine_rig_close(rig);
+    engine_rig_open(rig);
+    wait_until_warm(rig->stoa);
+    expect_transactions_hot(rig);
+}
+
 static void each_acknowledged_value_is_what_is_read_next(void **state)
 {
     struct engine_rig *rig = *state;
@@ -428,6 +452,9 @@ int main(void)
                                         engine_rig_set_up_ring, engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(a_second_read_of_a_transaction_is_a_hit_and_the_same,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(
+            the_first_read_of_a_new_transaction_is_a_hit_also_after_a_restart,
+            engine_rig_set_up_ring, engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(each_acknowledged_value_is_what_is_read_next,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(an_absent_key_is_remembered_until_it_is_set,
