@@ -24,6 +24,13 @@ int engine_rig_set_up_ring(void **state);
 int engine_rig_set_up_threads(void **state);
 int engine_rig_tear_down(void **state);
 
+/* Two of cmocka's tests: TEST with each. */
+#define ENGINE_RIG_BOTH(test)                                                           \
+    {#test " (io_uring)", test, engine_rig_set_up_ring, engine_rig_tear_down, NULL},    \
+    {                                                                                   \
+#test " (threads)", test, engine_rig_set_up_threads, engine_rig_tear_down, NULL \
+    }
+
 struct stoa_options engine_rig_options(const struct engine_rig *rig);
 void engine_rig_open(struct engine_rig *rig);
 void engine_rig_close(struct engine_rig *rig);

@@ -626,40 +626,34 @@ static void verify_right_behind_submitted_puts_finds_no_damage(void **state)
     }
 }
 
-#define BOTH(test)                                                                      \
-    {#test " (io_uring)", test, engine_rig_set_up_ring, engine_rig_tear_down, NULL},    \
-    {                                                                                   \
-#test " (threads)", test, engine_rig_set_up_threads, engine_rig_tear_down, NULL \
-    }
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(blocks_are_read_back_at_once_and_after_reopening),
-        BOTH(what_is_not_stored_is_not_found),
-        BOTH(refused_block_says_why_and_changes_nothing),
-        BOTH(state_values_are_copies_of_the_newest),
-        BOTH(many_submitted_puts_are_acknowledged_in_order_and_share_groups),
-        BOTH(one_bad_put_among_submitted_fails_with_all_that_build_on_it),
-        BOTH(submitted_gets_answer_as_the_blocking_ones),
-        BOTH(reap_with_nothing_under_way_does_not_wait),
-        BOTH(completion_descriptor_is_readable_exactly_while_there_is_one),
-        BOTH(descriptor_asked_for_late_shows_what_is_done_already),
-        BOTH(submitting_past_the_limit_is_refused_until_one_is_reaped),
-        BOTH(threads_call_at_once_while_blocks_are_stored),
-        BOTH(threads_that_reap_get_each_completion_once_and_none_waits_for_ever),
-        BOTH(refused_submission_leaves_no_reaper_waiting),
-        BOTH(closing_finishes_what_was_submitted_and_not_reaped),
-        BOTH(closing_with_a_view_out_is_refused_and_the_store_goes_on),
+        ENGINE_RIG_BOTH(blocks_are_read_back_at_once_and_after_reopening),
+        ENGINE_RIG_BOTH(what_is_not_stored_is_not_found),
+        ENGINE_RIG_BOTH(refused_block_says_why_and_changes_nothing),
+        ENGINE_RIG_BOTH(state_values_are_copies_of_the_newest),
+        ENGINE_RIG_BOTH(many_submitted_puts_are_acknowledged_in_order_and_share_groups),
+        ENGINE_RIG_BOTH(one_bad_put_among_submitted_fails_with_all_that_build_on_it),
+        ENGINE_RIG_BOTH(submitted_gets_answer_as_the_blocking_ones),
+        ENGINE_RIG_BOTH(reap_with_nothing_under_way_does_not_wait),
+        ENGINE_RIG_BOTH(completion_descriptor_is_readable_exactly_while_there_is_one),
+        ENGINE_RIG_BOTH(descriptor_asked_for_late_shows_what_is_done_already),
+        ENGINE_RIG_BOTH(submitting_past_the_limit_is_refused_until_one_is_reaped),
+        ENGINE_RIG_BOTH(threads_call_at_once_while_blocks_are_stored),
+        ENGINE_RIG_BOTH(threads_that_reap_get_each_completion_once_and_none_waits_for_ever),
+        ENGINE_RIG_BOTH(refused_submission_leaves_no_reaper_waiting),
+        ENGINE_RIG_BOTH(closing_finishes_what_was_submitted_and_not_reaped),
+        ENGINE_RIG_BOTH(closing_with_a_view_out_is_refused_and_the_store_goes_on),
         cmocka_unit_test(nothing_is_closed_and_nothing_released_without_harm),
-        BOTH(bad_arguments_are_refused),
-        BOTH(completions_say_which_message_and_what_became_of_it),
-        BOTH(calls_that_are_not_valid_or_not_served_are_refused),
-        BOTH(block_options_of_an_older_program_are_taken),
-        BOTH(statistics_fit_the_size_the_caller_knows),
-        BOTH(statistics_tell_what_was_done),
-        BOTH(clean_store_verifies),
-        BOTH(verify_right_behind_submitted_puts_finds_no_damage),
+        ENGINE_RIG_BOTH(bad_arguments_are_refused),
+        ENGINE_RIG_BOTH(completions_say_which_message_and_what_became_of_it),
+        ENGINE_RIG_BOTH(calls_that_are_not_valid_or_not_served_are_refused),
+        ENGINE_RIG_BOTH(block_options_of_an_older_program_are_taken),
+        ENGINE_RIG_BOTH(statistics_fit_the_size_the_caller_knows),
+        ENGINE_RIG_BOTH(statistics_tell_what_was_done),
+        ENGINE_RIG_BOTH(clean_store_verifies),
+        ENGINE_RIG_BOTH(verify_right_behind_submitted_puts_finds_no_damage),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -139,15 +139,12 @@ static void bad_arguments_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define BOTH(test)                                                                    \
-    {#test " on io_uring", test, engine_rig_set_up_ring, engine_rig_tear_down, NULL}, \
-        {#test " on threads", test, engine_rig_set_up_threads, engine_rig_tear_down, NULL}
-        BOTH(a_new_store_is_healthy),
-        BOTH(a_passed_limit_degrades_it_and_is_told),
-        BOTH(a_change_makes_the_descriptor_readable_until_it_is_asked),
-        BOTH(what_does_not_change_times_out),
-        BOTH(a_breaker_opens_half_opens_and_closes_and_health_shows_it),
-        BOTH(bad_arguments_are_refused),
+        ENGINE_RIG_BOTH(a_new_store_is_healthy),
+        ENGINE_RIG_BOTH(a_passed_limit_degrades_it_and_is_told),
+        ENGINE_RIG_BOTH(a_change_makes_the_descriptor_readable_until_it_is_asked),
+        ENGINE_RIG_BOTH(what_does_not_change_times_out),
+        ENGINE_RIG_BOTH(a_breaker_opens_half_opens_and_closes_and_health_shows_it),
+        ENGINE_RIG_BOTH(bad_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

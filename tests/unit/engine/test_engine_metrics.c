@@ -109,14 +109,11 @@ static void bad_arguments_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#define BOTH(test)                                                                    \
-    {#test " on io_uring", test, engine_rig_set_up_ring, engine_rig_tear_down, NULL}, \
-        {#test " on threads", test, engine_rig_set_up_threads, engine_rig_tear_down, NULL}
-        BOTH(stored_blocks_are_counted_and_timed),
-        BOTH(the_ledger_and_its_writes_are_counted),
-        BOTH(checkpoints_and_applied_batches_are_counted),
-        BOTH(what_is_not_found_is_no_error_and_what_is_refused_is),
-        BOTH(bad_arguments_are_refused),
+        ENGINE_RIG_BOTH(stored_blocks_are_counted_and_timed),
+        ENGINE_RIG_BOTH(the_ledger_and_its_writes_are_counted),
+        ENGINE_RIG_BOTH(checkpoints_and_applied_batches_are_counted),
+        ENGINE_RIG_BOTH(what_is_not_found_is_no_error_and_what_is_refused_is),
+        ENGINE_RIG_BOTH(bad_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

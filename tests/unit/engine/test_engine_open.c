@@ -323,28 +323,22 @@ static void flipped_byte_is_found_by_verify_and_read_and_costs_no_other_block(vo
     assert_int_equal(stoa_verify(rig->stoa, NULL, NULL, &report, NULL), STOA_ECORRUPT);
 }
 
-#define BOTH(test)                                                                      \
-    {#test " (io_uring)", test, engine_rig_set_up_ring, engine_rig_tear_down, NULL},    \
-    {                                                                                   \
-#test " (threads)", test, engine_rig_set_up_threads, engine_rig_tear_down, NULL \
-    }
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        BOTH(second_open_is_locked_out),
-        BOTH(missing_directory_is_not_found),
-        BOTH(directory_that_is_no_store_is_not_found_and_left_alone),
-        BOTH(file_is_no_store),
-        BOTH(creating_over_a_store_is_refused_and_changes_nothing),
-        BOTH(store_of_a_newer_format_is_refused),
-        BOTH(flipped_bit_in_the_identity_is_damage),
-        BOTH(bad_options_are_refused),
-        BOTH(options_of_an_older_program_and_none_at_all_are_taken),
-        BOTH(removed_tables_are_rebuilt_with_progress_on_the_opening_thread),
-        BOTH(garbage_in_any_file_of_the_tables_is_rebuilt),
-        BOTH(garbage_in_all_data_files_of_the_tables_is_rebuilt),
-        BOTH(flipped_byte_is_found_by_verify_and_read_and_costs_no_other_block),
+        ENGINE_RIG_BOTH(second_open_is_locked_out),
+        ENGINE_RIG_BOTH(missing_directory_is_not_found),
+        ENGINE_RIG_BOTH(directory_that_is_no_store_is_not_found_and_left_alone),
+        ENGINE_RIG_BOTH(file_is_no_store),
+        ENGINE_RIG_BOTH(creating_over_a_store_is_refused_and_changes_nothing),
+        ENGINE_RIG_BOTH(store_of_a_newer_format_is_refused),
+        ENGINE_RIG_BOTH(flipped_bit_in_the_identity_is_damage),
+        ENGINE_RIG_BOTH(bad_options_are_refused),
+        ENGINE_RIG_BOTH(options_of_an_older_program_and_none_at_all_are_taken),
+        ENGINE_RIG_BOTH(removed_tables_are_rebuilt_with_progress_on_the_opening_thread),
+        ENGINE_RIG_BOTH(garbage_in_any_file_of_the_tables_is_rebuilt),
+        ENGINE_RIG_BOTH(garbage_in_all_data_files_of_the_tables_is_rebuilt),
+        ENGINE_RIG_BOTH(flipped_byte_is_found_by_verify_and_read_and_costs_no_other_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
