@@ -238,6 +238,27 @@ enum {
 int stoa_store_block(struct stoa *stoa, const struct stoa_store_block *block,
                      struct stoa_detail *detail);
 
+/* Changes of the raw state that come without a block: all of them or none, and readable at once. Of
+ * a key that is named twice the last change counts. Changes that wait together become one frame of
+ * the ledger, with each key once; each call is answered on its own.
+ *
+ * They belong to the block that is the head when they take effect, in the order of stores: they are
+ * versions at its height, above what the block itself changed (stoa_get_state_at), leave the
+ * canonical chain when that block leaves it, and come back with it. */
+struct stoa_state_update {
+    size_t size;
+    const struct stoa_change *changes;
+    size_t change_count; /* 1 at least */
+};
+#define STOA_STATE_UPDATE_INIT                   \
+    {                                            \
+        .size = sizeof(struct stoa_state_update) \
+    }
+
+/* STOA_EREFUSED: the store has no block yet. STOA_EINVAL, STOA_ETOOBIG: DETAIL names the change. */
+int stoa_update_state(struct stoa *stoa, const struct stoa_state_update *update,
+                      struct stoa_detail *detail);
+
 /* ---- branches ---- */
 
 /* Make the stored block HASH the head. Its branch, down to where it forks off the canonical chain,
@@ -600,8 +621,8 @@ enum {
 };
 enum {
     STOA_DURABLE, /* a store is answered when it is on stable storage and readable */
-    STOA_BUFFERED /* of a stored block: answered when it was verified and given to the ledger. It is
-                     readable soon, durable after stoa_sync. Copied when it is submitted */
+    STOA_BUFFERED /* of a stored block or changes of state: answered when verified and given to the
+                     ledger. Readable soon, durable after stoa_sync. Copied when submitted */
 };
 #define STOA_CALL_INIT                    \
     {                                     \
@@ -639,7 +660,8 @@ struct stoa_completion {
     size_t block_count;          /* release each */
     struct stoa_header header;   /* of one; release it */
     struct stoa_headers headers; /* of a range of headers */
-    uint8_t hash[32];            /* of a store: the block's; of a state root: that */
+    uint8_t
+        hash[32]; /* of a store: the block's; of an update: its block's; of a state root: that */
     uint64_t height;
     struct stoa_detail detail;
 };
@@ -649,6 +671,8 @@ struct stoa_completion {
  * succeed; a refusal may come before the answers of stores submitted earlier. */
 int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block,
                             const struct stoa_call *call);
+int stoa_submit_update_state(struct stoa *stoa, const struct stoa_state_update *update,
+                             const struct stoa_call *call);
 int stoa_submit_update_head(struct stoa *stoa, const uint8_t hash[32],
                             const struct stoa_call *call);
 int stoa_submit_set_finalized(struct stoa *stoa, const struct stoa_block_key *key,
@@ -689,9 +713,9 @@ int stoa_submit_get_proof(struct stoa *stoa, const struct stoa_proof_query *quer
 int stoa_submit_get_state_root(struct stoa *stoa, uint64_t height, const struct stoa_call *call);
 
 /* Any message by its number, for programs that pass messages on. ARGUMENT is what the typed form
- * takes (a struct stoa_store_block, struct stoa_block_key, 32 bytes of hash, struct stoa_bytes,
- * struct stoa_state_at, struct stoa_state_query, struct stoa_proof_query, a height).
- * STOA_ENOTSUP: this version does not serve it. */
+ * takes (a struct stoa_store_block, struct stoa_state_update, struct stoa_block_key, 32 bytes of
+ * hash, struct stoa_bytes, struct stoa_state_at, struct stoa_state_query, struct stoa_proof_query,
+ * a height). STOA_ENOTSUP: this version does not serve it. */
 int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argument,
                 const struct stoa_call *call);
 

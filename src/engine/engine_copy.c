@@ -135,6 +135,7 @@ int engine_copy_arguments(struct engine_request *own)
     int result = 0;
     switch (own->request.kind) {
     case STORE_PUT_BLOCK:
+    case STORE_UPDATE_STATE:
         result = copy_put(own);
         own->owned = result == 0;
         break;

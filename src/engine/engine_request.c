@@ -71,6 +71,15 @@ static int count_up(struct stoa *stoa)
     return full ? STOA_EBUSY : 0;
 }
 
+static bool changes_are_valid(const struct stoa_change *changes, size_t count)
+{
+    bool valid = changes != NULL || count == 0;
+    for (size_t i = 0; valid && i < count; i++) {
+        valid = changes[i].key.data != NULL;
+    }
+    return valid;
+}
+
 static int copy_put(const struct stoa_store_block *block, struct stoa_store_block *out)
 {
     struct stoa_store_block own = STOA_STORE_BLOCK_INIT;
@@ -88,16 +97,29 @@ static int copy_put(const struct stoa_store_block *block, struct stoa_store_bloc
         (own.flags & ~(unsigned)(STOA_STORE_SIDE | STOA_STORE_CANONICAL | STOA_STORE_STATE)) == 0 &&
         (own.flags & (STOA_STORE_SIDE | STOA_STORE_CANONICAL)) !=
             (STOA_STORE_SIDE | STOA_STORE_CANONICAL) &&
-        own.block.data != NULL && (own.changes != NULL || own.change_count == 0) &&
-        (own.accounts != NULL || own.account_count == 0) &&
+        own.block.data != NULL && (own.accounts != NULL || own.account_count == 0) &&
         (own.slots != NULL || own.slot_count == 0) && (own.codes != NULL || own.code_count == 0);
     for (size_t i = 0; valid && i < own.code_count; i++) {
         valid = own.codes[i].data != NULL || own.codes[i].size == 0;
     }
-    for (size_t i = 0; valid && i < own.change_count; i++) {
-        valid = own.changes[i].key.data != NULL;
+    return valid && changes_are_valid(own.changes, own.change_count) ? 0 : STOA_EINVAL;
+}
+
+/* The store takes changes that come alone as it takes a block's. */
+static int copy_update(const struct stoa_state_update *update, struct stoa_store_block *out)
+{
+    struct stoa_state_update own = STOA_STATE_UPDATE_INIT;
+    if (!engine_size_is_valid(update->size, sizeof(own))) {
+        return STOA_EINVAL;
     }
-    return valid ? 0 : STOA_EINVAL;
+    memcpy(&own, update, update->size);
+    if (own.change_count == 0 || !changes_are_valid(own.changes, own.change_count)) {
+        return STOA_EINVAL;
+    }
+    *out = (struct stoa_store_block)STOA_STORE_BLOCK_INIT;
+    out->changes = own.changes;
+    out->change_count = own.change_count;
+    return 0;
 }
 
 static const char *const message_names[STOA_MESSAGE_END] = {
@@ -143,6 +165,9 @@ static bool find_kind(enum stoa_message message, enum store_request_kind *out_ki
         return true;
     case STOA_MESSAGE_SET_FINALIZED:
         *out_kind = STORE_SET_FINALIZED;
+        return true;
+    case STOA_MESSAGE_UPDATE_STATE:
+        *out_kind = STORE_UPDATE_STATE;
         return true;
     case STOA_MESSAGE_SET_SAFE:
         *out_kind = STORE_SET_SAFE;
@@ -287,6 +312,8 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
     switch (kind) {
     case STORE_PUT_BLOCK:
         return copy_put(what, &request->put);
+    case STORE_UPDATE_STATE:
+        return copy_update(what, &request->put);
     case STORE_SET_SAFE:
     case STORE_SET_FINALIZED:
     case STORE_GET_BLOCK:

@@ -2,6 +2,7 @@
 #include "store/head_record.h"
 
 #include "base/ensure.h"
+#include "store/position.h"
 
 enum {
     OFFSET_VERSION = 0,
@@ -37,24 +38,6 @@ void head_record_decode_mark(const uint8_t *from, struct head_mark *out_mark)
     memcpy(out_mark->hash, from + 8, 32);
 }
 
-static void encode_position(const struct ledger_position *position, uint8_t out[20])
-{
-    bytes_store_le32(out, position->segment);
-    bytes_store_le32(out + 4, position->offset);
-    bytes_store_le32(out + 8, position->size);
-    bytes_store_le64(out + 12, position->sequence);
-}
-
-static void decode_position(const uint8_t *from, struct ledger_position *out_position)
-{
-    *out_position = (struct ledger_position){
-        .segment = bytes_load_le32(from),
-        .offset = bytes_load_le32(from + 4),
-        .size = bytes_load_le32(from + 8),
-        .sequence = bytes_load_le64(from + 12),
-    };
-}
-
 void head_record_encode_header(const struct head_record *record,
                                uint8_t out[HEAD_RECORD_HEADER_SIZE])
 {
@@ -74,8 +57,8 @@ void head_record_encode_winner(const struct head_winner *winner,
                                uint8_t out[HEAD_RECORD_WINNER_SIZE])
 {
     memcpy(out, winner->hash, 32);
-    encode_position(&winner->position, out + OFFSET_WINNER_POSITION);
-    encode_position(&winner->state_position, out + OFFSET_WINNER_STATE);
+    position_encode(&winner->position, out + OFFSET_WINNER_POSITION);
+    position_encode(&winner->state_position, out + OFFSET_WINNER_STATE);
 }
 
 static int check_version(struct bytes payload, size_t size, struct error_detail *detail)
@@ -125,8 +108,8 @@ void head_record_decode_winner(const struct head_record *record, uint32_t index,
     ensure(index < record->winner_count);
     const uint8_t *p = record->winners.data + (size_t)index * HEAD_RECORD_WINNER_SIZE;
     memcpy(out_winner->hash, p, 32);
-    decode_position(p + OFFSET_WINNER_POSITION, &out_winner->position);
-    decode_position(p + OFFSET_WINNER_STATE, &out_winner->state_position);
+    out_winner->position = position_decode(p + OFFSET_WINNER_POSITION);
+    out_winner->state_position = position_decode(p + OFFSET_WINNER_STATE);
 }
 
 void head_record_encode_marks(const struct head_mark *safe, const struct head_mark *finalized,

@@ -396,6 +396,18 @@ int pending_reserve(struct pending *pending, const struct pending_room *room)
                                       room->postings * sizeof(struct posting));
 }
 
+static size_t add_block(struct pending *pending, const struct pending_block *block)
+{
+    size_t index = pending->block_count++;
+    pending->blocks[index] = *block;
+    pending->size += sizeof(*block);
+    chains_add(&pending->block_chains, bytes_load_be64(block->hash), 2 * index);
+    if (block->has_envelope) {
+        chains_add(&pending->block_chains, bytes_load_be64(block->envelope_hash), 2 * index + 1);
+    }
+    return index;
+}
+
 int pending_add(struct pending *pending, const struct pending_block *block,
                 const struct pending_entries *entries)
 {
@@ -413,13 +425,8 @@ int pending_add(struct pending *pending, const struct pending_block *block,
     if (result != 0) {
         return result;
     }
-    size_t index = pending->block_count++;
-    pending->blocks[index] = *block;
-    pending->size += sizeof(*block) + transactions * sizeof(struct pending_transaction);
-    chains_add(&pending->block_chains, bytes_load_be64(block->hash), 2 * index);
-    if (block->has_envelope) {
-        chains_add(&pending->block_chains, bytes_load_be64(block->envelope_hash), 2 * index + 1);
-    }
+    size_t index = add_block(pending, block);
+    pending->size += transactions * sizeof(struct pending_transaction);
     if (!block->side) {
         ensure(pending->canonical_count != 0
                    ? pending_canonical_at(pending, pending->canonical_count - 1)->height + 1 ==
@@ -449,6 +456,28 @@ int pending_add(struct pending *pending, const struct pending_block *block,
         pending->layers_last = &entries->layer->next;
         pending->size += entries->layer->entries.size;
     }
+    return 0;
+}
+
+int pending_update(struct pending *pending, const struct pending_block *block,
+                   const struct pending_entries *entries)
+{
+    struct pending_room room = {
+        .blocks = 1, .changes = entries->hash_count, .change_bytes = entries->changes.size};
+    ensure(!block->side && entries->prefix_count == 0 && entries->posting_count == 0);
+    int result = pending_reserve(pending, &room);
+    if (result != 0) {
+        return result;
+    }
+    if (pending->canonical_count != 0) {
+        struct pending_block *known =
+            &pending->blocks[pending->canonical[pending->canonical_count - 1]];
+        ensure(known->height == block->height && memcmp(known->hash, block->hash, 32) == 0);
+        known->state_position = block->state_position;
+    } else {
+        pending->canonical[pending->canonical_count++] = (uint32_t)add_block(pending, block);
+    }
+    (void)add_changes(pending, entries, block->height); /* whether it has a mark is the block's */
     return 0;
 }
 

@@ -79,6 +79,12 @@ struct pending_entries {
 int pending_add(struct pending *pending, const struct pending_block *block,
                 const struct pending_entries *entries);
 
+/* More changes of the newest canonical block, of BLOCK's height, whose place is BLOCK from now on.
+ * It need not be in the batch yet: then the batch has it with these changes only. STOA_ENOMEM:
+ * nothing was added. */
+int pending_update(struct pending *pending, const struct pending_block *block,
+                   const struct pending_entries *entries);
+
 /* Room for BLOCKS more blocks with as many entries and bytes of changes in all, so that adding them
  * cannot fail. STOA_ENOMEM. */
 struct pending_room {

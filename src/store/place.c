@@ -3,8 +3,9 @@
 
 #include "base/ensure.h"
 #include "stoa/error.h"
+#include "store/position.h"
 
-enum { POSITION_SIZE = 20, APPLIED_VERSION = 3 };
+enum { APPLIED_VERSION = 3 };
 
 static_assert(PLACE_HEIGHT_VALUE_SIZE == 32 + POSITION_SIZE, "layout");
 static_assert(PLACE_BLOCK_VALUE_SIZE == 8 + 2 * POSITION_SIZE + 1, "layout");
@@ -12,24 +13,6 @@ static_assert(PLACE_SIDE_VALUE_SIZE == 32 + 32 + 2 * POSITION_SIZE, "layout");
 static_assert(PLACE_APPLIED_SIZE ==
                   8 + 8 + POSITION_SIZE + 1 + 4 + 8 + 32 + 32 + 2 * HEAD_RECORD_MARK_SIZE,
               "layout");
-
-static void encode_position(const struct ledger_position *position, uint8_t *out)
-{
-    bytes_store_le32(out, position->segment);
-    bytes_store_le32(out + 4, position->offset);
-    bytes_store_le32(out + 8, position->size);
-    bytes_store_le64(out + 12, position->sequence);
-}
-
-static struct ledger_position decode_position(const uint8_t *in)
-{
-    return (struct ledger_position){
-        .segment = bytes_load_le32(in),
-        .offset = bytes_load_le32(in + 4),
-        .size = bytes_load_le32(in + 8),
-        .sequence = bytes_load_le64(in + 12),
-    };
-}
 
 void place_encode_height_key(uint64_t height, uint8_t out[PLACE_HEIGHT_KEY_SIZE])
 {
@@ -45,7 +28,7 @@ void place_encode_height(const uint8_t hash[32], const struct ledger_position *p
                          uint8_t out[PLACE_HEIGHT_VALUE_SIZE])
 {
     memcpy(out, hash, 32);
-    encode_position(position, out + 32);
+    position_encode(position, out + 32);
 }
 
 int place_decode_height(struct bytes value, uint8_t out_hash[32],
@@ -55,16 +38,16 @@ int place_decode_height(struct bytes value, uint8_t out_hash[32],
         return STOA_ECORRUPT;
     }
     memcpy(out_hash, value.data, 32);
-    *out_position = decode_position(value.data + 32);
+    *out_position = position_decode(value.data + 32);
     return 0;
 }
 
 void place_encode_block(const struct place_block *block, uint8_t out[PLACE_BLOCK_VALUE_SIZE])
 {
     bytes_store_le64(out, block->height);
-    encode_position(&block->position, out + 8);
+    position_encode(&block->position, out + 8);
     out[8 + POSITION_SIZE] = (uint8_t)block->flags;
-    encode_position(&block->state_position, out + 9 + POSITION_SIZE);
+    position_encode(&block->state_position, out + 9 + POSITION_SIZE);
 }
 
 int place_decode_block(struct bytes value, struct place_block *out_block)
@@ -74,9 +57,9 @@ int place_decode_block(struct bytes value, struct place_block *out_block)
     }
     *out_block = (struct place_block){
         .height = bytes_load_le64(value.data),
-        .position = decode_position(value.data + 8),
+        .position = position_decode(value.data + 8),
         .flags = value.data[8 + POSITION_SIZE],
-        .state_position = decode_position(value.data + 9 + POSITION_SIZE),
+        .state_position = position_decode(value.data + 9 + POSITION_SIZE),
     };
     return 0;
 }
@@ -92,8 +75,8 @@ void place_encode_side(const struct branches_block *block, uint8_t out[PLACE_SID
 {
     memcpy(out, block->parent_hash, 32);
     memcpy(out + 32, block->total_difficulty, 32);
-    encode_position(&block->position, out + 64);
-    encode_position(&block->state_position, out + 64 + POSITION_SIZE);
+    position_encode(&block->position, out + 64);
+    position_encode(&block->state_position, out + 64 + POSITION_SIZE);
 }
 
 int place_decode_side(struct bytes key, struct bytes value, struct branches_block *out_block)
@@ -105,8 +88,8 @@ int place_decode_side(struct bytes key, struct bytes value, struct branches_bloc
     memcpy(out_block->hash, key.data + 8, 32);
     memcpy(out_block->parent_hash, value.data, 32);
     memcpy(out_block->total_difficulty, value.data + 32, 32);
-    out_block->position = decode_position(value.data + 64);
-    out_block->state_position = decode_position(value.data + 64 + POSITION_SIZE);
+    out_block->position = position_decode(value.data + 64);
+    out_block->state_position = position_decode(value.data + 64 + POSITION_SIZE);
     return 0;
 }
 
@@ -159,7 +142,7 @@ void place_encode_applied(const struct place_applied *applied, uint8_t out[PLACE
     memset(out, 0, PLACE_APPLIED_SIZE);
     bytes_store_le32(out, APPLIED_VERSION);
     bytes_store_le64(out + 8, applied->store_id);
-    encode_position(&applied->position, out + 16);
+    position_encode(&applied->position, out + 16);
     out[36] = applied->has_head;
     bytes_store_le64(out + 41, applied->head_height);
     memcpy(out + 49, applied->head_hash, 32);
@@ -175,7 +158,7 @@ int place_decode_applied(struct bytes value, struct place_applied *out_applied)
     }
     struct place_applied applied = {
         .store_id = bytes_load_le64(value.data + 8),
-        .position = decode_position(value.data + 16),
+        .position = position_decode(value.data + 16),
         .has_head = value.data[36] != 0,
         .head_height = bytes_load_le64(value.data + 41),
     };

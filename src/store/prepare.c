@@ -229,6 +229,33 @@ int prepare_index(struct prepare *prepare, struct bytes changes)
     return result;
 }
 
+int prepare_changes(struct prepare *prepare, struct bytes changes)
+{
+    int result = index_changes(prepare, changes);
+    prepare->result = result == 0 ? 0 : error_set(&prepare->detail, result, "changes");
+    return prepare->result;
+}
+
+int prepare_update(struct prepare *prepare)
+{
+    buffer_clear(&prepare->changes);
+    prepare->result = state_change_append(prepare->put, &prepare->changes, &prepare->detail);
+    if (prepare->result == 0 && prepare->changes.size == 0) {
+        prepare->result = error_set(&prepare->detail, STOA_EINVAL, "changes: there are none");
+    }
+    return prepare->result == 0 ? prepare_changes(prepare, buffer_bytes(&prepare->changes))
+                                : prepare->result;
+}
+
+struct pending_entries prepare_update_entries(const struct prepare *prepare, struct bytes changes)
+{
+    return (struct pending_entries){
+        .changes = changes,
+        .hashes = (const void *)prepare->change_hashes.data,
+        .hash_count = prepare->change_hashes.size / sizeof(uint64_t),
+    };
+}
+
 int prepare_damaged(struct prepare *prepare)
 {
     buffer_clear(&prepare->changes);

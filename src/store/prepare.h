@@ -57,6 +57,15 @@ int prepare_record(struct prepare *prepare, const struct record *record,
  * STOA_ENOMEM. */
 int prepare_index(struct prepare *prepare, struct bytes changes);
 
+/* Of changes that come without a block: encode those of prepare->put; or take CHANGES as they are.
+ * Then their hashes. Sets prepare->result. STOA_EINVAL, STOA_ETOOBIG, STOA_ENOMEM, STOA_ECORRUPT.
+ */
+int prepare_update(struct prepare *prepare);
+int prepare_changes(struct prepare *prepare, struct bytes changes);
+
+/* The entries of changes that come without a block, as views into the buffers and CHANGES. */
+struct pending_entries prepare_update_entries(const struct prepare *prepare, struct bytes changes);
+
 /* The entries of a block that cannot be read: that nothing is known of it. STOA_ENOMEM. */
 int prepare_damaged(struct prepare *prepare);
 

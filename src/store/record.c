@@ -2,6 +2,7 @@
 #include "store/record.h"
 
 #include "base/ensure.h"
+#include "store/position.h"
 
 enum {
     OFFSET_VERSION = 0,
@@ -11,6 +12,7 @@ enum {
     OFFSET_RECEIPTS_SIZE = 12,
     OFFSET_ENVELOPE_SIZE = 16,
     OFFSET_STATE_HASH = 8,
+    OFFSET_UPDATE_PREVIOUS = 40,
     OFFSET_HASH = 24,
     OFFSET_TOTAL_DIFFICULTY = 56,
     OFFSET_ENVELOPE_HASH = 88,
@@ -91,6 +93,26 @@ void record_encode_state_header(const uint8_t hash[32], uint8_t out[RECORD_STATE
     memcpy(out + OFFSET_STATE_HASH, hash, 32);
 }
 
+void record_encode_update_header(const uint8_t hash[32], const struct ledger_position *previous,
+                                 uint8_t out[RECORD_UPDATE_HEADER_SIZE])
+{
+    memset(out, 0, RECORD_UPDATE_HEADER_SIZE);
+    out[OFFSET_VERSION] = RECORD_UPDATE_VERSION;
+    memcpy(out + OFFSET_STATE_HASH, hash, 32);
+    position_encode(previous, out + OFFSET_UPDATE_PREVIOUS);
+}
+
+bool record_is_update(struct bytes payload, struct ledger_position *out_previous)
+{
+    *out_previous = (struct ledger_position){.sequence = 0};
+    if (payload.size < RECORD_UPDATE_HEADER_SIZE ||
+        payload.data[OFFSET_VERSION] != RECORD_UPDATE_VERSION) {
+        return false;
+    }
+    *out_previous = position_decode(payload.data + OFFSET_UPDATE_PREVIOUS);
+    return true;
+}
+
 int record_decode_state(struct bytes payload, const uint8_t **out_hash, struct bytes *out_changes,
                         struct error_detail *detail)
 {
@@ -98,13 +120,15 @@ int record_decode_state(struct bytes payload, const uint8_t **out_hash, struct b
         return error_set(detail, STOA_ECORRUPT, "state record: %zu bytes are too few",
                          payload.size);
     }
-    if (payload.data[OFFSET_VERSION] != RECORD_STATE_VERSION) {
+    bool update = payload.data[OFFSET_VERSION] == RECORD_UPDATE_VERSION;
+    size_t header = update ? RECORD_UPDATE_HEADER_SIZE : RECORD_STATE_HEADER_SIZE;
+    if ((!update && payload.data[OFFSET_VERSION] != RECORD_STATE_VERSION) ||
+        payload.size < header) {
         return error_set(detail, STOA_ECORRUPT, "state record: version %u is unknown",
                          payload.data[OFFSET_VERSION]);
     }
     *out_hash = payload.data + OFFSET_STATE_HASH;
-    *out_changes =
-        bytes_of(payload.data + RECORD_STATE_HEADER_SIZE, payload.size - RECORD_STATE_HEADER_SIZE);
+    *out_changes = bytes_of(payload.data + header, payload.size - header);
     return 0;
 }
 

@@ -28,7 +28,18 @@
  *        1     7  zero
  *        8    32  hash of the block
  *       40        changes, one after the other: key size (u16), value size (u32; RECORD_REMOVED:
- *                 the key is removed), key (state_key.h), value */
+ *                 the key is removed), key (state_key.h), value
+ *
+ * LEDGER_STATE as well, an update: changes that were made while the named block was the head, which
+ * therefore belong to it and leave the canonical chain and come back with it. So a block's state
+ * frames make a chain, the newest first; its place names that one:
+ *
+ *        0     1  version, 3
+ *        1     7  zero
+ *        8    32  hash of the block
+ *       40    20  position (position.h) of the block's state frame before this one, or zero
+ *       60     4  zero
+ *       64        changes, each key once */
 #ifndef RECORD_H
 #define RECORD_H
 
@@ -37,6 +48,7 @@
 #include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "ledger/ledger.h"
 
 enum {
     RECORD_VERSION = 1,
@@ -50,6 +62,8 @@ enum {
     RECORD_STATE_HEADER_SIZE = 40,
     RECORD_CHANGE_HEADER_SIZE = 6,
     RECORD_STATE_VERSION = 2,
+    RECORD_UPDATE_VERSION = 3,
+    RECORD_UPDATE_HEADER_SIZE = 64,
     RECORD_CHANGE_VALUE_MAX = 1 << 22,
 };
 
@@ -76,7 +90,16 @@ int record_decode(struct bytes payload, struct record *out_record, struct error_
 
 void record_encode_state_header(const uint8_t hash[32], uint8_t out[RECORD_STATE_HEADER_SIZE]);
 
-/* The block's hash and the changes, views into PAYLOAD. STOA_ECORRUPT. */
+/* PREVIOUS: the block's state frame before, sequence 0 where it has none. */
+void record_encode_update_header(const uint8_t hash[32], const struct ledger_position *previous,
+                                 uint8_t out[RECORD_UPDATE_HEADER_SIZE]);
+
+/* Whether a LEDGER_STATE frame is an update; *OUT_PREVIOUS is then the state frame before it, else
+ * and where it is the first of its block sequence 0. For PAYLOADs that record_decode_state takes.
+ */
+bool record_is_update(struct bytes payload, struct ledger_position *out_previous);
+
+/* The block's hash and the changes, views into PAYLOAD, of an update too. STOA_ECORRUPT. */
 int record_decode_state(struct bytes payload, const uint8_t **out_hash, struct bytes *out_changes,
                         struct error_detail *detail);
 

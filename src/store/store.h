@@ -84,11 +84,12 @@ enum store_request_kind {
     STORE_UPDATE_HEAD, /* this and what follows: in the order of stores */
     STORE_SET_SAFE,
     STORE_SET_FINALIZED,
+    STORE_UPDATE_STATE, /* the changes in PUT, which has nothing else */
 };
 
 struct store_request {
     enum store_request_kind kind;
-    struct stoa_store_block put; /* STORE_PUT_BLOCK */
+    struct stoa_store_block put; /* STORE_PUT_BLOCK, STORE_UPDATE_STATE */
     struct prepare *prepared;    /* STORE_PUT_BLOCK: PUT verified by its submitter (prepare_verify,
                                     with the chain's id), whose buffers are exchanged for others; or
                                     NULL: a worker verifies it */
@@ -102,8 +103,9 @@ struct store_request {
     struct stoa_state_query query;           /* of the state; STORE_GET_STATE: its height only */
     bool keep; /* STORE_GET_BLOCK: it will be asked for, the cache takes it at once */
     void (*done)(struct store_request *request);
-    void (*on_append)(struct store_request *request); /* STORE_PUT_BLOCK: runs once it was given to
-                                                         the ledger. May be NULL */
+    void (*on_append)(struct store_request *request); /* STORE_PUT_BLOCK, STORE_UPDATE_STATE: runs
+                                                         once it was given to the ledger, or
+                                                         NULL */
     void *context;
 
     int result;

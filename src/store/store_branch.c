@@ -346,6 +346,7 @@ static void switch_block(struct branch_change *change, struct pending_block *blo
     int result = pending_add(store->open, block, &entries);
     ensure(result == 0); /* there is room */
     if (wins) {
+        store->top = *block;
         branches_remove(store->branches, block->hash);
     } else {
         result = store_branch_note_side(store, block, true);
@@ -365,7 +366,9 @@ void store_branch_switch_over(struct branch_change *change, const struct ledger_
     pending_cut(store->open, change->ancestor.height + 1);
     for (size_t i = 0; i < change->item_count; i++) {
         struct branch_item *item = &change->items[i];
-        if (item->role != PARENT) {
+        if (item->role == PARENT) {
+            store->top = item->block;
+        } else {
             switch_block(change, &item->block, &item->prepare, item->layer, item->role == WINNER);
             item->layer = NULL;
         }

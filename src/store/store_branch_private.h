@@ -12,6 +12,13 @@
 
 enum item_role { LOSER, WINNER, PARENT };
 
+/* One of the frames that say what a block changes in the state. */
+struct branch_state {
+    struct branch_item *item;
+    struct ledger_read read;
+    struct branch_state *next;
+};
+
 /* A block that changes sides; or (PARENT) one of which only the total difficulty is needed. */
 struct branch_item {
     struct branch_change *change;
@@ -22,7 +29,7 @@ struct branch_item {
     struct pending_block block;
     struct prepare prepare;
     struct ledger_read read;
-    struct ledger_read state_read;
+    struct branch_state *states; /* the oldest first */
     struct workers_job job;
     int result;
     struct error_detail detail;

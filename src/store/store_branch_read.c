@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Changes of branch: where the blocks that change sides lie, and what they add to the indexes. */
 #include "base/ensure.h"
+#include "base/memory.h"
 #include "store/store_branch_private.h"
 
 enum { READS_MAX = 32 }; /* blocks whose frames are in flight */
@@ -137,25 +138,31 @@ static int decode_item(struct branch_item *item, struct error_detail *detail)
     return 0;
 }
 
-static int decode_state(struct branch_item *item, struct error_detail *detail)
+static int bad_state(const struct branch_item *item, const struct ledger_read *read,
+                     struct error_detail *detail)
 {
-    const uint8_t *hash;
-    struct bytes changes;
-    if (item->block.state_position.sequence == 0) {
-        return 0;
+    return error_set(detail, STOA_ECORRUPT, "frame %llu is not the state of block %llu",
+                     (unsigned long long)read->position.sequence,
+                     (unsigned long long)item->block.height);
+}
+
+/* All its state frames, one behind the other. */
+static int decode_states(struct branch_item *item, struct error_detail *detail)
+{
+    int result = 0;
+    for (const struct branch_state *state = item->states; result == 0 && state != NULL;
+         state = state->next) {
+        const uint8_t *hash;
+        struct bytes changes;
+        result = record_decode_state(state->read.payload, &hash, &changes, detail);
+        if (result == 0 && memcmp(hash, item->block.hash, 32) != 0) {
+            result = bad_state(item, &state->read, detail);
+        }
+        if (result == 0) {
+            result = buffer_append(&item->prepare.changes, changes.data, changes.size);
+        }
     }
-    int result = item->state_read.kind == LEDGER_STATE
-                     ? record_decode_state(item->state_read.payload, &hash, &changes, detail)
-                     : STOA_ECORRUPT;
-    if (result == 0 && memcmp(hash, item->block.hash, 32) != 0) {
-        result = STOA_ECORRUPT;
-    }
-    if (result == STOA_ECORRUPT) {
-        return error_set(detail, result, "frame %llu is not the state of block %llu",
-                         (unsigned long long)item->block.state_position.sequence,
-                         (unsigned long long)item->block.height);
-    }
-    return result == 0 ? buffer_append(&item->prepare.changes, changes.data, changes.size) : result;
+    return result;
 }
 
 static void run_compute(struct workers_job *job, void *worker_state)
@@ -164,7 +171,7 @@ static void run_compute(struct workers_job *job, void *worker_state)
     (void)worker_state; /* decoding and hashing need none */
     int result = decode_item(item, &item->detail);
     if (result == 0 && item->role != PARENT) {
-        result = decode_state(item, &item->detail);
+        result = decode_states(item, &item->detail);
         if (result == 0) {
             result = prepare_index(&item->prepare, buffer_bytes(&item->prepare.changes));
             item->detail = result == 0 ? item->detail : item->prepare.detail;
@@ -204,13 +211,21 @@ static void end_item(struct branch_item *item)
     read_on(change);
 }
 
+static void release_states(struct branch_item *item)
+{
+    while (item->states != NULL) {
+        struct branch_state *state = item->states;
+        item->states = state->next;
+        ledger_read_release(&state->read);
+        memory_free(state);
+    }
+}
+
 static void done_compute(struct workers_job *job)
 {
     struct branch_item *item = job->context;
     ledger_read_release(&item->read);
-    if (item->block.state_position.sequence != 0 && item->role != PARENT) {
-        ledger_read_release(&item->state_read);
-    }
+    release_states(item);
     end_item(item);
 }
 
@@ -221,37 +236,64 @@ static void start_compute(struct branch_item *item)
     store_branch_run_job(change, change->store->verifiers, &item->job);
 }
 
-static void done_state_read(struct ledger_read *read)
+static void fail_item(struct branch_item *item, int result)
 {
-    struct branch_item *item = read->context;
-    if (read->result != 0) {
-        item->result = read->result;
-        item->detail = read->detail;
-        ledger_read_release(&item->read);
-        ledger_read_release(read);
-        end_item(item);
+    item->result = result;
+    ledger_read_release(&item->read);
+    release_states(item);
+    end_item(item);
+}
+
+static void done_state_read(struct ledger_read *read);
+
+/* The state frame at POSITION and, from it, those before. */
+static void read_state(struct branch_item *item, const struct ledger_position *position)
+{
+    struct branch_state *state = memory_alloc_zeroed(1, sizeof(*state));
+    if (state == NULL) {
+        fail_item(item, error_set(&item->detail, STOA_ENOMEM, "read the state of a block"));
         return;
     }
-    start_compute(item);
+    state->item = item;
+    state->next = item->states;
+    item->states = state;
+    state->read =
+        (struct ledger_read){.position = *position, .done = done_state_read, .context = state};
+    ledger_read(item->change->store->ledger, &state->read);
+}
+
+static void done_state_read(struct ledger_read *read)
+{
+    struct branch_state *state = read->context;
+    struct branch_item *item = state->item;
+    struct ledger_position previous;
+    if (read->result != 0) {
+        item->detail = read->detail;
+        fail_item(item, read->result);
+    } else if (read->kind != LEDGER_STATE) {
+        fail_item(item, bad_state(item, read, &item->detail));
+    } else if (!record_is_update(read->payload, &previous) || previous.sequence == 0) {
+        start_compute(item);
+    } else if (previous.sequence >= read->position.sequence) {
+        fail_item(item, bad_state(item, read, &item->detail));
+    } else {
+        read_state(item, &previous);
+    }
 }
 
 static void done_read(struct ledger_read *read)
 {
     struct branch_item *item = read->context;
     if (read->result != 0) {
-        item->result = read->result;
         item->detail = read->detail;
-        ledger_read_release(read);
-        end_item(item);
+        fail_item(item, read->result);
         return;
     }
     if (item->block.state_position.sequence == 0 || item->role == PARENT) {
         start_compute(item);
         return;
     }
-    item->state_read = (struct ledger_read){
-        .position = item->block.state_position, .done = done_state_read, .context = item};
-    ledger_read(item->change->store->ledger, &item->state_read);
+    read_state(item, &item->block.state_position);
 }
 
 static void done_winner_index(struct workers_job *job)

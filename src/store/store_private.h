@@ -62,10 +62,13 @@ struct store_put {
     uint8_t state_header[RECORD_STATE_HEADER_SIZE];
     uint8_t record_header[RECORD_HEADER_SIZE];
     uint8_t total_difficulty[32];
-    struct buffer places;       /* hot_places.h; empty where they are not wanted */
+    struct buffer places; /* hot_places.h; empty where they are not wanted */
+    uint8_t update_header[RECORD_UPDATE_HEADER_SIZE];
     struct pending_block block; /* once it is acknowledged */
     uint64_t cache_sequence;    /* by which it closed its keys in the cache; 0: it has not */
     bool settled;               /* its values are in the cache */
+    struct store_put *members;  /* updates that share this one's frame */
+    bool update;                /* changes without a block (store_update.c) */
     bool side;    /* its frame says so; a change of branch then makes it canonical where wanted */
     bool begun;   /* a change of branch or mark: too late to call it off */
     int canceled; /* called off: what it ends with, or 0 */
@@ -186,10 +189,14 @@ struct store {
     struct branches *branches;
     uint64_t branch_epoch;
     uint64_t unwind_max;
+    struct pending_block
+        top;              /* the head's place, where its hash is the head's: else not known yet */
     struct store_tip tip; /* appended: what the next canonical block must name as its parent */
     struct store_put_queue puts;     /* submitted, not yet appended */
     struct store_put_queue appended; /* appended, not yet acknowledged */
     bool advancing;                  /* inside store_put_advance */
+    bool gathering;                  /* updates wait for others of this turn of the loop */
+    struct io_request gather_timer;
     struct store_put_queue settling; /* acknowledged, not yet in the open batch: store_settle.c */
     struct io_request settle_timer;
     unsigned settle_turns;
@@ -263,6 +270,26 @@ void store_put_finish_first(struct store_put *put, int result);
 void store_put_describe(const struct store_put *put, struct pending_block *out_block);
 /* Take in the durable block of PUT. */
 int store_put_take_in(struct store_put *put);
+
+void store_put_take_first(struct store_put *put);         /* off the queue */
+void store_put_answer(struct store_put *put, int result); /* it is in no queue */
+void store_put_push_appended(struct store_put *put);
+void store_put_advance_appended(struct store *store);
+struct pending_entries store_put_entries(const struct store_put *put);
+
+/* store_update.c */
+void store_update_submit(struct store_put *put);
+/* The first of the queue: append it with those behind it, or let it wait. */
+void store_update_start(struct store *store, struct store_put *put);
+void store_update_make_visible(struct store_put *put);
+/* MEMBERS shared a frame that ended with RESULT: each is answered. */
+void store_update_answer(struct store *store, struct store_put *members, int result);
+/* Take in changes of the head; its place is BLOCK from now on. */
+int store_update_take_in(struct store *store, const struct pending_block *block,
+                         const struct pending_entries *entries);
+/* The head's place, from memory or with SESSION from the tables: store->top, where the head has
+ * one. */
+int store_update_find_top(struct store *store, struct error_detail *detail);
 
 /* store_branch.c. PUT is the first of the queue and nothing is appended and unacknowledged. */
 void store_branch_update_head(struct store_put *put);

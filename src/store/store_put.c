@@ -9,8 +9,6 @@
 #include "base/memory.h"
 #include "store/store_private.h"
 
-static void advance_appended(struct store *store);
-
 static void queue_push(struct store_put_queue *queue, struct store_put *put)
 {
     put->next = NULL;
@@ -46,6 +44,11 @@ void store_put_free_pool(struct store *store)
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         while (lists[i] != NULL) {
             struct store_put *next = lists[i]->next;
+            while (lists[i]->members != NULL) {
+                struct store_put *member = lists[i]->members;
+                lists[i]->members = member->next;
+                put_destroy(member);
+            }
             put_destroy(lists[i]);
             lists[i] = next;
         }
@@ -56,8 +59,18 @@ void store_put_free_pool(struct store *store)
     store->settling = (struct store_put_queue){.first = NULL};
 }
 
-/* Answer and take the work object back. */
-static void finish(struct store_put *put, int result)
+void store_put_take_first(struct store_put *put)
+{
+    struct store_put *first = queue_pop(&put->store->puts);
+    ensure(first == put);
+}
+
+void store_put_push_appended(struct store_put *put)
+{
+    queue_push(&put->store->appended, put);
+}
+
+void store_put_answer(struct store_put *put, int result)
 {
     struct store *store = put->store;
     struct store_request *request = put->request;
@@ -89,7 +102,7 @@ static void done_index(struct workers_job *job)
 {
     struct store_put *put = job->context;
     put->indexed = true;
-    advance_appended(put->store);
+    store_put_advance_appended(put->store);
 }
 
 /* The block's own frame comes after it and answers for both. */
@@ -102,7 +115,7 @@ static void done_append(struct ledger_append *append)
 {
     struct store_put *put = append->context;
     put->durable = true;
-    advance_appended(put->store);
+    store_put_advance_appended(put->store);
 }
 
 /* SUM = A + B, 256 bits, big-endian. */
@@ -213,7 +226,7 @@ static bool find_recent(const struct store *store, const uint8_t hash[32],
                         struct index_place *out_place)
 {
     for (const struct store_put *put = store->appended.first; put != NULL; put = put->next) {
-        if (memcmp(put->prepare.block.hash, hash, 32) == 0) {
+        if (!put->update && memcmp(put->prepare.block.hash, hash, 32) == 0) {
             *out_place = (struct index_place){
                 .height = put->prepare.block.header.number,
                 .canonical = !put->side,
@@ -409,14 +422,14 @@ static void done_parent(struct store_request *request)
     (void)queue_pop(&store->puts);
     if (request->result == 0 && put->canceled != 0) {
         store_view_release(request->block.view);
-        finish(put, put->canceled);
+        store_put_answer(put, put->canceled);
     } else if (request->result == 0) {
         append(put, request->block.total_difficulty);
         store_view_release(request->block.view);
     } else {
         put->request->detail = request->detail;
         error_prefix(&put->request->detail, "read the parent");
-        finish(put, request->result);
+        store_put_answer(put, request->result);
     }
     memory_free(parent);
     store_put_advance(store);
@@ -447,7 +460,7 @@ void store_put_finish_first(struct store_put *put, int result)
     struct store *store = put->store;
     ensure(store->puts.first == put);
     (void)queue_pop(&store->puts); /* PUT itself */
-    finish(put, result);
+    store_put_answer(put, result);
     if (!store->advancing) {
         store_put_advance(store);
     }
@@ -518,7 +531,7 @@ static void advance_first(struct store *store, struct store_put *put)
         return;
     }
     bool is_block = put->request->kind == STORE_PUT_BLOCK;
-    int result = is_block ? put->prepare.result : 0;
+    int result = is_block || put->update ? put->prepare.result : 0;
     if (result != 0) {
         put->request->detail = put->prepare.detail;
         store_put_finish_first(put, result);
@@ -530,7 +543,11 @@ static void advance_first(struct store *store, struct store_put *put)
         return;
     }
     if (!is_block) {
-        start_branch(store, put);
+        if (put->update) {
+            store_update_start(store, put);
+        } else {
+            start_branch(store, put);
+        }
         return;
     }
     memcpy(put->request->hash, put->prepare.block.hash, 32);
@@ -620,6 +637,10 @@ static int make_visible(struct store_put *put)
 {
     struct store *store = put->store;
     struct pending_block *block = &put->block;
+    if (put->update) {
+        store_update_make_visible(put);
+        return 0;
+    }
     store_put_describe(put, block);
     if (put->side) {
         int result = store_settle(store);
@@ -628,6 +649,7 @@ static int make_visible(struct store_put *put)
         }
         return result == 0 ? store_apply_add(store, block, NULL) : result;
     }
+    store->top = *block;
     store->head = (struct store_tip){
         .present = true, .height = block->height, .state_known = put->layer != NULL};
     memcpy(store->head.hash, block->hash, 32);
@@ -643,14 +665,14 @@ static int appended_result(struct store_put *put)
 {
     struct store *store = put->store;
     int result = put->append.result;
-    if (result == 0 && put->prepare.changes.size != 0) {
+    if (result == 0 && put->prepare.changes.size != 0 && !put->update) {
         result = put->state_append.result;
     }
     if (result == 0 && !put->side) {
         result = store->append_failed;
     }
-    if (result != 0 && store->append_failed == 0) {
-        store->append_failed = result;
+    if (result != 0 && store->append_failed == 0 && !put->update) {
+        store->append_failed = result; /* nothing stands on an update */
     }
     if (result != 0) {
         (void)ledger_stopped(store->ledger, &put->request->detail); /* says what failed first */
@@ -676,7 +698,18 @@ int store_put_take_in(struct store_put *put)
     return store->apply_failed;
 }
 
-static void advance_appended(struct store *store)
+struct pending_entries store_put_entries(const struct store_put *put)
+{
+    struct bytes changes = buffer_bytes(&put->prepare.changes);
+    if (put->update) {
+        return prepare_update_entries(&put->prepare, changes);
+    }
+    struct pending_entries entries = prepare_entries(&put->prepare, changes);
+    entries.layer = put->layer;
+    return entries;
+}
+
+void store_put_advance_appended(struct store *store)
 {
     while (store->appended.first != NULL) {
         struct store_put *put = store->appended.first;
@@ -688,15 +721,19 @@ static void advance_appended(struct store *store)
         if (result == 0) {
             result = store_put_take_in(put);
         }
+        struct store_put *members = put->members;
+        put->members = NULL;
         if (result != 0 || put->side) {
             store_cache_open(put);
-            finish(put, result);
+            store_put_answer(put, result);
+            store_update_answer(store, members, result);
             continue;
         }
         struct store_request *request = put->request;
         put->request = NULL;
         request->work = NULL;
         store_finish_request(store, request, 0);
+        store_update_answer(store, members, 0);
         store_settle_push(store, put);
     }
     if (store->append_failed != 0) {
@@ -740,11 +777,17 @@ void store_put_submit(struct store *store, struct store_request *request)
     put->parent_known = false;
     put->lookup_job.context = NULL;
     put->side = false;
+    put->update = request->kind == STORE_UPDATE_STATE;
+    put->members = NULL;
     put->prepare.put = &request->put;
     put->prepare.chain_id = store->identity.chain_id;
     put->prepare.detail.code = 0;
     put->prepare.detail.text[0] = '\0';
     queue_push(&store->puts, put);
+    if (put->update) {
+        store_update_submit(put);
+        return;
+    }
     bool prepared = request->kind == STORE_PUT_BLOCK && request->prepared != NULL;
     if (prepared) {
         struct prepare old = put->prepare;

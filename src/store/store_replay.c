@@ -70,6 +70,7 @@ static int add(struct replay *replay, const struct pending_block *block,
     memcpy(store->tip.hash, block->hash, 32);
     memcpy(store->tip.total_difficulty, block->total_difficulty, 32);
     store->tip.state_known = known;
+    store->top = *block;
     store_branch_raise_line(store);
     return 0;
 }
@@ -194,12 +195,54 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
     return result;
 }
 
+/* Changes that were made while the tip was the head. */
+static int replay_update(struct replay *replay, const struct ledger_frame *frame,
+                         const uint8_t hash[32], struct bytes changes)
+{
+    struct store *store = replay->store;
+    struct prepare *prepare = &replay->prepare;
+    bool of_damaged = replay->has_damaged && replay->damaged.height == frame->height;
+    int result = add_damaged(replay, of_damaged ? hash : NULL);
+    if (result == 0) {
+        result = store_update_find_top(store, replay->detail);
+    }
+    if (result != 0 || !store->tip.present || memcmp(store->tip.hash, hash, 32) != 0 ||
+        memcmp(store->top.hash, hash, 32) != 0) {
+        return result; /* its block is damaged: what it changed is not known either */
+    }
+    if (pending_size(store->open) >= STORE_BATCH_SIZE_MAX) {
+        result = store_apply_here(store, replay->detail);
+    }
+    if (result == 0 && prepare_changes(prepare, changes) != 0) {
+        result = prepare->result;
+        if (replay->detail != NULL) {
+            *replay->detail = prepare->detail;
+        }
+    }
+    if (result == 0) {
+        struct pending_entries entries = prepare_update_entries(prepare, changes);
+        store->top.state_position = frame->position;
+        result = store_update_take_in(store, &store->top, &entries);
+        result = result == 0 ? 0 : error_set(replay->detail, result, "replay");
+    }
+    return result;
+}
+
 /* Keep a block's changes until the block comes, in the next frame. */
 static int replay_state(struct replay *replay, const struct ledger_frame *frame)
 {
     const uint8_t *hash;
     struct bytes changes;
+    struct ledger_position previous;
     int result = record_decode_state(frame->payload, &hash, &changes, replay->detail);
+    if (result == 0 && record_is_update(frame->payload, &previous)) {
+        result = replay_update(replay, frame, hash, changes);
+        if (result != 0) {
+            error_prefix(replay->detail, "frame %llu",
+                         (unsigned long long)frame->position.sequence);
+        }
+        return result;
+    }
     if (result != 0) {
         error_prefix(replay->detail, "frame %llu", (unsigned long long)frame->position.sequence);
         return result;
@@ -318,6 +361,7 @@ int store_replay(struct store *store, struct error_detail *detail)
         store_note_tables(store, result);
         return result;
     }
+    store->top = (struct pending_block){.height = 0};
     store->open_applied = store->applied;
     store->safe = store->applied.safe;
     store->finalized = store->applied.finalized;
@@ -335,6 +379,9 @@ int store_replay(struct store *store, struct error_detail *detail)
     }
     if (result == 0) {
         result = add_damaged(&replay, NULL);
+    }
+    if (result == 0) {
+        result = store_update_find_top(store, detail);
     }
     prepare_deinit(&replay.prepare);
     buffer_deinit(&replay.changes);

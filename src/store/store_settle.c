@@ -28,10 +28,9 @@ static int settle_first(struct store *store)
     if (store->apply_failed != 0) {
         return store->apply_failed;
     }
-    struct pending_entries entries =
-        prepare_entries(&put->prepare, buffer_bytes(&put->prepare.changes));
-    entries.layer = put->layer;
-    int result = store_apply_add(store, &put->block, &entries);
+    struct pending_entries entries = store_put_entries(put);
+    int result = put->update ? store_update_take_in(store, &put->block, &entries)
+                             : store_apply_add(store, &put->block, &entries);
     if (result != 0) {
         store->apply_failed = error_set(&store->failed_detail, result,
                                         "block %llu is durable but not indexed: reopen",

@@ -7,6 +7,7 @@
 
 #include "base/ensure.h"
 #include "chain/receipt.h"
+#include "store/position.h"
 #include "store/store_private.h"
 
 struct verify {
@@ -90,12 +91,6 @@ static bool check_contents(struct verify *verify, const struct ledger_frame *fra
     return result == 0;
 }
 
-static bool same_position(const struct ledger_position *a, const struct ledger_position *b)
-{
-    return a->segment == b->segment && a->offset == b->offset && a->size == b->size &&
-           a->sequence == b->sequence;
-}
-
 static int check_place(struct verify *verify, const struct ledger_frame *frame,
                        const uint8_t key[32], bool canonical)
 {
@@ -107,7 +102,7 @@ static int check_place(struct verify *verify, const struct ledger_frame *frame,
     if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
         return result;
     }
-    if (result != 0 || !same_position(&place.position, &frame->position) ||
+    if (result != 0 || !position_is_same(&place.position, &frame->position) ||
         place.height != frame->height || place.canonical != canonical) {
         report(verify, frame, "tables/blocks", "entry of this block is missing or wrong");
     }
@@ -132,7 +127,7 @@ static int check_height(struct verify *verify, const struct ledger_frame *frame,
     if (!*out_canonical) {
         return 0;
     }
-    if (!same_position(&place.position, &frame->position)) {
+    if (!position_is_same(&place.position, &frame->position)) {
         report(verify, frame, "tables/heights", "entry of this height is wrong");
     }
     if (frame->height == 0) {
@@ -211,9 +206,31 @@ static int note_head(struct verify *verify, const struct ledger_frame *frame)
     return result == STOA_ENOTFOUND || result == STOA_ECORRUPT ? 0 : result;
 }
 
-/* Changes can be walked to their end. */
-static void check_state(struct verify *verify, const struct ledger_frame *frame)
+/* An update names a block that is stored, whose place names it or one that came later. */
+static int check_update(struct verify *verify, const struct ledger_frame *frame,
+                        const uint8_t hash[32], const struct ledger_position *previous)
 {
+    struct store *store = verify->store;
+    struct index_place place;
+    int result = index_find_hash(store->index, store->session, hash, &place, verify->detail);
+    store_note_tables(store, result);
+    if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
+        return result;
+    }
+    if (result != 0 || place.height != frame->height ||
+        place.state_position.sequence < frame->position.sequence) {
+        report(verify, frame, "tables/blocks", "an update of this block's state is missing");
+    }
+    if (previous->sequence >= frame->position.sequence) {
+        report_block(verify, frame, "update record");
+    }
+    return 0;
+}
+
+/* Changes can be walked to their end. */
+static int check_state(struct verify *verify, const struct ledger_frame *frame)
+{
+    struct ledger_position previous;
     const uint8_t *hash;
     struct bytes changes;
     struct record_change change;
@@ -223,7 +240,11 @@ static void check_state(struct verify *verify, const struct ledger_frame *frame)
     }
     if (result != STOA_ENOTFOUND) {
         report_block(verify, frame, "state record");
+        return 0;
     }
+    return record_is_update(frame->payload, &previous)
+               ? check_update(verify, frame, hash, &previous)
+               : 0;
 }
 
 static int verify_frame(void *context, const struct ledger_frame *frame)
@@ -232,7 +253,7 @@ static int verify_frame(void *context, const struct ledger_frame *frame)
     struct record record;
     struct block block;
     if (frame->kind == LEDGER_STATE) {
-        check_state(verify, frame);
+        return check_state(verify, frame);
     }
     if (frame->kind == LEDGER_HEAD) {
         return note_head(verify, frame);

@@ -129,6 +129,15 @@ int simstore_put(struct simstore *sim, const struct stoa_store_block *block)
     return ask(sim, &request);
 }
 
+int simstore_update(struct simstore *sim, const struct stoa_change *changes, size_t count)
+{
+    struct store_request request = {.kind = STORE_UPDATE_STATE};
+    request.put = (struct stoa_store_block)STOA_STORE_BLOCK_INIT;
+    request.put.changes = changes;
+    request.put.change_count = count;
+    return ask(sim, &request);
+}
+
 int simstore_update_head(struct simstore *sim, const uint8_t hash[32])
 {
     struct store_request request = {.kind = STORE_UPDATE_HEAD};
@@ -167,9 +176,15 @@ int simstore_get_transaction(struct simstore *sim, const uint8_t hash[32],
 
 int simstore_get_state(struct simstore *sim, const char *key, struct bytes *out_value)
 {
+    return simstore_get_state_at(sim, key, STOA_AT_HEAD, out_value);
+}
+
+int simstore_get_state_at(struct simstore *sim, const char *key, uint64_t height,
+                          struct bytes *out_value)
+{
     struct store_request request = {.kind = STORE_GET_STATE,
                                     .state_key = bytes_of(key, strlen(key)),
-                                    .query = {.height = STOA_AT_HEAD}};
+                                    .query = {.height = height}};
     int result = ask(sim, &request);
     if (result == 0) {
         *out_value = request.value;

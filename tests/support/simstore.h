@@ -40,6 +40,7 @@ void simstore_lose_tables(struct simstore *sim);
 struct stoa_store_block simstore_put_of(const struct made_block *block);
 
 int simstore_put(struct simstore *sim, const struct stoa_store_block *block);
+int simstore_update(struct simstore *sim, const struct stoa_change *changes, size_t count);
 int simstore_update_head(struct simstore *sim, const uint8_t hash[32]);
 
 /* KIND: STORE_SET_SAFE or STORE_SET_FINALIZED. */
@@ -49,6 +50,8 @@ int simstore_get(struct simstore *sim, const struct stoa_block_key *key,
 int simstore_get_transaction(struct simstore *sim, const uint8_t hash[32],
                              struct stoa_transaction *out_transaction);
 int simstore_get_state(struct simstore *sim, const char *key, struct bytes *out_value);
+int simstore_get_state_at(struct simstore *sim, const char *key, uint64_t height,
+                          struct bytes *out_value);
 
 /* Blocks FIRST to LAST of CHAIN are there by height and hash, with receipts, and each transaction
  * by its hash. */

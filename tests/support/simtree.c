@@ -12,6 +12,7 @@
 #include "chain/block.h"
 #include "chain/receipt.h"
 #include "chain/transaction.h"
+#include "support/fixture.h"
 
 void simtree_init(struct simtree *tree, uint64_t seed, const struct made_chain *chain)
 {
@@ -31,12 +32,14 @@ void simtree_deinit(struct simtree *tree)
     simstore_deinit(&tree->sim);
     for (size_t i = 0; i < tree->count; i++) {
         free(tree->blocks[i]->transactions);
+        free(tree->blocks[i]->updates.updates);
         free((void *)(uintptr_t)tree->blocks[i]->block.data);
         free((void *)(uintptr_t)tree->blocks[i]->receipts.data);
         free(tree->blocks[i]);
     }
     free(tree->blocks);
     free(tree->canonical);
+    free(tree->updates.updates);
 }
 
 struct simtree_block *simtree_find(const struct simtree *tree, const uint8_t hash[32])
@@ -164,32 +167,113 @@ struct stoa_store_block simtree_put_of(const struct simtree *tree,
     return put;
 }
 
+void simtree_make_update(uint64_t seed, struct simtree_update *out_update)
+{
+    uint64_t random = seed * 977 + 1;
+    *out_update = (struct simtree_update){
+        .count = 1 + (unsigned)fixture_random_below(&random, SIMTREE_CHANGES)};
+    for (unsigned i = 0; i < out_update->count; i++) { /* the same key twice happens */
+        out_update->keys[i] = (unsigned)fixture_random_below(&random, SIMTREE_KEYS);
+        out_update->removed[i] = fixture_random_below(&random, 4) == 0;
+        for (unsigned j = 0; j < 32; j++) {
+            out_update->values[i][j] = (uint8_t)fixture_random(&random);
+        }
+    }
+}
+
+void simtree_changes_of(const struct simtree_update *update, struct simtree_changes *out_changes)
+{
+    for (unsigned i = 0; i < update->count; i++) {
+        char *key = out_changes->keys[i];
+        key_name(update->keys[i], key);
+        out_changes->changes[i] = (struct stoa_change){
+            .key = {(const uint8_t *)key, strlen(key)},
+            .value = {update->removed[i] ? NULL : update->values[i], update->removed[i] ? 0 : 32},
+        };
+    }
+}
+
+static struct simtree_updates *updates_of(struct simtree *tree, struct simtree_block *block)
+{
+    return block == NULL ? &tree->updates : &block->updates;
+}
+
+void simtree_note_update(struct simtree *tree, const struct simtree_update *update)
+{
+    struct simtree_updates *all = updates_of(tree, tree->head);
+    all->updates = realloc(all->updates, (all->count + 1) * sizeof(*all->updates));
+    assert_non_null(all->updates);
+    all->updates[all->count++] = *update;
+}
+
+int simtree_update(struct simtree *tree, const struct simtree_update *update)
+{
+    struct simtree_changes changes;
+    simtree_changes_of(update, &changes);
+    int result = simstore_update(&tree->sim, changes.changes, update->count);
+    if (result == 0) {
+        simtree_note_update(tree, update);
+    }
+    return result;
+}
+
+/* The value that BLOCK (NULL: the genesis) gives KEY; false: it says nothing of it. */
+static bool value_after(struct simtree *tree, struct simtree_block *block, unsigned key,
+                        const uint8_t **out_value)
+{
+    const struct simtree_updates *all = updates_of(tree, block);
+    for (size_t i = all->count; i > 0; i--) {
+        const struct simtree_update *update = &all->updates[i - 1];
+        for (unsigned j = update->count; j > 0; j--) {
+            if (update->keys[j - 1] == key) {
+                *out_value = update->removed[j - 1] ? NULL : update->values[j - 1];
+                return true;
+            }
+        }
+    }
+    bool found = false;
+    for (unsigned i = 0; block != NULL && i < block->hash[9] % (SIMTREE_CHANGES + 1); i++) {
+        if (key_of(block, i) == key) {
+            *out_value = removes(block, i) ? NULL : block->hash;
+            found = true;
+        }
+    }
+    return found;
+}
+
+static void expect_key(struct simtree *tree, struct simtree_block *at, unsigned key,
+                       uint64_t height)
+{
+    const uint8_t *wanted = NULL;
+    bool found = value_after(tree, at, key, &wanted);
+    while (!found && at != NULL) {
+        at = at->parent;
+        found = value_after(tree, at, key, &wanted);
+    }
+    char name[8];
+    struct bytes value;
+    key_name(key, name);
+    int result = simstore_get_state_at(&tree->sim, name, height, &value);
+    if (wanted == NULL) {
+        assert_int_equal(result, STOA_ENOTFOUND);
+        return;
+    }
+    assert_int_equal(result, 0);
+    assert_int_equal(value.size, 32);
+    assert_memory_equal(value.data, wanted, 32);
+    memory_free((void *)(uintptr_t)value.data);
+}
+
+/* Of the head, and of some heights below. */
 static void expect_state(struct simtree *tree)
 {
     for (unsigned key = 0; key < SIMTREE_KEYS && !tree->no_state; key++) {
-        const struct simtree_block *by = NULL;
-        bool removed = false;
-        for (const struct simtree_block *at = tree->head; at != NULL && by == NULL;
-             at = at->parent) {
-            for (unsigned i = 0; i < at->hash[9] % (SIMTREE_CHANGES + 1); i++) {
-                if (key_of(at, i) == key) {
-                    by = at;
-                    removed = removes(at, i);
-                }
-            }
+        expect_key(tree, tree->head, key, STOA_AT_HEAD);
+        struct simtree_block *at = tree->head;
+        for (unsigned back = 0; back < 3 + key && at != NULL; back++) {
+            expect_key(tree, at, key, at->number);
+            at = at->parent;
         }
-        char name[8];
-        struct bytes value;
-        key_name(key, name);
-        int result = simstore_get_state(&tree->sim, name, &value);
-        if (by == NULL || removed) {
-            assert_int_equal(result, STOA_ENOTFOUND);
-            continue;
-        }
-        assert_int_equal(result, 0);
-        assert_int_equal(value.size, 32);
-        assert_memory_equal(value.data, by->hash, 32);
-        memory_free((void *)(uintptr_t)value.data);
     }
 }
 

@@ -14,7 +14,21 @@ struct simtree_transaction {
     struct bytes receipt; /* data NULL: none */
 };
 
+/* Changes of raw keys without a block, made while a block was the head. */
+struct simtree_update {
+    unsigned count;
+    unsigned keys[SIMTREE_CHANGES];
+    bool removed[SIMTREE_CHANGES];
+    uint8_t values[SIMTREE_CHANGES][32];
+};
+
+struct simtree_updates {
+    struct simtree_update *updates; /* in their order */
+    size_t count;
+};
+
 struct simtree_block {
+    struct simtree_updates updates;
     struct bytes block;
     struct bytes receipts;
     uint64_t number;
@@ -34,6 +48,7 @@ struct simtree {
     struct simtree_block *head;       /* NULL: the genesis that came with the store */
     struct simtree_block **canonical; /* by height; of the head */
     bool no_state;                    /* blocks are stored without changes of raw keys */
+    struct simtree_updates updates;   /* of the genesis that came with the store */
 };
 
 /* An open store with the genesis of CHAIN (NULL: without one), on a machine that SEED drives. */
@@ -57,6 +72,13 @@ struct stoa_store_block simtree_put_of(const struct simtree *tree,
 
 /* Store it; the model follows where it succeeds. */
 int simtree_put(struct simtree *tree, struct simtree_block *block, unsigned flags);
+
+/* Some changes that follow from SEED; the same as CHANGES, which has room for SIMTREE_CHANGES and
+ * KEYS as well; store them, and the model follows; the model only. */
+void simtree_make_update(uint64_t seed, struct simtree_update *out_update);
+void simtree_changes_of(const struct simtree_update *update, struct simtree_changes *out_changes);
+int simtree_update(struct simtree *tree, const struct simtree_update *update);
+void simtree_note_update(struct simtree *tree, const struct simtree_update *update);
 
 /* Make BLOCK (NULL: the store's genesis with HASH) the head, in the model too. */
 void simtree_hop(struct simtree *tree, struct simtree_block *block);

@@ -383,6 +383,11 @@ static void every_hop_of_a_random_tree_is_as_brute_force(void **state)
     }
     for (unsigned i = 0; i < (large ? 300 : HOPS); i++) {
         hop_at_random(&forest, &random);
+        if (fixture_random_below(&random, 2) == 0) {
+            struct simtree_update update;
+            simtree_make_update(fixture_random(&random), &update);
+            assert_int_equal(simtree_update(&forest.tree, &update), 0);
+        }
         uint64_t dice = fixture_random_below(&random, 8);
         if (dice == 0) {
             simtree_checkpoint(&forest.tree);
