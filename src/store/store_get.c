@@ -7,6 +7,7 @@
 #include "chain/block.h"
 #include "chain/receipt.h"
 #include "store/hot_places.h"
+#include "store/position.h"
 #include "store/store_private.h"
 
 static struct store_get *take_get(struct store *store)
@@ -301,7 +302,8 @@ static void run_lookup(struct workers_job *job, void *worker_state)
     }
 }
 
-/* What the tables say of heights that the pending batches settle is old. */
+/* What the tables say of heights that the pending batches settle is old, unless it is the same
+ * block: an update of its state brought that back into a batch. */
 static int sift_candidates(struct store_get *get)
 {
     size_t kept = 0;
@@ -313,8 +315,10 @@ static int sift_candidates(struct store_get *get)
     for (size_t i = 0; i < get->candidate_count; i++) {
         const struct index_transaction *candidate = &get->candidates[i];
         bool settled;
-        (void)store_find_pending_height(get->store, candidate->height, &settled); /* if it is one */
-        if (settled) {
+        const struct pending_block *block =
+            store_find_pending_height(get->store, candidate->height, &settled);
+        if (settled &&
+            (block == NULL || !position_is_same(&block->position, &candidate->position))) {
             continue;
         }
         if (candidate->position.sequence == 0) {

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Changes of raw state without a block, through stoa.h: read by any thread right after they were
+ * acknowledged, from the cache too; buffered; in order with blocks. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine_rig.h"
+
+enum { WRITERS = 4, ROUNDS = 200, MANY = 300 };
+
+static struct stoa_bytes text(const char *from)
+{
+    return (struct stoa_bytes){(const uint8_t *)from, from == NULL ? 0 : strlen(from)};
+}
+
+static int update(struct stoa *stoa, const char *key, const char *value)
+{
+    struct stoa_change change = {.key = text(key), .value = text(value)};
+    struct stoa_state_update given = STOA_STATE_UPDATE_INIT;
+    given.changes = &change;
+    given.change_count = 1;
+    return stoa_update_state(stoa, &given, NULL);
+}
+
+static void expect(struct stoa *stoa, const char *key, const char *wanted)
+{
+    struct stoa_bytes value = {NULL, 0};
+    int result = stoa_get_state(stoa, text(key), &value, NULL);
+    bool right = wanted == NULL ? result == STOA_ENOTFOUND
+                                : result == 0 && value.size == strlen(wanted) &&
+                                      memcmp(value.data, wanted, value.size) == 0;
+    if (!right) { /* not cmocka's: it may be another thread */
+        print_error("%s: %s\n", key, stoa_strerror(result));
+        abort();
+    }
+    stoa_free((void *)(uintptr_t)value.data);
+}
+
+static void an_update_is_read_at_once_and_after_reopening(void **state)
+{
+    struct engine_rig *rig = *state;
+    expect(rig->stoa, "a", NULL); /* the cache remembers that it is absent */
+    assert_int_equal(update(rig->stoa, "a", "1"), 0);
+    expect(rig->stoa, "a", "1");
+    expect(rig->stoa, "a", "1");
+    assert_int_equal(update(rig->stoa, "a", "2"), 0);
+    expect(rig->stoa, "a", "2");
+    engine_rig_put(rig, 1, 2);
+    assert_int_equal(update(rig->stoa, "a", NULL), 0);
+    expect(rig->stoa, "a", NULL);
+    struct stoa_state_at at = {.key = text("a"), .height = 0};
+    struct stoa_bytes value;
+    assert_int_equal(stoa_get_state_at(rig->stoa, &at, &value, NULL), 0);
+    assert_int_equal(value.size, 1);
+    assert_int_equal(value.data[0], '2');
+    stoa_free((void *)(uintptr_t)value.data);
+    engine_rig_close(rig);
+    engine_rig_open(rig);
+    expect(rig->stoa, "a", NULL);
+    assert_int_equal(update(rig->stoa, "b", "3"), 0);
+    expect(rig->stoa, "b", "3");
+    engine_rig_close(rig);
+    engine_rig_open(rig);
+    expect(rig->stoa, "b", "3");
+}
+
+static void it_leaves_the_cache_with_its_block(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct made_chain *rival = made_chain_create_rival(rig->chain, 2, 77, 2);
+    engine_rig_put(rig, 1, 2);
+    assert_int_equal(update(rig->stoa, "a", "two"), 0);
+    engine_rig_put(rig, 3, 3);
+    assert_int_equal(update(rig->stoa, "a", "three"), 0);
+    expect(rig->stoa, "a", "three");
+    struct stoa_store_block put = STOA_STORE_BLOCK_INIT;
+    const struct made_block *block = made_chain_block(rival, 3);
+    put.block = (struct stoa_bytes){block->block.data, block->block.size};
+    put.flags = STOA_STORE_CANONICAL;
+    assert_int_equal(stoa_store_block(rig->stoa, &put, NULL), 0);
+    expect(rig->stoa, "a", "two");
+    assert_int_equal(update(rig->stoa, "a", "rival"), 0);
+    expect(rig->stoa, "a", "rival");
+    assert_int_equal(stoa_update_head(rig->stoa, made_chain_block(rig->chain, 3)->hash, NULL), 0);
+    expect(rig->stoa, "a", "three");
+    made_chain_destroy(rival);
+}
+
+static void bad_arguments_are_refused(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_change change = {.key = {NULL, 1}, .value = text("1")};
+    struct stoa_state_update given = STOA_STATE_UPDATE_INIT;
+    assert_int_equal(stoa_update_state(rig->stoa, NULL, NULL), STOA_EINVAL);
+    assert_int_equal(stoa_update_state(rig->stoa, &given, NULL), STOA_EINVAL);
+    given.change_count = 1;
+    assert_int_equal(stoa_update_state(rig->stoa, &given, NULL), STOA_EINVAL);
+    given.changes = &change;
+    assert_int_equal(stoa_update_state(rig->stoa, &given, NULL), STOA_EINVAL);
+    change.key = text("");
+    struct stoa_detail detail;
+    assert_int_equal(stoa_update_state(rig->stoa, &given, &detail), STOA_EINVAL);
+    assert_non_null(strstr(detail.text, "changes[0].key"));
+}
+
+static void reap_all(struct stoa *stoa, unsigned count, unsigned failed)
+{
+    while (count != 0) {
+        struct stoa_completion completions[16];
+        int got = stoa_reap(stoa, completions, 16, -1);
+        assert_true(got > 0);
+        count -= (unsigned)got;
+        for (int i = 0; i < got; i++) {
+            assert_int_equal(completions[i].message, STOA_MESSAGE_UPDATE_STATE);
+            failed -= completions[i].result != 0;
+        }
+    }
+    assert_int_equal(failed, 0);
+}
+
+static void many_submitted_share_frames(void **state)
+{
+    struct engine_rig *rig = *state;
+    static const int durabilities[] = {STOA_DURABLE, STOA_BUFFERED};
+    char key[16] = "";
+    char value[16] = "";
+    for (unsigned kind = 0; kind < 2; kind++) {
+        struct stoa_stats before = STOA_STATS_INIT;
+        struct stoa_stats after = STOA_STATS_INIT;
+        struct stoa_call call = STOA_CALL_INIT;
+        call.durability = durabilities[kind];
+        call.deadline_ms = 60000; /* and so it is copied */
+        assert_int_equal(stoa_get_stats(rig->stoa, &before), 0);
+        for (unsigned i = 0; i < MANY; i++) {
+            snprintf(key, sizeof(key), "key%u", i % 10);
+            snprintf(value, sizeof(value), "%u of %u", i, kind);
+            struct stoa_change change = {.key = text(key), .value = text(value)};
+            struct stoa_state_update given = STOA_STATE_UPDATE_INIT;
+            given.changes = &change;
+            given.change_count = 1;
+            assert_int_equal(stoa_submit_update_state(rig->stoa, &given, &call), 0);
+        }
+        reap_all(rig->stoa, MANY, 0);
+        assert_int_equal(stoa_sync(rig->stoa, NULL), 0);
+        expect(rig->stoa, key, value);
+        assert_int_equal(stoa_get_stats(rig->stoa, &after), 0);
+        assert_true(after.appends - before.appends <= MANY);
+    }
+    engine_rig_close(rig);
+    engine_rig_open(rig);
+    expect(rig->stoa, key, value);
+}
+
+struct writer {
+    pthread_t thread;
+    struct stoa *stoa;
+    unsigned number;
+};
+
+/* Each reads what it wrote right after it was acknowledged, while blocks are stored. */
+static void *write_and_read(void *context)
+{
+    const struct writer *writer = context;
+    char key[16];
+    char value[16];
+    snprintf(key, sizeof(key), "writer%u", writer->number);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        snprintf(value, sizeof(value), "%u", i);
+        if (update(writer->stoa, key, i % 5 == 4 ? NULL : value) != 0) {
+            abort();
+        }
+        expect(writer->stoa, key, i % 5 == 4 ? NULL : value);
+    }
+    return NULL;
+}
+
+static void every_writer_reads_what_it_wrote(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct writer writers[WRITERS];
+    for (unsigned i = 0; i < WRITERS; i++) {
+        writers[i] = (struct writer){.stoa = rig->stoa, .number = i};
+        assert_int_equal(pthread_create(&writers[i].thread, NULL, write_and_read, &writers[i]), 0);
+    }
+    engine_rig_put(rig, 1, 30);
+    for (unsigned i = 0; i < WRITERS; i++) {
+        assert_int_equal(pthread_join(writers[i].thread, NULL), 0);
+    }
+    engine_rig_expect(rig->stoa, rig->chain, 1, 30);
+    struct stoa_verify_report report;
+    assert_int_equal(stoa_verify(rig->stoa, NULL, NULL, &report, NULL), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(an_update_is_read_at_once_and_after_reopening,
+                                        engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(it_leaves_the_cache_with_its_block, engine_rig_set_up_ring,
+                                        engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(bad_arguments_are_refused, engine_rig_set_up_threads,
+                                        engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(many_submitted_share_frames, engine_rig_set_up_threads,
+                                        engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(every_writer_reads_what_it_wrote, engine_rig_set_up_ring,
+                                        engine_rig_tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
