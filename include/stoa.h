@@ -817,6 +817,27 @@ struct stoa_verify_report {
 int stoa_verify(struct stoa *stoa, void (*damage)(void *context, const struct stoa_damage *damage),
                 void *context, struct stoa_verify_report *out_report, struct stoa_detail *detail);
 
+/* The indexes that can be made anew by themselves. */
+enum stoa_index {
+    STOA_INDEX_TRANSACTIONS, /* where transactions are */
+    STOA_INDEX_ADDRESSES,    /* which transactions addresses have to do with */
+    STOA_INDEX_LOGS,         /* which blocks have logs of contracts and topics */
+    STOA_INDEXES
+};
+
+/* "transactions" and so on; NULL for what is none. */
+const char *stoa_index_name(int index);
+
+/* Make INDEX anew from the ledger while the store serves: what is there is used until the new one
+ * takes its place, whole, and durable when this returns. PROGRESS (may be NULL) is called on the
+ * calling thread a few times a second with the blocks DONE of TOTAL, and stops it with a result
+ * that is not 0. STOA_ECANCELED: it was stopped, by that, a close or damaged tables; where the
+ * process ends meanwhile it is stopped as well. The next one of the same index goes on where it
+ * was, but for blocks that could still leave the canonical chain. STOA_EBUSY: one is under way. */
+int stoa_rebuild_index(struct stoa *stoa, int index,
+                       int (*progress)(void *context, uint64_t done, uint64_t total), void *context,
+                       struct stoa_detail *detail);
+
 struct stoa_stats {
     size_t size;
     uint64_t blocks; /* canonical */

@@ -25,6 +25,7 @@
     ROW(TRIE, "trie")             \
     ROW(APPLY, "apply")           \
     ROW(MERGE, "merge")           \
+    ROW(REBUILD, "rebuild")       \
     ROW(CHECKPOINT, "checkpoint") \
     ROW(STATISTICS, "statistics")
 

@@ -48,6 +48,7 @@ int command_state_code(const struct options *options);
 int command_proof_run(const struct options *options);
 int command_state_run(const struct options *options);
 int command_upkeep_verify(const struct options *options);
+int command_upkeep_reindex(const struct options *options);
 int command_health_run(const struct options *options);
 int command_upkeep_stats(const struct options *options);
 int command_query_logs(const struct options *options);

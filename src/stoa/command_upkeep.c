@@ -7,6 +7,7 @@
 #include "render/json_writer.h"
 #include "stoa/command.h"
 #include "stoa/console.h"
+#include "stoa/interrupt.h"
 #include "stoa/sheet.h"
 
 struct damages {
@@ -216,4 +217,76 @@ int command_upkeep_stats(const struct options *options)
     }
     bool printed = options->json ? print_stats_json(&stats) : print_stats(stoa, &stats);
     return command_close(stoa, printed ? COMMAND_DONE : COMMAND_FAILED);
+}
+
+struct reindexing {
+    const char *name;
+};
+
+/* Interrupted, it goes on the next time. */
+static int show_reindexing(void *context, uint64_t done, uint64_t total)
+{
+    const struct reindexing *reindexing = context;
+    console_progress("%s: block %" PRIu64 " of %" PRIu64, reindexing->name, done, total);
+    return interrupt_requested() ? 1 : 0;
+}
+
+/* Make one index anew, or say why not. Returns an exit status. */
+static int reindex(struct stoa *stoa, int index)
+{
+    struct reindexing reindexing = {.name = stoa_index_name(index)};
+    struct stoa_detail detail = {.code = 0};
+    int result = stoa_rebuild_index(stoa, index, show_reindexing, &reindexing, &detail);
+    console_progress_clear();
+    return result == 0 ? COMMAND_DONE : command_fail(result, &detail, reindexing.name);
+}
+
+static bool print_reindexed(const struct options *options, const int *indexes, size_t count)
+{
+    struct buffer buffer;
+    struct json_writer json;
+    struct sheet sheet;
+    buffer_init(&buffer);
+    json_writer_init(&json, &buffer);
+    sheet_init(&sheet);
+    json_writer_array_begin(&json, NULL);
+    for (size_t i = 0; i < count; i++) {
+        json_writer_text(&json, NULL, stoa_index_name(indexes[i]));
+        sheet_add(&sheet, "%s made anew\n", stoa_index_name(indexes[i]));
+    }
+    json_writer_array_end(&json);
+    bool printed = options->json ? console_write_json(&json, &buffer) : sheet_print(&sheet);
+    buffer_deinit(&buffer);
+    sheet_deinit(&sheet);
+    return printed;
+}
+
+int command_upkeep_reindex(const struct options *options)
+{
+    int indexes[STOA_INDEXES];
+    size_t count = 0;
+    for (int i = 0; i < STOA_INDEXES; i++) {
+        if (options->argument_count == 0 ||
+            strcmp(options->arguments[0], stoa_index_name(i)) == 0) {
+            indexes[count++] = i;
+        }
+    }
+    if (count == 0) {
+        console_error("%s: no index; there are transactions, addresses and logs",
+                      options->arguments[0]);
+        return COMMAND_USAGE;
+    }
+    struct stoa *stoa;
+    int status = command_open(options, false, &stoa);
+    if (status != COMMAND_DONE) {
+        return status;
+    }
+    interrupt_catch();
+    for (size_t i = 0; i < count && status == COMMAND_DONE; i++) {
+        status = reindex(stoa, indexes[i]);
+    }
+    if (status == COMMAND_DONE && !print_reindexed(options, indexes, count)) {
+        status = COMMAND_FAILED;
+    }
+    return command_close(stoa, status);
 }

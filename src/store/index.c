@@ -5,44 +5,22 @@
 
 #include "base/ensure.h"
 #include "base/memory.h"
+#include "store/index_private.h"
 #include "store/state_key.h"
 
 static const char table_heights[] = "heights";
 static const char table_blocks[] = "blocks";
 static const char table_sides[] = "sides";
-static const char table_meta[] = "meta";
+static const char table_meta[] = INDEX_META_TABLE;
 static const char key_applied[] = "applied";
 
-enum { COMMIT_TRIES = 1000, RUNS_FIXED = 3, RUNS_COUNT = RUNS_FIXED + POSTING_KINDS };
-
-struct index {
-    struct runs *transactions;
-    struct runs *state;
-    struct runs *trie;
-    struct runs *postings[POSTING_KINDS];
-    /* Scratch of index_apply, kept from batch to batch. */
-    struct runs_entry *entries;
-    size_t entry_capacity;
-    uint8_t *keys;
-    size_t key_capacity;
-    struct block_row *rows;
-    size_t row_capacity;
-};
-
-/* One row of the table of blocks, to be sorted by hash. */
-struct block_row {
-    const uint8_t *hash;
-    const struct pending_block *block;
-    unsigned flags;
-};
-
-static struct runs *runs_at(const struct index *index, unsigned place)
+struct runs *index_runs_at(const struct index *index, unsigned place)
 {
-    ensure(place < RUNS_COUNT);
+    ensure(place < INDEX_RUNS);
     return place == 0   ? index->transactions
            : place == 1 ? index->state
            : place == 2 ? index->trie
-                        : index->postings[place - RUNS_FIXED];
+                        : index->postings[place - INDEX_RUNS_FIXED];
 }
 
 static int read_applied(struct kv_session *session, uint64_t store_id,
@@ -122,8 +100,8 @@ void index_close(struct index *index)
     if (index == NULL) {
         return;
     }
-    for (unsigned i = 0; i < RUNS_COUNT; i++) {
-        runs_close(runs_at(index, i));
+    for (unsigned i = 0; i < INDEX_RUNS; i++) {
+        runs_close(index_runs_at(index, i));
     }
     memory_free(index->entries);
     memory_free(index->keys);
@@ -173,7 +151,7 @@ static size_t trie_key_bytes(const struct pending *batch, size_t *out_count)
     return size + count * RUNS_VERSION_SIZE;
 }
 
-static int reserve_scratch(struct index *index, const struct pending *batch)
+int index_reserve_scratch(struct index *index, const struct pending *batch)
 {
     size_t transactions = pending_transaction_count(batch);
     size_t changes = pending_change_count(batch);
@@ -289,13 +267,13 @@ static int load_postings(struct index *index, struct kv_session *session,
     return runs_load(index->postings[kind], session, index->entries, count, detail);
 }
 
-static int load_runs(struct index *index, struct kv_session *session, const struct pending *batch,
-                     unsigned place, struct error_detail *detail)
+int index_load_runs(struct index *index, struct kv_session *session, const struct pending *batch,
+                    unsigned place, struct error_detail *detail)
 {
     return place == 0   ? load_transactions(index, session, batch, detail)
            : place == 1 ? load_state(index, session, batch, detail)
            : place == 2 ? load_trie(index, session, batch, detail)
-                        : load_postings(index, session, batch, place - RUNS_FIXED, detail);
+                        : load_postings(index, session, batch, place - INDEX_RUNS_FIXED, detail);
 }
 
 /* The heights of the batch, and those that the chain had before it and has no more. */
@@ -424,8 +402,8 @@ static int commit_batch(struct index *index, struct kv_session *session,
     if (result == 0) {
         result = put_blocks(index, session, batch, detail);
     }
-    for (unsigned i = 0; result == 0 && i < RUNS_COUNT; i++) {
-        result = runs_record(runs_at(index, i), session, detail);
+    for (unsigned i = 0; result == 0 && i < INDEX_RUNS; i++) {
+        result = runs_record(index_runs_at(index, i), session, detail);
     }
     if (result == 0) {
         result = put_applied(session, applied, detail);
@@ -440,13 +418,13 @@ static int commit_batch(struct index *index, struct kv_session *session,
 int index_apply(struct index *index, struct kv_session *session, const struct pending *batch,
                 const struct place_applied *applied, struct error_detail *detail)
 {
-    if (reserve_scratch(index, batch) != 0) {
+    if (index_reserve_scratch(index, batch) != 0) {
         return error_set(detail, STOA_ENOMEM, "apply %zu blocks", pending_block_count(batch));
     }
     unsigned loaded = 0;
     int result = 0;
-    while (result == 0 && loaded < RUNS_COUNT) {
-        result = load_runs(index, session, batch, loaded, detail);
+    while (result == 0 && loaded < INDEX_RUNS) {
+        result = index_load_runs(index, session, batch, loaded, detail);
         loaded += result == 0;
     }
     /* A merge that changed the list of runs in the same moment makes the transaction fail: once
@@ -454,16 +432,16 @@ int index_apply(struct index *index, struct kv_session *session, const struct pe
     bool again = result == 0;
     for (unsigned tries = 0; again; tries++) {
         result = commit_batch(index, session, batch, applied, detail);
-        again = result == STOA_EBUSY && tries < COMMIT_TRIES;
+        again = result == STOA_EBUSY && tries < INDEX_COMMIT_TRIES;
     }
     if (result != 0) {
         error_prefix(detail, "apply %zu blocks", pending_block_count(batch));
     }
     for (unsigned i = 0; i < loaded; i++) {
         if (result == 0) {
-            runs_publish(runs_at(index, i));
+            runs_publish(index_runs_at(index, i));
         } else {
-            runs_discard(runs_at(index, i), session);
+            runs_discard(index_runs_at(index, i), session);
         }
     }
     return result;
@@ -475,9 +453,9 @@ static struct runs *merge_candidate(const struct index *index)
     if (runs_merge_due(index->state)) {
         return index->state;
     }
-    for (unsigned i = 0; i < RUNS_COUNT; i++) {
-        if (runs_merge_due(runs_at(index, i))) {
-            return runs_at(index, i);
+    for (unsigned i = 0; i < INDEX_RUNS; i++) {
+        if (runs_merge_due(index_runs_at(index, i))) {
+            return index_runs_at(index, i);
         }
     }
     return NULL;

@@ -77,6 +77,43 @@ int index_each_side(struct index *index, struct kv_session *session, uint64_t he
 /* The runs of postings, for posting_stream.h. */
 struct runs *index_postings(const struct index *index, enum posting_kind kind);
 
+/* ---- an index made anew, while the one that is there serves ----
+ *
+ * By one caller, on a worker: batches of canonical blocks of rising height, then index_anew_finish,
+ * while nothing else applies or merges. What was loaded with its progress is kept over a close. */
+enum index_kind { INDEX_TRANSACTIONS, INDEX_STATE, INDEX_TRIE, INDEX_ADDRESSES, INDEX_LOGS };
+
+struct index_anew;
+
+/* How far it is: entries of the blocks below NEXT are in, and the block before that had HASH. */
+struct index_progress {
+    uint64_t next;
+    uint8_t hash[32];
+};
+
+/* Begin, or go on. */
+int index_anew_open(struct index *index, struct kv_session *session, enum index_kind kind,
+                    struct index_anew **out_anew, struct index_progress *out_progress,
+                    struct error_detail *detail);
+void index_anew_close(struct index_anew *anew); /* what was loaded stays. NULL is allowed */
+
+/* Load what BATCH has of the index. PROGRESS (NULL: it does not outlive a close) is kept with it.
+ */
+int index_anew_load(struct index_anew *anew, struct kv_session *session,
+                    const struct pending *batch, const struct index_progress *progress,
+                    struct error_detail *detail);
+int index_anew_merge(struct index_anew *anew, struct kv_session *session,
+                     bool (*stop)(void *context), void *context, struct error_detail *detail);
+
+/* It becomes the index, in one transaction, and is closed where that is done. STOA_ECANCELED: the
+ * block that PROGRESS names is not canonical any more. */
+int index_anew_finish(struct index_anew *anew, struct kv_session *session,
+                      const struct index_progress *progress, struct error_detail *detail);
+
+/* Forget what was loaded. */
+int index_anew_drop(struct index_anew *anew, struct kv_session *session,
+                    struct error_detail *detail);
+
 /* How many entries each table has, by walking all of it: for verify. */
 struct index_counts {
     uint64_t heights;

@@ -17,7 +17,7 @@ static const char folder_ledger[] = "ledger";
 static const char folder_tables[] = "tables";
 
 static const uint64_t checkpoint_ns_default = 30000000000;
-enum { TABLE_WORKERS_DEFAULT = 4, WRITER_COUNT = 3, VERIFY_WORKERS_DEFAULT = 2 };
+enum { TABLE_WORKERS_DEFAULT = 4, WRITER_COUNT = 4, VERIFY_WORKERS_DEFAULT = 2 };
 
 static int join(char out[STORE_PATH_SIZE_MAX], const char *directory, const char *name,
                 struct error_detail *detail)
@@ -674,6 +674,7 @@ static void release(struct store *store)
     workers_destroy(store->verifiers);
     workers_destroy(store->readers);
     workers_destroy(store->writers);
+    store_rebuild_free(store);
     store_close_tables(store);
     store_tries_deinit(store);
     store_put_free_pool(store);
@@ -708,6 +709,7 @@ int store_close(struct store *store, struct error_detail *detail)
         return 0;
     }
     int result = 0;
+    store_rebuild_stop(store);
     while (store->pending_requests != 0 && result >= 0) {
         result = io_run(store->io, 1000000000);
     }

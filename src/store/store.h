@@ -174,6 +174,28 @@ void store_get_stats(struct store *store, struct stoa_stats *out_stats);
 /* Blocking: run the loop until everything durable is applied and checkpointed. */
 int store_checkpoint(struct store *store, struct error_detail *detail);
 
+/* ---- indexes made anew from the ledger, one at a time, while the store serves ---- */
+
+enum store_index { STORE_INDEX_TRANSACTIONS, STORE_INDEX_ADDRESSES, STORE_INDEX_LOGS };
+
+/* Embedded in its owner, who leaves it alone until DONE, which runs on the loop. */
+struct store_rebuild {
+    enum store_index index;
+    void (*done)(struct store_rebuild *rebuild);
+    void *context;
+
+    int result; /* STOA_EBUSY: another is under way; STOA_ECANCELED: it was stopped, and the next
+                   one of this index goes on where it was */
+    struct error_detail detail;
+    uint64_t done_blocks; /* so far, on the loop */
+    uint64_t total_blocks;
+};
+
+/* DONE may run before this returns. It is no request: nothing waits for it but closing and mending,
+ * which stop it. */
+void store_rebuild_start(struct store *store, struct store_rebuild *rebuild);
+void store_rebuild_stop(struct store *store); /* soon */
+
 /* Blocking: as stoa_verify. */
 int store_verify(struct store *store,
                  void (*damage)(void *context, const struct stoa_damage *damage), void *context,

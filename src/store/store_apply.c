@@ -120,6 +120,7 @@ static void done_apply(struct workers_job *job)
     if (store->apply_result != 0) {
         fail(store, METRICS_JOB_APPLY, store->apply_result, &store->apply_detail);
         store_put_advance(store); /* those that wait are told */
+        store_rebuild_continue(store);
         return;
     }
     retire_first(store);
@@ -129,11 +130,19 @@ static void done_apply(struct workers_job *job)
     start_apply(store);
     start_merge(store);
     store_put_advance(store);
+    store_rebuild_continue(store);
+}
+
+void store_apply_go_on(struct store *store)
+{
+    start_apply(store);
+    start_merge(store);
 }
 
 static void start_apply(struct store *store)
 {
-    if (store->applying || store->frozen_count == 0 || store->apply_failed != 0) {
+    if (store->applying || store->frozen_count == 0 || store->apply_failed != 0 ||
+        store->rebuild_holds) {
         return;
     }
     store->applying = true;
@@ -145,7 +154,8 @@ static void start_apply(struct store *store)
 static bool merge_should_stop(void *context)
 {
     const struct store *store = context;
-    return __atomic_load_n(&store->closing, __ATOMIC_RELAXED); /* a hint only */
+    return __atomic_load_n(&store->closing, __ATOMIC_RELAXED) || /* hints only */
+           __atomic_load_n(&store->rebuild_holds, __ATOMIC_RELAXED);
 }
 
 static void run_merge(struct workers_job *job, void *worker_state)
@@ -166,11 +176,12 @@ static void done_merge(struct workers_job *job)
     } else if (store->merge_result != STOA_ECANCELED && store->merge_result != STOA_EBUSY) {
         fail(store, METRICS_JOB_MERGE, store->merge_result, &store->merge_detail);
     }
+    store_rebuild_continue(store);
 }
 
 static void start_merge(struct store *store)
 {
-    if (store->merging || store->closing || store->apply_failed != 0 ||
+    if (store->merging || store->closing || store->apply_failed != 0 || store->rebuild_holds ||
         !index_merge_due(store->index)) {
         return;
     }
@@ -225,6 +236,7 @@ static void done_checkpoint(struct workers_job *job)
     } else if (store->checkpoint_result != 0) {
         fail(store, METRICS_JOB_CHECKPOINT, store->checkpoint_result, &store->checkpoint_detail);
     }
+    store_rebuild_continue(store);
 }
 
 static void start_checkpoint(struct store *store)
@@ -238,6 +250,11 @@ static void start_checkpoint(struct store *store)
                                                  .context = store,
                                                  .kind = METRICS_JOB_CHECKPOINT};
     workers_submit(store->writers, &store->checkpoint_job);
+}
+
+void store_apply_start_checkpoint(struct store *store)
+{
+    start_checkpoint(store);
 }
 
 static void tick(struct io_request *timer)
@@ -281,8 +298,9 @@ static int turn(struct store *store)
 
 void store_apply_wait_idle(struct store *store)
 {
+    store_rebuild_stop(store);
     while (store->applying || store->merging || store_tries_merging(store) ||
-           store->checkpointing || store->counting) {
+           store->checkpointing || store->counting || store->rebuild != NULL) {
         if (turn(store) != 0) {
             return; /* a loop that is broken completes nothing more */
         }

@@ -231,6 +231,9 @@ struct store {
     struct error_detail failed_detail;
     uint64_t open_since_ns;
 
+    struct store_rebuild_work *rebuild; /* under way, or NULL */
+    bool rebuild_holds; /* nothing may be applied or merged; a worker that merges reads it */
+
     struct workers_job merge_job;
     bool merging;
     int merge_result;
@@ -359,6 +362,12 @@ int store_apply_here(struct store *store,
                      struct error_detail *detail); /* blocking, on the loop, while opening */
 int store_apply_checkpoint(struct store *store, struct error_detail *detail); /* blocking */
 void store_apply_wait_idle(struct store *store);
+void store_apply_go_on(struct store *store);            /* a rebuild holds no longer */
+void store_apply_start_checkpoint(struct store *store); /* none is under way */
+
+/* store_rebuild.c */
+void store_rebuild_continue(struct store *store); /* what it may wait for has ended */
+void store_rebuild_free(struct store *store);     /* after a power cut */
 
 /* store_settle.c */
 /* Enter acknowledged blocks into the open batch. Before anything looks into the batches or adds to

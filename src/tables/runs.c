@@ -78,6 +78,7 @@ void runs_change_end(struct runs *runs)
 
 uint64_t runs_take_number(struct runs *runs)
 {
+    runs = runs->base != NULL ? runs->base : runs;
     lock(runs);
     uint64_t number = runs->next_number++;
     unlock(runs);
@@ -170,18 +171,19 @@ static void check_table(void *context, const char *table)
     }
 }
 
-/* Every run of the list has its table; tables of no run go. */
-static int check_tables(struct runs *runs, struct kv_session *session, struct error_detail *detail)
+/* Every run of VERSION has its table; tables of no run go. */
+static int check_tables(struct runs *runs, const struct runs_version *version,
+                        struct kv_session *session, struct error_detail *detail)
 {
-    struct table_check check = {.runs = runs, .version = runs->current};
+    struct table_check check = {.runs = runs, .version = version};
     buffer_init(&check.strays);
     int result = kv_table_list(session, check_table, &check, detail);
     if (result == 0 && check.result != 0) {
         result = error_set(detail, check.result, "runs of %s: out of memory", runs->name);
     }
-    if (result == 0 && check.found != runs->current->count) {
+    if (result == 0 && check.found != version->count) {
         result = error_set(detail, STOA_ECORRUPT, "runs of %s: %zu tables of %zu are there",
-                           runs->name, check.found, runs->current->count);
+                           runs->name, check.found, version->count);
     }
     for (size_t i = 0; result == 0 && i < check.strays.size;) {
         const char *name = (const char *)check.strays.data + i;
@@ -190,8 +192,8 @@ static int check_tables(struct runs *runs, struct kv_session *session, struct er
     }
     buffer_deinit(&check.strays);
     runs->next_number = check.number_max + 1;
-    for (size_t i = 0; i < runs->current->count; i++) {
-        uint64_t number = runs->current->list[i]->number;
+    for (size_t i = 0; i < version->count; i++) {
+        uint64_t number = version->list[i]->number;
         runs->next_number = number >= runs->next_number ? number + 1 : runs->next_number;
     }
     return result;
@@ -216,6 +218,45 @@ static void free_mutex(pthread_mutex_t *mutex)
     }
 }
 
+struct runs *runs_create(const char *name, size_t filter_size)
+{
+    struct runs *runs = memory_alloc_zeroed(1, sizeof(*runs));
+    pthread_mutex_t *mutex = make_mutex();
+    pthread_mutex_t *changing = make_mutex();
+    if (runs == NULL || mutex == NULL || changing == NULL) {
+        memory_free(runs);
+        free_mutex(mutex);
+        free_mutex(changing);
+        return NULL;
+    }
+    snprintf(runs->name, sizeof(runs->name), "%s", name);
+    snprintf(runs->list_name, sizeof(runs->list_name), "%s", name);
+    runs->lock = mutex;
+    runs->changing = changing;
+    runs->filter_size = filter_size;
+    return runs;
+}
+
+/* Tables and filters of the runs of RUNS and of what is made in its place. */
+static int read_runs(struct runs *runs, struct kv_session *session, struct error_detail *detail)
+{
+    const struct runs_version *anew = runs->anew == NULL ? NULL : runs->anew->current;
+    size_t own = runs->current->count;
+    struct runs_version *all = runs_version_create(own + (anew == NULL ? 0 : anew->count));
+    if (all == NULL) {
+        return error_set(detail, STOA_ENOMEM, "runs of %s: out of memory", runs->name);
+    }
+    for (size_t i = 0; i < all->count; i++) {
+        all->list[i] = i < own ? runs->current->list[i] : anew->list[i - own];
+    }
+    int result = check_tables(runs, all, session, detail);
+    if (result == 0) {
+        result = runs_list_read_filters(runs, session, all, detail);
+    }
+    memory_free(all);
+    return result;
+}
+
 int runs_open(struct kv_session *session, const char *name, size_t filter_size,
               struct runs **out_runs, struct error_detail *detail)
 {
@@ -224,19 +265,10 @@ int runs_open(struct kv_session *session, const char *name, size_t filter_size,
         return error_set(detail, STOA_EINVAL, "name of runs: %zu bytes, wanted 1 to %d", size,
                          RUNS_NAME_SIZE_MAX);
     }
-    struct runs *runs = memory_alloc_zeroed(1, sizeof(*runs));
-    pthread_mutex_t *mutex = make_mutex();
-    pthread_mutex_t *changing = make_mutex();
-    if (runs == NULL || mutex == NULL || changing == NULL) {
-        memory_free(runs);
-        free_mutex(mutex);
-        free_mutex(changing);
+    struct runs *runs = runs_create(name, filter_size);
+    if (runs == NULL) {
         return error_set(detail, STOA_ENOMEM, "runs of %s: out of memory", name);
     }
-    memcpy(runs->name, name, size);
-    runs->lock = mutex;
-    runs->changing = changing;
-    runs->filter_size = filter_size;
     int result = kv_table_create(session, RUNS_LIST_TABLE, KV_POINT, detail);
     if (result == 0) {
         result = kv_table_create(session, RUNS_FILTER_TABLE, KV_ORDERED, detail);
@@ -245,10 +277,10 @@ int runs_open(struct kv_session *session, const char *name, size_t filter_size,
         result = runs_list_read(runs, session, &runs->current, detail);
     }
     if (result == 0) {
-        result = check_tables(runs, session, detail);
+        result = runs_anew_read(runs, session, detail);
     }
     if (result == 0) {
-        result = runs_list_read_filters(runs, session, runs->current, detail);
+        result = read_runs(runs, session, detail);
     }
     if (result != 0) {
         runs_close(runs);
@@ -273,6 +305,7 @@ void runs_close(struct runs *runs)
     if (runs == NULL) {
         return;
     }
+    runs_close(runs->anew);
     lock(runs);
     if (runs->current != NULL) {
         ensure(runs->current->references == 1); /* no reader is left */

@@ -100,6 +100,32 @@ int runs_prefix(struct runs_version *version, struct kv_session *session, struct
                 int (*entry)(void *context, struct bytes key, struct bytes value), void *context,
                 struct error_detail *detail);
 
+/* ---- an index made anew beside itself ----
+ *
+ * While it is in use, what shall take its place is filled like any index (runs_load … runs_publish,
+ * runs_merge) by one thread; it is kept over a close, and readers do not see it. Then, while nobody
+ * loads or merges the index itself, the new runs become its runs in one transaction. */
+
+/* What takes the place of RUNS, made where there is none yet. Only for the calls named above and
+ * those below; it goes with RUNS. STOA_ENOMEM. */
+int runs_anew_open(struct runs *runs, struct runs **out_anew, struct error_detail *detail);
+
+/* Count what was loaded into ANEW as its own, without writing its list: it is lost at a close that
+ * comes before runs_anew_publish. In place of runs_record and runs_publish. STOA_ENOMEM. */
+int runs_anew_keep(struct runs *anew, struct error_detail *detail);
+
+/* Write its list as that of RUNS into the caller's open transaction; then runs_anew_publish after
+ * the commit, or runs_anew_cancel after a rollback. */
+int runs_anew_record(struct runs *runs, struct kv_session *session, struct error_detail *detail);
+void runs_anew_publish(struct runs *runs);
+void runs_anew_cancel(struct runs *runs);
+
+/* Forget it, in the caller's open transaction; after its commit runs_anew_drop, which takes its
+ * tables away. Nothing happens where there is none. */
+int runs_anew_record_drop(struct runs *runs, struct kv_session *session,
+                          struct error_detail *detail);
+void runs_anew_drop(struct runs *runs, struct kv_session *session);
+
 struct runs_stats {
     uint64_t run_count;
     uint64_t entry_count; /* with duplicates and tombstones */

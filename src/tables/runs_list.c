@@ -24,7 +24,7 @@ static_assert(CHUNK_SIZE % FILTER_BLOCK_SIZE == 0, "a chunk is whole blocks");
 
 static struct bytes name_key(const struct runs *runs)
 {
-    return bytes_of(runs->name, strlen(runs->name));
+    return bytes_of(runs->list_name, strlen(runs->list_name));
 }
 
 static int append_run(struct buffer *record, const struct run *run)
@@ -39,6 +39,12 @@ static int append_run(struct buffer *record, const struct run *run)
     int result = buffer_append(record, fixed, sizeof(fixed));
     result = result != 0 ? result : buffer_append(record, run->min, run->min_size);
     return result != 0 ? result : buffer_append(record, run->max, run->max_size);
+}
+
+int runs_list_remove(const struct runs *runs, struct kv_session *session,
+                     struct error_detail *detail)
+{
+    return kv_remove(session, RUNS_LIST_TABLE, name_key(runs), detail);
 }
 
 int runs_list_write(const struct runs *runs, struct kv_session *session,

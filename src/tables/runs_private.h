@@ -4,7 +4,8 @@
  * Stored: in table "runs" one record an index, its list of runs; in table "filters" each run's
  * filter in chunks; each run in table run-INDEX-NUMBER, the values with one byte more at their end
  * that tells a value from a tombstone and from an absent value. A run that no list names, and its
- * chunks, are leftovers and go at open. */
+ * chunks, are leftovers and go at open. What is made anew beside an index has a list of its own
+ * (INDEX-new), and tables and filters named and numbered as the index's own are. */
 #ifndef RUNS_PRIVATE_H
 #define RUNS_PRIVATE_H
 
@@ -42,8 +43,11 @@ struct runs_version {
 
 struct runs {
     char name[RUNS_NAME_SIZE_MAX + 1];
-    pthread_mutex_t *changing; /* the list, stored and current; taken before lock */
-    pthread_mutex_t *lock;     /* current, references, retired, merge_count, next_number */
+    char list_name[RUNS_NAME_SIZE_MAX + 5]; /* in the table of lists: its name, or with "-new" */
+    struct runs *base;                      /* of what is made anew: the index it is made for */
+    struct runs *anew;                      /* what is made in its place, or NULL */
+    pthread_mutex_t *changing;              /* the list, stored and current; taken before lock */
+    pthread_mutex_t *lock; /* current, references, retired, merge_count, next_number */
     size_t filter_size;
     struct runs_version *current;
     struct run *retired; /* in no version: to be dropped by the writer */
@@ -90,6 +94,9 @@ int runs_maker_put(struct runs_maker *maker, const struct runs_entry *entry,
 int runs_maker_close(struct runs_maker *maker, struct runs *runs, struct kv_session *session,
                      int failure, struct run **out_run, struct error_detail *detail);
 
+/* An index without a list yet. NULL: no memory. */
+struct runs *runs_create(const char *name, size_t filter_size);
+
 struct run *runs_run_create(const struct runs *runs, uint64_t number);
 void runs_run_destroy(struct run *run);
 
@@ -108,6 +115,8 @@ void runs_retire(struct runs *runs, struct run *run);
 /* runs_list.c */
 int runs_list_write(const struct runs *runs, struct kv_session *session,
                     const struct runs_version *version, struct error_detail *detail);
+int runs_list_remove(const struct runs *runs, struct kv_session *session,
+                     struct error_detail *detail);
 int runs_list_read(struct runs *runs, struct kv_session *session, struct runs_version **out_version,
                    struct error_detail *detail);
 int runs_list_write_filter(const struct runs *runs, struct kv_session *session,
@@ -118,6 +127,9 @@ int runs_list_remove_filter(const struct runs *runs, struct kv_session *session,
 /* Read the filters of all runs in VERSION, remove those of others. */
 int runs_list_read_filters(const struct runs *runs, struct kv_session *session,
                            const struct runs_version *version, struct error_detail *detail);
+
+/* runs_anew.c: what was begun to take the place of RUNS, if it has runs. */
+int runs_anew_read(struct runs *runs, struct kv_session *session, struct error_detail *detail);
 
 /* runs_sort.c: the order of ENTRIES, by key, equal keys as they came. OUT_ORDER is owned by the
  * caller (memory_free). */

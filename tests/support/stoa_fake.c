@@ -304,6 +304,22 @@ int stoa_get_block_range(struct stoa *stoa, const struct stoa_block_range *range
     return no_state(detail);
 }
 
+const char *stoa_index_name(int index)
+{
+    return index < 0 || index >= STOA_INDEXES ? NULL : "index";
+}
+
+int stoa_rebuild_index(struct stoa *stoa, int index,
+                       int (*progress)(void *context, uint64_t done, uint64_t total), void *context,
+                       struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)index;
+    (void)progress;
+    (void)context;
+    return no_state(detail);
+}
+
 void stoa_free(void *pointer)
 {
     memory_free(pointer);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* index_private.h: what the files of index.h share. */
+#ifndef INDEX_PRIVATE_H
+#define INDEX_PRIVATE_H
+
+#include "store/index.h"
+
+#define INDEX_META_TABLE "meta"
+
+enum {
+    INDEX_COMMIT_TRIES = 1000,
+    INDEX_RUNS_FIXED = 3,
+    INDEX_RUNS = INDEX_RUNS_FIXED + POSTING_KINDS,
+};
+
+struct index {
+    struct runs *transactions;
+    struct runs *state;
+    struct runs *trie;
+    struct runs *postings[POSTING_KINDS];
+    /* Scratch of index_apply, kept from batch to batch. */
+    struct runs_entry *entries;
+    size_t entry_capacity;
+    uint8_t *keys;
+    size_t key_capacity;
+    struct block_row *rows;
+    size_t row_capacity;
+};
+
+/* One row of the table of blocks, to be sorted by hash. */
+struct block_row {
+    const uint8_t *hash;
+    const struct pending_block *block;
+    unsigned flags;
+};
+
+/* The runs of enum index_kind. */
+struct runs *index_runs_at(const struct index *index, unsigned place);
+
+/* Scratch for the entries of BATCH. STOA_ENOMEM. */
+int index_reserve_scratch(struct index *index, const struct pending *batch);
+
+/* Load what BATCH has for the runs at PLACE. */
+int index_load_runs(struct index *index, struct kv_session *session, const struct pending *batch,
+                    unsigned place, struct error_detail *detail);
+
+#endif
