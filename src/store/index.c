@@ -620,6 +620,25 @@ struct runs *index_postings(const struct index *index, enum posting_kind kind)
     return index->postings[kind];
 }
 
+int index_check_posting(struct index *index, struct kv_session *session,
+                        const struct posting *posting, uint64_t height, struct error_detail *detail)
+{
+    uint8_t key[PLACE_ADDRESS_KEY_SIZE];
+    size_t size = place_encode_posting_key(posting, height, key);
+    struct runs *runs = index_postings(index, posting->kind);
+    struct runs_version *version = runs_acquire(runs);
+    struct bytes value;
+    int result = runs_get(version, session, bytes_of(key, size), &value, detail);
+    if (result == 0) {
+        bool same = posting->kind == POSTING_ADDRESS
+                        ? value.size == 1 && value.data[0] == posting->roles
+                        : value.size == 0;
+        result = same ? 0 : STOA_ENOTFOUND;
+    }
+    runs_release(runs, version);
+    return result;
+}
+
 static int count_table(struct kv_session *session, const char *table, uint64_t *out_count,
                        struct error_detail *detail)
 {
@@ -646,6 +665,15 @@ static int count_entry(void *context, struct bytes key, struct bytes value)
     return 0;
 }
 
+static int count_runs(struct runs *runs, struct kv_session *session, uint64_t *out_count,
+                      struct error_detail *detail)
+{
+    struct runs_version *version = runs_acquire(runs);
+    int result = runs_prefix(version, session, bytes_of(NULL, 0), count_entry, out_count, detail);
+    runs_release(runs, version);
+    return result;
+}
+
 int index_count(struct index *index, struct kv_session *session, struct index_counts *out_counts,
                 struct error_detail *detail)
 {
@@ -658,10 +686,10 @@ int index_count(struct index *index, struct kv_session *session, struct index_co
         result = count_table(session, table_sides, &counts.sides, detail);
     }
     if (result == 0) {
-        struct runs_version *version = runs_acquire(index->transactions);
-        result = runs_prefix(version, session, bytes_of(NULL, 0), count_entry, &counts.transactions,
-                             detail);
-        runs_release(index->transactions, version);
+        result = count_runs(index->transactions, session, &counts.transactions, detail);
+    }
+    for (unsigned kind = 0; result == 0 && kind < POSTING_KINDS; kind++) {
+        result = count_runs(index->postings[kind], session, &counts.postings[kind], detail);
     }
     if (result == 0) {
         *out_counts = counts;

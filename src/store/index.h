@@ -114,12 +114,18 @@ int index_anew_finish(struct index_anew *anew, struct kv_session *session,
 int index_anew_drop(struct index_anew *anew, struct kv_session *session,
                     struct error_detail *detail);
 
+/* Whether the runs have POSTING of a block at HEIGHT as it is. 0, STOA_ENOTFOUND. */
+int index_check_posting(struct index *index, struct kv_session *session,
+                        const struct posting *posting, uint64_t height,
+                        struct error_detail *detail);
+
 /* How many entries each table has, by walking all of it: for verify. */
 struct index_counts {
     uint64_t heights;
     uint64_t blocks;
     uint64_t sides;
     uint64_t transactions;
+    uint64_t postings[POSTING_KINDS];
 };
 int index_count(struct index *index, struct kv_session *session, struct index_counts *out_counts,
                 struct error_detail *detail);

@@ -9,8 +9,8 @@
  *   hold     nothing is applied or merged from here on; blocks are stored as before, and gather;
  *   last     the blocks up to the tables' head. A change of branch that comes meanwhile waits among
  *            the pending batches, and withdraws later what it has to of old index and new alike;
- *   finish   if the last block gathered is canonical still, the new runs take the place of the old
- *            ones in one transaction. If not, all begins again;
+ *   finish   if the last block gathered for good is canonical still, the new runs take the place of
+ *            the old ones in one transaction. If not, all begins again;
  *   settle   a checkpoint, so that it stays so.
  *
  * Until finish the index that is there is used. Stopped or killed before it, the next one goes on
@@ -36,6 +36,7 @@ struct store_rebuild_work {
     struct index_anew *anew;
     struct index_progress progress; /* written */
     struct index_progress at;       /* gathered */
+    struct index_progress check;    /* of what is written, against the tables */
     uint64_t limit;                 /* of this pass: blocks below it */
     unsigned passes;
     unsigned tries;
@@ -372,8 +373,7 @@ static void done_load(struct workers_job *job)
 static void run_finish(struct workers_job *job, void *worker_state)
 {
     struct store_rebuild_work *work = job->context;
-    work->result =
-        index_anew_finish(work->anew, worker_state, &work->progress, &work->owner->detail);
+    work->result = index_anew_finish(work->anew, worker_state, &work->check, &work->owner->detail);
 }
 
 static void done_finish(struct workers_job *job)
@@ -392,6 +392,22 @@ static void done_finish(struct workers_job *job)
     work->phase = SETTLE;
     release_hold(work->store);
     go_on(work);
+}
+
+/* What was gathered for good is right where its last block is canonical in the tables; and also
+ * where it is so by the pending batches alone, since the tables' own blocks are withdrawn then. */
+static void start_finish(struct store_rebuild_work *work)
+{
+    bool settled = true;
+    const struct pending_block *block = NULL;
+    work->check = work->progress;
+    if (work->check.next != 0) {
+        block = store_find_pending_height(work->store, work->check.next - 1, &settled);
+    }
+    if (block != NULL && memcmp(block->hash, work->check.hash, 32) == 0) {
+        work->check.next = 0;
+    }
+    start_job(work, run_finish, done_finish);
 }
 
 /* ---- one step after the other ---- */
@@ -466,7 +482,7 @@ static void go_on(struct store_rebuild_work *work)
     } else if (work->phase == GATHER) {
         next_pass(work);
     } else {
-        start_job(work, run_finish, done_finish);
+        start_finish(work);
     }
 }
 

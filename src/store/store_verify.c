@@ -18,7 +18,9 @@ struct verify {
     uint64_t canonical;
     uint64_t block_keys;
     uint64_t sides;
-    bool has_head; /* what the ledger says so far */
+    uint64_t postings[POSTING_KINDS];
+    struct prepare prepare; /* for what a block adds to the indexes */
+    bool has_head;          /* what the ledger says so far */
     uint8_t head[32];
     struct error_detail *detail;
 };
@@ -174,6 +176,32 @@ static int check_transactions(struct verify *verify, const struct ledger_frame *
     return 0;
 }
 
+/* Of addresses and logs, computed again. */
+static int check_postings(struct verify *verify, const struct ledger_frame *frame,
+                          const struct record *record)
+{
+    static const char *const files[POSTING_KINDS] = {"tables/addresses", "tables/logs"};
+    struct store *store = verify->store;
+    struct prepare *prepare = &verify->prepare;
+    int result = prepare_record(prepare, record, verify->detail);
+    if (result == 0) {
+        result = prepare_index(prepare, bytes_of(NULL, 0));
+    }
+    struct pending_entries entries = prepare_entries(prepare, bytes_of(NULL, 0));
+    for (size_t i = 0; result == 0 && i < entries.posting_count; i++) {
+        const struct posting *posting = &entries.postings[i];
+        result = index_check_posting(store->index, store->session, posting, frame->height,
+                                     verify->detail);
+        store_note_tables(store, result);
+        verify->postings[posting->kind]++;
+        if (result == STOA_ENOTFOUND || result == STOA_ECORRUPT) {
+            report(verify, frame, files[posting->kind], "entry of this block is missing or wrong");
+            result = 0;
+        }
+    }
+    return result;
+}
+
 /* What the head is after a block that says it extends the chain. One that does not was behind a
  * block that could not be written: see store_replay.c. */
 static void note_block(struct verify *verify, const struct record *record,
@@ -283,7 +311,10 @@ static int verify_frame(void *context, const struct ledger_frame *frame)
     }
     verify->canonical += canonical;
     verify->sides += !canonical;
-    return result == 0 && canonical ? check_transactions(verify, frame, &block) : result;
+    if (result == 0 && canonical) {
+        result = check_transactions(verify, frame, &block);
+    }
+    return result == 0 && canonical ? check_postings(verify, frame, &record) : result;
 }
 
 static void report_count(struct verify *verify, const char *file, uint64_t has, uint64_t wanted)
@@ -319,6 +350,10 @@ static int check_counts(struct verify *verify)
         report_count(verify, "tables/blocks", counts.blocks, verify->block_keys);
         report_count(verify, "tables/transactions", counts.transactions,
                      verify->report.transactions);
+        report_count(verify, "tables/addresses", counts.postings[POSTING_ADDRESS],
+                     verify->postings[POSTING_ADDRESS]);
+        report_count(verify, "tables/logs", counts.postings[POSTING_LOG],
+                     verify->postings[POSTING_LOG]);
     }
     return result;
 }
@@ -334,7 +369,9 @@ int store_verify(struct store *store,
         return result;
     }
     struct ledger_verify_report ledger = {0};
+    prepare_init(&verify.prepare);
     result = ledger_verify(store->ledger, ledger_damage, verify_frame, &verify, &ledger, detail);
+    prepare_deinit(&verify.prepare);
     if (result != 0 && result != STOA_ECORRUPT) {
         return result;
     }

@@ -59,6 +59,7 @@ int simstore_open(struct simstore *sim)
         .io = sim->io,
         .directory = directory,
         .segment_size = sim->segment_size,
+        .unwind_max = sim->unwind_max,
         .memory_tables = sim->tables,
     };
     sim->detail = (struct error_detail){.code = 0};
@@ -121,6 +122,27 @@ static int ask(struct simstore *sim, struct store_request *request)
     }
     sim->detail = request->detail;
     return request->result;
+}
+
+static void note_rebuilt(struct store_rebuild *rebuild)
+{
+    bool *done = rebuild->context;
+    *done = true;
+}
+
+int simstore_rebuild(struct simstore *sim, enum store_index index)
+{
+    bool done = false;
+    struct store_rebuild rebuild = {.index = index, .done = note_rebuilt, .context = &done};
+    store_rebuild_start(sim->store, &rebuild);
+    while (!done) {
+        int ran = io_run(sim->io, turn_ns);
+        if (ran < 0) {
+            return ran;
+        }
+    }
+    sim->detail = rebuild.detail;
+    return rebuild.result;
 }
 
 int simstore_put(struct simstore *sim, const struct stoa_store_block *block)

@@ -15,6 +15,7 @@ struct simstore {
     struct store *store;
     struct error_detail detail; /* of the last call */
     uint32_t segment_size;
+    uint64_t unwind_max; /* 0: as ever */
 };
 
 /* A machine without a store. */
@@ -57,6 +58,9 @@ int simstore_get_state_at(struct simstore *sim, const char *key, uint64_t height
  * by its hash. */
 void simstore_expect(struct simstore *sim, const struct made_chain *chain, uint64_t first,
                      uint64_t last);
+
+/* Make INDEX anew. */
+int simstore_rebuild(struct simstore *sim, enum store_index index);
 
 /* What store_verify says; the number of damages it told goes to OUT_DAMAGES (may be NULL). */
 int simstore_verify(struct simstore *sim, unsigned *out_damages);

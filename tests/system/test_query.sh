@@ -98,6 +98,20 @@ for command in block header; do
     expect 3 stoa -d absent $command 1..2
 done
 
+# Indexes made anew answer as before, and verify finds nothing.
+expect 0 stoa -d store --json logs
+cp out before.json
+for kind in transactions addresses logs; do
+    expect 0 stoa -d store --json reindex $kind
+    same "$(cat out)" "[\"$kind\"]" "reindex $kind"
+done
+expect 0 stoa -d store reindex
+expect 0 stoa -d store verify
+expect 0 stoa -d store --json logs
+cmp -s before.json out || fail "logs differ after reindex"
+expect 2 stoa -d store reindex parchment
+expect 3 stoa -d absent reindex
+
 # Conversations that others recorded: the same question, the same answer.
 arguments='.params[0] | (select(.fromBlock) | "--from", .fromBlock), (select(.toBlock) | "--to", .toBlock),
     (select(.blockHash) | "--block", .blockHash), ([.address // empty] | flatten[] | "--address", .),

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Indexes made anew, one at a time, from the ledger: whatever was wrong with them, while blocks are
+ * stored and branches change, and over power cuts. And verify, which says what is wrong. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "store/place.h"
+#include "support/fixture.h"
+#include "support/simtree.h"
+#include "tables/runs.h"
+
+enum { BLOCKS = 90, UNWIND = 16, FORK = 84, LONGER = 10, INDEXES = 3 };
+
+static const char *const names[INDEXES] = {"transactions", "addresses", "logs"};
+
+static void put_all(struct simtree *tree, const struct made_chain *chain, unsigned flags)
+{
+    for (uint64_t i = 0; i < made_chain_count(chain); i++) {
+        struct simtree_block *block =
+            simtree_add_made(tree, made_chain_block(chain, made_chain_first(chain) + i));
+        assert_int_equal(simtree_put(tree, block, flags), 0);
+    }
+}
+
+/* A store of CHAIN, most of which cannot leave it any more. */
+static void set_up(struct simtree *tree, const struct made_chain *chain, uint64_t seed)
+{
+    simtree_init(tree, seed, chain);
+    tree->sim.unwind_max = UNWIND;
+    simtree_reopen(tree);
+    put_all(tree, chain, 0);
+}
+
+static void expect_damages(struct simtree *tree, bool any)
+{
+    unsigned damages = 0;
+    int result = simstore_verify(&tree->sim, &damages);
+    if (!any && result != 0) {
+        fail_msg("%s", tree->sim.detail.text);
+    }
+    assert_int_equal(result, any ? STOA_ECORRUPT : 0);
+    assert_int_equal(damages != 0, any);
+}
+
+/* ---- damage: an entry more in the runs of an index ---- */
+
+struct first_entry {
+    uint8_t key[32];
+    size_t size;
+    uint8_t value[8];
+    size_t value_size;
+};
+
+static int take_first(void *context, struct bytes key, struct bytes value)
+{
+    struct first_entry *first = context;
+    memcpy(first->key, key.data, key.size);
+    memcpy(first->value, value.data, value.size);
+    first->size = key.size;
+    first->value_size = value.size;
+    return 1;
+}
+
+enum harm { MISSING, EXTRA, WRONG, HARMS };
+
+/* To the closed store's runs. False: entries of this index have nothing that could be wrong. */
+static bool harm(struct simtree *tree, unsigned index, enum harm what)
+{
+    struct kv *kv;
+    struct kv_session *session;
+    struct runs *runs;
+    assert_int_equal(kv_memory_open(tree->sim.tables, &kv, NULL), 0);
+    assert_int_equal(kv_session_open(kv, &session, NULL), 0);
+    assert_int_equal(runs_open(session, names[index], 8, &runs, NULL), 0);
+    struct runs_version *version = runs_acquire(runs);
+    struct first_entry first = {.size = 0};
+    assert_int_equal(runs_prefix(version, session, bytes_of(NULL, 0), take_first, &first, NULL), 1);
+    runs_release(runs, version);
+    bool possible = what != WRONG || first.value_size != 0;
+    if (what == EXTRA) {
+        first.key[0] ^= 1;
+    }
+    first.value[0] ^= what == WRONG;
+    struct runs_entry entry = {
+        .key = bytes_of(first.key, first.size),
+        .value = bytes_of(first.value, first.value_size),
+        .removed = what == MISSING,
+    };
+    assert_int_equal(runs_load(runs, session, &entry, 1, NULL), 0);
+    assert_int_equal(kv_begin(session, NULL), 0);
+    assert_int_equal(runs_record(runs, session, NULL), 0);
+    assert_int_equal(kv_commit(session, NULL), 0);
+    runs_publish(runs);
+    runs_close(runs);
+    if (possible) {
+        assert_int_equal(kv_checkpoint(session, NULL), 0);
+    }
+    kv_session_close(session);
+    kv_close(kv);
+    return possible;
+}
+
+static void what_is_wrong_with_an_index_is_found_and_mended(void **state)
+{
+    (void)state;
+    struct made_chain *chain = made_chain_create(31, BLOCKS);
+    struct simtree tree;
+    set_up(&tree, chain, fixture_seed());
+    expect_damages(&tree, false);
+    unsigned harmed = 0;
+    for (unsigned i = 0; i < INDEXES * HARMS; i++) {
+        assert_int_equal(simstore_close(&tree.sim), 0);
+        bool possible = harm(&tree, i / HARMS, (enum harm)(i % HARMS));
+        assert_int_equal(simstore_open(&tree.sim), 0);
+        if (possible) {
+            expect_damages(&tree, true);
+            unsigned other = (i / HARMS + 1) % INDEXES;
+            assert_int_equal(simstore_rebuild(&tree.sim, (enum store_index)other), 0);
+            expect_damages(&tree, true); /* that was another index */
+            assert_int_equal(simstore_rebuild(&tree.sim, (enum store_index)(i / HARMS)), 0);
+            harmed++;
+        }
+        expect_damages(&tree, false);
+    }
+    assert_int_equal(harmed, 7); /* entries of transactions and logs have no value */
+    simtree_expect(&tree);
+    simtree_reopen(&tree);
+    expect_damages(&tree, false);
+    simtree_deinit(&tree);
+    made_chain_destroy(chain);
+}
+
+/* ---- beside everything else ---- */
+
+struct beside {
+    struct store_rebuild rebuild;
+    bool done;
+};
+
+static void note_done(struct store_rebuild *rebuild)
+{
+    struct beside *beside = rebuild->context;
+    beside->done = true;
+}
+
+static void begin_beside(struct simtree *tree, struct beside *beside, enum store_index index)
+{
+    *beside = (struct beside){.rebuild = {.index = index, .done = note_done, .context = beside}};
+    store_rebuild_start(tree->sim.store, &beside->rebuild);
+}
+
+static void finish_beside(struct simtree *tree, struct beside *beside)
+{
+    while (!beside->done) {
+        assert_true(io_run(tree->sim.io, 1000000000) >= 0);
+    }
+    if (beside->rebuild.result != 0) {
+        fail_msg("%s", beside->rebuild.detail.text);
+    }
+}
+
+static void blocks_and_changes_of_branch_come_in_beside_it(void **state)
+{
+    (void)state;
+    struct made_chain *chain = made_chain_create(32, BLOCKS);
+    struct made_chain *rival = made_chain_create_rival(chain, FORK, 33, LONGER);
+    struct made_chain *more = made_chain_create_branch(rival, FORK + LONGER, 34, 30);
+    struct simtree tree;
+    set_up(&tree, chain, fixture_seed());
+    struct simtree_block *old = tree.head;
+    put_all(&tree, rival, STOA_STORE_SIDE);
+    struct simtree_block *heads[] = {tree.blocks[tree.count - 1], old};
+    for (unsigned i = 0; i < 2 * INDEXES; i++) {
+        struct beside beside;
+        begin_beside(&tree, &beside, (enum store_index)(i / 2));
+        for (unsigned turns = 0; turns < 5 * (i + 1); turns++) {
+            assert_true(io_run(tree.sim.io, 1000000) >= 0);
+        }
+        simtree_hop(&tree, heads[i % 2]);
+        if (i % 3 == 1) {
+            simtree_checkpoint(&tree);
+        }
+        simtree_expect(&tree);
+        finish_beside(&tree, &beside);
+        simtree_expect(&tree);
+        expect_damages(&tree, false);
+    }
+    simtree_hop(&tree, heads[0]);
+    struct beside beside;
+    begin_beside(&tree, &beside, STORE_INDEX_LOGS);
+    put_all(&tree, more, 0);
+    finish_beside(&tree, &beside);
+    simtree_expect(&tree);
+    expect_damages(&tree, false);
+    simtree_deinit(&tree);
+    made_chain_destroy(more);
+    made_chain_destroy(rival);
+    made_chain_destroy(chain);
+}
+
+static void one_at_a_time_and_closing_stops_it(void **state)
+{
+    (void)state;
+    struct made_chain *chain = made_chain_create(35, BLOCKS);
+    struct simtree tree;
+    set_up(&tree, chain, fixture_seed());
+    struct beside first;
+    struct beside second;
+    begin_beside(&tree, &first, STORE_INDEX_ADDRESSES);
+    begin_beside(&tree, &second, STORE_INDEX_LOGS);
+    assert_true(second.done);
+    assert_int_equal(second.rebuild.result, STOA_EBUSY);
+    while (first.rebuild.done_blocks == 0 && !first.done) {
+        assert_true(io_run(tree.sim.io, 1000000) >= 0);
+    }
+    simtree_reopen(&tree); /* closes */
+    assert_true(first.done);
+    assert_int_equal(first.rebuild.result, STOA_ECANCELED);
+    expect_damages(&tree, false);
+    assert_int_equal(simstore_rebuild(&tree.sim, STORE_INDEX_ADDRESSES), 0);
+    expect_damages(&tree, false);
+    simtree_expect(&tree);
+    simtree_deinit(&tree);
+    made_chain_destroy(chain);
+}
+
+/* Rebuild under power that is cut at I/O CUT_AT. False: it was not cut. */
+static bool cut(const struct made_chain *chain, uint64_t seed, uint64_t cut_at)
+{
+    struct simtree tree;
+    struct io_sim_options options = {
+        .seed = seed + cut_at, .delay_ns_max = 1000000, .torn = true, .cut_at = cut_at};
+    set_up(&tree, chain, seed);
+    assert_int_equal(simstore_close(&tree.sim), 0);
+    assert_true(harm(&tree, 2, MISSING));
+    simstore_unpower(&tree.sim);
+    simstore_power(&tree.sim, &options);
+    bool whole = simstore_open(&tree.sim) == 0 && !io_sim_is_cut(tree.sim.io);
+    bool mended = whole && simstore_rebuild(&tree.sim, STORE_INDEX_LOGS) == 0;
+    whole = whole && !io_sim_is_cut(tree.sim.io);
+    if (whole) {
+        (void)simstore_close(&tree.sim); /* may be cut short */
+        whole = !io_sim_is_cut(tree.sim.io);
+    }
+    if (tree.sim.store != NULL || !whole) {
+        simstore_cut(&tree.sim, seed + 7 * cut_at, true);
+    } else {
+        simstore_unpower(&tree.sim);
+    }
+    options.cut_at = 0;
+    simstore_power(&tree.sim, &options);
+    assert_int_equal(simstore_open(&tree.sim), 0);
+    if (mended) {
+        expect_damages(&tree, false); /* it was told that it is done */
+    }
+    assert_int_equal(simstore_rebuild(&tree.sim, STORE_INDEX_LOGS), 0);
+    expect_damages(&tree, false);
+    simtree_expect(&tree);
+    simtree_deinit(&tree);
+    return !whole;
+}
+
+static void power_is_cut_at_every_io_of_it(void **state)
+{
+    (void)state;
+    struct made_chain *chain = made_chain_create(36, 40);
+    uint64_t seed = fixture_seed();
+    uint64_t cut_at = 1;
+    while (cut(chain, seed, cut_at)) {
+        cut_at++;
+        assert_true(cut_at < 500);
+    }
+    print_message("%llu cuts\n", (unsigned long long)cut_at - 1);
+    assert_true(cut_at > 20);
+    made_chain_destroy(chain);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_wrong_with_an_index_is_found_and_mended),
+        cmocka_unit_test(blocks_and_changes_of_branch_come_in_beside_it),
+        cmocka_unit_test(one_at_a_time_and_closing_stops_it),
+        cmocka_unit_test(power_is_cut_at_every_io_of_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
