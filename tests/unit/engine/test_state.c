@@ -426,6 +426,7 @@ struct branch_block {
     uint8_t hash[32];
     uint8_t parent[32];
     uint64_t number;
+    uint8_t root[32];
     struct buffer versions;
 };
 
@@ -433,6 +434,7 @@ struct branches {
     struct rig rig;
     struct branch_block blocks[BRANCH_BLOCKS_MAX];
     size_t count;
+    uint8_t roots[BRANCH_BLOCKS_MAX][32]; /* of the chain, by height */
 };
 
 static json_t *as_changes(json_t *pre)
@@ -498,6 +500,13 @@ static bool store_branch_block(struct branches *branches, struct bytes encoding,
     keccak_256(header.encoding.data, header.encoding.size, block->hash);
     assert_int_equal(rlp_read_fixed(&header.payload, 32, &parent, NULL), 0);
     memcpy(block->parent, parent, 32);
+    for (unsigned i = 0; i < 2; i++) {
+        struct rlp_item passed_over;
+        assert_int_equal(rlp_read(&header.payload, &passed_over, NULL), 0);
+    }
+    const uint8_t *root;
+    assert_int_equal(rlp_read_fixed(&header.payload, 32, &root, NULL), 0);
+    memcpy(block->root, root, 32);
     block->number = number;
     struct buffer kept = rig->versions;
     rig->versions = (struct buffer){.data = NULL};
@@ -531,6 +540,7 @@ static void follow_branch(struct branches *branches)
     branches->rig.head = block->number;
     for (; block != NULL; block = find_block(branches, block->parent)) {
         chain[count++] = block;
+        memcpy(branches->roots[block->number], block->root, 32);
     }
     buffer_clear(&branches->rig.versions);
     while (count > 0) {
@@ -565,7 +575,10 @@ static void check_absent(struct branches *branches)
 static void check_branch(struct branches *branches)
 {
     for (uint64_t height = 0; height <= branches->rig.head; height++) {
+        uint8_t root[32];
         check_height(&branches->rig, height);
+        assert_int_equal(stoa_get_state_root(branches->rig.stoa, height, root, NULL), 0);
+        assert_memory_equal(root, branches->roots[height], 32);
     }
     check_absent(branches);
 }
