@@ -223,4 +223,9 @@ bool cache_publish(struct cache *cache, struct cache_object *object, struct cach
 void cache_list(const struct cache *cache, enum cache_class class, size_t count,
                 void (*each)(void *context, struct bytes key), void *context);
 
+/* The same a little at a time, in no order: those in BUCKETS places from *CURSOR on, 0 at first;
+ * READ: they were read more than once, or since they were queued. False: that was the end. */
+bool cache_walk(const struct cache *cache, enum cache_class class, size_t *cursor, size_t buckets,
+                void (*each)(void *context, struct bytes key, bool read), void *context);
+
 #endif

@@ -138,3 +138,22 @@ bool cache_table_rebuild(struct cache *cache, size_t buckets)
     cache_table_free_old(cache);
     return true;
 }
+
+bool cache_walk(const struct cache *cache, enum cache_class class, size_t *cursor, size_t buckets,
+                void (*each)(void *context, struct bytes key, bool read), void *context)
+{
+    const struct cache_table *table = table_of(cache);
+    for (size_t i = 0; i < buckets && *cursor <= table->mask; i++, ++*cursor) {
+        const struct cache_object *object =
+            atomic_load_explicit(&table->buckets[*cursor], memory_order_relaxed);
+        for (; object != NULL;
+             object = atomic_load_explicit(&object->chain[table->which], memory_order_relaxed)) {
+            if (object->class == class && !cache_reclaim_is_stale(cache, object)) {
+                bool main = object->queue == CACHE_QUEUE_MAIN;
+                each(context, cache_key_of(object),
+                     main || atomic_load_explicit(&object->frequency, memory_order_relaxed) != 0);
+            }
+        }
+    }
+    return *cursor <= table->mask;
+}

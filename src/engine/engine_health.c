@@ -149,11 +149,19 @@ static void judge_shares(struct engine_health *health, struct metrics *metrics)
           enough && share < health->limits[STOA_ALERT_HIT_RATE]);
 }
 
+void engine_health_tell_cache(struct stoa *stoa)
+{
+    pthread_mutex_lock(&stoa->health->mutex); /* so that no counter goes back */
+    engine_metrics_cache(stoa);
+    pthread_mutex_unlock(&stoa->health->mutex);
+}
+
 static void look_at_alerts(struct stoa *stoa)
 {
     struct engine_health *health = stoa->health;
     uint64_t bytes = io_resident_bytes();
     metrics_set(stoa->metrics, METRICS_MEMORY, bytes);
+    engine_health_tell_cache(stoa);
     judge_times(health, stoa->metrics);
     judge_shares(health, stoa->metrics);
     judge(health, stoa->metrics, STOA_ALERT_MEMORY, (double)bytes,

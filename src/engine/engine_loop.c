@@ -77,6 +77,7 @@ int engine_loop_turn(struct stoa *stoa)
     run_calls(stoa);
     bring_views_home(stoa);
     bool more = engine_warm_step(stoa);
+    more = engine_warm_save_step(stoa) || more;
     if (stoa->cache != NULL) {
         cache_tick(stoa->cache, io_now_ns(stoa->io));
     }
@@ -190,11 +191,13 @@ void *engine_loop_thread(void *context)
     if (stoa->cache_options.cold == 0) {
         (void)engine_warm_begin(stoa); /* nothing is under way yet */
     }
+    (void)engine_warm_save_init(stoa); /* no memory: it is saved at the end */
     engine_health_start(stoa);
     set_open_state(stoa, OPENED);
     run_loop(stoa);
     engine_health_stop(stoa);
     engine_warm_end(stoa);
+    engine_warm_save_end(stoa);
     engine_warm_save(stoa);
     stoa->close_result = store_close(stoa->store, &stoa->close_detail);
     while (sem_wait(&stoa->left_to_end) != 0) {

@@ -52,6 +52,48 @@ void engine_metrics_lettered(struct stoa *stoa, enum stoa_message message)
     metrics_count(stoa->metrics, METRICS_DEAD_LETTERS + message, 1);
 }
 
+void engine_metrics_cache(struct stoa *stoa)
+{
+    struct metrics *metrics = stoa->metrics;
+    struct cache_stats stats;
+    uint64_t tier_hits[CACHE_TIER_COUNT] = {0};
+    uint64_t tier_bytes[CACHE_TIER_COUNT] = {0};
+    uint64_t tier_objects[CACHE_TIER_COUNT] = {0};
+    if (stoa->cache == NULL) {
+        return;
+    }
+    cache_get_stats(stoa->cache, &stats);
+    for (unsigned i = 0; i < CACHE_CLASS_COUNT; i++) {
+        const struct cache_class_stats *class = &stats.classes[i];
+        uint64_t hits = 0;
+        uint64_t bytes = 0;
+        uint64_t objects = 0;
+        for (unsigned tier = 0; tier < CACHE_TIER_COUNT; tier++) {
+            hits += class->hits[tier];
+            bytes += class->bytes[tier];
+            objects += class->objects[tier];
+            tier_hits[tier] += class->hits[tier];
+            tier_bytes[tier] += class->bytes[tier];
+            tier_objects[tier] += class->objects[tier];
+        }
+        metrics_set(metrics, METRICS_CACHE_HITS + i, hits);
+        metrics_set(metrics, METRICS_CACHE_MISSES + i, class->misses);
+        metrics_set(metrics, METRICS_CACHE_INSERTS + i, class->inserts);
+        metrics_set(metrics, METRICS_CACHE_EVICTIONS + i, class->evictions);
+        metrics_set(metrics, METRICS_CACHE_EXPIRATIONS + i, class->expirations);
+        metrics_set(metrics, METRICS_CACHE_DROPS + i, class->dropped);
+        metrics_set(metrics, METRICS_CACHE_BYTES + i, bytes);
+        metrics_set(metrics, METRICS_CACHE_OBJECTS + i, objects);
+    }
+    for (unsigned tier = 0; tier < CACHE_TIER_COUNT; tier++) {
+        metrics_set(metrics, METRICS_CACHE_TIER_HITS + tier, tier_hits[tier]);
+        metrics_set(metrics, METRICS_CACHE_TIER_BYTES + tier, tier_bytes[tier]);
+        metrics_set(metrics, METRICS_CACHE_TIER_OBJECTS + tier, tier_objects[tier]);
+    }
+    metrics_set(metrics, METRICS_CACHE_HELD, stats.held);
+    metrics_set(metrics, METRICS_CACHE_LIMIT, stats.limit);
+}
+
 int stoa_metrics_list(struct stoa *stoa,
                       void (*each)(void *context, const struct stoa_metric *metric), void *context)
 {
@@ -59,6 +101,7 @@ int stoa_metrics_list(struct stoa *stoa,
         return STOA_EINVAL;
     }
     metrics_set(stoa->metrics, METRICS_MEMORY, io_resident_bytes());
+    engine_health_tell_cache(stoa);
     metrics_list(stoa->metrics, each, context);
     return 0;
 }
@@ -71,6 +114,7 @@ int stoa_metrics_text(struct stoa *stoa, char **out_text, size_t *out_size)
     struct buffer buffer;
     buffer_init(&buffer);
     metrics_set(stoa->metrics, METRICS_MEMORY, io_resident_bytes());
+    engine_health_tell_cache(stoa);
     int result = metrics_text(stoa->metrics, &buffer);
     if (result == 0) {
         result = buffer_append(&buffer, "", 1);

@@ -84,7 +84,7 @@ struct engine_call {
 
 enum open_state { OPENING, OPENED, OPEN_FAILED };
 
-enum { ENGINE_WARM_SLOTS = 8, ENGINE_WARM_BLOCKS = 1024 };
+enum { ENGINE_WARM_SLOTS = 8, ENGINE_WARM_BLOCKS = 1024, ENGINE_WARM_HEAD_SIZE = 16 };
 
 /* A read that warms the cache up. */
 struct engine_warm {
@@ -151,6 +151,7 @@ struct stoa {
     bool giving_up; /* closing: what backs off is given up */
     struct engine_warm warm[ENGINE_WARM_SLOTS];
     unsigned warm_under_way;
+    struct engine_warm_save *warm_save;
     uint8_t *warm_file;
     struct bytes warm_keys; /* not yet read */
     uint64_t warm_next;     /* height */
@@ -193,7 +194,15 @@ uint64_t engine_cache_views_out(struct stoa *stoa); /* on the loop */
 int engine_warm_begin(struct stoa *stoa); /* STOA_EBUSY: under way */
 bool engine_warm_step(struct stoa *stoa); /* each turn; true: there is more to do at once */
 void engine_warm_end(struct stoa *stoa);
-void engine_warm_save(struct stoa *stoa);
+void engine_warm_save(struct stoa *stoa); /* before the end; blocks */
+int engine_warm_head(struct buffer *out); /* begin a file. STOA_ENOMEM */
+int engine_warm_seal(struct buffer *out); /* and end it. STOA_ENOMEM */
+
+/* engine_warm_save.c, on the loop */
+int engine_warm_save_init(struct stoa *stoa); /* STOA_ENOMEM */
+void engine_warm_save_end(struct stoa *stoa);
+void engine_warm_save_soon(struct stoa *stoa);
+bool engine_warm_save_step(struct stoa *stoa); /* each turn; true: there is more to do at once */
 
 /* The loop's thread: opens the store, serves until closing, closes it. CONTEXT is the handle. */
 void *engine_loop_thread(void *context);
@@ -275,6 +284,7 @@ void engine_health_deinit(struct stoa *stoa);
 /* The loop, while the store is open: look now and from then on; look once; stop. */
 void engine_health_start(struct stoa *stoa);
 void engine_health_look(struct stoa *stoa);
+void engine_health_tell_cache(struct stoa *stoa); /* what the cache counts, to the metrics */
 void engine_health_stop(struct stoa *stoa);
 
 /* Any thread: one breaker more or fewer is not closed. */
@@ -285,6 +295,7 @@ void engine_health_count_breaker(struct stoa *stoa, bool open);
 void engine_metrics_taken(struct engine_request *own);
 void engine_metrics_refused(struct stoa *stoa, enum stoa_message message, int result);
 void engine_metrics_answered(struct engine_request *own);
+void engine_metrics_cache(struct stoa *stoa); /* one thread at a time */
 void engine_metrics_lettered(struct stoa *stoa, enum stoa_message message);
 
 /* ---- engine_upkeep.c ---- */

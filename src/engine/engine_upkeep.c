@@ -86,6 +86,7 @@ int stoa_get_stats(struct stoa *stoa, struct stoa_stats *out_stats)
 
 static void run_checkpoint(struct stoa *stoa, struct engine_call *call)
 {
+    engine_warm_save_soon(stoa);
     call->result = store_checkpoint(stoa->store, &call->detail);
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Warming the cache up: after opening, the newest blocks and the state keys that were used most
- * before the store was closed are read in the background, a few at a time and only while the store
- * has little else to do. The keys are kept in DIR/WARM:
+ * before it was closed, or killed (engine_warm_save.c), are read in the background, a few at a time
+ * and only while the store has little else to do. The keys are kept in DIR/WARM:
  *
  *   offset  size  field
  *        0     8  magic "STOAWARM"
@@ -23,7 +23,7 @@
 
 enum {
     KEYS_MAX = 65536,
-    HEAD_SIZE = 16,
+    HEAD_SIZE = ENGINE_WARM_HEAD_SIZE,
     SUM_SIZE = 8,
     FILE_SIZE_MAX = HEAD_SIZE + KEYS_MAX * (1 + STATE_KEY_MAX) + SUM_SIZE,
     VERSION = 1,
@@ -93,6 +93,21 @@ static void write_file(struct stoa *stoa, struct buffer *content)
     }
 }
 
+int engine_warm_head(struct buffer *out)
+{
+    uint8_t head[HEAD_SIZE] = {0};
+    memcpy(head, magic, sizeof(magic));
+    bytes_store_le32(head + 8, VERSION);
+    return buffer_append(out, head, sizeof(head));
+}
+
+int engine_warm_seal(struct buffer *out)
+{
+    uint8_t sum[SUM_SIZE];
+    bytes_store_le64(sum, XXH3_64bits(out->data, out->size));
+    return buffer_append(out, sum, sizeof(sum));
+}
+
 void engine_warm_save(struct stoa *stoa)
 {
     struct buffer content;
@@ -101,16 +116,11 @@ void engine_warm_save(struct stoa *stoa)
     }
     buffer_init(&content);
     if (buffer_reserve(&content, FILE_SIZE_MAX) == 0) {
-        uint8_t head[HEAD_SIZE] = {0};
-        memcpy(head, magic, sizeof(magic));
-        bytes_store_le32(head + 8, VERSION);
-        ensure(buffer_append(&content, head, sizeof(head)) == 0);
+        ensure(engine_warm_head(&content) == 0);
         cache_list(stoa->cache, CACHE_STATE, KEYS_MAX, add_key, &content);
-        struct bytes all = buffer_bytes(&content);
-        uint8_t sum[SUM_SIZE];
-        bytes_store_le64(sum, XXH3_64bits(all.data, all.size));
-        ensure(buffer_append(&content, sum, sizeof(sum)) == 0);
-        if (all.size > HEAD_SIZE) {
+        bool some = content.size > HEAD_SIZE;
+        ensure(engine_warm_seal(&content) == 0);
+        if (some) {
             write_file(stoa, &content);
         }
     }

@@ -117,7 +117,49 @@ int command_upkeep_verify(const struct options *options)
     return command_close(stoa, status);
 }
 
-static bool print_stats_json(const struct stoa_stats *stats)
+static uint64_t sum_of_tiers(const uint64_t values[STOA_TIERS])
+{
+    return values[STOA_TIER_HEAD] + values[STOA_TIER_HOT] + values[STOA_TIER_PACKED];
+}
+
+static void add_cache_json(struct json_writer *json, const struct stoa_cache_stats *cache)
+{
+    json_writer_object_begin(json, "cache");
+    json_writer_number(json, "limit", cache->limit);
+    json_writer_number(json, "held", cache->held);
+    for (int i = 0; i < STOA_CACHE_CLASSES; i++) {
+        const struct stoa_cache_class_stats *class = &cache->classes[i];
+        json_writer_object_begin(json, stoa_cache_class_name(i));
+        json_writer_number(json, "budget", class->budget);
+        json_writer_number(json, "bytes", sum_of_tiers(class->bytes));
+        json_writer_number(json, "packedBytes", class->bytes[STOA_TIER_PACKED]);
+        json_writer_number(json, "objects", sum_of_tiers(class->objects));
+        json_writer_number(json, "hits", sum_of_tiers(class->hits));
+        json_writer_number(json, "misses", class->misses);
+        json_writer_number(json, "evictions", class->evictions);
+        json_writer_number(json, "expirations", class->expirations);
+        json_writer_object_end(json);
+    }
+    json_writer_object_end(json);
+}
+
+static void add_cache(struct sheet *sheet, const struct stoa_cache_stats *cache)
+{
+    char bytes[SHEET_TEXT_SIZE];
+    char limit[SHEET_TEXT_SIZE];
+    sheet_line(sheet, "cache", "%s of %s", sheet_size_text(cache->held, bytes),
+               sheet_size_text(cache->limit, limit));
+    for (int i = 0; i < STOA_CACHE_CLASSES; i++) {
+        const struct stoa_cache_class_stats *class = &cache->classes[i];
+        char name[SHEET_TEXT_SIZE];
+        (void)snprintf(name, sizeof(name), "  %s", stoa_cache_class_name(i));
+        sheet_line(sheet, name, "%" PRIu64 " in %s; %" PRIu64 " hits, %" PRIu64 " misses",
+                   sum_of_tiers(class->objects), sheet_size_text(sum_of_tiers(class->bytes), bytes),
+                   sum_of_tiers(class->hits), class->misses);
+    }
+}
+
+static bool print_stats_json(const struct stoa_stats *stats, const struct stoa_cache_stats *cache)
 {
     struct buffer buffer;
     struct json_writer json;
@@ -141,6 +183,7 @@ static bool print_stats_json(const struct stoa_stats *stats)
     json_writer_bool(&json, "stopped", stats->stopped != 0);
     json_writer_text(&json, "io", stats->io);
     json_writer_text(&json, "ioFeatures", stats->io_features);
+    add_cache_json(&json, cache);
     json_writer_object_end(&json);
     bool printed = console_write_json(&json, &buffer);
     buffer_deinit(&buffer);
@@ -158,7 +201,8 @@ static void add_times(void *context, const struct stoa_metric *metric)
     }
 }
 
-static bool print_stats(struct stoa *stoa, const struct stoa_stats *stats)
+static bool print_stats(struct stoa *stoa, const struct stoa_stats *stats,
+                        const struct stoa_cache_stats *cache)
 {
     struct sheet sheet;
     sheet_init(&sheet);
@@ -180,6 +224,7 @@ static bool print_stats(struct stoa *stoa, const struct stoa_stats *stats)
     sheet_line(&sheet, "  writing", stats->stopped != 0 ? "stopped after a failure" : "possible");
     sheet_line(&sheet, "io", "%s%s%s", stats->io, stats->io_features[0] != '\0' ? ": " : "",
                stats->io_features);
+    add_cache(&sheet, cache);
     (void)stoa_metrics_list(stoa, add_times, &sheet); /* it cannot fail with a function */
     bool printed = sheet_print(&sheet);
     sheet_deinit(&sheet);
@@ -210,12 +255,17 @@ int command_upkeep_stats(const struct options *options)
         return command_close(stoa, print_prometheus(stoa) ? COMMAND_DONE : COMMAND_FAILED);
     }
     struct stoa_stats stats = STOA_STATS_INIT;
+    struct stoa_cache_stats cache = STOA_CACHE_STATS_INIT;
     int result = stoa_get_stats(stoa, &stats);
+    if (result == 0) {
+        result = stoa_get_cache_stats(stoa, &cache);
+    }
     if (result != 0) {
         struct stoa_detail detail = {.code = 0};
         return command_close(stoa, command_fail(result, &detail, "stats"));
     }
-    bool printed = options->json ? print_stats_json(&stats) : print_stats(stoa, &stats);
+    bool printed =
+        options->json ? print_stats_json(&stats, &cache) : print_stats(stoa, &stats, &cache);
     return command_close(stoa, printed ? COMMAND_DONE : COMMAND_FAILED);
 }
 

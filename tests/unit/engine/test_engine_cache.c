@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -323,6 +324,46 @@ static void a_warm_restart_hits_from_the_beginning(void **state)
     wait_until_warm(rig->stoa);
 }
 
+/* What a killed process leaves is what is on disk at that moment: a copy of it. */
+static void copy_store(const struct engine_rig *rig, char out[ENGINE_RIG_PATH_SIZE])
+{
+    char command[3 * ENGINE_RIG_PATH_SIZE];
+    int length = snprintf(out, ENGINE_RIG_PATH_SIZE, "%.200s/copy", rig->base);
+    assert_in_range(length, 1, ENGINE_RIG_PATH_SIZE - 1);
+    (void)snprintf(command, sizeof(command), "cp -r '%s' '%s'", rig->directory, out);
+    assert_int_equal(system(command), 0); /* NOLINT: paths of our own */
+}
+
+static void a_killed_store_is_warm_after_its_restart_as_well(void **state)
+{
+    struct engine_rig *rig = *state;
+    char warm[ENGINE_RIG_PATH_SIZE];
+    char kept[ENGINE_RIG_PATH_SIZE];
+    char copy[ENGINE_RIG_PATH_SIZE] = "";
+    for (uint64_t number = 1; number <= ENGINE_RIG_BLOCKS; number++) {
+        put_with_keys(rig, number, number * 4 % 256, 16);
+    }
+    wait_until_warm(rig->stoa);
+    (void)read_as_a_validator(rig, 2000);
+    assert_int_equal(stoa_checkpoint(rig->stoa, NULL), 0);
+    engine_rig_path(rig, "WARM", warm);
+    while (access(warm, F_OK) != 0) { /* it comes behind the checkpoint */
+        (void)sched_yield();
+    }
+    copy_store(rig, copy);
+    engine_rig_close(rig);
+    memcpy(kept, rig->directory, sizeof(kept));
+    memcpy(rig->directory, copy, sizeof(copy));
+    engine_rig_open(rig);
+    wait_until_warm(rig->stoa);
+    uint64_t rate = read_as_a_validator(rig, 500);
+    print_message("hits after a kill: %llu %%\n", (unsigned long long)rate);
+    assert_true(rate >= 80);
+    engine_rig_close(rig);
+    memcpy(rig->directory, kept, sizeof(kept));
+    engine_rig_open(rig);
+}
+
 /* A change of branch leaves nothing of the blocks that left. */
 static void a_head_that_is_taken_back_takes_its_values_with_it(void **state)
 {
@@ -468,6 +509,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_cache_options_are_refused, engine_rig_set_up_ring,
                                         engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(a_warm_restart_hits_from_the_beginning,
+                                        engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_killed_store_is_warm_after_its_restart_as_well,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(a_head_that_is_taken_back_takes_its_values_with_it,
                                         engine_rig_set_up_ring, engine_rig_tear_down),

@@ -60,6 +60,47 @@ static void a_passed_limit_degrades_it_and_is_told(void **state)
     stoa_free(text);
 }
 
+/* Look COUNT absent state keys up, from FIRST on. */
+static void look_up_absent_keys(struct stoa *stoa, uint64_t first, uint64_t count)
+{
+    for (uint64_t key = first; key < first + count; key++) {
+        struct stoa_value value;
+        assert_int_equal(
+            stoa_get_state_view(stoa, (struct stoa_bytes){(const uint8_t *)&key, 8}, &value, NULL),
+            STOA_ENOTFOUND);
+    }
+}
+
+static void a_low_hit_rate_is_an_alert_until_reads_hit_again(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_options options = engine_rig_options(rig);
+    struct stoa_health health = STOA_HEALTH_INIT;
+    const uint32_t bit = 1U << STOA_ALERT_HIT_RATE;
+    options.alert_seconds = 1;
+    engine_rig_close(rig);
+    assert_int_equal(stoa_open(rig->directory, &options, &rig->stoa, NULL), 0);
+    for (uint64_t key = 1; (health.alerts & bit) == 0; key += 100) {
+        look_up_absent_keys(rig->stoa, key, 100); /* each for the first time */
+        (void)stoa_wait_health(rig->stoa, health.version, 100, &health);
+    }
+    assert_int_equal(health.state, STOA_DEGRADED);
+    while ((health.alerts & bit) != 0) {
+        look_up_absent_keys(rig->stoa, 1, 100); /* remembered as absent */
+        (void)stoa_wait_health(rig->stoa, health.version, 100, &health);
+    }
+    char *text = NULL;
+    assert_int_equal(stoa_metrics_text(rig->stoa, &text, NULL), 0);
+    assert_true(exposition_value(text, "stoa_alert_violations_total{alert=\"hit_rate\"}") == 1);
+    assert_true(exposition_value(text, "stoa_alert_active{alert=\"hit_rate\"}") == 0);
+    assert_true(exposition_value(text, "stoa_cache_misses_total{class=\"state\"}") >= 100);
+    assert_true(exposition_value(text, "stoa_cache_hits_total{class=\"state\"}") >= 100);
+    assert_true(exposition_value(text, "stoa_cache_objects{class=\"state\"}") >= 100);
+    assert_true(exposition_value(text, "stoa_cache_tier_hits_total{tier=\"hot\"}") >= 100);
+    assert_true(exposition_value(text, "stoa_cache_held_bytes") > 0);
+    stoa_free(text);
+}
+
 static void a_change_makes_the_descriptor_readable_until_it_is_asked(void **state)
 {
     struct engine_rig *rig = *state;
@@ -141,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ENGINE_RIG_BOTH(a_new_store_is_healthy),
         ENGINE_RIG_BOTH(a_passed_limit_degrades_it_and_is_told),
+        ENGINE_RIG_BOTH(a_low_hit_rate_is_an_alert_until_reads_hit_again),
         ENGINE_RIG_BOTH(a_change_makes_the_descriptor_readable_until_it_is_asked),
         ENGINE_RIG_BOTH(what_does_not_change_times_out),
         ENGINE_RIG_BOTH(a_breaker_opens_half_opens_and_closes_and_health_shows_it),
