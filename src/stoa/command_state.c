@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* command_state.c: the commands that look something up in the state, at the head or at a height. */
+/* command_state.c: the commands that look something up in the state, at the head or at a height,
+ * and the one that changes raw keys. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -176,21 +177,10 @@ static bool parse_raw_key(const char *text, uint8_t out[KEY_MAX], size_t *out_si
     return true;
 }
 
-int command_state_run(const struct options *options)
+static int run_get(const struct options *options, struct stoa_bytes key)
 {
-    const char *name = options->arguments[1];
-    uint8_t key[KEY_MAX];
-    struct stoa_state_at at = {.height = height_of(options)};
+    struct stoa_state_at at = {.key = key, .height = height_of(options)};
     struct stoa *stoa;
-    if (strcmp(options->arguments[0], "get") != 0) {
-        console_error("%s: only get is known", options->arguments[0]);
-        return COMMAND_USAGE;
-    }
-    if (!parse_raw_key(name, key, &at.key.size)) {
-        console_error("%s: no key of 1 to %d bytes", name, KEY_MAX);
-        return COMMAND_USAGE;
-    }
-    at.key.data = key;
     int status = command_open(options, false, &stoa);
     if (status != COMMAND_DONE) {
         return status;
@@ -202,7 +192,91 @@ int command_state_run(const struct options *options)
         status = print_hex(options, value);
         stoa_free((void *)(uintptr_t)value.data);
     } else {
-        status = command_fail(result, &detail, name);
+        status = command_fail(result, &detail, options->arguments[1]);
     }
     return command_close(stoa, status);
+}
+
+/* VALUE's data is NULL: the key is removed. */
+static int run_change(const struct options *options, struct stoa_bytes key, struct stoa_bytes value)
+{
+    struct stoa_change change = {.key = key, .value = value};
+    struct stoa_state_update update = STOA_STATE_UPDATE_INIT;
+    struct stoa *stoa;
+    int status = command_open(options, false, &stoa);
+    if (status != COMMAND_DONE) {
+        return status;
+    }
+    update.changes = &change;
+    update.change_count = 1;
+    struct stoa_detail detail = {.code = 0};
+    int result = stoa_update_state(stoa, &update, &detail);
+    if (result != 0) {
+        status = command_fail(result, &detail, options->arguments[1]);
+    }
+    return command_close(stoa, status);
+}
+
+/* A value: hexadecimal after 0x, else its characters. The caller's to free. */
+static uint8_t *parse_raw_value(const char *text, size_t *out_size)
+{
+    size_t length = strlen(text);
+    uint8_t *value = memory_alloc(length + 1);
+    bool hex = strncmp(text, "0x", 2) == 0;
+    ptrdiff_t got = (ptrdiff_t)length;
+    if (value != NULL && hex) {
+        got = length == 2 ? 0 : bytes_from_hex(text, length, value, length);
+    } else if (value != NULL) {
+        memcpy(value, text, length);
+    }
+    if (value == NULL || got < 0 || (hex && got == 0 && length > 2)) {
+        memory_free(value);
+        return NULL;
+    }
+    *out_size = (size_t)got;
+    return value;
+}
+
+static int run_put(const struct options *options, struct stoa_bytes key)
+{
+    const char *text = options->arguments[2];
+    struct stoa_bytes value = {.size = 0};
+    uint8_t *parsed = parse_raw_value(text, &value.size);
+    if (parsed == NULL) {
+        console_error("%s: no hexadecimal number of whole bytes", text);
+        return COMMAND_USAGE;
+    }
+    value.data = parsed;
+    int status = run_change(options, key, value);
+    memory_free(parsed);
+    return status;
+}
+
+int command_state_run(const struct options *options)
+{
+    const char *verb = options->arguments[0];
+    const char *name = options->arguments[1];
+    uint8_t raw[KEY_MAX];
+    struct stoa_bytes key = {.data = raw};
+    bool get = strcmp(verb, "get") == 0;
+    bool put = strcmp(verb, "put") == 0;
+    if (!get && !put && strcmp(verb, "delete") != 0) {
+        console_error("%s: neither get, put nor delete", verb);
+        return COMMAND_USAGE;
+    }
+    if (options->argument_count != (put ? 3 : 2)) {
+        console_error("state %s takes %s", verb, put ? "a key and a value" : "a key");
+        return COMMAND_USAGE;
+    }
+    if (!get && options->has_at) {
+        console_error("state %s changes the state of the head: --at is for get", verb);
+        return COMMAND_USAGE;
+    }
+    if (!parse_raw_key(name, raw, &key.size)) {
+        console_error("%s: no key of 1 to %d bytes", name, KEY_MAX);
+        return COMMAND_USAGE;
+    }
+    return get   ? run_get(options, key)
+           : put ? run_put(options, key)
+                 : run_change(options, key, (struct stoa_bytes){NULL, 0});
 }

@@ -154,6 +154,7 @@ static void append(struct store_put *put)
     put->indexed = true;
     put->cache_sequence = 0;
     put->settled = false;
+    buffer_clear(&put->places);
     store_put_push_appended(put);
     ledger_append(store->ledger, &put->append);
     store_settle_soon(store);

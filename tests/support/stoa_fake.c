@@ -337,6 +337,14 @@ int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head)
 
 /* The fake has one branch. */
 
+int stoa_update_state(struct stoa *stoa, const struct stoa_state_update *update,
+                      struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)update;
+    return no_state(detail);
+}
+
 int stoa_update_head(struct stoa *stoa, const uint8_t hash[32], struct stoa_detail *detail)
 {
     (void)stoa;

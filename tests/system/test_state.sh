@@ -41,7 +41,29 @@ expect 1 stoa -d store account "$address" --at 21
 expect 2 stoa -d store account 0x12
 expect 2 stoa -d store storage "$address" x
 expect 2 stoa -d store state put key
+expect 2 stoa -d store state delete key value
+expect 2 stoa -d store state put key 0x1
+expect 2 stoa -d store state put key value --at 1
 expect 1 stoa -d store state get key
+
+# Raw keys belong to the block that was the head.
+expect 0 stoa -d store state put key value
+same "$(stoa -d store state get key)" 0x76616c7565 "a raw value"
+expect 0 stoa -d store state put 0x6b6579 0x00ff
+same "$(stoa -d store state get key)" 0x00ff "the same key in hexadecimal"
+head=$(($(stoa -d store --json head | jq -r .number)))
+hash=$(stoa -d store --json header $((head - 1)) | jq -r .hash)
+top=$(stoa -d store --json header $head | jq -r .hash)
+expect 1 stoa -d store state get key --at $((head - 1))
+expect 0 stoa -d store set-head "$hash"
+expect 1 stoa -d store state get key
+expect 0 stoa -d store state put other 1
+expect 0 stoa -d store set-head "$top"
+same "$(stoa -d store state get key)" 0x00ff "a raw value that came back with its block"
+same "$(stoa -d store state get other)" 0x31 "a raw value of the block below"
+expect 0 stoa -d store state delete key
+expect 1 stoa -d store state get key
+expect 0 stoa -d store verify
 same "$(stoa -d store storage $absent 1)" "0x$(printf '0%.0s' {1..64})" "a slot that is not there"
 
 # Without its changes a block leaves the state unknown from there on, and known before.
