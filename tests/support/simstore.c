@@ -124,6 +124,28 @@ static int ask(struct simstore *sim, struct store_request *request)
     return request->result;
 }
 
+int simstore_query_logs(struct simstore *sim, const struct stoa_log_filter *filter,
+                        struct stoa_logs *out_logs)
+{
+    struct store_request request = {.kind = STORE_QUERY_LOGS, .log_filter = *filter};
+    int result = ask(sim, &request);
+    if (result == 0) {
+        *out_logs = request.logs;
+    }
+    return result;
+}
+
+int simstore_query_history(struct simstore *sim, const struct stoa_history_query *query,
+                           struct stoa_history *out_history)
+{
+    struct store_request request = {.kind = STORE_QUERY_HISTORY, .history_query = *query};
+    int result = ask(sim, &request);
+    if (result == 0) {
+        *out_history = request.history;
+    }
+    return result;
+}
+
 static void note_rebuilt(struct store_rebuild *rebuild)
 {
     bool *done = rebuild->context;

@@ -59,6 +59,12 @@ int simstore_get_state_at(struct simstore *sim, const char *key, uint64_t height
 void simstore_expect(struct simstore *sim, const struct made_chain *chain, uint64_t first,
                      uint64_t last);
 
+/* What is found is the caller's: memory_free. */
+int simstore_query_logs(struct simstore *sim, const struct stoa_log_filter *filter,
+                        struct stoa_logs *out_logs);
+int simstore_query_history(struct simstore *sim, const struct stoa_history_query *query,
+                           struct stoa_history *out_history);
+
 /* Make INDEX anew. */
 int simstore_rebuild(struct simstore *sim, enum store_index index);
 

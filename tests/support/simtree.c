@@ -408,6 +408,127 @@ static void expect_transactions(struct simtree *tree, const struct simtree_block
     }
 }
 
+/* ---- logs and histories ---- */
+
+enum { SAMPLES = 2 };
+
+/* What is asked for: the contract or the first topic of some log, and how far the answers are. */
+struct sample {
+    struct receipt_log log;
+    bool by_topic;
+    const struct stoa_logs *logs;
+    size_t log_next;
+    const struct stoa_history *history;
+    size_t history_next;
+};
+
+static bool is_wanted(const struct sample *sample, const struct receipt_log *log)
+{
+    return sample->by_topic
+               ? log->topic_count != 0 && memcmp(log->topics[0], sample->log.topics[0], 32) == 0
+               : memcmp(log->address, sample->log.address, 20) == 0;
+}
+
+/* Those of BLOCK, which is canonical, are what the answer has next. */
+static void expect_logs_of(struct sample *sample, const struct simtree_block *block)
+{
+    uint32_t log_index = 0;
+    for (uint32_t i = 0; i < block->transaction_count; i++) {
+        struct receipt receipt;
+        struct receipt_log log;
+        bool emitted = false;
+        if (block->transactions[i].receipt.data == NULL) {
+            return;
+        }
+        assert_int_equal(receipt_decode(block->transactions[i].receipt, &receipt, NULL), 0);
+        for (; receipt_next_log(&receipt.logs, &log, NULL) == 0; log_index++) {
+            if (!is_wanted(sample, &log)) {
+                continue;
+            }
+            assert_true(sample->log_next < sample->logs->count);
+            const struct stoa_log *found = &sample->logs->logs[sample->log_next++];
+            assert_memory_equal(found->block_hash, block->hash, 32);
+            assert_memory_equal(found->transaction_hash, block->transactions[i].hash, 32);
+            assert_int_equal(found->log_index, log_index);
+            assert_memory_equal(found->address, log.address, 20);
+            emitted = true;
+        }
+        if (emitted && sample->history != NULL) {
+            assert_true(sample->history_next < sample->history->count);
+            const struct stoa_history_entry *entry =
+                &sample->history->entries[sample->history_next++];
+            assert_int_equal(entry->height, block->number);
+            assert_int_equal(entry->index, i);
+            assert_memory_equal(entry->block_hash, block->hash, 32);
+            assert_true((entry->roles & STOA_ROLE_EMITTER) != 0);
+        }
+    }
+}
+
+static void expect_sample(struct simtree *tree, struct sample *sample)
+{
+    struct stoa_topics topics = {.topics = sample->log.topics[0], .count = 1};
+    struct stoa_log_filter filter = STOA_LOG_FILTER_INIT;
+    struct stoa_history_query query = STOA_HISTORY_QUERY_INIT;
+    struct stoa_logs logs;
+    struct stoa_history history;
+    filter.allow_missing = 1;
+    if (sample->by_topic) {
+        filter.topics[0] = topics;
+        filter.topic_count = 1;
+    } else {
+        filter.addresses = sample->log.address;
+        filter.address_count = 1;
+        memcpy(query.address, sample->log.address, 20);
+        query.roles = STOA_ROLE_EMITTER;
+        query.oldest_first = 1;
+        query.limit = 10000;
+        assert_int_equal(simstore_query_history(&tree->sim, &query, &history), 0);
+        sample->history = &history;
+    }
+    assert_int_equal(simstore_query_logs(&tree->sim, &filter, &logs), 0);
+    sample->logs = &logs;
+    for (uint64_t height = 0; tree->head != NULL && height <= tree->head->number; height++) {
+        if (tree->canonical[height] != NULL) {
+            expect_logs_of(sample, tree->canonical[height]);
+        }
+    }
+    assert_int_equal(sample->log_next, logs.count);
+    memory_free(logs.logs);
+    if (sample->history != NULL) {
+        assert_int_equal(sample->history_next, history.count);
+        memory_free(history.entries);
+    }
+}
+
+/* The first log of BLOCK. */
+static bool find_log(const struct simtree_block *block, struct receipt_log *out_log)
+{
+    for (size_t i = 0; i < block->transaction_count; i++) {
+        struct receipt receipt;
+        if (block->transactions[i].receipt.data != NULL &&
+            receipt_decode(block->transactions[i].receipt, &receipt, NULL) == 0 &&
+            receipt_next_log(&receipt.logs, out_log, NULL) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Like logs of some blocks, on whatever branch those are; others with each call. */
+static void expect_samples(struct simtree *tree)
+{
+    unsigned samples = 0;
+    for (size_t i = 0; i < tree->count && samples < SAMPLES; i++) {
+        struct sample sample = {.by_topic = samples % 2 == 1};
+        const struct simtree_block *block = tree->blocks[tree->sampled++ * 7919 % tree->count];
+        if (find_log(block, &sample.log) && (!sample.by_topic || sample.log.topic_count != 0)) {
+            expect_sample(tree, &sample);
+            samples++;
+        }
+    }
+}
+
 void simtree_expect(struct simtree *tree)
 {
     struct stoa_head head;
@@ -421,6 +542,7 @@ void simtree_expect(struct simtree *tree)
         expect_block(tree, tree->blocks[i]);
         expect_transactions(tree, tree->blocks[i]);
     }
+    expect_samples(tree);
     expect_state(tree);
 }
 

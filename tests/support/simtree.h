@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* simtree.h: a tree of blocks with competing branches in a store on a simulated machine, and what
  * brute force over the winning branch says about it: which block is at each height, where each
- * transaction is and with which receipt, what each raw key of the state holds. */
+ * transaction is and with which receipt, what each raw key of the state holds, where logs like some
+ * of the tree's are, and with which transactions their contracts have to do. */
 #ifndef SIMTREE_H
 #define SIMTREE_H
 
@@ -47,6 +48,7 @@ struct simtree {
     size_t capacity;
     struct simtree_block *head;       /* NULL: the genesis that came with the store */
     struct simtree_block **canonical; /* by height; of the head */
+    size_t sampled;                   /* how many logs were taken to ask for their like */
     bool no_state;                    /* blocks are stored without changes of raw keys */
     struct simtree_updates updates;   /* of the genesis that came with the store */
 };

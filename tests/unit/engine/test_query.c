@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Logs, addresses' transactions and ranges of blocks, compared with brute force over what was
- * stored: the real chains, and a made one. Exact, in content and order. */
+ * stored: the real chains, and a made one. Exact, in content and order. STOA_LONG=1: a made chain
+ * of 50,000 blocks, and both era1 files. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include <cmocka.h>
 
 #include "chain/block.h"
+#include "chain/era1.h"
 #include "chain/keccak.h"
 #include "chain/receipt.h"
 #include "chain/transaction.h"
@@ -18,7 +20,13 @@
 #include "support/fixture.h"
 #include "support/made_chain.h"
 
-enum { FILTERS_A_CHAIN = 1200, PATH_SIZE = 256, MADE_BLOCKS = 400 };
+enum {
+    FILTERS_A_CHAIN = 1200,
+    PATH_SIZE = 256,
+    MADE_BLOCKS = 400,
+    MADE_BLOCKS_LONG = 50000,
+    FILTERS_LONG = 400,
+};
 
 struct touch {
     uint8_t address[20];
@@ -76,7 +84,9 @@ static void open_store(struct model *model, const char *genesis, size_t genesis_
     }
     struct stoa_head head;
     assert_int_equal(stoa_get_head(model->stoa, &head), 0);
-    append(&model->hashes, head.hash, 32);
+    if (head.empty == 0) {
+        append(&model->hashes, head.hash, 32);
+    }
 }
 
 static void close_store(struct model *model)
@@ -630,21 +640,84 @@ static void sender_of_made(const void *source, uint32_t index, uint8_t sender[20
 static void every_query_of_a_made_chain_equals_brute_force(void **state)
 {
     struct model model = {.seed = fixture_seed()};
-    struct made_chain *chain = made_chain_create(model.seed, MADE_BLOCKS);
+    bool is_long = getenv("STOA_LONG") != NULL;
+    uint64_t blocks = is_long ? MADE_BLOCKS_LONG : MADE_BLOCKS;
+    struct made_chain *chain = made_chain_create(model.seed, blocks);
     struct bytes genesis = made_chain_genesis_json(chain);
     (void)state;
     open_store(&model, (const char *)genesis.data, genesis.size);
-    for (uint64_t i = 1; i <= MADE_BLOCKS; i++) {
+    for (uint64_t i = 1; i <= blocks; i++) {
         const struct made_block *block = made_chain_block(chain, i);
         feed(&model, buffer_bytes(&block->block), buffer_bytes(&block->receipts), sender_of_made,
              block);
-        if (i == MADE_BLOCKS / 2) {
+        if (i == blocks / 2) {
             assert_int_equal(stoa_checkpoint(model.stoa, NULL), 0);
         }
     }
-    compare(&model, 1500);
+    compare(&model, is_long ? FILTERS_LONG : 1500);
     close_store(&model);
     made_chain_destroy(chain);
+}
+
+struct recovered {
+    struct transaction_recovery *recovery;
+    struct bytes transactions;
+};
+
+static void sender_of_signature(const void *source, uint32_t index, uint8_t sender[20],
+                                bool *creates, uint8_t created[20])
+{
+    const struct recovered *recovered = source;
+    struct bytes cursor = recovered->transactions;
+    struct bytes envelope = bytes_of(NULL, 0);
+    struct transaction transaction;
+    (void)created;
+    *creates = false;
+    for (uint32_t i = 0; i <= index; i++) {
+        assert_int_equal(block_next_transaction(&cursor, &envelope, NULL), 0);
+    }
+    assert_int_equal(transaction_decode(envelope, &transaction, NULL), 0);
+    assert_int_equal(transaction_sender(recovered->recovery, &transaction, sender, NULL), 0);
+}
+
+static void every_query_of_an_archive_equals_brute_force(const char *name, uint64_t seed)
+{
+    struct model model = {.seed = seed};
+    struct buffer file;
+    struct era1_reader *reader;
+    struct era1_block archived;
+    struct recovered recovered = {.recovery = transaction_recovery_create()};
+    buffer_init(&file);
+    assert_non_null(recovered.recovery);
+    if (fixture_load_data(name, &file)) {
+        open_store(&model, NULL, 0);
+        assert_int_equal(era1_reader_create(buffer_bytes(&file), &reader, NULL), 0);
+        while (era1_reader_next(reader, &archived, NULL) == 0) {
+            struct block block;
+            assert_int_equal(block_decode(archived.block, &block, NULL), 0);
+            recovered.transactions = block.transactions;
+            feed(&model, archived.block, archived.receipts, sender_of_signature, &recovered);
+        }
+        era1_reader_destroy(reader);
+        print_message("%s: %zu transactions\n", name,
+                      model.transactions.size / sizeof(struct place));
+        compare(&model, FILTERS_A_CHAIN);
+        close_store(&model);
+    }
+    transaction_recovery_destroy(recovered.recovery);
+    buffer_deinit(&file);
+}
+
+static void every_query_of_the_archives_equals_brute_force(void **state)
+{
+    (void)state;
+    if (getenv("STOA_LONG") == NULL) {
+        print_message("skipped: STOA_LONG is not set\n");
+        return;
+    }
+    uint64_t seed = fixture_seed();
+    every_query_of_an_archive_equals_brute_force("era1/mainnet-00000-5ec1ffb8.era1", seed);
+    every_query_of_an_archive_equals_brute_force("era1/sepolia-00000-643a00f7.era1", seed);
 }
 
 static void blocks_without_receipts_are_told_of(void **state)
@@ -731,6 +804,7 @@ int main(void)
         cmocka_unit_test(blocks_without_receipts_are_told_of),
         cmocka_unit_test(every_query_of_a_made_chain_equals_brute_force),
         cmocka_unit_test(every_query_of_the_real_chains_equals_brute_force),
+        cmocka_unit_test(every_query_of_the_archives_equals_brute_force),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
