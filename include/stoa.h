@@ -116,6 +116,8 @@ struct stoa_alert_limits {
         .size = sizeof(struct stoa_alert_limits) \
     }
 
+#define STOA_NO_RESTARTS UINT32_MAX
+
 struct stoa_options {
     size_t size;
     enum stoa_io io;             /* STOA_IO_AUTO */
@@ -133,6 +135,17 @@ struct stoa_options {
     const struct stoa_alert_limits *alert_limits; /* copied; NULL: the defaults */
     unsigned alert_seconds;                       /* between two looks at them. 10 */
     const struct stoa_cache_options *cache;       /* NULL: the defaults. Copied */
+    /* A write or flush that failed, tables that are damaged or stop: the store is opened again
+     * under its handle. Views stay valid, nothing acknowledged is lost. Writes that were in the
+     * ledger's hands are answered STOA_ESTOPPED with STOA_EFFECT_UNKNOWN; others, and reads that
+     * need the tables, wait. This is done at most so often within RESTART_SECONDS; then the store
+     * is read-only (STOA_EREADONLY, and health says why) until it is closed. At most 64.
+     * STOA_NO_RESTARTS: at the first failure. 10 */
+    unsigned restarts_max;
+    unsigned restart_seconds;      /* 300 */
+    unsigned restart_pause_ms;     /* before the second within that time; the first is at once. It
+                                      doubles, and half of it is drawn by lot. 500 */
+    unsigned restart_pause_max_ms; /* 60,000 */
 };
 #define STOA_OPTIONS_INIT                    \
     {                                        \
@@ -234,7 +247,8 @@ enum {
 
 /* Store durably; without STOA_STORE_SIDE the block's parent is the head, and it becomes the head.
  * STOA_EREFUSED and STOA_EINVAL name the field in DETAIL; STOA_EEXISTS: stored already, nothing
- * changed. */
+ * changed. STOA_ESTOPPED: a write or flush failed, and the block may have been stored: store it
+ * again. STOA_EREADONLY: the store could not be mended. */
 int stoa_store_block(struct stoa *stoa, const struct stoa_store_block *block,
                      struct stoa_detail *detail);
 
@@ -1028,6 +1042,7 @@ struct stoa_health {
     uint32_t alerts;     /* active ones: 1 << STOA_ALERT_… */
     unsigned breakers_open;
     struct stoa_reason reasons[STOA_REASONS_MAX]; /* the worst first */
+    uint64_t restarts; /* times that ledger or tables were opened again, since open */
 };
 #define STOA_HEALTH_INIT                   \
     {                                      \

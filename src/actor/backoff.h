@@ -10,4 +10,8 @@
 /* FAILURES: how often it has failed, at least 1. LOT: 64 random bits. */
 uint64_t backoff_ns(unsigned failures, uint64_t lot);
 
+/* The same with other bounds than 500 ms and 60 s. */
+uint64_t backoff_within_ns(unsigned failures, uint64_t lot, uint64_t pause_ns,
+                           uint64_t pause_max_ns);
+
 #endif

@@ -35,6 +35,7 @@ int engine_deliver_init(struct stoa *stoa)
 {
     struct dead_letters_options options = {.release = release_letter, .context = stoa};
     stoa->calls_last = &stoa->calls;
+    engine_supervise_init(stoa);
     stoa->agenda = agenda_create(AGENDA_CAPACITY);
     stoa->dead_letters = dead_letters_create(&options);
     return stoa->agenda == NULL || stoa->dead_letters == NULL ? STOA_ENOMEM : 0;
@@ -239,13 +240,26 @@ static void drop(struct stoa *stoa, struct engine_request *own)
     }
 }
 
+/* A write that a store in trouble has not begun, and will once it is out of it. */
+static bool is_held_up(struct engine_request *own)
+{
+    int result = own->request.result;
+    bool refused = result == STOA_ESTOPPED || result == STOA_EIO || result == STOA_ENOMEM ||
+                   result == STOA_ECORRUPT || result == STOA_EBUSY;
+    if (!refused || own->request.appended || !engine_message_writes(own->what)) {
+        return false;
+    }
+    engine_supervise_notice(own->stoa);
+    return engine_supervise_holds(own->stoa);
+}
+
 void engine_deliver_done(struct store_request *request)
 {
     struct engine_request *own = request->context;
     struct stoa *stoa = own->stoa;
     bool damage = request->result == STOA_ECORRUPT || request->result == STOA_ESTOPPED;
-    if (damage && !own->told && !own->retried && !engine_message_writes(own->what) &&
-        store_tables_damaged(stoa->store)) {
+    if (damage && !own->told && !own->retried && !stoa->giving_up &&
+        !engine_message_writes(own->what) && store_tables_damaged(stoa->store)) {
         own->retried = true;
         metrics_count(stoa->metrics, METRICS_READS_AGAIN, 1);
         own->next = stoa->retry;
@@ -254,8 +268,13 @@ void engine_deliver_done(struct store_request *request)
     }
     ensure(stoa->in_store[own->entry.lane] > 0);
     stoa->in_store[own->entry.lane]--;
+    if (request->result != 0 && request->appended && engine_message_writes(own->what)) {
+        error_prefix(&request->detail, "it may have been done");
+    }
     if (own->told) {
         drop(stoa, own);
+    } else if (is_held_up(own)) {
+        engine_supervise_hold(stoa, own);
     } else if (request->result == 0 || !back_off(stoa, own)) {
         settle(stoa, own);
     }
@@ -300,11 +319,16 @@ void engine_deliver(struct stoa *stoa, struct engine_request *own)
         agenda_set_time(stoa->agenda, &own->entry, own->deadline_ns);
     }
     own->place = ENGINE_WAITING;
+    own->order = stoa->next_order++;
     agenda_wait(stoa->agenda, &own->entry);
 }
 
 static void begin(struct stoa *stoa, struct engine_request *own)
 {
+    if (engine_message_writes(own->what) && engine_supervise_holds(stoa)) {
+        engine_supervise_hold(stoa, own);
+        return;
+    }
     own->place = ENGINE_IN_STORE;
     stoa->in_store[own->entry.lane]++;
     own->tries++;
@@ -319,7 +343,7 @@ static void begin(struct stoa *stoa, struct engine_request *own)
 static void set_result(struct engine_request *own, int result, const char *why)
 {
     struct error_detail *detail = &own->request.detail;
-    if (own->place == ENGINE_BACKING_OFF) {
+    if (own->place == ENGINE_BACKING_OFF || own->place == ENGINE_HELD) {
         (void)error_prefix(detail, "%s after %u tries", why, own->tries); /* the code is set next */
         detail->code = result;
     } else {
@@ -346,6 +370,9 @@ static void expire(struct stoa *stoa, struct engine_request *own, uint64_t now_n
         expire_in_store(stoa, own);
     } else if (now_ns >= own->deadline_ns) {
         set_result(own, STOA_ETIMEOUT, "deadline passed, nothing was done");
+        if (own->place == ENGINE_HELD) {
+            engine_supervise_let_go(stoa, own);
+        }
         settle(stoa, own);
     } else {
         own->place = ENGINE_WAITING;
@@ -371,6 +398,8 @@ void engine_deliver_turn(struct stoa *stoa)
 uint64_t engine_deliver_wait_ns(struct stoa *stoa)
 {
     uint64_t next = agenda_next_time(stoa->agenda);
+    uint64_t due = engine_supervise_due_ns(stoa);
+    next = due < next ? due : next;
     if (next == UINT64_MAX) {
         return LOOP_WAIT_NS;
     }
@@ -397,6 +426,9 @@ static void run_cancel(struct stoa *stoa, struct engine_call *call)
     struct engine_request *own = request_of(entry);
     if (own->place != ENGINE_IN_STORE) {
         set_result(own, STOA_ECANCELED, "canceled, nothing was done");
+        if (own->place == ENGINE_HELD) {
+            engine_supervise_let_go(stoa, own);
+        }
         agenda_remove(stoa->agenda, &own->entry);
         engine_tell_answer(stoa, own);
         return;
@@ -459,5 +491,6 @@ static void give_up(void *context, struct agenda_entry *entry)
 void engine_deliver_give_up(struct stoa *stoa)
 {
     stoa->giving_up = true;
+    engine_supervise_end(stoa);
     agenda_each(stoa->agenda, give_up, stoa);
 }

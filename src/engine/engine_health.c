@@ -186,14 +186,22 @@ static void find_state(struct stoa *stoa, struct stoa_health *out)
     struct engine_health *health = stoa->health;
     struct error_detail detail = {.code = 0};
     *out = (struct stoa_health)STOA_HEALTH_INIT;
+    bool again =
+        engine_supervise_holds(stoa); /* it serves what it can, and is at work on the rest */
+    if (again) {
+        char text[sizeof(out->reasons[0].text)];
+        snprintf(text, sizeof(text), "it is being opened again: %.200s",
+                 stoa->supervision.why.text);
+        add_reason(out, STOA_DEGRADED, stoa->supervision.why.code, text);
+    }
     int result = store_check_reading(stoa->store, &detail);
     if (result != 0) {
-        add_reason(out, STOA_FAILED, result, detail.text);
+        add_reason(out, again ? STOA_DEGRADED : STOA_FAILED, result, detail.text);
     }
     detail = (struct error_detail){.code = 0};
     result = store_check_writing(stoa->store, &detail);
     if (result != 0) {
-        add_reason(out, STOA_READ_ONLY, result, detail.text);
+        add_reason(out, again ? STOA_DEGRADED : STOA_READ_ONLY, result, detail.text);
     }
     for (unsigned i = 0; i < STOA_ALERT_END; i++) {
         if ((health->alerts >> i & 1) != 0) {
@@ -210,6 +218,7 @@ static void find_state(struct stoa *stoa, struct stoa_health *out)
     if (metrics_get(stoa->metrics, METRICS_TABLE_LOOKASIDE) != 0) {
         add_reason(out, STOA_DEGRADED, 0, "the tables use a lookaside file, which must stay empty");
     }
+    out->restarts = stoa->supervision.restarts;
     out->violations = health->violations;
     out->alerts = health->alerts;
 }

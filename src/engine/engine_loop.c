@@ -51,24 +51,6 @@ static void run_calls(struct stoa *stoa)
     }
 }
 
-/* Damaged tables are made anew from the ledger, and the reads that met them are made again. */
-static void mend_tables(struct stoa *stoa)
-{
-    while (store_pending(stoa->store) != 0) {
-        int result = io_run(stoa->io, LOOP_WAIT_NS);
-        ensure(result >= 0);
-    }
-    struct error_detail detail = {.code = 0};
-    (void)store_mend_tables(stoa->store,
-                            &detail); /* the store keeps it and tells it with every answer */
-    engine_health_look(stoa);
-    while (stoa->retry != NULL) {
-        struct engine_request *own = stoa->retry;
-        stoa->retry = own->next;
-        store_submit(stoa->store, &own->request);
-    }
-}
-
 int engine_loop_turn(struct stoa *stoa)
 {
     int result = 0;
@@ -84,8 +66,8 @@ int engine_loop_turn(struct stoa *stoa)
     if (!stoa->closing) {
         result = io_run(stoa->io, more ? 0 : engine_deliver_wait_ns(stoa));
     }
-    if (store_tables_damaged(stoa->store)) {
-        mend_tables(stoa);
+    if (result >= 0) {
+        engine_supervise_turn(stoa);
     }
     return result;
 }

@@ -10,6 +10,7 @@
 #include "actor/agenda.h"
 #include "actor/dead_letters.h"
 #include "actor/mailbox.h"
+#include "actor/supervisor.h"
 #include "metrics/metrics.h"
 #include "stoa.h"
 #include "store/store.h"
@@ -37,6 +38,7 @@ enum engine_place {
     ENGINE_WAITING, /* for its turn */
     ENGINE_IN_STORE,
     ENGINE_BACKING_OFF, /* it failed; its time says when it is tried again */
+    ENGINE_HELD,        /* a write, until the store is out of trouble */
 };
 
 /* A store request on its way from a caller's thread and back. */
@@ -53,6 +55,9 @@ struct engine_request {
     unsigned flags;       /* STOA_CALL_… */
     int durability;
     enum engine_place place;
+    uint64_t order; /* in which they came */
+    struct engine_request *held_next;
+    struct engine_request *held_previous;
     unsigned tries;
     bool owned;    /* nothing of it is the caller's: it may be told before the store is done */
     bool told;     /* it was: what the store still says is dropped */
@@ -83,6 +88,19 @@ struct engine_call {
 };
 
 enum open_state { OPENING, OPENED, OPEN_FAILED };
+
+enum engine_trouble { ENGINE_SOUND, ENGINE_TROUBLED, ENGINE_GIVEN_UP };
+
+/* The loop's: see engine_supervise.c. */
+struct engine_supervision {
+    struct supervisor supervisor;
+    enum engine_trouble state;
+    uint64_t due_ns; /* when it is opened again */
+    uint64_t restarts;
+    struct error_detail why;
+    struct engine_request *held_first;
+    struct engine_request *held_last;
+};
 
 enum { ENGINE_WARM_SLOTS = 8, ENGINE_WARM_BLOCKS = 1024, ENGINE_WARM_HEAD_SIZE = 16 };
 
@@ -141,6 +159,8 @@ struct stoa {
     /* The loop's. */
     struct agenda *agenda;
     unsigned in_store[MAILBOX_LANES]; /* requests of each lane */
+    uint64_t next_order;
+    struct engine_supervision supervision;
     struct dead_letters *dead_letters;
     struct engine_call *calls; /* taken from the mailbox, to be run in this order */
     struct engine_call **calls_last;
@@ -274,6 +294,25 @@ void engine_deliver_done(struct store_request *request);
 
 /* Requests that back off are answered with their last failure, from now on at once. */
 void engine_deliver_give_up(struct stoa *stoa);
+
+/* ---- engine_supervise.c, the loop ---- */
+
+void engine_supervise_init(struct stoa *stoa);
+
+/* A failure may be the store's: look at it. */
+void engine_supervise_notice(struct stoa *stoa);
+
+/* Each turn: look at the store, and open it again where that is due. */
+void engine_supervise_turn(struct stoa *stoa);
+uint64_t engine_supervise_due_ns(const struct stoa *stoa); /* UINT64_MAX: nothing is */
+
+/* Writes wait for the end of the trouble: hold one, take it back. */
+bool engine_supervise_holds(const struct stoa *stoa);
+void engine_supervise_hold(struct stoa *stoa, struct engine_request *request);
+void engine_supervise_let_go(struct stoa *stoa, struct engine_request *request);
+
+/* The handle is being closed: what waits is answered. */
+void engine_supervise_end(struct stoa *stoa);
 
 /* ---- engine_health.c ---- */
 

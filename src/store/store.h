@@ -145,12 +145,26 @@ unsigned store_pending(const struct store *store);
 /* Views handed out and not given back. */
 unsigned store_views_out(const struct store *store);
 
-/* True where a call found the tables damaged or their engine stopped: nothing that needs them is
- * answered until store_mend_tables, which opens them again, made anew from the ledger where they
- * are damaged. It blocks, running the loop; no request may be pending; views stay valid. Where it
- * fails, reads of the tables and puts end with its result. */
+/* True where a write or flush of the ledger failed, the tables are damaged or stopped, or take
+ * nothing any more: no put is taken then, and reads that need damaged tables fail. */
+bool store_is_broken(const struct store *store, struct error_detail *detail);
+/* Whether a read that failed is to be made again once the tables are mended. */
 bool store_tables_damaged(const struct store *store);
-int store_mend_tables(struct store *store, struct error_detail *detail);
+
+/* Open what is broken again, in place: the ledger, which then ends at the last acknowledged frame,
+ * and the tables, made anew from the ledger where they are damaged. It blocks, running the loop; no
+ * request may be pending; views stay valid. Where it fails the store is as broken as before and it
+ * can be tried again; meanwhile reads of the tables and puts end with its result. */
+int store_reopen(struct store *store, struct error_detail *detail);
+
+/* Nobody will mend a broken store: from now on it is read-only, because of WHY. */
+void store_give_up(struct store *store, const struct error_detail *why);
+
+/* STOA_ENOSPACE: too little is free for writing to go on. */
+int store_check_space(struct store *store, struct error_detail *detail);
+
+/* The cache was cleared: it gets the head. */
+void store_refresh_cache(struct store *store);
 
 /* 0; or why nothing can be stored now; why what is stored cannot all be read. */
 int store_check_writing(struct store *store, struct error_detail *detail);

@@ -142,7 +142,7 @@ void store_apply_go_on(struct store *store)
 static void start_apply(struct store *store)
 {
     if (store->applying || store->frozen_count == 0 || store->apply_failed != 0 ||
-        store->rebuild_holds) {
+        store->rebuild_holds || store->writers == NULL) {
         return;
     }
     store->applying = true;
@@ -264,11 +264,12 @@ static void tick(struct io_request *timer)
     if (store->closing || timer->result == STOA_ECANCELED) {
         return;
     }
-    if (pending_block_count(store->open) != 0 && !store->applying &&
+    bool whole = store->writers != NULL; /* not while they are opened again */
+    if (whole && pending_block_count(store->open) != 0 && !store->applying &&
         now - store->open_since_ns >= batch_age_ns) {
         store_apply_freeze(store);
     }
-    if (!store->checkpointing && store->apply_failed == 0 &&
+    if (whole && !store->checkpointing && store->apply_failed == 0 &&
         now - store->checkpoint_last_ns >= store->checkpoint_ns &&
         store->applied.position.sequence != store->checkpointed_sequence) {
         start_checkpoint(store);

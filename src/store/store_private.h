@@ -181,7 +181,8 @@ struct store {
     struct workers *writers;
     struct store_options options; /* as given to store_open; its path is not used again */
     enum store_damage tables_damage;
-    unsigned rebuild_count;
+    bool given_up; /* nobody mends it any more */
+    struct error_detail given_up_detail;
 
     struct store_tip head; /* acknowledged */
     struct head_mark safe;

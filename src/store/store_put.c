@@ -517,6 +517,10 @@ static int start_competing(struct store *store, struct store_put *put)
 /* May anything be written now? */
 static int check_writing(struct store *store, struct store_put *put)
 {
+    if (store->given_up) {
+        put->request->detail = store->given_up_detail;
+        return STOA_EREADONLY;
+    }
     int result = ledger_stopped(store->ledger, &put->request->detail);
     return result == 0 ? store_apply_check_space(store, &put->request->detail) : result;
 }
@@ -587,8 +591,8 @@ void store_put_advance(struct store *store)
             break;
         }
         if (store->apply_failed != 0) {
-            put->request->detail = store->failed_detail;
-            store_put_finish_first(put, store->apply_failed);
+            put->request->detail = store->given_up ? store->given_up_detail : store->failed_detail;
+            store_put_finish_first(put, store->given_up ? STOA_EREADONLY : store->apply_failed);
             continue;
         }
         /* Everything appended must find room in the batches, and the ledger must not run far ahead.
