@@ -81,7 +81,7 @@ static const char *value_at(const struct pending *pending, const char *key, uint
     assert_int_equal(height >= change.height, 1);
     assert_true(change.value.size < sizeof(text));
     memset(text, 0, sizeof(text));
-    if (!change.removed) {
+    if (change.value.size != 0) { /* a removed one's may have no address */
         memcpy(text, change.value.data, change.value.size);
     }
     return text;
