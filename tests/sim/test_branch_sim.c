@@ -48,7 +48,7 @@ static bool change(struct trial *trial, enum way way)
     }
     struct simtree_changes changes;
     struct stoa_store_block given = simtree_put_of(tree, trial->after, &changes);
-    given.flags = STOA_STORE_CANONICAL;
+    given.flags |= STOA_STORE_CANONICAL;
     int result = way == BY_UPDATE ? simstore_update_head(sim, trial->after->hash)
                                   : simstore_put(sim, &given);
     trial->acknowledged = result == 0;
@@ -97,6 +97,7 @@ static bool run(uint64_t seed, const struct made_chain *chain, const struct made
     struct io_sim_options options = {
         .seed = seed + cut_at, .delay_ns_max = 1000000, .torn = true, .cut_at = cut_at};
     simtree_init(tree, seed, chain);
+    tree->accounts = made_chain_genesis_json(chain);
     trial.before = store_all(tree, chain, 0, 0);
     trial.last = store_all(tree, branch, way == BY_CANONICAL_PUT, STOA_STORE_SIDE);
     trial.after = way == BY_UPDATE

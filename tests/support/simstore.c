@@ -236,6 +236,16 @@ int simstore_get_state_at(struct simstore *sim, const char *key, uint64_t height
     return result;
 }
 
+int simstore_get_state_root(struct simstore *sim, uint64_t height, uint8_t out_root[32])
+{
+    struct store_request request = {.kind = STORE_GET_STATE_ROOT, .query = {.height = height}};
+    int result = ask(sim, &request);
+    if (result == 0) {
+        memcpy(out_root, request.hash, 32);
+    }
+    return result;
+}
+
 static void assert_bytes(struct stoa_bytes is, struct bytes wanted)
 {
     assert_int_equal(is.size, wanted.size);

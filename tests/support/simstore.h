@@ -51,6 +51,7 @@ int simstore_get(struct simstore *sim, const struct stoa_block_key *key,
 int simstore_get_transaction(struct simstore *sim, const uint8_t hash[32],
                              struct stoa_transaction *out_transaction);
 int simstore_get_state(struct simstore *sim, const char *key, struct bytes *out_value);
+int simstore_get_state_root(struct simstore *sim, uint64_t height, uint8_t out_root[32]);
 int simstore_get_state_at(struct simstore *sim, const char *key, uint64_t height,
                           struct bytes *out_value);
 

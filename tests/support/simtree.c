@@ -152,6 +152,9 @@ struct stoa_store_block simtree_put_of(const struct simtree *tree,
     put.block = (struct stoa_bytes){block->block.data, block->block.size};
     put.receipts = (struct stoa_bytes){block->receipts.data, block->receipts.size};
     put.expected_hash = block->hash;
+    if (tree->accounts.data != NULL) {
+        simstate_fill(block->hash, &changes->state, &put);
+    }
     if (tree->no_state) {
         return put;
     }
@@ -264,6 +267,33 @@ static void expect_key(struct simtree *tree, struct simtree_block *at, unsigned 
     memory_free((void *)(uintptr_t)value.data);
 }
 
+/* The root of the branch up to BLOCK. */
+static const uint8_t *root_of(const struct simtree *tree, struct simtree_block *block)
+{
+    enum { DEPTH_MAX = 256 };
+    const uint8_t *hashes[DEPTH_MAX];
+    size_t count = 0;
+    for (const struct simtree_block *at = block; at != NULL && !block->rooted; at = at->parent) {
+        assert_true(count < DEPTH_MAX);
+        hashes[DEPTH_MAX - ++count] = at->hash;
+    }
+    if (!block->rooted) {
+        simstate_root(tree->accounts, hashes + DEPTH_MAX - count, count, block->root);
+        block->rooted = true;
+    }
+    return block->root;
+}
+
+static void expect_roots(struct simtree *tree)
+{
+    for (struct simtree_block *at = tree->head; tree->accounts.data != NULL && at != NULL;
+         at = at->parent) {
+        uint8_t root[32];
+        assert_int_equal(simstore_get_state_root(&tree->sim, at->number, root), 0);
+        assert_memory_equal(root, root_of(tree, at), 32);
+    }
+}
+
 /* Of the head, and of some heights below. */
 static void expect_state(struct simtree *tree)
 {
@@ -295,7 +325,7 @@ int simtree_put(struct simtree *tree, struct simtree_block *block, unsigned flag
 {
     struct simtree_changes changes;
     struct stoa_store_block given = simtree_put_of(tree, block, &changes);
-    given.flags = flags;
+    given.flags |= flags;
     int result = simstore_put(&tree->sim, &given);
     if (result == 0) {
         block->stored = true;
@@ -544,6 +574,7 @@ void simtree_expect(struct simtree *tree)
     }
     expect_samples(tree);
     expect_state(tree);
+    expect_roots(tree);
 }
 
 void simtree_expect_verified(struct simtree *tree)

@@ -6,6 +6,7 @@
 #ifndef SIMTREE_H
 #define SIMTREE_H
 
+#include "support/simstate.h"
 #include "support/simstore.h"
 
 enum { SIMTREE_KEYS = 12, SIMTREE_CHANGES = 4 };
@@ -39,6 +40,8 @@ struct simtree_block {
     struct simtree_transaction *transactions;
     size_t transaction_count;
     bool stored;
+    bool rooted; /* ROOT is known: of the state's trie, with the tree's accounts */
+    uint8_t root[32];
 };
 
 struct simtree {
@@ -49,8 +52,9 @@ struct simtree {
     struct simtree_block *head;       /* NULL: the genesis that came with the store */
     struct simtree_block **canonical; /* by height; of the head */
     size_t sampled;                   /* how many logs were taken to ask for their like */
-    bool no_state;                    /* blocks are stored without changes of raw keys */
-    struct simtree_updates updates;   /* of the genesis that came with the store */
+    struct bytes accounts; /* genesis.json: blocks change accounts and storage (simstate.h) */
+    bool no_state;         /* blocks are stored without changes of raw keys */
+    struct simtree_updates updates; /* of the genesis that came with the store */
 };
 
 /* An open store with the genesis of CHAIN (NULL: without one), on a machine that SEED drives. */
@@ -67,6 +71,7 @@ struct simtree_block *simtree_find(const struct simtree *tree, const uint8_t has
 struct simtree_changes {
     struct stoa_change changes[SIMTREE_CHANGES];
     char keys[SIMTREE_CHANGES][8];
+    struct simstate_changes state;
 };
 struct stoa_store_block simtree_put_of(const struct simtree *tree,
                                        const struct simtree_block *block,

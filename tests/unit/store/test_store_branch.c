@@ -25,6 +25,7 @@ static void set_up(struct forest *forest, uint64_t seed, uint64_t blocks)
     *forest = (struct forest){.chain_count = 1};
     forest->chains[0] = made_chain_create(seed, blocks);
     simtree_init(&forest->tree, seed, forest->chains[0]);
+    forest->tree.accounts = made_chain_genesis_json(forest->chains[0]);
 }
 
 static void tear_down(struct forest *forest)
@@ -304,7 +305,7 @@ static void requests_take_effect_in_order(void **state)
         unsigned at = i < 2 ? i : i + 1;
         requests[at].kind = STORE_PUT_BLOCK;
         requests[at].put = simtree_put_of(tree, block, &changes[at]);
-        requests[at].put.flags = i < 2 ? STOA_STORE_SIDE : 0;
+        requests[at].put.flags |= i < 2 ? STOA_STORE_SIDE : 0;
         block->stored = true;
     }
     requests[2].kind = STORE_UPDATE_HEAD; /* between them, so that the rest extends the head */
