@@ -273,6 +273,41 @@ struct stoa_state_update {
 int stoa_update_state(struct stoa *stoa, const struct stoa_state_update *update,
                       struct stoa_detail *detail);
 
+enum stoa_item_kind {
+    STOA_ITEM_PUT,    /* KEY has VALUE, which may be empty */
+    STOA_ITEM_DELETE, /* KEY has none */
+    STOA_ITEM_BLOCK,  /* BLOCK is stored, with all that goes with it, as stoa_store_block does */
+    STOA_ITEM_HEAD,   /* HASH is the head, as stoa_update_head makes it */
+};
+
+struct stoa_item {
+    int kind;
+    struct stoa_bytes key; /* raw, 1 to 128 bytes */
+    struct stoa_bytes value;
+    const struct stoa_store_block *block;
+    const uint8_t *hash; /* 32 bytes */
+};
+
+/* Several changes as one: all of them or none, durable and readable at the same moment, and after a
+ * crash all or none. An item that is refused refuses the whole, and DETAIL names it.
+ *
+ * What is put and deleted belongs to the block that is the head afterwards (see stoa_state_update),
+ * above what that block's own changes say; of a key that is named twice the last item counts. This
+ * version takes what one write of the store can do: any number of keys, with or without one block;
+ * a change of head to that block, which stands behind it; or a change of head to a stored block,
+ * alone. STOA_ENOTSUP: more than that. */
+struct stoa_batch {
+    size_t size;
+    const struct stoa_item *items;
+    size_t item_count; /* 1 at least */
+};
+#define STOA_BATCH_INIT                   \
+    {                                     \
+        .size = sizeof(struct stoa_batch) \
+    }
+
+int stoa_batch_write(struct stoa *stoa, const struct stoa_batch *batch, struct stoa_detail *detail);
+
 /* ---- branches ---- */
 
 /* Make the stored block HASH the head. Its branch, down to where it forks off the canonical chain,
@@ -687,6 +722,8 @@ int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *bl
                             const struct stoa_call *call);
 int stoa_submit_update_state(struct stoa *stoa, const struct stoa_state_update *update,
                              const struct stoa_call *call);
+int stoa_submit_batch_write(struct stoa *stoa, const struct stoa_batch *batch,
+                            const struct stoa_call *call);
 int stoa_submit_update_head(struct stoa *stoa, const uint8_t hash[32],
                             const struct stoa_call *call);
 int stoa_submit_set_finalized(struct stoa *stoa, const struct stoa_block_key *key,
@@ -727,9 +764,10 @@ int stoa_submit_get_proof(struct stoa *stoa, const struct stoa_proof_query *quer
 int stoa_submit_get_state_root(struct stoa *stoa, uint64_t height, const struct stoa_call *call);
 
 /* Any message by its number, for programs that pass messages on. ARGUMENT is what the typed form
- * takes (a struct stoa_store_block, struct stoa_state_update, struct stoa_block_key, 32 bytes of
- * hash, struct stoa_bytes, struct stoa_state_at, struct stoa_state_query, struct stoa_proof_query,
- * a height). STOA_ENOTSUP: this version does not serve it. */
+ * takes (a struct stoa_store_block, struct stoa_state_update, struct stoa_batch, struct
+ * stoa_block_key, 32 bytes of hash, struct stoa_bytes, struct stoa_state_at, struct
+ * stoa_state_query, struct stoa_proof_query, a height). STOA_ENOTSUP: this version does not serve
+ * it. */
 int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argument,
                 const struct stoa_call *call);
 

@@ -56,6 +56,20 @@ int stoa_update_state(struct stoa *stoa, const struct stoa_state_update *update,
     return ask(stoa, STOA_MESSAGE_UPDATE_STATE, update, &request, detail);
 }
 
+int stoa_batch_write(struct stoa *stoa, const struct stoa_batch *batch, struct stoa_detail *detail)
+{
+    struct store_request request;
+    struct engine_request *check = engine_request_take(stoa);
+    struct error_detail why = {.code = 0};
+    int result = check == NULL ? STOA_ENOMEM : engine_batch_fill(check, batch, &why);
+    engine_request_give(stoa, check);
+    if (result != 0) { /* found before it is submitted: so it can be told what is wrong */
+        engine_tell(detail, &why);
+        return result;
+    }
+    return ask(stoa, STOA_MESSAGE_BATCH_WRITE, batch, &request, detail);
+}
+
 int stoa_update_head(struct stoa *stoa, const uint8_t hash[32], struct stoa_detail *detail)
 {
     struct store_request request;
@@ -341,6 +355,12 @@ int stoa_submit_update_state(struct stoa *stoa, const struct stoa_state_update *
                              const struct stoa_call *call)
 {
     return stoa_submit(stoa, STOA_MESSAGE_UPDATE_STATE, update, call);
+}
+
+int stoa_submit_batch_write(struct stoa *stoa, const struct stoa_batch *batch,
+                            const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_BATCH_WRITE, batch, call);
 }
 
 int stoa_submit_set_safe(struct stoa *stoa, const struct stoa_block_key *key,

@@ -81,6 +81,7 @@ void engine_completion_fill(const struct engine_request *own, struct stoa_comple
 void engine_tell_answer(struct stoa *stoa, struct engine_request *own)
 {
     engine_metrics_answered(own);
+    engine_batch_explain(own);
     if (own->waiter != NULL) {
         own->waiter->answer = own;
         sem_post(&own->waiter->answered);

@@ -66,7 +66,9 @@ struct engine_request {
     bool dead;     /* told that it was not done: it goes to the dead letters when the store lets go
                       of it */
     bool retried;  /* after the tables were mended */
-    void *copy;    /* of the caller's bytes, where it is owned and has any */
+    struct stoa_change *changes; /* of a batch; or NULL */
+    size_t batch_item;           /* that the store's refusal is about */
+    void *copy;                  /* of the caller's bytes, where it is owned and has any */
     size_t copy_size;
     struct engine_prepared *prepared; /* or NULL */
     struct engine_request *spare;     /* tells the caller where the request itself must stay */
@@ -243,6 +245,16 @@ void engine_request_give(struct stoa *stoa, struct engine_request *own);
  */
 void engine_request_to_pool(struct stoa *stoa, struct engine_request *own);
 void engine_request_count_down(struct stoa *stoa, unsigned count);
+
+/* An argument of the caller's, its arrays still the caller's. STOA_EINVAL. */
+int engine_request_copy_put(const struct stoa_store_block *block, struct stoa_store_block *out);
+
+/* engine_batch.c */
+/* Make OWN the write that does all of GIVEN. STOA_EINVAL, STOA_ENOTSUP with the item's number. */
+int engine_batch_fill(struct engine_request *own, const struct stoa_batch *given,
+                      struct error_detail *detail);
+/* OWN is done: name the item in its detail. */
+void engine_batch_explain(struct engine_request *own);
 
 /* Put a message into the mailbox and wait. *OUT_ANSWER is the caller's to give back. */
 int engine_request_wait(struct stoa *stoa, enum stoa_message message, const void *argument,

@@ -41,7 +41,9 @@ struct engine_request *engine_request_take(struct stoa *stoa)
 void engine_request_to_pool(struct stoa *stoa, struct engine_request *own)
 {
     memory_free(own->copy);
+    memory_free(own->changes);
     own->copy = NULL;
+    own->changes = NULL;
     engine_prepare_give(stoa, own);
     own->next = stoa->free_requests;
     stoa->free_requests = own;
@@ -80,7 +82,7 @@ static bool changes_are_valid(const struct stoa_change *changes, size_t count)
     return valid;
 }
 
-static int copy_put(const struct stoa_store_block *block, struct stoa_store_block *out)
+int engine_request_copy_put(const struct stoa_store_block *block, struct stoa_store_block *out)
 {
     struct stoa_store_block own = STOA_STORE_BLOCK_INIT;
     if (block == NULL || block->size > sizeof(own) ||
@@ -311,7 +313,7 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
     }
     switch (kind) {
     case STORE_PUT_BLOCK:
-        return copy_put(what, &request->put);
+        return engine_request_copy_put(what, &request->put);
     case STORE_UPDATE_STATE:
         return copy_update(what, &request->put);
     case STORE_SET_SAFE:
@@ -367,15 +369,18 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
 static int fill_request(struct stoa *stoa, struct engine_request *own, enum stoa_message message,
                         const void *argument, const struct stoa_call *call)
 {
-    enum store_request_kind kind;
+    enum store_request_kind kind = STORE_GET_BLOCK;
     if (message <= STOA_MESSAGE_NONE || message >= STOA_MESSAGE_END) {
         return STOA_EINVAL;
     }
-    if (!find_kind(message, &kind)) {
+    bool batch = message == STOA_MESSAGE_BATCH_WRITE;
+    if (!batch && !find_kind(message, &kind)) {
         return STOA_ENOTSUP;
     }
     int result = take_call(stoa, own, message, call);
-    if (result == 0) {
+    if (result == 0 && batch) {
+        result = engine_batch_fill(own, argument, &own->request.detail);
+    } else if (result == 0) {
         result = fill_argument(own, kind, argument);
     }
     bool may_be_told_early = own->deadline_ns != UINT64_MAX || own->durability == STOA_BUFFERED;

@@ -197,6 +197,100 @@ static void every_writer_reads_what_it_wrote(void **state)
     assert_int_equal(stoa_verify(rig->stoa, NULL, NULL, &report, NULL), 0);
 }
 
+/* ---- batches ---- */
+
+static int write_batch(struct engine_rig *rig, const struct stoa_item *items, size_t count,
+                       struct stoa_detail *detail)
+{
+    struct stoa_batch batch = STOA_BATCH_INIT;
+    batch.items = items;
+    batch.item_count = count;
+    return stoa_batch_write(rig->stoa, &batch, detail);
+}
+
+static void a_batch_is_all_there_or_refused_whole(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_store_block put = engine_rig_put_of(rig, 1);
+    struct stoa_change own = {.key = text("own"), .value = text("of the block")};
+    struct stoa_detail detail;
+    put.changes = &own;
+    put.change_count = 1;
+    struct stoa_item items[] = {
+        {.kind = STOA_ITEM_PUT, .key = text("a"), .value = text("1")},
+        {.kind = STOA_ITEM_BLOCK, .block = &put},
+        {.kind = STOA_ITEM_PUT, .key = text("own"), .value = text("of the batch")},
+        {.kind = STOA_ITEM_PUT, .key = text("b"), .value = text("2")},
+        {.kind = STOA_ITEM_DELETE, .key = text("b")},
+    };
+    assert_int_equal(write_batch(rig, items, 5, NULL), 0);
+    engine_rig_expect(rig->stoa, rig->chain, 1, 1);
+    expect(rig->stoa, "a", "1");
+    expect(rig->stoa, "own", "of the batch");
+    expect(rig->stoa, "b", NULL);
+    items[0].value = text("3");
+    assert_int_equal(write_batch(rig, items, 5, &detail), STOA_EEXISTS); /* the block is old */
+    assert_non_null(strstr(detail.text, "items[1]"));
+    items[4].key = text("");
+    assert_int_equal(write_batch(rig, items, 5, &detail), STOA_EINVAL);
+    assert_non_null(strstr(detail.text, "items[4].key"));
+    expect(rig->stoa, "a", "1");
+    assert_int_equal(write_batch(rig, items, 1, NULL), 0); /* keys alone */
+    expect(rig->stoa, "a", "3");
+    engine_rig_close(rig);
+    engine_rig_open(rig);
+    expect(rig->stoa, "a", "3");
+    expect(rig->stoa, "own", "of the batch");
+    engine_rig_expect(rig->stoa, rig->chain, 1, 1);
+}
+
+static void a_batch_changes_the_head(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct made_chain *rival = made_chain_create_rival(rig->chain, 2, 78, 2);
+    const struct made_block *block = made_chain_block(rival, 3);
+    struct stoa_store_block put = STOA_STORE_BLOCK_INIT;
+    struct stoa_detail detail;
+    engine_rig_put(rig, 1, 4);
+    assert_int_equal(update(rig->stoa, "a", "four"), 0);
+    put.block = (struct stoa_bytes){block->block.data, block->block.size};
+    put.flags = STOA_STORE_SIDE;
+    struct stoa_item items[] = {
+        {.kind = STOA_ITEM_BLOCK, .block = &put},
+        {.kind = STOA_ITEM_PUT, .key = text("a"), .value = text("rival")},
+        {.kind = STOA_ITEM_HEAD, .hash = made_chain_block(rival, 4)->hash},
+    };
+    assert_int_equal(write_batch(rig, items, 2, &detail), STOA_ENOTSUP);  /* not of the head */
+    assert_int_equal(write_batch(rig, items, 3, &detail), STOA_EREFUSED); /* another hash */
+    assert_non_null(strstr(detail.text, "items[0]"));
+    engine_rig_expect_head(rig, 4);
+    expect(rig->stoa, "a", "four");
+    items[2].hash = block->hash;
+    struct stoa_batch batch = STOA_BATCH_INIT;
+    struct stoa_call call = STOA_CALL_INIT;
+    struct stoa_completion completion;
+    batch.items = items;
+    batch.item_count = 3;
+    call.deadline_ms = 60000;
+    assert_int_equal(stoa_submit_batch_write(rig->stoa, &batch, &call), 0);
+    assert_int_equal(stoa_reap(rig->stoa, &completion, 1, -1), 1);
+    assert_int_equal(completion.result, 0);
+    assert_int_equal(completion.message, STOA_MESSAGE_BATCH_WRITE);
+    assert_memory_equal(completion.hash, block->hash, 32);
+    struct stoa_head head;
+    assert_int_equal(stoa_get_head(rig->stoa, &head), 0);
+    assert_memory_equal(head.hash, block->hash, 32);
+    expect(rig->stoa, "a", "rival");
+    struct stoa_item back = {.kind = STOA_ITEM_HEAD, .hash = made_chain_block(rig->chain, 4)->hash};
+    assert_int_equal(write_batch(rig, &back, 1, NULL), 0);
+    expect(rig->stoa, "a", "four");
+    uint8_t unknown[32] = {1};
+    back.hash = unknown;
+    assert_int_equal(write_batch(rig, &back, 1, &detail), STOA_ENOTFOUND);
+    assert_non_null(strstr(detail.text, "items[0]"));
+    made_chain_destroy(rival);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +301,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(bad_arguments_are_refused, engine_rig_set_up_threads,
                                         engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(many_submitted_share_frames, engine_rig_set_up_threads,
+                                        engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_batch_is_all_there_or_refused_whole,
+                                        engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_batch_changes_the_head, engine_rig_set_up_threads,
                                         engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(every_writer_reads_what_it_wrote, engine_rig_set_up_ring,
                                         engine_rig_tear_down),
