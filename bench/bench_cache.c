@@ -19,7 +19,7 @@
 #include "bench_cache_lmdb.h"
 #include "stoa.h"
 
-enum { BATCHES = 100, HOT_KEYS = 10000, READS = 4000000, TIMED = 200000, MIX = 100000 };
+enum { BATCHES = 100, HOT_KEYS = 10000, READS = 4000000, TIMED = 200000, MIX = 20000 };
 
 static uint64_t now_ns(void)
 {
@@ -255,6 +255,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "stoa-bench-cache: %s: %s\n", directory, strerror(errno));
         return 1;
     }
+    (void)setvbuf(stdout, NULL, _IOLBF, 0); /* it takes a while */
     int result = bench(directory);
     (void)nftw(directory, remove_entry, 16, FTW_DEPTH | FTW_PHYS); /* what is left is seen */
     return result == 0 ? 0 : 1;
