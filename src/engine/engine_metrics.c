@@ -33,6 +33,9 @@ void engine_metrics_answered(struct engine_request *own)
     if (is_error(result)) {
         metrics_count(metrics, METRICS_MESSAGE_ERRORS + own->what, 1);
     }
+    if (!engine_message_writes(own->what) && (result == STOA_ETIMEOUT || own->given_up)) {
+        metrics_count(metrics, METRICS_READS_GIVEN_UP + own->what, 1);
+    }
     if (result != 0) {
         ensure(-result > 0);
         ensure(-result < METRICS_ERROR_MAX);

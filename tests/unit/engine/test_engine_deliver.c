@@ -345,6 +345,7 @@ static void get_past_its_deadline_is_answered_and_its_block_dropped(void **state
     assert_true(reap(&done));
     assert_int_equal(done.result, STOA_ETIMEOUT);
     assert_int_equal(done.effect, STOA_EFFECT_NONE);
+    assert_int_equal(metrics_get(rig.stoa->metrics, METRICS_READS_GIVEN_UP + done.message), 1);
     assert_true(done.tag == 7);
     settle_down();
     assert_int_equal(store_views_out(rig.sim.store), 0);
