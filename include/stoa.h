@@ -864,8 +864,8 @@ struct stoa_verify_report {
 };
 
 /* Read and check everything: each byte of the ledger, each block against its header, each index
- * entry both ways. DAMAGE is called on the calling thread. Returns 0, STOA_ECORRUPT where damage
- * was found, or why it could not go on. */
+ * entry both ways, the state root as of each block. DAMAGE is called on the calling thread. Returns
+ * 0, STOA_ECORRUPT where damage was found, or why it could not go on. */
 int stoa_verify(struct stoa *stoa, void (*damage)(void *context, const struct stoa_damage *damage),
                 void *context, struct stoa_verify_report *out_report, struct stoa_detail *detail);
 

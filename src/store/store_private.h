@@ -390,6 +390,8 @@ int store_tries_reset(struct store *store, struct error_detail *detail);
 bool store_tries_root(struct store_put *put);
 /* The cache does not know all yet: nobody may read it. */
 bool store_tries_merging(const struct store *store);
+int store_tries_wait(struct store *store,
+                     struct error_detail *detail); /* blocking: until it does */
 /* LAYER's block was given to the ledger. */
 void store_tries_merge(struct store *store, struct trie_layer *layer);
 /* Read the tries as of BOUND: between enter and leave; the caller sets the session. False: not now,

@@ -197,6 +197,17 @@ void store_tries_merge(struct store *store, struct trie_layer *layer)
     start_merge(store);
 }
 
+int store_tries_wait(struct store *store, struct error_detail *detail)
+{
+    while (store_tries_merging(store)) {
+        int ran = io_run(store->io, 1000000000);
+        if (ran < 0) {
+            return error_set(detail, ran, "read the state's tries");
+        }
+    }
+    return 0;
+}
+
 bool store_tries_enter(struct store *store, struct store_tries_waiter *waiter)
 {
     struct store_tries *tries = &store->tries;

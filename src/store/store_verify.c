@@ -202,6 +202,41 @@ static int check_postings(struct verify *verify, const struct ledger_frame *fram
     return result;
 }
 
+/* The root that the tries have as of the block against its header, where the state is known and the
+ * root was compared when the block came. */
+static int check_state_root(struct verify *verify, const struct ledger_frame *frame,
+                            const struct record *record, const struct block *block)
+{
+    static const uint8_t gap = STATE_KEY_GAP;
+    struct store *store = verify->store;
+    struct tries_reader reader;
+    struct bytes value;
+    uint64_t bound = frame->height;
+    int result = store->head.state_known
+                     ? STOA_ENOTFOUND
+                     : index_find_state(store->index, store->session, bytes_of(&gap, 1), &bound,
+                                        &value, verify->detail);
+    if (result != STOA_ENOTFOUND || (record->flags & RECORD_ANY_STATE) != 0) {
+        return result == STOA_ENOTFOUND ? 0 : result;
+    }
+    store_tries_reader(store, frame->height, &reader);
+    reader.session = store->session;
+    struct trie_reader records = tries_reader_of(&reader);
+    struct trie_task task;
+    uint8_t root[32];
+    trie_task_init(&task, &records);
+    result = trie_update_root(bytes_of(NULL, 0), &task, root);
+    if (result == STOA_ECORRUPT ||
+        (result == 0 && memcmp(root, block->header.state_root, sizeof(root)) != 0)) {
+        report(verify, frame, "tables/trie", "the state root of this block is another");
+        result = 0;
+    } else if (result != 0 && verify->detail != NULL) {
+        *verify->detail = task.detail;
+    }
+    trie_task_deinit(&task);
+    return result;
+}
+
 /* What the head is after a block that says it extends the chain. One that does not was behind a
  * block that could not be written: see store_replay.c. */
 static void note_block(struct verify *verify, const struct record *record,
@@ -314,6 +349,9 @@ static int verify_frame(void *context, const struct ledger_frame *frame)
     if (result == 0 && canonical) {
         result = check_transactions(verify, frame, &block);
     }
+    if (result == 0 && canonical) {
+        result = check_state_root(verify, frame, &record, &block);
+    }
     return result == 0 && canonical ? check_postings(verify, frame, &record) : result;
 }
 
@@ -365,6 +403,10 @@ int store_verify(struct store *store,
     struct verify verify = {
         .store = store, .damage = damage, .damage_context = context, .detail = detail};
     int result = store_apply_checkpoint(store, detail);
+    if (result != 0) {
+        return result;
+    }
+    result = store_tries_wait(store, detail);
     if (result != 0) {
         return result;
     }
