@@ -62,7 +62,7 @@ static void apply(struct trie_table *table, struct trie_task *task, const uint8_
 {
     struct simstate_changes changes;
     struct stoa_store_block put = STOA_STORE_BLOCK_INIT;
-    struct state_account_change accounts[SIMSTATE_ACCOUNTS];
+    struct state_account_change accounts[SIMSTATE_ACCOUNTS] = {{.flags = 0}};
     struct state_slot_change slots[SIMSTATE_SLOTS];
     size_t slot_count = 0;
     simstate_fill(hash, &changes, &put);

@@ -484,3 +484,16 @@ const char *stoa_health_name(enum stoa_health_state state)
 {
     return state == STOA_HEALTHY ? "healthy" : "failed";
 }
+
+int stoa_get_cache_stats(struct stoa *stoa, struct stoa_cache_stats *out_stats)
+{
+    (void)stoa;
+    *out_stats = (struct stoa_cache_stats)STOA_CACHE_STATS_INIT; /* it has none */
+    return 0;
+}
+
+const char *stoa_cache_class_name(int cache_class)
+{
+    (void)cache_class;
+    return "none";
+}
