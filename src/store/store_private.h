@@ -394,6 +394,8 @@ int store_tries_wait(struct store *store,
                      struct error_detail *detail); /* blocking: until it does */
 /* LAYER's block was given to the ledger. */
 void store_tries_merge(struct store *store, struct trie_layer *layer);
+/* Blocks above the head were not appended after all: what they made of the tries goes. */
+void store_tries_fall_back(struct store *store);
 /* Read the tries as of BOUND: between enter and leave; the caller sets the session. False: not now,
  * WAITER is called when it has been let in. */
 bool store_tries_enter(struct store *store, struct store_tries_waiter *waiter);

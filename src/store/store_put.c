@@ -744,6 +744,7 @@ void store_put_advance_appended(struct store *store)
         store->append_failures++;
         store->append_failed = 0;
         store->tip = store->head;
+        store_tries_fall_back(store);
     }
     store_put_advance(store);
 }

@@ -197,6 +197,27 @@ void store_tries_merge(struct store *store, struct trie_layer *layer)
     start_merge(store);
 }
 
+/* Layers that the cache does not know yet go; those it has, or a worker is about to give it, go
+ * before others come. */
+void store_tries_fall_back(struct store *store)
+{
+    struct store_tries *tries = &store->tries;
+    uint64_t from = store->head.present ? store->head.height + 1 : 0;
+    struct trie_layer **link = &tries->merges;
+    while (*link != NULL) {
+        struct trie_layer *layer = *link;
+        if (layer->height < from) {
+            link = &layer->merge_next;
+            continue;
+        }
+        *link = layer->merge_next;
+        trie_layer_release(layer);
+    }
+    tries->merge_last = link;
+    tries->drop_from = from < tries->drop_from ? from : tries->drop_from;
+    start_merge(store);
+}
+
 int store_tries_wait(struct store *store, struct error_detail *detail)
 {
     while (store_tries_merging(store)) {

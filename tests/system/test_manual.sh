@@ -15,7 +15,7 @@ options_of_help() {
     stoa "$@" --help | grep -oE -- '(^| )--[a-z][a-z0-9-]*' | tr -d ' ' | sort -u
 }
 
-# Top-level items of COMMANDS begin with .It Cm; nested ones with .It Fl.
+# Top-level items of COMMANDS begin with .It Cm, one for each form of a command; nested ones with .It Fl.
 commands_of_manual() {
     sed -n '/^\.Sh COMMANDS/,/^\.Sh ENVIRONMENT/s/^\.It Cm \([a-z-]*\).*/\1/p' "$manual"
 }
@@ -29,7 +29,7 @@ options_of_manual() {
     sed -n "/^\\.Sh COMMANDS/,\$p" "$manual" | grep -E "^\\.It Cm $1( |\$)" | options_in
 }
 
-same "$(commands_of_manual | sort)" "$(commands_of_help | sort)" "commands of the manual and of --help"
+same "$(commands_of_manual | sort -u)" "$(commands_of_help | sort)" "commands of the manual and of --help"
 [ "$(commands_of_help | wc -l)" -ge 10 ] || fail "--help shows too few commands for this test to mean something"
 
 global=$(sed -n '/^\.Sh DESCRIPTION/,/^\.Sh COMMANDS/p' "$manual" | options_in)
