@@ -11,7 +11,7 @@ make_store made store
 
 # Every log of the chain, from the receipts of its blocks.
 for number in {0..40}; do
-    stoa -d store --json receipts $number
+    stoa -d store --json receipts "$number"
 done | jq -s '[.[][].logs[]]' >all.json
 [ "$(jq length all.json)" -gt 100 ] || fail "the made chain has too few logs to mean something"
 
@@ -60,7 +60,7 @@ expect 2 stoa -d store logs --limit 0
 # An address's transactions, from transactions and receipts.
 sender=$(stoa -d store --json block 30 | jq -r '.transactions[0].from')
 for number in {0..40}; do
-    stoa -d store --json receipts $number
+    stoa -d store --json receipts "$number"
 done | jq -s --arg who "$sender" '[.[][] | . as $r | [
         (select(.from == $who) | "sender"), (select(.to == $who) | "recipient"),
         (select(.contractAddress == $who) | "created"), (select(any(.logs[]; .address == $who)) | "emitter")
@@ -85,7 +85,7 @@ expect 3 stoa -d absent logs
 for command in block header; do
     expect 0 stoa -d store --json $command 3..12
     for number in {3..12}; do
-        stoa -d store --json $command $number
+        stoa -d store --json $command "$number"
     done | jq -s -c . | cmp -s - <(jq -c . out) || fail "$command 3..12 differs from the single ones"
     expect 0 stoa -d store $command 39..latest --raw
     same "$(cat out)" "$(for number in 39 40; do stoa -d store $command $number --raw; done)" "$command 39..latest"

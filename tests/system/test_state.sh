@@ -20,7 +20,7 @@ check_line() {
     done
     while read -r address slot value; do
         same "$(stoa -d store storage "$address" "$slot" --at "$number" | sed 's/^0x0*//')" \
-            "$(sed 's/^0x0*//' <<<"$value")" "slot $slot of $address at $number"
+            "$(jq -rn --arg value "$value" '$value | sub("^0x0*"; "")')" "slot $slot of $address at $number"
     done < <(jq -r '.storage | to_entries[] | .key as $a | .value | to_entries[] | "\($a) \(.key) \(.value)"' line.json)
 }
 
