@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "render/json_log.h"
+#include "stoa/answer.h"
 #include "stoa/command.h"
 #include "stoa/console.h"
-#include "stoa/sheet.h"
 
 enum {
     ADDRESS_SIZE = 20,
@@ -18,28 +18,24 @@ enum {
 };
 
 /* An answer that is printed while it grows. */
-struct answer {
-    const struct options *options;
-    struct buffer buffer;
-    struct json_writer json;
-    struct sheet sheet;
+struct pages {
+    struct answer answer;
     uint64_t left; /* of the limit */
 };
 
-static void answer_init(struct answer *answer, const struct options *options, uint64_t limit)
+static void pages_init(struct pages *pages, const struct options *options, uint64_t limit)
 {
-    *answer = (struct answer){.options = options, .left = limit};
-    buffer_init(&answer->buffer);
-    json_writer_init(&answer->json, &answer->buffer);
-    sheet_init(&answer->sheet);
-    json_writer_array_begin(&answer->json, NULL);
+    answer_init(&pages->answer, options);
+    pages->left = limit;
+    json_writer_array_begin(&pages->answer.json, NULL);
 }
 
 /* Print what there is. False, with a message, where that fails. */
-static bool answer_print(struct answer *answer)
+static bool pages_print(struct pages *pages)
 {
+    struct answer *answer = &pages->answer;
     bool printed = !answer->options->json     ? sheet_print(&answer->sheet)
-                   : answer->json.result != 0 ? true /* answer_end tells */
+                   : answer->json.result != 0 ? true /* pages_end tells */
                                               : console_write(&answer->buffer);
     buffer_clear(&answer->buffer);
     buffer_clear(&answer->sheet.text);
@@ -47,21 +43,19 @@ static bool answer_print(struct answer *answer)
 }
 
 /* The end of it, unless it ended with STATUS before. Returns the exit status. */
-static int answer_end(struct answer *answer, int status)
+static int pages_end(struct pages *pages, int status)
 {
+    struct answer *answer = &pages->answer;
     if (status == COMMAND_DONE && answer->options->json) {
         json_writer_array_end(&answer->json);
-        bool printed = console_write_json(&answer->json, &answer->buffer);
-        status = printed ? COMMAND_DONE : COMMAND_FAILED;
+        status = answer_print(answer);
     }
-    buffer_deinit(&answer->buffer);
-    sheet_deinit(&answer->sheet);
+    answer_deinit(answer);
     return status;
 }
-
-static unsigned page_limit(const struct answer *answer, unsigned most)
+static unsigned page_limit(const struct pages *pages, unsigned most)
 {
-    return answer->left < most ? (unsigned)answer->left : most;
+    return pages->left < most ? (unsigned)pages->left : most;
 }
 
 /* ---- logs ---- */
@@ -136,16 +130,17 @@ static int check_range(struct stoa *stoa, const struct options *options)
 }
 
 /* One page of logs: fetched, printed, the filter moved on. *OUT_MORE: there is another. */
-static int next_logs(struct stoa *stoa, struct answer *answer, struct stoa_log_filter *filter,
+static int next_logs(struct stoa *stoa, struct pages *pages, struct stoa_log_filter *filter,
                      bool *out_more)
 {
     struct stoa_logs logs;
     struct stoa_detail detail = {.code = 0};
-    filter->limit = page_limit(answer, PAGE_LOGS);
+    filter->limit = page_limit(pages, PAGE_LOGS);
     int result = stoa_query_logs(stoa, filter, &logs, &detail);
     if (result != 0) {
         return command_fail(result, &detail, "logs");
     }
+    struct answer *answer = &pages->answer;
     for (size_t i = 0; i < logs.count; i++) {
         if (answer->options->json) {
             add_log_json(&answer->json, &logs.logs[i]);
@@ -153,11 +148,11 @@ static int next_logs(struct stoa *stoa, struct answer *answer, struct stoa_log_f
             add_log_text(&answer->sheet, &logs.logs[i]);
         }
     }
-    answer->left -= logs.count;
+    pages->left -= logs.count;
     filter->cursor = logs.cursor;
     *out_more = logs.more != 0;
     stoa_free(logs.logs);
-    return answer_print(answer) ? COMMAND_DONE : COMMAND_FAILED;
+    return pages_print(pages) ? COMMAND_DONE : COMMAND_FAILED;
 }
 
 int command_query_logs(const struct options *options)
@@ -171,14 +166,14 @@ int command_query_logs(const struct options *options)
     if (status != COMMAND_DONE) {
         return status;
     }
-    struct answer answer;
+    struct pages pages;
     bool more = true;
     status = check_range(stoa, options);
-    answer_init(&answer, options, options->limit != 0 ? options->limit : UINT64_MAX);
-    while (status == COMMAND_DONE && more && answer.left != 0) {
-        status = next_logs(stoa, &answer, &filter, &more);
+    pages_init(&pages, options, options->limit != 0 ? options->limit : UINT64_MAX);
+    while (status == COMMAND_DONE && more && pages.left != 0) {
+        status = next_logs(stoa, &pages, &filter, &more);
     }
-    status = answer_end(&answer, status);
+    status = pages_end(&pages, status);
     if (status == COMMAND_DONE && more) {
         console_error("logs: there may be more, from block %" PRIu64 " on",
                       filter.cursor.anchor_height);
@@ -243,16 +238,17 @@ static void add_entry_text(struct sheet *sheet, const struct stoa_history_entry 
 }
 
 /* As next_logs. */
-static int next_entries(struct stoa *stoa, struct answer *answer, struct stoa_history_query *query,
+static int next_entries(struct stoa *stoa, struct pages *pages, struct stoa_history_query *query,
                         unsigned *missing, bool *out_more)
 {
     struct stoa_history history;
     struct stoa_detail detail = {.code = 0};
-    query->limit = page_limit(answer, PAGE_ENTRIES);
+    query->limit = page_limit(pages, PAGE_ENTRIES);
     int result = stoa_get_address_transactions(stoa, query, &history, &detail);
     if (result != 0) {
         return command_fail(result, &detail, "history");
     }
+    struct answer *answer = &pages->answer;
     for (size_t i = 0; i < history.count; i++) {
         if (answer->options->json) {
             add_entry_json(&answer->json, &history.entries[i]);
@@ -260,12 +256,12 @@ static int next_entries(struct stoa *stoa, struct answer *answer, struct stoa_hi
             add_entry_text(&answer->sheet, &history.entries[i]);
         }
     }
-    answer->left -= history.count;
+    pages->left -= history.count;
     query->cursor = history.cursor;
     *missing |= history.missing;
     *out_more = history.more != 0;
     stoa_free(history.entries);
-    return answer_print(answer) ? COMMAND_DONE : COMMAND_FAILED;
+    return pages_print(pages) ? COMMAND_DONE : COMMAND_FAILED;
 }
 
 int command_query_history(const struct options *options)
@@ -281,15 +277,15 @@ int command_query_history(const struct options *options)
     if (status != COMMAND_DONE) {
         return status;
     }
-    struct answer answer;
+    struct pages pages;
     bool more = !options->has_before || options->before != 0;
     unsigned missing = 0;
     query.to = options->has_before && more ? options->before - 1 : UINT64_MAX;
-    answer_init(&answer, options, options->limit != 0 ? options->limit : HISTORY_LIMIT_DEFAULT);
-    while (status == COMMAND_DONE && more && answer.left != 0) {
-        status = next_entries(stoa, &answer, &query, &missing, &more);
+    pages_init(&pages, options, options->limit != 0 ? options->limit : HISTORY_LIMIT_DEFAULT);
+    while (status == COMMAND_DONE && more && pages.left != 0) {
+        status = next_entries(stoa, &pages, &query, &missing, &more);
     }
-    status = answer_end(&answer, status);
+    status = pages_end(&pages, status);
     if (status == COMMAND_DONE && (missing & STOA_MISSING_RECEIPTS) != 0) {
         console_error("warning: blocks were stored without receipts, so their logs are not known");
     }

@@ -73,14 +73,31 @@ static uint64_t height_of(const struct options *options)
     return options->has_at ? options->at : STOA_AT_HEAD;
 }
 
+/* The account that the first argument names, at the height asked for, in an open store. */
+static int begin(const struct options *options, struct stoa_state_query *query, struct stoa **stoa)
+{
+    query->height = height_of(options);
+    return parse_address(options->arguments[0], query) ? command_open(options, false, stoa)
+                                                       : COMMAND_USAGE;
+}
+
+/* Tell what a lookup came to; VALUE, where it was found, is freed. */
+static int tell_value(const struct options *options, int result, struct stoa_bytes value,
+                      const struct stoa_detail *detail, const char *name)
+{
+    if (result != 0) {
+        return command_fail(result, detail, name);
+    }
+    int status = print_hex(options, value);
+    stoa_free((void *)(uintptr_t)value.data);
+    return status;
+}
+
 int command_state_account(const struct options *options)
 {
-    struct stoa_state_query query = {.height = height_of(options)};
+    struct stoa_state_query query = {.height = 0};
     struct stoa *stoa;
-    if (!parse_address(options->arguments[0], &query)) {
-        return COMMAND_USAGE;
-    }
-    int status = command_open(options, false, &stoa);
+    int status = begin(options, &query, &stoa);
     if (status != COMMAND_DONE) {
         return status;
     }
@@ -139,24 +156,16 @@ static int get_code(struct stoa *stoa, struct stoa_state_query *query, struct st
 
 int command_state_code(const struct options *options)
 {
-    struct stoa_state_query query = {.height = height_of(options)};
+    struct stoa_state_query query = {.height = 0};
     struct stoa *stoa;
-    if (!parse_address(options->arguments[0], &query)) {
-        return COMMAND_USAGE;
-    }
-    int status = command_open(options, false, &stoa);
+    int status = begin(options, &query, &stoa);
     if (status != COMMAND_DONE) {
         return status;
     }
-    struct stoa_bytes code;
+    struct stoa_bytes code = {.size = 0};
     struct stoa_detail detail = {.code = 0};
     int result = get_code(stoa, &query, &code, &detail);
-    if (result == 0) {
-        status = print_hex(options, code);
-        stoa_free((void *)(uintptr_t)code.data);
-    } else {
-        status = command_fail(result, &detail, options->arguments[0]);
-    }
+    status = tell_value(options, result, code, &detail, options->arguments[0]);
     return command_close(stoa, status);
 }
 
@@ -185,15 +194,10 @@ static int run_get(const struct options *options, struct stoa_bytes key)
     if (status != COMMAND_DONE) {
         return status;
     }
-    struct stoa_bytes value;
+    struct stoa_bytes value = {.size = 0};
     struct stoa_detail detail = {.code = 0};
     int result = stoa_get_state_at(stoa, &at, &value, &detail);
-    if (result == 0) {
-        status = print_hex(options, value);
-        stoa_free((void *)(uintptr_t)value.data);
-    } else {
-        status = command_fail(result, &detail, options->arguments[1]);
-    }
+    status = tell_value(options, result, value, &detail, options->arguments[1]);
     return command_close(stoa, status);
 }
 
