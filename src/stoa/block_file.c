@@ -29,11 +29,10 @@ struct bytes block_file_rest(const struct block_file *file)
     return bytes_of(file->chunk.data + file->begin, file->chunk.size - file->begin);
 }
 
-/* Read until WANTED bytes are there, or the stream ends. */
-static int fill(struct block_file *file, size_t wanted, struct error_detail *detail)
+int block_file_look(struct block_file *file, size_t size, struct error_detail *detail)
 {
     size_t left = file->chunk.size - file->begin;
-    if (left >= wanted || file->ended) {
+    if (left >= size || file->ended) {
         return 0;
     }
     if (left > 0) {
@@ -41,11 +40,11 @@ static int fill(struct block_file *file, size_t wanted, struct error_detail *det
     }
     file->chunk.size = left;
     file->begin = 0;
-    size_t room = wanted > CHUNK_SIZE ? wanted : CHUNK_SIZE;
+    size_t room = size > CHUNK_SIZE ? size : CHUNK_SIZE;
     if (buffer_reserve(&file->chunk, room - left) != 0) {
         return error_set(detail, STOA_ENOMEM, "no memory for %zu bytes", room);
     }
-    while (file->chunk.size < wanted && !file->ended) {
+    while (file->chunk.size < size && !file->ended) {
         size_t count;
         int result = byte_input_read(file->input, file->chunk.data + file->chunk.size,
                                      room - file->chunk.size, &count, detail);
@@ -62,7 +61,7 @@ static int fill(struct block_file *file, size_t wanted, struct error_detail *det
 static int peek_size(struct block_file *file, size_t *out_size, struct error_detail *detail)
 {
     enum { PREFIX_SIZE_MAX = 9, FIRST_LIST_PREFIX = 0xc0 };
-    int result = fill(file, PREFIX_SIZE_MAX, detail);
+    int result = block_file_look(file, PREFIX_SIZE_MAX, detail);
     if (result != 0) {
         return result;
     }
@@ -100,7 +99,7 @@ int block_file_next(struct block_file *file, struct bytes *out_block, struct err
     if (result != 0) {
         return result;
     }
-    result = fill(file, size, detail);
+    result = block_file_look(file, size, detail);
     if (result != 0) {
         return result;
     }

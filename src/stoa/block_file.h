@@ -25,7 +25,11 @@ void block_file_deinit(struct block_file *file);
  * offset where what follows is no list, or is cut off; errors of byte_input_read. */
 int block_file_next(struct block_file *file, struct bytes *out_block, struct error_detail *detail);
 
-/* What follows, as much as is in memory: to look at what block_file_next refused. */
+/* Read ahead until at least SIZE bytes follow, or the stream ends. Errors of byte_input_read. */
+int block_file_look(struct block_file *file, size_t size, struct error_detail *detail);
+
+/* What follows, as much as is in memory: to look at what comes, or at what
+ * block_file_next refused. */
 struct bytes block_file_rest(const struct block_file *file);
 
 #endif

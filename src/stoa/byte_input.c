@@ -18,6 +18,7 @@ enum { RAW_SIZE = 1 << 20, GZIP_WINDOW = 15 + 16 };
 struct byte_input {
     int fd; /* owned unless it is standard input */
     bool gzip;
+    bool whole;       /* a file, read from its first byte on */
     bool ended;       /* the descriptor is at its end */
     bool member_open; /* a gzip member has begun and not ended */
     bool inflating;   /* ZLIB is initialised */
@@ -120,6 +121,7 @@ int byte_input_open(const char *path, struct byte_input **out_input, struct erro
         result = error_set_errno(detail, EISDIR, "open");
     } else if (S_ISREG(info.st_mode)) {
         input->total = (uint64_t)info.st_size;
+        input->whole = lseek(input->fd, 0, SEEK_CUR) == 0;
         (void)posix_fadvise(input->fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* only a hint */
     }
     if (result == 0) {
@@ -215,6 +217,11 @@ int byte_input_read(struct byte_input *input, uint8_t *out, size_t capacity, siz
     input->begin += count;
     *out_size = count;
     return 0;
+}
+
+int byte_input_plain_descriptor(const struct byte_input *input)
+{
+    return input->whole && !input->gzip ? input->fd : -1;
 }
 
 uint64_t byte_input_position(const struct byte_input *input)

@@ -21,6 +21,10 @@ void byte_input_close(struct byte_input *input);
 int byte_input_read(struct byte_input *input, uint8_t *out, size_t capacity, size_t *out_size,
                     struct error_detail *detail);
 
+/* The descriptor, which stays INPUT's, where all of a file is read as it is: not from a pipe, not
+ * gzipped, not from somewhere in its middle. Else -1. */
+int byte_input_plain_descriptor(const struct byte_input *input);
+
 /* Bytes of the file read so far, and its size; 0 where it has none. */
 uint64_t byte_input_position(const struct byte_input *input);
 uint64_t byte_input_total(const struct byte_input *input);

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "stoa/import_source.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/ensure.h"
 #include "base/memory.h"
@@ -15,25 +10,24 @@
 #include "chain/header.h"
 #include "stoa/block_file.h"
 #include "stoa/error.h"
+#include "stoa/spool_file.h"
 
 enum { HASH_SIZE = 32, E2STORE_ENTRY_SIZE = 8 };
 
 struct import_source {
-    struct byte_input *input; /* of an RLP stream */
-    struct block_file blocks;
+    struct byte_input *input;
+    struct block_file blocks; /* of an RLP stream; of any, its first bytes */
     struct bytes refused;     /* what the last block handed over by BLOCKS was, where it was bad */
     struct bytes map;         /* of an era1 file */
     struct era1_reader *era1; /* NULL: an RLP stream */
     uint64_t taken;           /* blocks of the era1 file */
 };
 
-/* Whether the file begins with an e2store version entry: type "e2", no content. */
-static bool begins_as_era1(int fd)
+/* Whether BYTES begin with an e2store version entry: type "e2", no content. */
+static bool begins_as_era1(struct bytes bytes)
 {
     static const uint8_t version[E2STORE_ENTRY_SIZE] = {'e', '2'};
-    uint8_t head[E2STORE_ENTRY_SIZE];
-    return pread(fd, head, sizeof(head), 0) == (ssize_t)sizeof(head) &&
-           memcmp(head, version, sizeof(head)) == 0;
+    return bytes.size >= sizeof(version) && memcmp(bytes.data, version, sizeof(version)) == 0;
 }
 
 static int check_era1(struct bytes map, struct error_detail *detail)
@@ -47,43 +41,16 @@ static int check_era1(struct bytes map, struct error_detail *detail)
     return result;
 }
 
-static int map_era1(struct import_source *source, int fd, struct error_detail *detail)
+static int open_era1(struct import_source *source, struct error_detail *detail)
 {
-    struct stat info;
-    if (fstat(fd, &info) != 0) {
-        return error_set_errno(detail, errno, "fstat");
+    int result =
+        spool_file_map(source->input, block_file_rest(&source->blocks), &source->map, detail);
+    if (result == 0) {
+        result = check_era1(source->map, detail);
     }
-    size_t size = (size_t)info.st_size;
-    void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED) {
-        return error_set_errno(detail, errno, "mmap");
-    }
-    source->map = bytes_of(data, size);
-    int result = check_era1(source->map, detail);
     if (result == 0) {
         result = era1_reader_create(source->map, &source->era1, detail);
     }
-    return result;
-}
-
-/* Open PATH as era1 where it is one. *OUT_IS_ERA1 is false, and the result 0, where it is not. */
-static int try_era1(struct import_source *source, const char *path, bool *out_is_era1,
-                    struct error_detail *detail)
-{
-    *out_is_era1 = false;
-    if (strcmp(path, "-") == 0) {
-        return 0;
-    }
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return error_set_errno(detail, errno, "open");
-    }
-    int result = 0;
-    if (begins_as_era1(fd)) {
-        *out_is_era1 = true;
-        result = map_era1(source, fd, detail);
-    }
-    (void)close(fd); /* opened for reading: nothing can be lost */
     return result;
 }
 
@@ -94,11 +61,13 @@ int import_source_open(const char *path, struct import_source **out_source,
     if (source == NULL) {
         return error_set(detail, STOA_ENOMEM, "no memory");
     }
-    bool era1;
-    int result = try_era1(source, path, &era1, detail);
-    if (result == 0 && !era1) {
-        result = byte_input_open(path, &source->input, detail);
-        block_file_init(&source->blocks, source->input);
+    int result = byte_input_open(path, &source->input, detail);
+    block_file_init(&source->blocks, source->input);
+    if (result == 0) {
+        result = block_file_look(&source->blocks, E2STORE_ENTRY_SIZE, detail);
+    }
+    if (result == 0 && begins_as_era1(block_file_rest(&source->blocks))) {
+        result = open_era1(source, detail);
     }
     if (result != 0) {
         import_source_close(source);
@@ -114,9 +83,7 @@ void import_source_close(struct import_source *source)
         return;
     }
     era1_reader_destroy(source->era1);
-    if (source->map.data != NULL) {
-        (void)munmap((void *)(uintptr_t)source->map.data, source->map.size); /* it was mapped */
-    }
+    spool_file_unmap(source->map);
     block_file_deinit(&source->blocks);
     byte_input_close(source->input);
     memory_free(source);

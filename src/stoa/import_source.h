@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* import_source.h: where the blocks of an import come from: a stream of RLP blocks, gzipped or not,
- * or an era1 file. What a file is, its first bytes tell. An era1 file is mapped and its accumulator
- * checked before its first block is handed out. One thread. */
+/* import_source.h: where the blocks of an import come from: a stream of RLP blocks or an era1
+ * archive, gzipped or not. What it is, its first bytes tell. An era1 archive is read from both
+ * ends: it is mapped, after a copy to a temporary file where it is no plain file (spool_file.h),
+ * and its accumulator checked before its first block is handed out. One thread. */
 #ifndef IMPORT_SOURCE_H
 #define IMPORT_SOURCE_H
 

@@ -12,6 +12,10 @@ sepolia=0x25a5cc106eea7138acab33231d7160d69cb777ee0c2c553fcddf5138993e6dd9
 stoa -d genesis init --genesis "$data/mainnet/genesis.json" >/dev/null
 same "$(head_of genesis)" "0x0 $mainnet" "mainnet's genesis"
 
+import_piped() {
+    dd if="$2" bs=1M status=none | stoa -d "$1" import -
+}
+
 count=0
 for era in "$data"/era1/*.era1; do
     name=${era##*/}
@@ -30,6 +34,35 @@ for era in "$data"/era1/*.era1; do
     expect 0 stoa -d store export out.era1 --format era1
     stoa -d again init >/dev/null
     expect 0 stoa -d again import out.era1
+
+    # The same through a pipe, from standard input, and gzipped; of the copies nothing remains.
+    mkdir spool
+    export TMPDIR=$work/spool
+    gzip -k out.era1
+    mkfifo a-fifo
+    for form in pipe redirect fifo gzip; do
+        stoa -d "$form" init >/dev/null
+        case $form in
+        pipe) import_piped "$form" out.era1 >/dev/null ;;
+        redirect) stoa -d "$form" import - <out.era1 >/dev/null ;;
+        fifo)
+            cat out.era1 >a-fifo &
+            stoa -d "$form" import a-fifo >/dev/null
+            wait
+            ;;
+        gzip) stoa -d "$form" import out.era1.gz >/dev/null ;;
+        esac
+        same "$(head_of "$form")" "$(head_of store)" "heads after era1 by $form"
+        rm -rf "$form"
+    done
+    head -c 1000000 out.era1 >torn.era1
+    stoa -d torn init >/dev/null
+    expect 1 import_piped torn torn.era1
+    says 'block index'
+    same "$(head_of torn)" "null null" "head after a torn archive"
+    same "$(ls spool)" "" "what the copies left"
+    unset TMPDIR
+    rm -rf torn spool out.era1.gz a-fifo
     same "$(head_of again)" "$(head_of store)" "heads after the round trip"
     stoa -d store export one.rlp >/dev/null
     stoa -d again export two.rlp >/dev/null
