@@ -42,8 +42,8 @@ int main(void)
 }
 CODE
 flags=$(sed -n 's/^Requires.private:.*//; p' "$pc" >only.pc && PKG_CONFIG_PATH=$work pkg-config --cflags --libs only)
-# shellcheck disable=SC2086 # lists of flags
-"$compiler" ${SANITIZER_CFLAGS:-} -o program program.c $flags
+# shellcheck disable=SC2086 # lists of words
+$compiler ${SANITIZER_CFLAGS:-} -o program program.c $flags
 LD_LIBRARY_PATH=$(dirname "$(find "$work/root" -name libstoa.so)") ./program
 env PKG_CONFIG_SYSROOT_DIR= pkg-config --libs --static stoa >/dev/null
 
@@ -51,5 +51,5 @@ env PKG_CONFIG_SYSROOT_DIR= pkg-config --libs --static stoa >/dev/null
 # shellcheck disable=SC2016 # a pattern
 sed -n '/^```c$/,/^```$/p' "$top_srcdir/README.md" | sed '1d;$d' >example.c
 [ -s example.c ] || fail "README.md has no example"
-# shellcheck disable=SC2086 # lists of flags
-"$compiler" ${SANITIZER_CFLAGS:-} -Wall -Wextra -Werror -o example example.c $flags
+# shellcheck disable=SC2086 # lists of words
+$compiler ${SANITIZER_CFLAGS:-} -Wall -Wextra -Werror -o example example.c $flags
