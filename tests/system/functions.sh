@@ -142,6 +142,12 @@ make_store() {
     stoa -d "$2" import "$1/chain.rlp" --execution "$1/execution.jsonl" >/dev/null 2>&1
 }
 
+# read_back STORE FILE [EXECUTION]: every block, transaction and receipt of FILE is in STORE, byte for byte.
+read_back() {
+    find_program tests/support/readback || fail "readback was not built in $top_builddir"
+    "$program" "$@"
+}
+
 # Seed of a randomised test: printed, and taken from STOA_TEST_SEED to repeat.
 seed_random() {
     seed=${STOA_TEST_SEED:-$((($(date +%s%N) / 1000 + $$) % 1000000000))}

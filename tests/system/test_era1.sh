@@ -30,6 +30,7 @@ for era in "$data"/era1/*.era1; do
     same "$(stoa -d store --json block 0 | jq -r .hash)" "$genesis" "genesis of $name"
     same "$(head_of store | cut -d' ' -f1)" 0x1fff "height of $name"
     expect 0 stoa -d store verify
+    read_back store "$era"
 
     expect 0 stoa -d store export out.era1 --format era1
     stoa -d again init >/dev/null
