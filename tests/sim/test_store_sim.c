@@ -12,9 +12,10 @@
 #include <cmocka.h>
 
 #include "support/fixture.h"
+#include "support/sanitized.h"
 #include "support/simstore.h"
 
-enum { CHAIN_BLOCKS = 60, WINDOW = 8, LIVES_MAX = 12, SEEDS_SHORT = 12 };
+enum { CHAIN_BLOCKS = 60, WINDOW = 8, LIVES_MAX = 12, SEEDS_SHORT = 12 / SANITIZED_SLOWER };
 
 struct life {
     struct simstore *sim;

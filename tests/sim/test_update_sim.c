@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Power is cut at every I/O of a workload that mixes blocks of two branches, changes of branch,
- * changes of raw state without a block and checkpoints. Afterwards the store says what a model says
- * that has taken every acknowledged step, and of the step under way all or nothing.
+/* Power is cut at every I/O (under a sanitizer, at some) of a workload that mixes blocks of two
+ * branches, changes of branch, changes of raw state without a block and checkpoints. Afterwards the
+ * store says what a model says that has taken every acknowledged step, and of the step under way
+ * all or nothing.
  *
  * STOA_SIM_SEEDS=N runs N seeds instead of the short run; STOA_TEST_SEED=S begins at S. */
 #include <setjmp.h>
@@ -13,6 +14,7 @@
 
 #include "base/memory.h"
 #include "support/fixture.h"
+#include "support/sanitized.h"
 #include "support/simtree.h"
 
 enum { BLOCKS = 5, FORK = 2, LONGER = 4, STEPS = 18, CUTS_MAX = 600, SEEDS_SHORT = 1 };
@@ -244,10 +246,10 @@ static void every_step_is_whole_or_not_there_whenever_power_is_cut(void **state)
     for (uint64_t i = 0; i < count; i++) {
         uint64_t cut_at = 1;
         while (run(first + i, chains, cut_at)) {
-            cut_at++;
+            cut_at += SANITIZED_SLOWER;
             assert_true(cut_at < CUTS_MAX);
         }
-        print_message("seed %llu: %llu cuts\n", (unsigned long long)(first + i),
+        print_message("seed %llu: cuts up to %llu\n", (unsigned long long)(first + i),
                       (unsigned long long)cut_at - 1);
         assert_true(cut_at > 10);
     }

@@ -11,8 +11,9 @@
 #include <cmocka.h>
 
 #include "ledger_rig.h"
+#include "support/sanitized.h"
 
-enum { MIB = 1 << 20, FRAMES = 60, SAMPLES = 400 };
+enum { MIB = 1 << 20, FRAMES = 60, SAMPLES = 400 / SANITIZED_SLOWER };
 
 struct damage_seen {
     unsigned count;

@@ -12,6 +12,7 @@
 
 #include "base/memory.h"
 #include "ledger_rig.h"
+#include "support/sanitized.h"
 
 enum { ROUNDS = 5, APPENDS_MAX = 1500 };
 
@@ -136,7 +137,7 @@ static void acknowledged_frames_survive_power_cuts(void **state)
 {
     (void)state;
     uint64_t first = ledger_rig_seed_first();
-    unsigned count = ledger_rig_seed_count(150);
+    unsigned count = ledger_rig_seed_count(150 / SANITIZED_SLOWER);
     for (uint64_t seed = first; seed < first + count; seed++) {
         if (!run(seed, false)) {
             fail_msg("seed %llu: repeat with STOA_TEST_SEED=%llu STOA_SIM_SEEDS=1",
