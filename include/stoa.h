@@ -78,6 +78,14 @@ enum stoa_cache_preset {
     STOA_PRESET_WRITE, /* producing blocks: many of the newest, and the state they touch */
 };
 
+/* When a write is answered. Whatever it changes is out of the cache, or new in it, before that. */
+enum stoa_write_policy {
+    STOA_WRITE_BACK = 0,    /* when it is durable and readable; the tables get it behind that, many
+                               blocks at once. One that is STOA_BUFFERED sooner */
+    STOA_WRITE_THROUGH = 1, /* when the tables hold it as well: nothing that was answered is
+                               pending. Writes that come together share a transaction of theirs */
+};
+
 #define STOA_NO_CACHE UINT64_MAX      /* as capacity: none */
 #define STOA_NO_TIME_LIMIT UINT32_MAX /* as time to live: none */
 
@@ -92,6 +100,7 @@ struct stoa_cache_options {
                              preset says */
     int touch;            /* 1: take and touch all memory at open */
     int cold;             /* 1: do not warm it up in the background after opening. 0 */
+    int policy;           /* STOA_WRITE_BACK. Also without a cache */
 };
 #define STOA_CACHE_OPTIONS_INIT                    \
     {                                              \

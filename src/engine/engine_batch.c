@@ -8,8 +8,6 @@
 #include "base/memory.h"
 #include "engine/engine_private.h"
 
-enum { RAW_KEY_MAX = 128 }; /* as stoa.h says */
-
 /* What a batch comes to. */
 struct plan {
     struct stoa_batch batch;

@@ -44,6 +44,9 @@ int engine_cache_check(const struct stoa_cache_options *given, struct stoa_cache
     if (own.preset < STOA_PRESET_BALANCED || own.preset > STOA_PRESET_WRITE) {
         return engine_refuse(detail, STOA_EINVAL, "open: cache preset is none of STOA_PRESET_…");
     }
+    if (own.policy != STOA_WRITE_BACK && own.policy != STOA_WRITE_THROUGH) {
+        return engine_refuse(detail, STOA_EINVAL, "open: write policy is none of STOA_WRITE_…");
+    }
     if (own.capacity < CACHE_SIZE_MIN || own.head_blocks > CACHE_HEAD_BLOCKS_MAX) {
         return engine_refuse(detail, STOA_EINVAL,
                              "open: a cache has at least 1 MiB and at most 1,024 head blocks");

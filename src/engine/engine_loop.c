@@ -139,6 +139,7 @@ static int open_on_loop(struct stoa *stoa)
         .checkpoint_ns = (uint64_t)stoa->options.checkpoint_seconds * 1000000000,
         .unwind_max = stoa->options.unwind_max,
         .bulk = stoa->options.bulk != 0,
+        .write_through = stoa->cache_options.policy == STOA_WRITE_THROUGH,
         .progress = stoa->options.progress == NULL ? NULL : note_progress,
         .progress_context = stoa,
     };

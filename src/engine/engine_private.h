@@ -18,7 +18,7 @@
 enum {
     UNDER_WAY_MAX = 4096,
     MAILBOX_CAPACITY = 8191,
-    STATE_KEY_MAX = 128,
+    RAW_KEY_MAX = 128, /* as stoa.h says */
     IO_ENTRIES = 512,
     DAMAGES_KEPT_MAX = 100000,
     WORKERS_MAX = 256,
@@ -47,7 +47,7 @@ struct engine_request {
     struct agenda_entry entry;      /* id and lane; in the agenda until the caller is told */
     struct stoa *stoa;
     struct store_request request;
-    uint8_t state_key[STATE_KEY_MAX];
+    uint8_t state_key[RAW_KEY_MAX];
     enum stoa_message what;
     uint64_t tag;
     uint64_t pushed_ns;   /* when it came, by io_now_ns */
@@ -111,7 +111,7 @@ struct engine_warm {
     struct store_request request;
     struct stoa *stoa;
     bool busy;
-    uint8_t key[STATE_KEY_MAX];
+    uint8_t key[RAW_KEY_MAX];
 };
 
 struct stoa {

@@ -344,7 +344,7 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
             key = &at->key;
             request->query.height = at->height;
         }
-        if (key->data == NULL || key->size < 1 || key->size > STATE_KEY_MAX) {
+        if (key->data == NULL || key->size < 1 || key->size > RAW_KEY_MAX) {
             return STOA_EINVAL;
         }
         memcpy(own->state_key, key->data, key->size);

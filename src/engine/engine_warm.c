@@ -25,7 +25,7 @@ enum {
     KEYS_MAX = 65536,
     HEAD_SIZE = ENGINE_WARM_HEAD_SIZE,
     SUM_SIZE = 8,
-    FILE_SIZE_MAX = HEAD_SIZE + KEYS_MAX * (1 + STATE_KEY_MAX) + SUM_SIZE,
+    FILE_SIZE_MAX = HEAD_SIZE + KEYS_MAX * (1 + RAW_KEY_MAX) + SUM_SIZE,
     VERSION = 1,
     BUSY = 16,      /* requests of others in the store: warming waits */
     TURN_MAX = 256, /* answered at once in one turn of the loop */
@@ -210,7 +210,7 @@ static bool next_request(struct stoa *stoa, struct engine_warm *slot)
 {
     struct bytes *keys = &stoa->warm_keys;
     slot->request = (struct store_request){.done = done_warm, .context = slot};
-    if (keys->size > 1 && keys->data[0] >= 1 && keys->data[0] <= STATE_KEY_MAX &&
+    if (keys->size > 1 && keys->data[0] >= 1 && keys->data[0] <= RAW_KEY_MAX &&
         keys->data[0] < keys->size) {
         size_t size = keys->data[0];
         memcpy(slot->key, keys->data + 1, size);

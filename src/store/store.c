@@ -722,7 +722,8 @@ int store_close(struct store *store, struct error_detail *detail)
     store_apply_wait_idle(store);
     (void)io_cancel(store->io, &store->timer); /* it may have run out already */
     (void)io_cancel(store->io, &store->settle_timer);
-    while ((store->timer.pending || store->settle_timer.pending) &&
+    (void)io_cancel(store->io, &store->through.timer);
+    while ((store->timer.pending || store->settle_timer.pending || store->through.timer.pending) &&
            io_run(store->io, 1000000000) >= 0) {
     }
     int closed = ledger_close(store->ledger, result == 0 ? detail : NULL);

@@ -30,6 +30,7 @@ struct store_options {
     uint64_t checkpoint_ns;    /* 0: 30 s */
     uint64_t unwind_max;       /* blocks; 0: STORE_UNWIND_DEFAULT */
     bool bulk;
+    bool write_through; /* writes are answered when the tables hold them, too */
     struct cache *cache; /* the caller's; outlives the store. NULL: none */
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
     void *progress_context;

@@ -119,7 +119,8 @@ static void done_apply(struct workers_job *job)
     store->apply_result = store_blame_space(store, store->apply_result, &store->apply_detail);
     if (store->apply_result != 0) {
         fail(store, METRICS_JOB_APPLY, store->apply_result, &store->apply_detail);
-        store_put_advance(store); /* those that wait are told */
+        store_through_step(store); /* those that wait are told */
+        store_put_advance(store);
         store_rebuild_continue(store);
         return;
     }
@@ -129,6 +130,7 @@ static void done_apply(struct workers_job *job)
     }
     start_apply(store);
     start_merge(store);
+    store_through_step(store);
     store_put_advance(store);
     store_rebuild_continue(store);
 }
@@ -265,6 +267,9 @@ static void tick(struct io_request *timer)
         return;
     }
     bool whole = store->writers != NULL; /* not while they are opened again */
+    if (store->apply_failed != 0) {
+        store_through_step(store); /* whatever failed may have ended nothing that they wait for */
+    }
     if (whole && pending_block_count(store->open) != 0 && !store->applying &&
         now - store->open_since_ns >= batch_age_ns) {
         store_apply_freeze(store);

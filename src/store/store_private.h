@@ -163,6 +163,20 @@ struct store_tries {
     int merge_result;
 };
 
+/* Requests that are done but for their answer. */
+struct store_answers {
+    struct store_request *first;
+    struct store_request **last; /* where there is a first */
+};
+
+/* Where the store writes through: store_through.c. */
+struct store_through {
+    struct store_answers waiting; /* their batch is not frozen */
+    struct store_answers frozen;  /* until the tables know the frame of this sequence */
+    uint64_t sequence;
+    struct io_request timer;
+};
+
 struct store {
     struct io *io;
     char directory[STORE_PATH_SIZE_MAX];
@@ -201,6 +215,7 @@ struct store {
     struct store_put_queue settling; /* acknowledged, not yet in the open batch: store_settle.c */
     struct io_request settle_timer;
     unsigned settle_turns;
+    struct store_through through;
     struct store_put *put_pool;
     struct store_get *get_pool;
     struct stoa_view *view_pool;
@@ -379,6 +394,12 @@ void store_settle_before_look(const struct store *store);
 void store_settle_push(struct store *store, struct store_put *put); /* PUT is acknowledged */
 void store_settle_soon(struct store *store); /* a group is about to be written: do it beside that */
 void store_settle_drop(struct store *store); /* forget them; a replay brings them back */
+
+/* store_through.c */
+/* A write is done, and what it left is in the batches before the loop's next turn: answer it, or
+ * let it wait for the tables. */
+void store_through_finish(struct store *store, struct store_request *request, int result);
+void store_through_step(struct store *store); /* a batch was applied, or the tables failed */
 
 /* store_tries.c */
 int store_tries_init(struct store *store, struct error_detail *detail);

@@ -80,7 +80,7 @@ void store_put_answer(struct store_put *put, int result)
     put->layer = NULL;
     put->next = store->put_pool;
     store->put_pool = put;
-    store_finish_request(store, request, result);
+    store_through_finish(store, request, result);
 }
 
 static void run_verify(struct workers_job *job, void *worker_state)
@@ -736,7 +736,7 @@ void store_put_advance_appended(struct store *store)
         struct store_request *request = put->request;
         put->request = NULL;
         request->work = NULL;
-        store_finish_request(store, request, 0);
+        store_through_finish(store, request, 0);
         store_update_answer(store, members, 0);
         store_settle_push(store, put);
     }

@@ -24,14 +24,20 @@ struct life {
     uint64_t acknowledged; /* height */
     struct store_request requests[WINDOW];
     uint64_t submitted;
+    unsigned window; /* so many are under way at once */
 };
 
 static void acknowledge(struct store_request *request)
 {
     struct life *life = request->context;
     if (request->result == 0) {
+        struct stoa_stats stats;
         assert_true(request->height == life->acknowledged + 1);
         life->acknowledged = request->height;
+        store_get_stats(life->sim->store, &stats);
+        if (life->sim->write_through && life->window == 1) {
+            assert_int_equal(stats.pending_blocks, 0); /* the tables hold it */
+        }
     }
     request->done = NULL;
 }
@@ -43,9 +49,9 @@ static bool store_on(struct life *life)
     store_get_head(life->sim->store, &head);
     life->submitted = head.height;
     memset(life->requests, 0, sizeof(life->requests));
-    unsigned window = 1 + (unsigned)fixture_random_below(life->random, WINDOW);
+    life->window = 1 + (unsigned)fixture_random_below(life->random, WINDOW);
     while (life->acknowledged < CHAIN_BLOCKS || store_pending(life->sim->store) != 0) {
-        while (life->submitted < CHAIN_BLOCKS && store_pending(life->sim->store) < window) {
+        while (life->submitted < CHAIN_BLOCKS && store_pending(life->sim->store) < life->window) {
             struct store_request *request = &life->requests[++life->submitted % WINDOW];
             assert_null(request->done);
             *request = (struct store_request){
@@ -84,6 +90,7 @@ static bool live(struct life *life, bool *created, uint64_t cut_at)
         .torn = true,
         .cut_at = cut_at,
     };
+    sim->write_through = fixture_random_below(life->random, 2) == 0;
     simstore_power(sim, &options);
     if (!*created) {
         int result = simstore_create(sim, life->chain);

@@ -60,6 +60,7 @@ int simstore_open(struct simstore *sim)
         .directory = directory,
         .segment_size = sim->segment_size,
         .unwind_max = sim->unwind_max,
+        .write_through = sim->write_through,
         .memory_tables = sim->tables,
     };
     sim->detail = (struct error_detail){.code = 0};

@@ -16,6 +16,7 @@ struct simstore {
     struct error_detail detail; /* of the last call */
     uint32_t segment_size;
     uint64_t unwind_max; /* 0: as ever */
+    bool write_through;
 };
 
 /* A machine without a store. */

@@ -163,9 +163,8 @@ static void the_first_read_of_a_new_transaction_is_a_hit_also_after_a_restart(vo
     expect_transactions_hot(rig);
 }
 
-static void each_acknowledged_value_is_what_is_read_next(void **state)
+static void expect_each_write_read_next(struct engine_rig *rig)
 {
-    struct engine_rig *rig = *state;
     for (uint64_t number = 1; number <= 40; number++) {
         uint64_t first = number * 7 % 50;
         put_with_keys(rig, number, first, 60);
@@ -179,6 +178,28 @@ static void each_acknowledged_value_is_what_is_read_next(void **state)
     }
     struct stoa_cache_stats stats = stats_of(rig->stoa);
     assert_true(hits_of(&stats.classes[STOA_CACHE_STATE]) > 0);
+}
+
+static void each_acknowledged_value_is_what_is_read_next(void **state)
+{
+    expect_each_write_read_next(*state);
+}
+
+static void so_it_is_where_writes_go_through_and_then_nothing_is_pending(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_cache_options through = STOA_CACHE_OPTIONS_INIT;
+    through.policy = STOA_WRITE_THROUGH;
+    engine_rig_close(rig);
+    open_with(rig, &through);
+    expect_each_write_read_next(rig);
+    for (uint64_t number = 41; number <= 50; number++) {
+        struct stoa_stats stats = STOA_STATS_INIT;
+        put_with_keys(rig, number, number, 5);
+        assert_int_equal(stoa_get_stats(rig->stoa, &stats), 0);
+        assert_int_equal(stats.pending_blocks, 0);
+        assert_int_equal(height_of_key(rig->stoa, number), number);
+    }
 }
 
 static void an_absent_key_is_remembered_until_it_is_set(void **state)
@@ -266,6 +287,9 @@ static void bad_cache_options_are_refused(void **state)
     assert_int_equal(stoa_open(rig->directory, &options, &stoa, NULL), STOA_EINVAL);
     cache = (struct stoa_cache_options)STOA_CACHE_OPTIONS_INIT;
     cache.preset = 17;
+    assert_int_equal(stoa_open(rig->directory, &options, &stoa, NULL), STOA_EINVAL);
+    cache = (struct stoa_cache_options)STOA_CACHE_OPTIONS_INIT;
+    cache.policy = 2;
     assert_int_equal(stoa_open(rig->directory, &options, &stoa, NULL), STOA_EINVAL);
     engine_rig_open(rig);
 }
@@ -498,6 +522,9 @@ int main(void)
             engine_rig_set_up_ring, engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(each_acknowledged_value_is_what_is_read_next,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(
+            so_it_is_where_writes_go_through_and_then_nothing_is_pending, engine_rig_set_up_ring,
+            engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(an_absent_key_is_remembered_until_it_is_set,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(close_counts_views_of_the_cache, engine_rig_set_up_ring,

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "engine/engine_private.h"
+#include "store/store_private.h"
 #include "support/simstore.h"
 
 enum { BLOCKS = 60, FAILURES_MAX = 64, TURNS_MAX = 20000, SEEDS = 25 };
@@ -33,6 +34,7 @@ struct rig {
     uint64_t later_ns; /* added to the time */
     unsigned failing;  /* so many writes and flushes to come */
     struct failure failures[FAILURES_MAX];
+    struct kv_ops tables; /* that fail, once they are in place: until they are opened again */
 };
 
 static struct rig rig;
@@ -72,6 +74,37 @@ static void rig_submit(struct io *io, struct io_request *request)
             request->deadline_ns < rig.later_ns ? request->deadline_ns : rig.later_ns;
     }
     rig.real->submit(io, request);
+}
+
+/* ---- tables that fail ---- */
+
+static int fail_commit(struct kv_session *session, struct error_detail *detail)
+{
+    kv_rollback(session);
+    return error_set(detail, STOA_ESTOPPED, "commit: the tables' engine has stopped");
+}
+
+static int fail_checkpoint(struct kv_session *session, struct error_detail *detail)
+{
+    (void)session;
+    return error_set(detail, STOA_EIO, "checkpoint: %s", strerror(EIO));
+}
+
+static int meet_damage(struct kv_session *session, const char *table, struct bytes key,
+                       struct bytes *out_value, struct error_detail *detail)
+{
+    (void)session;
+    (void)key;
+    (void)out_value;
+    return error_set(detail, STOA_ECORRUPT, "table %s: bad checksum", table);
+}
+
+/* The same tables, and what the test changes of them. */
+static struct kv_ops *spoil_tables(void)
+{
+    rig.tables = *rig.sim.store->kv->ops;
+    rig.sim.store->kv->ops = &rig.tables;
+    return &rig.tables;
 }
 
 /* The test's own thread turns the loop. */
@@ -360,6 +393,150 @@ static void without_restarts_the_first_failure_is_the_last(void **state)
     expect(1, 3);
 }
 
+/* ---- the tables alone ---- */
+
+static void failed_transaction_of_the_tables_is_made_again_and_nothing_is_lost(void **state)
+{
+    (void)state;
+    put_all(1, 5);
+    spoil_tables()->commit = fail_commit;
+    for (unsigned i = 0; restarts(METRICS_CHILD_TABLES) == 0; i++) {
+        assert_true(i < 100);
+        rig.later_ns += 100 * ms_ns; /* the batch comes of age */
+        turn(10);
+    }
+    turn(3);
+    assert_int_equal(restarts(METRICS_CHILD_TABLES), 1);
+    assert_int_equal(restarts(METRICS_CHILD_LEDGER), 0);
+    assert_int_equal(health().state, STOA_HEALTHY);
+    assert_int_equal(health().restarts, 1);
+    expect(1, 5);
+    put_all(6, 12);
+    expect(1, 12);
+}
+
+static void failed_checkpoint_is_mended_as_well(void **state)
+{
+    (void)state;
+    put_all(1, 5);
+    spoil_tables()->checkpoint = fail_checkpoint;
+    for (unsigned i = 0; restarts(METRICS_CHILD_TABLES) == 0; i++) {
+        assert_true(i < 100);
+        rig.later_ns += 5000 * ms_ns;
+        turn(20);
+    }
+    turn(3);
+    assert_int_equal(health().state, STOA_HEALTHY);
+    expect(1, 5);
+    put_all(6, 8);
+    expect(1, 8);
+}
+
+static void read_that_meets_damaged_tables_is_answered_when_they_were_made_anew(void **state)
+{
+    (void)state;
+    put_all(1, 5);
+    assert_int_equal(store_checkpoint(rig.stoa->store, NULL), 0);
+    spoil_tables()->get = meet_damage;
+    struct stoa_block block = get(3);
+    assert_memory_equal(block.hash, made_chain_block(rig.chain, 3)->hash, 32);
+    stoa_release(block.view);
+    assert_int_equal(metrics_get(rig.stoa->metrics, METRICS_READS_AGAIN), 1);
+    assert_int_equal(restarts(METRICS_CHILD_TABLES), 1);
+    assert_int_equal(restarts(METRICS_CHILD_LEDGER), 0);
+    expect(1, 5);
+    put_all(6, 8);
+    expect(1, 8);
+}
+
+static int set_up_write_through(void **state)
+{
+    struct stoa_options options = STOA_OPTIONS_INIT;
+    struct io_sim_options machine = {.seed = 3};
+    (void)state;
+    memset(&rig, 0, sizeof(rig));
+    rig.chain = made_chain_create(17, BLOCKS);
+    simstore_init(&rig.sim, 3);
+    rig.sim.write_through = true;
+    start(&options, &machine);
+    assert_int_equal(simstore_create(&rig.sim, rig.chain), 0);
+    serve();
+    return 0;
+}
+
+static uint64_t pending_blocks(void)
+{
+    struct stoa_stats stats;
+    store_get_stats(rig.stoa->store, &stats);
+    return stats.pending_blocks;
+}
+
+static void written_through_each_write_is_in_the_tables_when_it_is_answered(void **state)
+{
+    struct stoa_completion done[8];
+    (void)state;
+    for (uint64_t number = 1; number <= 5; number++) {
+        put_all(number, number);
+        assert_int_equal(pending_blocks(), 0);
+        expect(1, number);
+    }
+    for (uint64_t number = 6; number <= 13; number++) {
+        submit_put(number, 0);
+    }
+    turn_until(done, 8);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(done[i].result, 0);
+        assert_int_equal(done[i].tag, 6 + i);
+    }
+    assert_int_equal(pending_blocks(), 0);
+    struct stoa_change change = {.key = {(const uint8_t *)"key", 3},
+                                 .value = {(const uint8_t *)"value", 5}};
+    struct stoa_state_update update = STOA_STATE_UPDATE_INIT;
+    update.changes = &change;
+    update.change_count = 1;
+    assert_int_equal(stoa_submit_update_state(rig.stoa, &update, NULL), 0);
+    turn_until(done, 1);
+    assert_int_equal(done[0].result, 0);
+    assert_int_equal(pending_blocks(), 0);
+    /* What leaves nothing for the tables is answered all the same. */
+    struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = 3};
+    assert_int_equal(stoa_submit_set_safe(rig.stoa, &key, NULL), 0);
+    assert_int_equal(stoa_submit_update_head(rig.stoa, made_chain_block(rig.chain, 13)->hash, NULL),
+                     0);
+    assert_int_equal(stoa_submit_update_head(rig.stoa, made_chain_block(rig.chain, 10)->hash, NULL),
+                     0);
+    turn_until(done, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(done[i].result, 0);
+    }
+    assert_int_equal(pending_blocks(), 0);
+    expect(1, 10);
+}
+
+static void written_through_a_failure_of_the_tables_is_told_and_the_write_is_there(void **state)
+{
+    struct stoa_completion done[3];
+    (void)state;
+    put_all(1, 5);
+    spoil_tables()->commit = fail_commit;
+    submit_put(6, 0);
+    submit_put(7, 0);
+    submit_put(8, 60000); /* with a deadline it may be tried again, but not when it may be done */
+    turn_until(done, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(done[i].result, STOA_ESTOPPED);
+        assert_int_equal(done[i].effect, STOA_EFFECT_UNKNOWN);
+        assert_non_null(strstr(done[i].detail.text, "may have been done"));
+    }
+    turn(3);
+    assert_int_equal(health().state, STOA_HEALTHY);
+    assert_int_equal(restarts(METRICS_CHILD_TABLES), 1);
+    expect(1, 8);
+    assert_int_equal(put(8).result, STOA_EEXISTS);
+    put_all(9, 12);
+    assert_int_equal(pending_blocks(), 0);
+}
+
 /* Store block after block on a machine that fails at random; returns the last acknowledged. */
 static uint64_t store_through_failures(void)
 {
@@ -439,6 +616,17 @@ int main(void)
                                         set_up_small_budget, tear_down),
         cmocka_unit_test_setup_teardown(without_restarts_the_first_failure_is_the_last,
                                         set_up_no_budget, tear_down),
+        cmocka_unit_test_setup_teardown(
+            failed_transaction_of_the_tables_is_made_again_and_nothing_is_lost, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(failed_checkpoint_is_mended_as_well, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            read_that_meets_damaged_tables_is_answered_when_they_were_made_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            written_through_each_write_is_in_the_tables_when_it_is_answered, set_up_write_through,
+            tear_down),
+        cmocka_unit_test_setup_teardown(
+            written_through_a_failure_of_the_tables_is_told_and_the_write_is_there,
+            set_up_write_through, tear_down),
         cmocka_unit_test(machine_that_fails_at_random_and_loses_power_loses_nothing_acknowledged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
