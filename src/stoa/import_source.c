@@ -141,6 +141,9 @@ int import_source_next(struct import_source *source, struct import_item *out_ite
     *out_item = (struct import_item){.number = 0};
     source->refused = bytes_of(NULL, 0);
     int result = block_file_next(&source->blocks, &out_item->block, detail);
+    if (result == STOA_ENOTFOUND && offset == 0) {
+        return error_set(detail, STOA_EINVAL, "empty: no block");
+    }
     if (result != 0) {
         source->refused = block_file_rest(&source->blocks);
         return result;

@@ -27,7 +27,8 @@ int import_source_open(const char *path, struct import_source **out_source,
                        struct error_detail *detail);
 void import_source_close(struct import_source *source);
 
-/* STOA_ENOTFOUND at the end; STOA_EINVAL, STOA_ECORRUPT for what cannot be read as a block. */
+/* STOA_ENOTFOUND at the end; STOA_EINVAL, STOA_ECORRUPT for what cannot be read as a block, and for
+ * a source without any. */
 int import_source_next(struct import_source *source, struct import_item *out_item,
                        struct error_detail *detail);
 

@@ -49,6 +49,24 @@ printf 'not a chain at all' >bad.rlp
 refused 'rlp|list|block' bad.rlp
 refused 'no such file|not found' absent.rlp
 
+: >bad.rlp
+refused 'bad.rlp: empty' bad.rlp
+
+# Every invalid vector. Where each is wrong, tests/unit/chain/test_rlp.c looks.
+vectors=$data/vectors/invalidRLPTest.json
+if [ -e "$vectors" ]; then
+    count=0
+    while read -r bytes; do
+        printf '%b' "$bytes" >bad.rlp
+        expect 1 stoa -d store import bad.rlp
+        says 'bad.rlp: (offset 0: |empty)'
+        same "$(head_of store)" "$before" "head after a refusal"
+        count=$((count + 1))
+    done < <(jq -r '.[].out | sub("0x"; "") | gsub("(?<byte>..)"; "\\x\(.byte)")' "$vectors")
+    [ "$count" -gt 20 ] || fail "only $count invalid vectors"
+    unchanged
+fi
+
 # A gap in height is an unknown parent.
 refused 'parent' after.rlp
 
