@@ -11,8 +11,9 @@
 #include <cmocka.h>
 
 #include "ledger_rig.h"
+#include "support/sanitized.h"
 
-enum { MIB = 1 << 20, ROUNDS = 30, TRIES_MAX = 1000 };
+enum { MIB = 1 << 20, ROUNDS = 30 / SANITIZED_SLOWER, TRIES_MAX = 1000 };
 
 static void note_read(struct ledger_read *read)
 {
