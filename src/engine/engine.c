@@ -188,6 +188,9 @@ int stoa_open(const char *directory, const struct stoa_options *options, struct 
     }
     stoa->cache_options = cache_options;
     int error = pthread_create(&stoa->thread, NULL, engine_loop_thread, stoa);
+    if (error == 0) {
+        (void)pthread_setname_np(stoa->thread, "stoa-loop"); /* works as well without */
+    }
     if (error != 0) {
         (void)error_set_errno(&stoa->open_detail, error, "start a thread"); /* returned below */
         engine_tell(detail, &stoa->open_detail);
