@@ -149,10 +149,11 @@ void cache_remove(struct cache *cache, enum cache_class class, struct bytes key)
 /* Whether anything of CLASS is there. */
 bool cache_holds(const struct cache *cache, enum cache_class class);
 
-/* Where many keys will be put soon: begin to fetch what one will touch. In two steps, some keys
- * apart: the second looks at what the first brought. */
+/* Where many keys will be put soon: begin to fetch what one will touch. In three steps, some keys
+ * apart: each looks at what the one before it brought. */
 void cache_fetch_ahead(const struct cache *cache, enum cache_class class, struct bytes key);
 void cache_fetch_object(const struct cache *cache, enum cache_class class, struct bytes key);
+void cache_fetch_neighbours(const struct cache *cache, enum cache_class class, struct bytes key);
 
 /* KEY of CACHE_STATE has another value from change SEQUENCE on, which is put or removed later:
  * until cache_open nobody finds it, nor a few others that share its place, and tickets are not

@@ -188,6 +188,8 @@ size_t cache_table_size(size_t buckets);
 uint64_t cache_table_hash(const struct cache *cache, enum cache_class class, struct bytes key);
 void cache_table_insert(struct cache *cache, struct cache_object *object);
 void cache_table_remove(struct cache *cache, struct cache_object *object);
+/* Begin to fetch what removing OBJECT from its bucket and its queue will touch. */
+void cache_table_fetch(const struct cache *cache, const struct cache_object *object);
 /* Any thread between readers_enter and readers_leave, or the writer. */
 struct cache_object *cache_table_find(const struct cache *cache, uint64_t hash,
                                       enum cache_class class, struct bytes key);
@@ -204,7 +206,8 @@ size_t cache_hint_size(size_t count);
 /* cache_queue.c */
 void cache_queue_push(struct cache *cache, struct cache_object *object, enum cache_queue_kind kind);
 void cache_queue_remove(struct cache *cache, struct cache_object *object);
-/* Objects of CLASS whose heights are no longer among the newest leave the head tier. */
+/* Objects of CLASS whose heights are no longer among the newest leave the head tier, a few more
+ * than come in with each put; and those for which it has no room. */
 void cache_queue_age_head(struct cache *cache, enum cache_class class);
 /* Evict one object of CLASS. False: none is left but in the head tier. */
 bool cache_queue_evict(struct cache *cache, enum cache_class class);

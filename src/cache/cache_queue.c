@@ -11,6 +11,7 @@ enum {
     CHANCES_MAX = 128, /* objects kept while one is looked for to be evicted: a turn of the loop
                           stays short */
     COLD_SIZE_MIN = 4096,
+    AGED_A_PUT = 2, /* a block's worth at once would take as long as putting one */
 };
 
 static const enum cache_tier tier_of[CACHE_QUEUE_COUNT] = {
@@ -90,9 +91,13 @@ void cache_queue_age_head(struct cache *cache, enum cache_class class)
     struct cache_class_state *state = &cache->classes[class];
     struct cache_queue *head = &state->queues[CACHE_QUEUE_HEAD];
     struct cache_object *object;
-    while (
-        (object = head->oldest) != NULL &&
-        (object->height + cache->head_blocks <= cache->newest || head->bytes > state->budget / 2)) {
+    unsigned moves = 0;
+    while ((object = head->oldest) != NULL &&
+           ((object->height + cache->head_blocks <= cache->newest && moves++ < AGED_A_PUT) ||
+            head->bytes > state->budget / 2)) {
+        if (object->newer != NULL && object->newer->newer != NULL) { /* the next puts' */
+            __builtin_prefetch(object->newer->newer, 1);
+        }
         move(cache, object, CACHE_QUEUE_SMALL, frequency_of(object));
     }
 }
@@ -112,6 +117,9 @@ static void offer_cold(struct cache *cache, struct cache_object *object)
 
 static void evict(struct cache *cache, struct cache_object *object)
 {
+    if (object->newer != NULL) {
+        cache_table_fetch(cache, object->newer); /* likely the next to go */
+    }
     struct cache_class_state *class = &cache->classes[object->class];
     bool stale = cache_reclaim_is_stale(cache, object);
     if (stale) {

@@ -70,6 +70,9 @@ void cache_reclaim(struct cache *cache)
         if (cache->retired_first == NULL) {
             cache->retired_last = NULL;
         }
+        if (object->newer != NULL) {
+            __builtin_prefetch(object->newer, 1);
+        }
         object->state = CACHE_LEFT;
         /* Whoever released it did so before; the last one frees. */
         if (atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel) == 1) {

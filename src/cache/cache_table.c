@@ -101,6 +101,29 @@ void cache_fetch_object(const struct cache *cache, enum cache_class class, struc
     }
 }
 
+void cache_fetch_neighbours(const struct cache *cache, enum cache_class class, struct bytes key)
+{
+    const struct cache_table *table = table_of(cache);
+    uint64_t hash = cache_table_hash(cache, class, key);
+    const struct cache_object *object =
+        atomic_load_explicit(&table->buckets[hash & table->mask], memory_order_relaxed);
+    if (object != NULL && object->hash == hash) {
+        cache_table_fetch(cache, object);
+    }
+}
+
+void cache_table_fetch(const struct cache *cache, const struct cache_object *object)
+{
+    const struct cache_table *table = table_of(cache);
+    __builtin_prefetch(&table->buckets[object->hash & table->mask], 1);
+    if (object->newer != NULL) {
+        __builtin_prefetch(object->newer, 1);
+    }
+    if (object->older != NULL) {
+        __builtin_prefetch(object->older, 1);
+    }
+}
+
 void cache_table_free_old(struct cache *cache)
 {
     if (cache->old_table != NULL && readers_oldest(&cache->readers) > cache->old_table_epoch) {

@@ -336,6 +336,9 @@ void *slab_alloc(struct slab *slab, size_t size)
     if (place != NO_FREE) {
         chunk = chunk_at(slab, page, place);
         page->free = chunk->next;
+        if (page->free != NO_FREE) { /* the next one of this size */
+            __builtin_prefetch(chunk_at(slab, page, page->free), 1);
+        }
     } else {
         chunk = chunk_at(slab, page, page->cut++);
     }
