@@ -3,8 +3,9 @@
  * what a read brought from the tables or the ledger goes in if nothing changed meanwhile.
  *
  * Keys that a block changes are closed before it is acknowledged, and put in with their new values
- * when it settles; then they open. So a thread that has seen one of the new values finds no old one
- * beside it, and the acknowledgement does not wait for a thousand copies. */
+ * after it has settled (store_fill.c); then they open. So a thread that has seen one of the new
+ * values finds no old one beside it, and the acknowledgement does not wait for a thousand copies.
+ */
 #include "base/ensure.h"
 #include "store/hot_places.h"
 #include "store/state_key.h"
@@ -120,41 +121,6 @@ void store_cache_open(struct store_put *put)
     put->cache_sequence = 0;
 }
 
-/* Put them all; memory is slow, so what one will touch is fetched while others are put. */
-static void put_changes(struct store *store, struct bytes changes, uint64_t height)
-{
-    enum { AHEAD = 16, OBJECT_AHEAD = 8 };
-    struct record_change change;
-    struct bytes cursor = changes;
-    struct bytes ahead = changes;
-    struct bytes object_ahead = changes;
-    for (unsigned i = 0; i < AHEAD && record_next_change(&ahead, &change) == 0; i++) {
-        cache_fetch_ahead(store->cache, CACHE_STATE, change.key);
-    }
-    for (unsigned i = 0; i < OBJECT_AHEAD && record_next_change(&object_ahead, &change) == 0; i++) {
-        cache_fetch_object(store->cache, CACHE_STATE, change.key);
-    }
-    while (record_next_change(&cursor, &change) == 0) {
-        struct record_change later;
-        if (record_next_change(&ahead, &later) == 0) {
-            cache_fetch_ahead(store->cache, CACHE_STATE, later.key);
-        }
-        if (record_next_change(&object_ahead, &later) == 0) {
-            cache_fetch_object(store->cache, CACHE_STATE, later.key);
-        }
-        struct cache_entry entry = {
-            .class = CACHE_STATE,
-            .key = change.key,
-            .parts = {change.value},
-            .part_count = change.removed ? 0 : 1,
-            .height = height,
-            .flags = change.removed ? HOT_ABSENT : 0,
-            .head = true,
-        };
-        (void)cache_put(store->cache, &entry); /* no room: it is read when asked for */
-    }
-}
-
 /* Where it fails, the tables know them. */
 void store_cache_find_places(struct store_put *put)
 {
@@ -165,28 +131,6 @@ void store_cache_find_places(struct store_put *put)
                          &put->places) != 0) {
         buffer_clear(&put->places);
     }
-}
-
-/* Where a later block waits to settle it may have changed the same keys. Bulk loading only keeps
- * what is there right: nobody reads yet what is stored. */
-void store_cache_settle(struct store_put *put)
-{
-    struct store *store = put->store;
-    struct bytes changes = buffer_bytes(&put->prepare.changes);
-    if (store->cache == NULL) {
-        return;
-    }
-    if (store->settling.count == 0 && !store->options.bulk) {
-        put_changes(store, changes, put->block.height);
-    } else if (cache_holds(store->cache, CACHE_STATE)) {
-        store_cache_forget(store, changes); /* tickets were made void when the keys were closed */
-    }
-    if (put->places.size != 0) {
-        hot_places_put(store->cache, put->block.height, buffer_bytes(&put->places), NULL);
-        buffer_clear(&put->places);
-    }
-    put->settled = true;
-    store_cache_open(put);
 }
 
 void store_cache_block(struct store_put *put, const struct pending_block *block)

@@ -50,6 +50,15 @@ struct store_tip {
     uint8_t total_difficulty[32];
 };
 
+/* How far a block's values are in the cache; places among its changes. */
+struct store_fill {
+    bool begun;
+    struct bytes next;
+    struct bytes buckets; /* these are fetched */
+    struct bytes objects;
+    struct bytes neighbours;
+};
+
 struct store_put {
     struct store *store;
     struct store_request *request;
@@ -67,8 +76,9 @@ struct store_put {
     struct pending_block block; /* once it is acknowledged */
     uint64_t cache_sequence;    /* by which it closed its keys in the cache; 0: it has not */
     bool settled;               /* its values are in the cache */
-    struct store_put *members;  /* updates that share this one's frame */
-    bool update;                /* changes without a block (store_update.c) */
+    struct store_fill fill;
+    struct store_put *members; /* updates that share this one's frame */
+    bool update;               /* changes without a block (store_update.c) */
     bool side;    /* its frame says so; a change of branch then makes it canonical where wanted */
     bool begun;   /* a change of branch or mark: too late to call it off */
     int canceled; /* called off: what it ends with, or 0 */
@@ -216,6 +226,8 @@ struct store {
     struct io_request settle_timer;
     unsigned settle_turns;
     struct store_through through;
+    uint64_t settle_quiet_ns;       /* from then on nothing has come for a moment */
+    struct store_put_queue filling; /* in the batch, not all in the cache yet: store_fill.c */
     struct store_put *put_pool;
     struct store_get *get_pool;
     struct stoa_view *view_pool;
@@ -401,6 +413,13 @@ void store_settle_drop(struct store *store); /* forget them; a replay brings the
 void store_through_finish(struct store *store, struct store_request *request, int result);
 void store_through_step(struct store *store); /* a batch was applied, or the tables failed */
 
+/* store_fill.c */
+void store_fill_push(struct store *store, struct store_put *put); /* PUT has settled */
+/* A few values more. False: all are there. */
+bool store_fill_piece(struct store *store);
+/* Values may change their meaning: those not put yet are read when asked for. */
+void store_fill_stop(struct store *store);
+
 /* store_tries.c */
 int store_tries_init(struct store *store, struct error_detail *detail);
 void store_tries_deinit(struct store *store); /* after the workers' end */
@@ -440,9 +459,7 @@ void store_tries_switched(struct store *store);
 void store_cache_close(struct store_put *put);
 /* PUT is visible now and not yet acknowledged: what it changes is closed, the block is kept. */
 void store_cache_block(struct store_put *put, const struct pending_block *block);
-/* PUT enters the batch: the newest values of its keys, and they open. It takes a while. */
-void store_cache_settle(struct store_put *put);
-/* PUT has settled, or failed: its keys open, as soon as those before it have. */
+/* PUT's values are there, or it failed: its keys open, as soon as those before it have. */
 void store_cache_open(struct store_put *put);
 void store_cache_head(struct store *store); /* the head has changed */
 /* Blocks of HEIGHT and above leave the canonical chain. Before anything says so. */

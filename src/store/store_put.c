@@ -40,7 +40,7 @@ static void put_destroy(struct store_put *put)
 void store_put_free_pool(struct store *store)
 {
     struct store_put *lists[] = {store->put_pool, store->puts.first, store->appended.first,
-                                 store->settling.first};
+                                 store->settling.first, store->filling.first};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
         while (lists[i] != NULL) {
             struct store_put *next = lists[i]->next;
@@ -57,6 +57,7 @@ void store_put_free_pool(struct store *store)
     store->puts = (struct store_put_queue){.first = NULL};
     store->appended = (struct store_put_queue){.first = NULL};
     store->settling = (struct store_put_queue){.first = NULL};
+    store->filling = (struct store_put_queue){.first = NULL};
 }
 
 void store_put_take_first(struct store_put *put)
@@ -478,6 +479,7 @@ static void start_branch(struct store *store, struct store_put *put)
         store_put_finish_first(put, result);
         return;
     }
+    store_fill_stop(store);
     put->looking = true;
     put->begun = true;
     if (put->request->kind == STORE_UPDATE_HEAD) {
@@ -501,6 +503,7 @@ static int start_competing(struct store *store, struct store_put *put)
         return result;
     }
     if ((put->prepare.put->flags & STOA_STORE_CANONICAL) != 0) {
+        store_fill_stop(store);
         put->looking = true;
         put->begun = true;
         store_branch_put(put);

@@ -3,7 +3,8 @@
  * takes the loop longer than all else it does for a block. So it is not done before the
  * acknowledgement, nor at once after it, when whoever waited for it submits the next block, but
  * while the loop would wait anyway: beside the write of the next group, or when nothing has come
- * for a moment.
+ * for a moment. What is left then is the cache's part (store_fill.c), in pieces so small that they
+ * may be done at any time.
  *
  * Nobody can tell the difference: whatever looks into the batches settles first (store_settle). A
  * block that cannot be entered (no memory) stays here, and what would have to see it fails with the
@@ -12,8 +13,7 @@
 #include "store/store_private.h"
 
 enum {
-    SETTLE_MAX = 64,  /* blocks that may wait here */
-    SETTLE_SLICE = 2, /* entered in one turn of the loop */
+    SETTLE_MAX = 64, /* blocks that may wait here */
     /* Turns until the group of an append is with the kernel: the ledger gathers for one, the loop
      * hands over in the next. */
     SETTLE_TURNS = 2,
@@ -40,9 +40,7 @@ static int settle_first(struct store *store)
     put->layer = NULL; /* the batch's */
     store->settling.first = put->next;
     store->settling.count--;
-    store_cache_settle(put);
-    put->next = store->put_pool;
-    store->put_pool = put;
+    store_fill_push(store, put);
     return 0;
 }
 
@@ -57,10 +55,21 @@ static int settle_until(struct store *store, size_t left)
 
 static void arm(struct store *store, uint64_t deadline_ns);
 
+/* Keys of blocks on their way to the disk are closed while there is time for it. */
+static void close_appended(struct store *store)
+{
+    for (struct store_put *put = store->appended.first; put != NULL; put = put->next) {
+        if (!put->side) {
+            store_cache_close(put);
+        }
+    }
+}
+
+/* One piece of work, so that what the kernel has answered meanwhile waits no longer. */
 static void settle_turn(struct io_request *timer)
 {
     struct store *store = timer->context;
-    if (store->closing || (store->settling.count == 0 && store->appended.first == NULL)) {
+    if (store->closing) {
         return;
     }
     if (store->settle_turns > 0) {
@@ -68,14 +77,16 @@ static void settle_turn(struct io_request *timer)
         arm(store, 0);
         return;
     }
-    for (struct store_put *put = store->appended.first; put != NULL; put = put->next) {
-        if (!put->side) {
-            store_cache_close(put);
+    close_appended(store);
+    bool quiet = store->appended.first != NULL || io_now_ns(store->io) >= store->settle_quiet_ns;
+    if (store->settling.count != 0 && quiet) {
+        if (settle_until(store, store->settling.count - 1) == 0) {
+            arm(store, 0);
         }
-    }
-    size_t left = store->settling.count > SETTLE_SLICE ? store->settling.count - SETTLE_SLICE : 0;
-    if (settle_until(store, left) == 0 && left > 0) {
+    } else if (store_fill_piece(store)) {
         arm(store, 0);
+    } else if (store->settling.count != 0) {
+        arm(store, store->settle_quiet_ns);
     }
 }
 
@@ -100,7 +111,8 @@ void store_settle_push(struct store *store, struct store_put *put)
     queue->count++;
     (void)settle_until(store, SETTLE_MAX); /* a failure stays and is told to whoever looks */
     store->settle_turns = 0;
-    arm(store, io_now_ns(store->io) + quiet_ns);
+    store->settle_quiet_ns = io_now_ns(store->io) + quiet_ns;
+    arm(store, store->filling.first != NULL ? 0 : store->settle_quiet_ns);
 }
 
 void store_settle_soon(struct store *store)
@@ -126,6 +138,7 @@ void store_settle_before_look(const struct store *store)
 
 void store_settle_drop(struct store *store)
 {
+    store_fill_stop(store);
     while (store->settling.first != NULL) {
         struct store_put *put = store->settling.first;
         store->settling.first = put->next;

@@ -17,7 +17,7 @@
 #include "engine_rig.h"
 #include "support/made_random.h"
 
-enum { KEYS = 300, READERS = 4, PRODUCERS = 8, MIB = 1 << 20 };
+enum { KEYS = 3000, READERS = 4, PRODUCERS = 8, MIB = 1 << 20 };
 
 static struct stoa_cache_stats stats_of(struct stoa *stoa)
 {
@@ -414,6 +414,40 @@ static void a_head_that_is_taken_back_takes_its_values_with_it(void **state)
     stoa_release(block.view);
 }
 
+/* KEYS are more than reach the cache in one turn of the loop. */
+
+static void values_on_their_way_into_the_cache_are_read_as_well(void **state)
+{
+    struct engine_rig *rig = *state;
+    for (uint64_t number = 1; number <= 40; number++) {
+        put_with_keys(rig, number, number * 10, KEYS);
+        uint64_t last = number * 10 + KEYS - 1;
+        assert_int_equal(height_of_key(rig->stoa, last), number);
+        assert_int_equal(height_of_key(rig->stoa, number * 10 - 1), number - 1);
+        assert_int_equal(height_of_key(rig->stoa, number * 10), number);
+    }
+    for (uint64_t key = 10; key < 410 + KEYS - 10; key++) {
+        assert_int_equal(height_of_key(rig->stoa, key), key >= 400 ? 40 : key / 10);
+    }
+}
+
+static void values_on_their_way_into_the_cache_go_with_their_block(void **state)
+{
+    struct engine_rig *rig = *state;
+    put_with_keys(rig, 1, 0, KEYS);
+    for (uint64_t number = 2; number <= 12; number++) {
+        put_with_keys(rig, number, KEYS / 2, KEYS / 2);
+        const uint8_t *parent = made_chain_block(rig->chain, number - 1)->hash;
+        assert_int_equal(stoa_update_head(rig->stoa, parent, NULL), 0);
+        for (uint64_t key = 0; key < KEYS; key++) {
+            assert_int_equal(height_of_key(rig->stoa, key), key < KEYS / 2 ? 1 : number - 1);
+        }
+        const uint8_t *hash = made_chain_block(rig->chain, number)->hash;
+        assert_int_equal(stoa_update_head(rig->stoa, hash, NULL), 0);
+        assert_int_equal(height_of_key(rig->stoa, KEYS - 1), number);
+    }
+}
+
 /* ---- stress ---- */
 
 struct stress {
@@ -541,6 +575,10 @@ int main(void)
                                         engine_rig_set_up_ring, engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(a_head_that_is_taken_back_takes_its_values_with_it,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(values_on_their_way_into_the_cache_are_read_as_well,
+                                        engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(values_on_their_way_into_the_cache_go_with_their_block,
+                                        engine_rig_set_up_threads, engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(readers_beside_writers_see_what_was_acknowledged,
                                         engine_rig_set_up_threads, engine_rig_tear_down),
     };
