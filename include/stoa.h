@@ -155,6 +155,13 @@ struct stoa_options {
     unsigned restart_pause_ms;     /* before the second within that time; the first is at once. It
                                       doubles, and half of it is drawn by lot. 500 */
     unsigned restart_pause_max_ms; /* 60,000 */
+    /* How many blocks back from the head values of the state, and its tries (for roots and proofs),
+     * are answered. What is older is refused with STOA_ENOTSUP and dropped when runs are merged; it
+     * does not come back where more is kept later. A change of branch goes no deeper. 0: all are
+     * kept; else 64 at least */
+    uint64_t history_blocks;
+    uint64_t trie_history_blocks;
+    uint64_t trie_cache_size; /* bytes for the state's tries in memory. 96 MiB */
 };
 #define STOA_OPTIONS_INIT                    \
     {                                        \
@@ -918,6 +925,11 @@ struct stoa_stats {
     int stopped;               /* 1: a write or flush failed; reads go on */
     char io[32];               /* "io_uring" or "threads" */
     char io_features[256];
+    /* The state is known as of the heights below this: all of them, or those up to a block that was
+     * stored without its changes. */
+    uint64_t state_heights;
+    uint64_t history_from;      /* the lowest height as of which values are kept */
+    uint64_t trie_history_from; /* likewise roots and proofs */
 };
 #define STOA_STATS_INIT                   \
     {                                     \

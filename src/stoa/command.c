@@ -40,6 +40,8 @@ int command_open(const struct options *options, bool bulk, struct stoa **out_sto
     struct stoa_options open_options = STOA_OPTIONS_INIT;
     open_options.bulk = bulk ? 1 : 0;
     open_options.progress = show_rebuild;
+    open_options.history_blocks = options->keep_history;
+    open_options.trie_history_blocks = options->keep_tries;
     struct stoa_detail detail = {.code = 0};
     int result = stoa_open(options->directory, &open_options, out_stoa, &detail);
     console_progress_clear();

@@ -415,7 +415,8 @@ static void add_mark_text(struct sheet *sheet, const char *name, int present, ui
     }
 }
 
-static void add_head_json(struct json_writer *json, const struct stoa_head *head)
+static void add_head_json(struct json_writer *json, const struct stoa_head *head,
+                          const struct stoa_stats *stats)
 {
     json_writer_object_begin(json, NULL);
     json_writer_quantity(json, "number", head->height);
@@ -430,10 +431,20 @@ static void add_head_json(struct json_writer *json, const struct stoa_head *head
     add_mark_json(json, "safe", head->has_safe, head->safe_height, head->safe_hash);
     add_mark_json(json, "finalized", head->has_finalized, head->finalized_height,
                   head->finalized_hash);
+    if (stats->state_heights == 0) {
+        json_writer_null(json, "state");
+    } else {
+        json_writer_object_begin(json, "state");
+        json_writer_quantity(json, "complete", stats->state_heights - 1);
+        json_writer_quantity(json, "valuesFrom", stats->history_from);
+        json_writer_quantity(json, "proofsFrom", stats->trie_history_from);
+        json_writer_object_end(json);
+    }
     json_writer_object_end(json);
 }
 
-static void add_head_text(struct sheet *sheet, const struct stoa_head *head)
+static void add_head_text(struct sheet *sheet, const struct stoa_head *head,
+                          const struct stoa_stats *stats)
 {
     sheet_line(sheet, "block", "%" PRIu64, head->height);
     sheet_hex(sheet, "hash", head->hash, HASH_SIZE);
@@ -445,6 +456,11 @@ static void add_head_text(struct sheet *sheet, const struct stoa_head *head)
     add_mark_text(sheet, "safe", head->has_safe, head->safe_height, head->safe_hash);
     add_mark_text(sheet, "finalized", head->has_finalized, head->finalized_height,
                   head->finalized_hash);
+    if (stats->state_heights != 0) {
+        sheet_line(sheet, "state",
+                   "complete to block %" PRIu64 ", values from %" PRIu64 ", proofs from %" PRIu64,
+                   stats->state_heights - 1, stats->history_from, stats->trie_history_from);
+    }
 }
 
 int command_show_head(const struct options *options)
@@ -455,7 +471,11 @@ int command_show_head(const struct options *options)
         return status;
     }
     struct stoa_head head;
+    struct stoa_stats stats = STOA_STATS_INIT;
     int result = stoa_get_head(stoa, &head);
+    if (result == 0) {
+        result = stoa_get_stats(stoa, &stats);
+    }
     if (result != 0) {
         struct stoa_detail detail = {.code = 0};
         return command_close(stoa, command_fail(result, &detail, "head"));
@@ -465,11 +485,11 @@ int command_show_head(const struct options *options)
     if (options->json && head.empty != 0) {
         json_writer_null(&show.answer.json, NULL);
     } else if (options->json) {
-        add_head_json(&show.answer.json, &head);
+        add_head_json(&show.answer.json, &head, &stats);
     } else if (head.empty != 0) {
         sheet_add(&show.answer.sheet, "no block is stored\n");
     } else {
-        add_head_text(&show.answer.sheet, &head);
+        add_head_text(&show.answer.sheet, &head, &stats);
     }
     status = show_finish(&show, 0);
     show_deinit(&show);

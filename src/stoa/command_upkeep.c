@@ -179,6 +179,9 @@ static bool print_stats_json(const struct stoa_stats *stats, const struct stoa_c
     json_writer_number(&json, "appends", stats->appends);
     json_writer_number(&json, "recoveredBlocks", stats->recovered_blocks);
     json_writer_number(&json, "cutBytes", stats->cut_bytes);
+    json_writer_number(&json, "stateHeights", stats->state_heights);
+    json_writer_number(&json, "historyFrom", stats->history_from);
+    json_writer_number(&json, "trieHistoryFrom", stats->trie_history_from);
     json_writer_bool(&json, "rebuiltTables", stats->rebuilt_tables != 0);
     json_writer_bool(&json, "stopped", stats->stopped != 0);
     json_writer_text(&json, "io", stats->io);
@@ -213,6 +216,13 @@ static bool print_stats(struct stoa *stoa, const struct stoa_stats *stats,
     add_count(&sheet, "applied sequence", stats->applied_sequence);
     add_count(&sheet, "pending blocks", stats->pending_blocks);
     add_size(&sheet, "table size", stats->table_bytes);
+    if (stats->state_heights == 0) {
+        sheet_line(&sheet, "state", "not known");
+    } else {
+        sheet_line(&sheet, "state", "complete to block %" PRIu64, stats->state_heights - 1);
+        sheet_line(&sheet, "  values", "from block %" PRIu64, stats->history_from);
+        sheet_line(&sheet, "  proofs", "from block %" PRIu64, stats->trie_history_from);
+    }
     sheet_add(&sheet, "since open\n");
     add_size(&sheet, "  frames", stats->frame_bytes);
     add_size(&sheet, "  written", stats->written_bytes);

@@ -225,6 +225,12 @@ static void take_option(struct argp_state *state, struct options *options, enum 
     case OPTION_SIDE:
         options->side = true;
         break;
+    case OPTION_KEEP_HISTORY:
+        options->keep_history = take_number(state, "keep-history", value);
+        break;
+    case OPTION_KEEP_TRIES:
+        options->keep_tries = take_number(state, "keep-tries", value);
+        break;
     case OPTION_PROGRESS:
         options->progress = true;
         break;

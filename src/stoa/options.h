@@ -40,6 +40,8 @@ struct options {
     unsigned skip; /* STOA_SKIP_… */
     bool side;
     bool progress;
+    uint64_t keep_history; /* 0: all */
+    uint64_t keep_tries;
     bool has_from;
     bool has_to;
     uint64_t from;

@@ -447,31 +447,46 @@ int index_apply(struct index *index, struct kv_session *session, const struct pe
     return result;
 }
 
-/* State first: it is read most. */
-static struct runs *merge_candidate(const struct index *index)
+static uint64_t floor_of(const struct index *index, const struct runs *runs,
+                         const struct index_floors *floors)
 {
-    if (runs_merge_due(index->state)) {
+    return runs == index->state ? floors->values : runs == index->trie ? floors->tries : 0;
+}
+
+/* State first: it is read most. */
+static struct runs *merge_candidate(const struct index *index, const struct index_floors *floors)
+{
+    if (runs_merge_versions_due(index->state, floors->values)) {
         return index->state;
     }
     for (unsigned i = 0; i < INDEX_RUNS; i++) {
-        if (runs_merge_due(index_runs_at(index, i))) {
-            return index_runs_at(index, i);
+        struct runs *runs = index_runs_at(index, i);
+        if (runs_merge_versions_due(runs, floor_of(index, runs, floors))) {
+            return runs;
         }
     }
     return NULL;
 }
 
-bool index_merge_due(const struct index *index)
+bool index_merge_due(const struct index *index, const struct index_floors *floors)
 {
-    return merge_candidate(index) != NULL;
+    return merge_candidate(index, floors) != NULL;
 }
 
-int index_merge(struct index *index, struct kv_session *session, bool (*stop)(void *context),
-                void *context, bool *out_merged, struct error_detail *detail)
+int index_merge(struct index *index, struct kv_session *session, const struct index_floors *floors,
+                const struct runs_stop *stop, bool *out_merged, struct error_detail *detail)
 {
-    struct runs *due = merge_candidate(index);
+    struct runs *due = merge_candidate(index, floors);
     *out_merged = due != NULL;
-    return due == NULL ? 0 : runs_merge(due, session, stop, context, detail);
+    return due == NULL
+               ? 0
+               : runs_merge_versions(due, session, floor_of(index, due, floors), stop, detail);
+}
+
+void index_get_floors(const struct index *index, struct index_floors *out_floors)
+{
+    *out_floors =
+        (struct index_floors){.values = runs_floor(index->state), .tries = runs_floor(index->trie)};
 }
 
 int index_find_height(struct index *index, struct kv_session *session, uint64_t height,

@@ -41,10 +41,21 @@ void index_close(struct index *index);
 int index_apply(struct index *index, struct kv_session *session, const struct pending *batch,
                 const struct place_applied *applied, struct error_detail *detail);
 
-/* Merge one level of runs where that is due. MERGED says whether there was anything to do. */
-int index_merge(struct index *index, struct kv_session *session, bool (*stop)(void *context),
-                void *context, bool *out_merged, struct error_detail *detail);
-bool index_merge_due(const struct index *index);
+/* The lowest heights as of which values and tries are asked for: merges drop what is older. 0: they
+ * keep all. */
+struct index_floors {
+    uint64_t values;
+    uint64_t tries;
+};
+
+/* Merge one level of runs where that is due. MERGED says whether there was anything to do. Nothing
+ * at or below FLOORS leaves the canonical chain any more, and the tables have what has left it. */
+int index_merge(struct index *index, struct kv_session *session, const struct index_floors *floors,
+                const struct runs_stop *stop, bool *out_merged, struct error_detail *detail);
+bool index_merge_due(const struct index *index, const struct index_floors *floors);
+
+/* Up to where older versions may have gone. */
+void index_get_floors(const struct index *index, struct index_floors *out_floors);
 
 /* STOA_ENOTFOUND. */
 int index_find_height(struct index *index, struct kv_session *session, uint64_t height,

@@ -644,6 +644,12 @@ int store_open(const struct store_options *options, struct store **out_store,
         return error_set(detail, STOA_ENOMEM, "open");
     }
     store->io = options->io;
+    if ((options->history_blocks != 0 && options->history_blocks < STORE_RETENTION_MIN) ||
+        (options->trie_history_blocks != 0 && options->trie_history_blocks < STORE_RETENTION_MIN)) {
+        memory_free(store);
+        return error_set(detail, STOA_EINVAL, "open: history of fewer than %d blocks",
+                         STORE_RETENTION_MIN);
+    }
     store->unwind_max = options->unwind_max != 0 ? options->unwind_max : STORE_UNWIND_DEFAULT;
     store->lock = -1;
     store->options = *options;
@@ -801,6 +807,7 @@ void store_get_stats(struct store *store, struct stoa_stats *out_stats)
 {
     struct ledger_stats ledger;
     ledger_stats(store->ledger, &ledger);
+    struct index_floors floors = store_floors(store);
     uint64_t waiting = store->settling.count + pending_block_count(store->open);
     for (unsigned i = 0; i < store->frozen_count; i++) {
         waiting += pending_block_count(store->frozen[i]);
@@ -822,6 +829,9 @@ void store_get_stats(struct store *store, struct stoa_stats *out_stats)
         .cut_bytes = store->recovery.cut_bytes,
         .rebuilt_tables = store->rebuilt,
         .stopped = ledger.stopped || store->apply_failed != 0,
+        .state_heights = store->head.state_end,
+        .history_from = floors.values,
+        .trie_history_from = floors.tries,
     };
     snprintf(out_stats->io, sizeof(out_stats->io), "%s", store->io->ops->name);
     snprintf(out_stats->io_features, sizeof(out_stats->io_features), "%s", store->io->features);

@@ -19,16 +19,21 @@ struct store;
 /* How deep a change of branch may go, in blocks, where nothing else is said. */
 enum { STORE_UNWIND_DEFAULT = 4096 };
 
+/* The fewest blocks back that the state is kept. */
+enum { STORE_RETENTION_MIN = 64 };
+
 struct store_options {
     struct io *io;
     const char *directory;
-    uint64_t table_cache_size; /* 0: 256 MiB */
-    uint64_t trie_cache_size;  /* of the state's tries; 0: 96 MiB */
-    uint32_t segment_size;     /* 0: LEDGER_SEGMENT_SIZE_DEFAULT */
-    unsigned table_workers;    /* 0: 4 */
-    unsigned verify_workers;   /* 0: processors */
-    uint64_t checkpoint_ns;    /* 0: 30 s */
-    uint64_t unwind_max;       /* blocks; 0: STORE_UNWIND_DEFAULT */
+    uint64_t table_cache_size;    /* 0: 256 MiB */
+    uint64_t trie_cache_size;     /* of the state's tries; 0: 96 MiB */
+    uint32_t segment_size;        /* 0: LEDGER_SEGMENT_SIZE_DEFAULT */
+    unsigned table_workers;       /* 0: 4 */
+    unsigned verify_workers;      /* 0: processors */
+    uint64_t checkpoint_ns;       /* 0: 30 s */
+    uint64_t unwind_max;          /* blocks; 0: STORE_UNWIND_DEFAULT */
+    uint64_t history_blocks;      /* of values kept; 0: all, else STORE_RETENTION_MIN at least */
+    uint64_t trie_history_blocks; /* likewise of the state's tries */
     bool bulk;
     bool write_through; /* writes are answered when the tables hold them, too */
     struct cache *cache; /* the caller's; outlives the store. NULL: none */

@@ -164,8 +164,9 @@ static void run_merge(struct workers_job *job, void *worker_state)
 {
     struct store *store = job->context;
     bool merged;
-    store->merge_result = index_merge(store->index, worker_state, merge_should_stop, store, &merged,
-                                      &store->merge_detail);
+    struct runs_stop stop = {merge_should_stop, store};
+    store->merge_result = index_merge(store->index, worker_state, &store->merge_floors, &stop,
+                                      &merged, &store->merge_detail);
 }
 
 static void done_merge(struct workers_job *job)
@@ -183,8 +184,11 @@ static void done_merge(struct workers_job *job)
 
 static void start_merge(struct store *store)
 {
-    if (store->merging || store->closing || store->apply_failed != 0 || store->rebuild_holds ||
-        !index_merge_due(store->index)) {
+    if (store->merging || store->closing || store->apply_failed != 0 || store->rebuild_holds) {
+        return;
+    }
+    store->merge_floors = store_floors_to_merge(store);
+    if (!index_merge_due(store->index, &store->merge_floors)) {
         return;
     }
     store->merging = true;
@@ -349,7 +353,8 @@ int store_apply_here(struct store *store, struct error_detail *detail)
     pending_clear(store->open);
     bool merged = true;
     while (result == 0 && merged) {
-        result = index_merge(store->index, store->session, NULL, NULL, &merged, detail);
+        result = index_merge(store->index, store->session, &(struct index_floors){0, 0},
+                             &(struct runs_stop){NULL, NULL}, &merged, detail);
     }
     store_note_tables(store, result);
     return result;

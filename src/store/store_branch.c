@@ -104,6 +104,11 @@ static int check_ancestor(struct branch_change *change)
         return refuse(change, "head: it forks off deeper than is kept, at height",
                       ancestor->height);
     }
+    struct index_floors floors = store_floors(store);
+    if (ancestor->height < floors.values || ancestor->height < floors.tries) {
+        return refuse(change, "head: it forks off where the state is not kept any more, at height",
+                      ancestor->height);
+    }
     if (change->winner_count > WINNERS_MAX) {
         return error_set(change->detail, STOA_ETOOBIG,
                          "head: %zu blocks in one step; at most %d, so move the head in steps",
@@ -337,6 +342,7 @@ static void switch_block(struct branch_change *change, struct pending_block *blo
     if (wins) {
         change->state_known = layer != NULL;
         if (layer != NULL) {
+            change->state_end = block->height + 1;
             store_tries_switch_to(store, layer);
         }
     }
@@ -361,6 +367,7 @@ void store_branch_switch_over(struct branch_change *change, const struct ledger_
     if (pending_block_count(store->open) == 0) {
         store->open_since_ns = io_now_ns(store->io);
     }
+    change->state_end = change->state_known ? change->ancestor.height + 1 : store->tip.state_end;
     store_cache_drop(store, change->ancestor.height + 1);
     store_tries_switch(store, change->ancestor.height, position);
     pending_cut(store->open, change->ancestor.height + 1);
@@ -383,6 +390,7 @@ void store_branch_switch_over(struct branch_change *change, const struct ledger_
     memcpy(store->tip.hash, change->head.hash, 32);
     memcpy(store->tip.total_difficulty, change->total_difficulty, 32);
     store->tip.state_known = change->state_known;
+    store->tip.state_end = change->state_end;
     store->head = store->tip;
     store->safe = change->safe;
     store->branch_epoch++;

@@ -55,6 +55,7 @@ struct branch_change {
     bool ancestor_known;      /* to be canonical */
     bool state_settled;       /* whether the state is known at the ancestor */
     bool state_known;
+    uint64_t state_end;   /* once it is made */
     uint64_t state_bound; /* the tables are to be asked up to this height */
     struct workers_job tries_job;
     struct tries_reader reader;

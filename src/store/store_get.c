@@ -349,6 +349,9 @@ static void done_lookup(struct workers_job *job)
     if (get->lookup_result == 0 && request->kind == STORE_GET_TRANSACTION) {
         get->lookup_result = sift_candidates(get);
     }
+    if (get->probe_count != 0) {
+        get->lookup_result = store_state_check_kept(get, get->lookup_result);
+    }
     store_note_tables(get->store, get->lookup_result);
     if (get->probe_count != 0) {
         finish(get, store_state_finish(get, get->lookup_result));

@@ -43,8 +43,9 @@ enum store_damage { STORE_SOUND, STORE_REOPEN, STORE_REBUILD };
 /* A point of the canonical chain. */
 struct store_tip {
     bool present;
-    bool damaged;     /* its frame is not readable: nothing can be linked to it */
-    bool state_known; /* all that changed in the state up to it */
+    bool damaged;       /* its frame is not readable: nothing can be linked to it */
+    bool state_known;   /* all that changed in the state up to it */
+    uint64_t state_end; /* the state is known as of the heights below this */
     uint64_t height;
     uint8_t hash[32];
     uint8_t total_difficulty[32];
@@ -214,6 +215,7 @@ struct store {
     struct branches *branches;
     uint64_t branch_epoch;
     uint64_t unwind_max;
+    struct index_floors floors; /* reached so far: store_retention.c */
     struct pending_block
         top;              /* the head's place, where its hash is the head's: else not known yet */
     struct store_tip tip; /* appended: what the next canonical block must name as its parent */
@@ -264,6 +266,7 @@ struct store {
 
     struct workers_job merge_job;
     bool merging;
+    struct index_floors merge_floors;
     int merge_result;
     struct error_detail merge_detail;
 
@@ -373,6 +376,8 @@ void store_query_free_all(struct store *store); /* after a power cut */
  * (store_state_look_up, on a worker), and then store_state_finish gives the result. */
 bool store_state_start(struct store_get *get, int *out_result);
 int store_state_look_up(struct store_get *get, struct kv_session *session);
+/* RESULT of the look-up, or that what was asked for has gone meanwhile. */
+int store_state_check_kept(struct store_get *get, int result);
 int store_state_finish(struct store_get *get, int result);
 void store_state_forget(struct store_get *get);
 
@@ -396,6 +401,15 @@ void store_apply_start_checkpoint(struct store *store); /* none is under way */
 /* store_rebuild.c */
 void store_rebuild_continue(struct store *store); /* what it may wait for has ended */
 void store_rebuild_free(struct store *store);     /* after a power cut */
+
+/* store_retention.c */
+/* The lowest heights as of which values and tries are answered. */
+struct index_floors store_floors(const struct store *store);
+void store_floors_open(struct store *store); /* the tables were opened */
+struct index_floors store_floors_to_merge(struct store *store);
+/* STOA_ENOTSUP: values, or tries, as of HEIGHT are not kept. */
+int store_check_kept(const struct store *store, uint64_t height, bool tries,
+                     struct error_detail *detail);
 
 /* store_settle.c */
 /* Enter acknowledged blocks into the open batch. Before anything looks into the batches or adds to

@@ -185,11 +185,13 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
     put->cache_sequence = 0;
     put->settled = false;
     if (!put->side) {
+        uint64_t state_end = store->tip.state_end;
         store->tip =
             (struct store_tip){.present = true, .height = put->prepare.block.header.number};
         memcpy(store->tip.hash, put->prepare.block.hash, 32);
         memcpy(store->tip.total_difficulty, put->total_difficulty, 32);
         store->tip.state_known = put->layer != NULL;
+        store->tip.state_end = put->layer != NULL ? store->tip.height + 1 : state_end;
     }
     queue_push(&store->appended, put);
     put->prepare.keep_hashes = store->cache != NULL && !put->side && !store->options.bulk;
@@ -657,8 +659,11 @@ static int make_visible(struct store_put *put)
         return result == 0 ? store_apply_add(store, block, NULL) : result;
     }
     store->top = *block;
-    store->head = (struct store_tip){
-        .present = true, .height = block->height, .state_known = put->layer != NULL};
+    uint64_t state_end = put->layer != NULL ? block->height + 1 : store->head.state_end;
+    store->head = (struct store_tip){.present = true,
+                                     .height = block->height,
+                                     .state_known = put->layer != NULL,
+                                     .state_end = state_end};
     memcpy(store->head.hash, block->hash, 32);
     memcpy(store->head.total_difficulty, block->total_difficulty, 32);
     store_branch_raise_line(store);

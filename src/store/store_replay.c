@@ -66,7 +66,9 @@ static int add(struct replay *replay, const struct pending_block *block,
     if (block->side) {
         return note_side(replay, block);
     }
-    store->tip = (struct store_tip){.present = true, .height = block->height};
+    uint64_t state_end = known ? block->height + 1 : store->tip.state_end;
+    store->tip =
+        (struct store_tip){.present = true, .height = block->height, .state_end = state_end};
     memcpy(store->tip.hash, block->hash, 32);
     memcpy(store->tip.total_difficulty, block->total_difficulty, 32);
     store->tip.state_known = known;

@@ -124,6 +124,18 @@ static int answer(struct store_get *get)
     return 0;
 }
 
+int store_state_check_kept(struct store_get *get, int result)
+{
+    struct store_request *request = get->request;
+    int kept =
+        store_check_kept(get->store, get->height, store_proof_is_wanted(get), &request->detail);
+    if (kept != 0) {
+        memory_free(request->proof);
+        request->proof = NULL;
+    }
+    return kept != 0 ? kept : result;
+}
+
 int store_state_finish(struct store_get *get, int result)
 {
     result = result == 0 ? answer(get) : result;
@@ -190,6 +202,10 @@ bool store_state_start(struct store_get *get, int *out_result)
         return true;
     }
     get->height = wanted != STOA_AT_HEAD || raw ? wanted : store->head.height;
+    *out_result = store_check_kept(store, get->height, proof, &request->detail);
+    if (*out_result != 0) {
+        return true;
+    }
     make_probes(get);
     bool settled = true;
     for (unsigned i = 0; *out_result == 0 && i < get->probe_count; i++) {

@@ -65,14 +65,23 @@ int store_tries_reset(struct store *store, struct error_detail *detail)
     tries->cap = UINT64_MAX;
     tries->drop_from = UINT64_MAX;
     store->tip.state_known = true;
+    store->tip.state_end = 0;
+    store_floors_open(store);
     if (!store->tip.present) {
         return 0;
     }
     uint64_t bound = store->tip.height;
     struct bytes value;
-    int result =
-        index_find_state(store->index, store->session, bytes_of(&gap, 1), &bound, &value, detail);
-    store->tip.state_known = result == STOA_ENOTFOUND;
+    int result;
+    store->tip.state_end = bound + 1;
+    while ((result = index_find_state(store->index, store->session, bytes_of(&gap, 1), &bound,
+                                      &value, detail)) == 0) {
+        store->tip.state_known = false; /* from the lowest gap on */
+        store->tip.state_end = bound;
+        if (bound-- == 0) {
+            break;
+        }
+    }
     return result == STOA_ENOTFOUND ? 0 : result;
 }
 

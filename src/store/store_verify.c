@@ -216,7 +216,8 @@ static int check_state_root(struct verify *verify, const struct ledger_frame *fr
                      ? STOA_ENOTFOUND
                      : index_find_state(store->index, store->session, bytes_of(&gap, 1), &bound,
                                         &value, verify->detail);
-    if (result != STOA_ENOTFOUND || (record->flags & RECORD_ANY_STATE) != 0) {
+    if (result != STOA_ENOTFOUND || (record->flags & RECORD_ANY_STATE) != 0 ||
+        frame->height < store_floors(store).tries) {
         return result == STOA_ENOTFOUND ? 0 : result;
     }
     store_tries_reader(store, frame->height, &reader);

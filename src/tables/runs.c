@@ -277,6 +277,9 @@ int runs_open(struct kv_session *session, const char *name, size_t filter_size,
         result = runs_list_read(runs, session, &runs->current, detail);
     }
     if (result == 0) {
+        result = runs_list_read_floor(runs, session, &runs->floor, detail);
+    }
+    if (result == 0) {
         result = runs_anew_read(runs, session, detail);
     }
     if (result == 0) {
@@ -572,9 +575,9 @@ static struct run *const *candidates(const struct runs_version *version, struct 
     return out;
 }
 
-int runs_prefix(struct runs_version *version, struct kv_session *session, struct bytes prefix,
-                int (*entry)(void *context, struct bytes key, struct bytes value), void *context,
-                struct error_detail *detail)
+int runs_walk(struct runs_version *version, struct kv_session *session, struct bytes prefix,
+              int (*entry)(void *context, const struct runs_entry *entry), void *context,
+              struct error_detail *detail)
 {
     struct runs_iterator *iterator;
     struct run *some[CANDIDATES_MAX];
@@ -590,12 +593,39 @@ int runs_prefix(struct runs_version *version, struct kv_session *session, struct
     int ended = 0;
     struct runs_entry found;
     while (ended == 0 && (result = runs_iterator_next(iterator, &found, detail)) == 0) {
-        if (!found.removed && !found.absent) {
-            ended = entry(context, found.key, found.value);
+        if (!found.removed) {
+            ended = entry(context, &found);
         }
     }
     runs_iterator_destroy(iterator);
     return result == 0 || result == STOA_ENOTFOUND ? ended : result;
+}
+
+struct prefix_walk {
+    int (*entry)(void *context, struct bytes key, struct bytes value);
+    void *context;
+};
+
+static int pass_value(void *context, const struct runs_entry *entry)
+{
+    const struct prefix_walk *walk = context;
+    return entry->absent ? 0 : walk->entry(walk->context, entry->key, entry->value);
+}
+
+int runs_prefix(struct runs_version *version, struct kv_session *session, struct bytes prefix,
+                int (*entry)(void *context, struct bytes key, struct bytes value), void *context,
+                struct error_detail *detail)
+{
+    struct prefix_walk walk = {entry, context};
+    return runs_walk(version, session, prefix, pass_value, &walk, detail);
+}
+
+uint64_t runs_floor(const struct runs *runs)
+{
+    lock(runs);
+    uint64_t floor = runs->floor;
+    unlock(runs);
+    return floor;
 }
 
 void runs_stats(const struct runs *runs, struct runs_stats *out_stats)

@@ -70,6 +70,20 @@ bool runs_merge_due(const struct runs *runs);
 int runs_merge(struct runs *runs, struct kv_session *session, bool (*stop)(void *context),
                void *context, struct error_detail *detail);
 
+/* The same for an index of versions (see runs_get_version) of which those older than the newest one
+ * at or below FLOOR will not be asked for any more: they go in merges, which therefore take newer
+ * runs along, and once what came on top of the oldest run is as much as that, all runs are merged.
+ * Nothing at or below FLOOR is withdrawn from now on, and what has been is published. The highest
+ * FLOOR that has been used is kept with the list. 0: as runs_merge. */
+struct runs_stop {
+    bool (*stop)(void *context);
+    void *context;
+};
+bool runs_merge_versions_due(const struct runs *runs, uint64_t floor);
+int runs_merge_versions(struct runs *runs, struct kv_session *session, uint64_t floor,
+                        const struct runs_stop *stop, struct error_detail *detail);
+uint64_t runs_floor(const struct runs *runs);
+
 /* Any thread. */
 struct runs_version *runs_acquire(struct runs *runs);
 void runs_release(struct runs *runs, struct runs_version *version);
@@ -93,6 +107,12 @@ void runs_version_key(uint8_t *key, size_t base_size, uint64_t version);
  * lower all the same. */
 int runs_get_version(struct runs_version *version, struct kv_session *session, struct bytes base,
                      uint64_t *bound, struct bytes *out_value, struct error_detail *detail);
+
+/* Every entry whose key begins with PREFIX, in key order, newest of each key, tombstones left out,
+ * and absent ones not. Otherwise as runs_prefix. */
+int runs_walk(struct runs_version *version, struct kv_session *session, struct bytes prefix,
+              int (*entry)(void *context, const struct runs_entry *entry), void *context,
+              struct error_detail *detail);
 
 /* Every entry whose key begins with PREFIX, in key order, newest of each key, tombstones left out.
  * The callback returns non-zero to end with that result. Views live until it returns. */

@@ -3,6 +3,7 @@
  *   version (1 byte), number of runs (4), then for each run, newest first:
  *   number (8), level (1), entries (8), filter bytes (8), min size (2), max size (2), min, max.
  * Filter chunks have the keys: index name, zero byte, run number (8), chunk (4), big-endian. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/ensure.h"
@@ -25,6 +26,41 @@ static_assert(CHUNK_SIZE % FILTER_BLOCK_SIZE == 0, "a chunk is whole blocks");
 static struct bytes name_key(const struct runs *runs)
 {
     return bytes_of(runs->list_name, strlen(runs->list_name));
+}
+
+/* Key of the floor: behind the name. */
+static struct bytes floor_key(const struct runs *runs, char key[RUNS_NAME_SIZE_MAX + 8])
+{
+    int size = snprintf(key, RUNS_NAME_SIZE_MAX + 8, "%s-floor", runs->name);
+    ensure(size > 0);
+    return bytes_of(key, (size_t)size);
+}
+
+int runs_list_write_floor(const struct runs *runs, struct kv_session *session, uint64_t floor,
+                          struct error_detail *detail)
+{
+    char key[RUNS_NAME_SIZE_MAX + 8];
+    uint8_t value[8];
+    bytes_store_le64(value, floor);
+    return kv_put(session, RUNS_LIST_TABLE, floor_key(runs, key), bytes_of(value, sizeof(value)),
+                  detail);
+}
+
+int runs_list_read_floor(const struct runs *runs, struct kv_session *session, uint64_t *out_floor,
+                         struct error_detail *detail)
+{
+    char key[RUNS_NAME_SIZE_MAX + 8];
+    struct bytes value;
+    int result = kv_get(session, RUNS_LIST_TABLE, floor_key(runs, key), &value, detail);
+    *out_floor = 0;
+    if (result != 0) {
+        return result == STOA_ENOTFOUND ? 0 : result;
+    }
+    if (value.size != 8) {
+        return error_set(detail, STOA_ECORRUPT, "floor of %s: %zu bytes", runs->name, value.size);
+    }
+    *out_floor = bytes_load_le64(value.data);
+    return 0;
 }
 
 static int append_run(struct buffer *record, const struct run *run)

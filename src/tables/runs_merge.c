@@ -119,6 +119,31 @@ bool runs_merge_due(const struct runs *runs)
     return due;
 }
 
+/* Whether what came on top of the oldest run is as much as that. Then pruning pays: each entry is
+ * moved a bounded number of times on the average. */
+static bool has_doubled(const struct runs_version *version)
+{
+    uint64_t newer = 0;
+    for (size_t i = 0; i + 1 < version->count; i++) {
+        newer += version->list[i]->entry_count;
+    }
+    return version->count > RUNS_FANOUT / 2 &&
+           newer >= version->list[version->count - 1]->entry_count;
+}
+
+bool runs_merge_versions_due(const struct runs *runs, uint64_t floor)
+{
+    size_t first;
+    size_t count;
+    int result = pthread_mutex_lock(runs->lock);
+    ensure(result == 0);
+    bool due = find_due(runs->current, &first, &count) ||
+               (floor > runs->floor && has_doubled(runs->current));
+    result = pthread_mutex_unlock(runs->lock);
+    ensure(result == 0);
+    return due;
+}
+
 struct merge {
     struct runs *runs;
     struct kv_session *session;
@@ -127,12 +152,44 @@ struct merge {
     size_t count;
     bool (*stop)(void *context);
     void *context;
+    uint64_t floor; /* of versions; 0: all are kept */
+    uint8_t level;  /* of what comes out */
 };
+
+/* The versions of one base, the highest first. */
+struct versions {
+    uint64_t floor;
+    bool settled; /* one at or below the floor has been seen: older ones go */
+    bool last;    /* there is no older run */
+    size_t base_size;
+    uint8_t base[KV_KEY_SIZE_MAX];
+};
+
+/* Whether ENTRY is not needed any more. */
+static bool is_outdated(struct versions *versions, const struct runs_entry *entry)
+{
+    ensure(entry->key.size > RUNS_VERSION_SIZE);
+    size_t size = entry->key.size - RUNS_VERSION_SIZE;
+    if (size != versions->base_size || memcmp(versions->base, entry->key.data, size) != 0) {
+        memcpy(versions->base, entry->key.data, size);
+        versions->base_size = size;
+        versions->settled = false;
+    }
+    if (~bytes_load_be64(entry->key.data + size) > versions->floor) {
+        return false;
+    }
+    if (versions->settled) {
+        return true;
+    }
+    versions->settled = !entry->removed;
+    return versions->settled && entry->absent && versions->last;
+}
 
 static int copy_entries(const struct merge *merge, struct runs_maker *maker,
                         struct runs_iterator *iterator, struct error_detail *detail)
 {
     bool last = merge->first + merge->count == merge->version->count;
+    struct versions versions = {.floor = merge->floor, .last = last};
     struct runs_entry entry;
     uint64_t seen = 0;
     int result;
@@ -141,7 +198,8 @@ static int copy_entries(const struct merge *merge, struct runs_maker *maker,
             return error_set(detail, STOA_ECANCELED, "merge runs of %s: stopped",
                              merge->runs->name);
         }
-        if (!(entry.removed && last)) {
+        bool outdated = merge->floor != 0 && is_outdated(&versions, &entry);
+        if (!outdated && !(entry.removed && last)) {
             result = runs_maker_put(maker, &entry, detail);
             if (result != 0) {
                 return result;
@@ -175,7 +233,7 @@ static int make_merged(const struct merge *merge, struct run **out_run, struct e
     runs_iterator_destroy(iterator);
     result = runs_maker_close(&maker, merge->runs, merge->session, result, out_run, detail);
     if (result == 0 && *out_run != NULL) {
-        (*out_run)->level = (uint8_t)(list[0]->level + 1);
+        (*out_run)->level = merge->level;
     }
     return result;
 }
@@ -188,6 +246,9 @@ static int commit_list(const struct merge *merge, const struct runs_version *ver
         return result;
     }
     result = runs_list_write(merge->runs, merge->session, version, detail);
+    if (result == 0 && merge->floor > merge->runs->floor) { /* changed by merging alone */
+        result = runs_list_write_floor(merge->runs, merge->session, merge->floor, detail);
+    }
     if (result == 0) {
         return kv_commit(merge->session, detail);
     }
@@ -242,15 +303,51 @@ static int replace_merged(const struct merge *merge, struct run *run, struct err
     return result;
 }
 
-int runs_merge(struct runs *runs, struct kv_session *session, bool (*stop)(void *context),
-               void *context, struct error_detail *detail)
+static void note_merge(struct runs *runs, uint64_t floor)
+{
+    int locked = pthread_mutex_lock(runs->lock);
+    ensure(locked == 0);
+    runs->merge_count++;
+    runs->floor = floor > runs->floor ? floor : runs->floor;
+    locked = pthread_mutex_unlock(runs->lock);
+    ensure(locked == 0);
+}
+
+/* Which runs are to be merged. False: none. Versions go only together with all that was loaded
+ * later: a version that seems to be the one to keep may be withdrawn there. */
+static bool find_work(struct merge *merge)
+{
+    const struct runs_version *version = merge->version;
+    if (merge->floor > merge->runs->floor && has_doubled(version)) {
+        merge->first = 0;
+        merge->count = version->count;
+        merge->level = version->list[version->count - 1]->level;
+        return true;
+    }
+    if (!find_due(version, &merge->first, &merge->count)) {
+        return false;
+    }
+    merge->level = (uint8_t)(version->list[merge->first]->level + 1);
+    if (merge->floor != 0) {
+        merge->count += merge->first;
+        merge->first = 0;
+    }
+    return true;
+}
+
+int runs_merge_versions(struct runs *runs, struct kv_session *session, uint64_t floor,
+                        const struct runs_stop *stop, struct error_detail *detail)
 {
     runs_drop_retired(runs, session);
     struct runs_version *version = runs_acquire(runs);
-    struct merge merge = {
-        .runs = runs, .session = session, .version = version, .stop = stop, .context = context};
+    struct merge merge = {.runs = runs,
+                          .session = session,
+                          .version = version,
+                          .stop = stop->stop,
+                          .context = stop->context,
+                          .floor = floor};
     int result = 0;
-    if (find_due(version, &merge.first, &merge.count)) {
+    if (find_work(&merge)) {
         struct run *run = NULL;
         result = make_merged(&merge, &run, detail);
         if (result == 0) {
@@ -258,15 +355,17 @@ int runs_merge(struct runs *runs, struct kv_session *session, bool (*stop)(void 
             if (result != 0 && run != NULL) {
                 runs_retire(runs, run);
             } else if (result == 0) {
-                int locked = pthread_mutex_lock(runs->lock);
-                ensure(locked == 0);
-                runs->merge_count++;
-                locked = pthread_mutex_unlock(runs->lock);
-                ensure(locked == 0);
+                note_merge(runs, floor);
             }
         }
     }
     runs_release(runs, version);
     runs_drop_retired(runs, session);
     return result;
+}
+
+int runs_merge(struct runs *runs, struct kv_session *session, bool (*stop)(void *context),
+               void *context, struct error_detail *detail)
+{
+    return runs_merge_versions(runs, session, 0, &(struct runs_stop){stop, context}, detail);
 }

@@ -4,8 +4,9 @@
  * Stored: in table "runs" one record an index, its list of runs; in table "filters" each run's
  * filter in chunks; each run in table run-INDEX-NUMBER, the values with one byte more at their end
  * that tells a value from a tombstone and from an absent value. A run that no list names, and its
- * chunks, are leftovers and go at open. What is made anew beside an index has a list of its own
- * (INDEX-new), and tables and filters named and numbered as the index's own are. */
+ * chunks, are leftovers and go at open. Where versions were dropped, INDEX-floor in table "runs"
+ * says below which height. What is made anew beside an index has a list of its own (INDEX-new), and
+ * tables and filters named and numbered as the index's own are. */
 #ifndef RUNS_PRIVATE_H
 #define RUNS_PRIVATE_H
 
@@ -47,12 +48,13 @@ struct runs {
     struct runs *base;                      /* of what is made anew: the index it is made for */
     struct runs *anew;                      /* what is made in its place, or NULL */
     pthread_mutex_t *changing;              /* the list, stored and current; taken before lock */
-    pthread_mutex_t *lock; /* current, references, retired, merge_count, next_number */
+    pthread_mutex_t *lock; /* current, references, retired, merge_count, next_number, floor */
     size_t filter_size;
     struct runs_version *current;
     struct run *retired; /* in no version: to be dropped by the writer */
     uint64_t merge_count;
     uint64_t next_number;
+    uint64_t floor;                /* of runs_merge_versions, as stored; under lock */
     struct run *loaded;            /* by runs_load, not yet published; the loading thread's */
     struct runs_version *recorded; /* what runs_publish makes current; changing is held */
 };
@@ -123,6 +125,12 @@ int runs_list_write_filter(const struct runs *runs, struct kv_session *session,
                            const struct run *run, struct error_detail *detail);
 int runs_list_remove_filter(const struct runs *runs, struct kv_session *session, uint64_t number,
                             struct error_detail *detail);
+
+/* The floor of versions that was used, 0 where none was. */
+int runs_list_write_floor(const struct runs *runs, struct kv_session *session, uint64_t floor,
+                          struct error_detail *detail);
+int runs_list_read_floor(const struct runs *runs, struct kv_session *session, uint64_t *out_floor,
+                         struct error_detail *detail);
 
 /* Read the filters of all runs in VERSION, remove those of others. */
 int runs_list_read_filters(const struct runs *runs, struct kv_session *session,

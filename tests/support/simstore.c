@@ -61,6 +61,8 @@ int simstore_open(struct simstore *sim)
         .segment_size = sim->segment_size,
         .unwind_max = sim->unwind_max,
         .write_through = sim->write_through,
+        .history_blocks = sim->history_blocks,
+        .trie_history_blocks = sim->trie_history_blocks,
         .memory_tables = sim->tables,
     };
     sim->detail = (struct error_detail){.code = 0};

@@ -17,6 +17,8 @@ struct simstore {
     uint32_t segment_size;
     uint64_t unwind_max; /* 0: as ever */
     bool write_through;
+    uint64_t history_blocks;
+    uint64_t trie_history_blocks;
 };
 
 /* A machine without a store. */

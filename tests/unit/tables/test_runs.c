@@ -773,14 +773,15 @@ static void change_versions(struct version_model *model, struct version_load *lo
     }
 }
 
+/* From the height FLOOR on. */
 static void check_versions(struct kv_fixture *f, struct runs *runs,
-                           const struct version_model *model, uint64_t *random)
+                           const struct version_model *model, uint32_t floor, uint64_t *random)
 {
     struct runs_version *version = runs_acquire(runs);
     for (uint32_t base = 0; base < BASES; base++) {
         uint64_t height = fixture_random_below(random, 2) == 0
                               ? UINT64_MAX
-                              : fixture_random_below(random, HEIGHTS);
+                              : floor + fixture_random_below(random, HEIGHTS - floor);
         uint32_t wanted = 0;
         uint64_t found_at = 0;
         for (uint32_t i = 0; i < model->head && i <= height; i++) {
@@ -804,6 +805,15 @@ static void check_versions(struct kv_fixture *f, struct runs *runs,
     runs_release(runs, version);
 }
 
+static void load_versions(struct kv_fixture *f, struct runs *runs, struct version_load *load)
+{
+    kv_suite_expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
+    kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
+    kv_suite_expect(runs_record(runs, f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_commit(f->session, &f->detail), 0, f);
+    runs_publish(runs);
+}
+
 static void versions_are_found_below_any_bound_whatever_was_withdrawn(void **state)
 {
     struct kv_fixture *f = *state;
@@ -818,16 +828,63 @@ static void versions_are_found_below_any_bound_whatever_was_withdrawn(void **sta
         uint32_t back = reorganise ? (uint32_t)fixture_random_below(&random, 12) : 0;
         uint32_t line = model->head > back ? model->head - back : 0;
         change_versions(model, load, line, (uint32_t)fixture_random_below(&random, 14), &random);
-        kv_suite_expect(runs_load(runs, f->session, load->entries, load->count, &f->detail), 0, f);
-        kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
-        kv_suite_expect(runs_record(runs, f->session, &f->detail), 0, f);
-        kv_suite_expect(kv_commit(f->session, &f->detail), 0, f);
-        runs_publish(runs);
+        load_versions(f, runs, load);
         if (runs_merge_due(runs) && round % 3 != 0) {
             kv_suite_expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
         }
-        check_versions(f, runs, model, &random);
+        check_versions(f, runs, model, 0, &random);
     }
+    runs_close(runs);
+    free(load);
+    free(model);
+}
+
+static size_t count_versions(const struct version_model *model)
+{
+    size_t count = 0;
+    for (uint32_t base = 0; base < BASES; base++) {
+        for (uint32_t height = 0; height < HEIGHTS; height++) {
+            count += model->values[base][height] != 0;
+        }
+    }
+    return count;
+}
+
+static void versions_below_the_floor_go_and_all_others_stay(void **state)
+{
+    enum { DEPTH = 20 };
+    struct kv_fixture *f = *state;
+    struct version_load *load = calloc(1, sizeof(*load));
+    struct version_model *model = calloc(1, sizeof(*model));
+    const struct runs_stop never = {NULL, NULL};
+    assert_true(load != NULL && model != NULL);
+    struct runs *runs;
+    uint64_t random = fixture_seed();
+    uint32_t floor = 0;
+    kv_suite_expect(runs_open(f->session, "index", 8, &runs, &f->detail), 0, f);
+    for (unsigned round = 0; round < 120; round++) {
+        bool reorganise = fixture_random_below(&random, 3) == 0;
+        uint32_t back = reorganise ? (uint32_t)fixture_random_below(&random, DEPTH) : 0;
+        uint32_t line = model->head > floor + back ? model->head - back : model->head;
+        change_versions(model, load, line, (uint32_t)fixture_random_below(&random, 14), &random);
+        load_versions(f, runs, load);
+        floor = model->head > floor + DEPTH ? model->head - DEPTH : floor;
+        if (runs_merge_versions_due(runs, floor) && round % 3 != 0) {
+            kv_suite_expect(runs_merge_versions(runs, f->session, floor, &never, &f->detail), 0, f);
+            assert_int_equal(runs_floor(runs), floor);
+        }
+        check_versions(f, runs, model, floor, &random);
+        if (round % 16 == 15) {
+            uint64_t kept = runs_floor(runs);
+            runs_close(runs);
+            kv_suite_expect(runs_open(f->session, "index", 8, &runs, &f->detail), 0, f);
+            assert_int_equal(runs_floor(runs), kept);
+        }
+    }
+    struct runs_stats stats;
+    runs_stats(runs, &stats);
+    assert_true(runs_floor(runs) > 0);
+    assert_true(stats.entry_count < count_versions(model) / 2);
     runs_close(runs);
     free(load);
     free(model);
@@ -835,6 +892,7 @@ static void versions_are_found_below_any_bound_whatever_was_withdrawn(void **sta
 
 static const struct CMUnitTest tests[] = {
     cmocka_unit_test(versions_are_found_below_any_bound_whatever_was_withdrawn),
+    cmocka_unit_test(versions_below_the_floor_go_and_all_others_stay),
     cmocka_unit_test(random_work_matches_a_plain_model),
     cmocka_unit_test(merged_runs_are_dropped_when_no_reader_holds_them),
     cmocka_unit_test(tombstones_vanish_in_the_last_level),
