@@ -2,413 +2,13 @@
 #include "store/store.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/ensure.h"
 #include "base/memory.h"
-#include "chain/genesis.h"
-#include "chain/keccak.h"
-#include "store/state_change.h"
 #include "store/store_private.h"
-
-static const char file_identity[] = "STORE";
-static const char file_lock[] = "LOCK";
-static const char folder_ledger[] = "ledger";
-static const char folder_tables[] = "tables";
 
 static const uint64_t checkpoint_ns_default = 30000000000;
 enum { TABLE_WORKERS_DEFAULT = 4, WRITER_COUNT = 4, VERIFY_WORKERS_DEFAULT = 2 };
-
-static int join(char out[STORE_PATH_SIZE_MAX], const char *directory, const char *name,
-                struct error_detail *detail)
-{
-    int length = snprintf(out, STORE_PATH_SIZE_MAX, "%s/%s", directory, name);
-    ensure(length >= 0);
-    return length < STORE_PATH_SIZE_MAX
-               ? 0
-               : error_set(detail, STOA_EINVAL, "the path of the store is too long");
-}
-
-/* ---- small blocking file operations, for creating and opening ---- */
-
-static int make_directory(struct io *io, const char *path, struct error_detail *detail)
-{
-    struct io_request request = {.op = IO_MKDIR, .path = path};
-    return io_wait(io, &request) < 0
-               ? error_set_errno(detail, request.os_error, "make directory %s", path)
-               : 0;
-}
-
-static int sync_directory(struct io *io, const char *path, struct error_detail *detail)
-{
-    struct io_request request = {.op = IO_SYNC_DIR, .path = path};
-    return io_wait(io, &request) < 0
-               ? error_set_errno(detail, request.os_error, "flush directory %s", path)
-               : 0;
-}
-
-static int make_empty_file(struct io *io, const char *path, struct error_detail *detail)
-{
-    struct io_request open = {.op = IO_OPEN, .path = path, .flags = IO_OPEN_WRITE | IO_OPEN_CREATE};
-    int64_t file = io_wait(io, &open);
-    if (file < 0) {
-        return error_set_errno(detail, open.os_error, "create %s", path);
-    }
-    struct io_request close = {.op = IO_CLOSE, .file = (int)file};
-    return io_wait(io, &close) < 0 ? error_set_errno(detail, close.os_error, "close %s", path) : 0;
-}
-
-struct removal {
-    struct io *io;
-    const char *directory;
-    char **names;
-    size_t count;
-    size_t capacity;
-    int result;
-};
-
-static void note_name(void *context, const char *name)
-{
-    struct removal *removal = context;
-    if (removal->count == removal->capacity) {
-        size_t capacity = removal->capacity == 0 ? 64 : 2 * removal->capacity;
-        char **names = memory_resize(removal->names, capacity * sizeof(*names));
-        if (names == NULL) {
-            removal->result = STOA_ENOMEM;
-            return;
-        }
-        removal->names = names;
-        removal->capacity = capacity;
-    }
-    removal->names[removal->count] = memory_copy_text(name);
-    if (removal->names[removal->count] == NULL) {
-        removal->result = STOA_ENOMEM;
-        return;
-    }
-    removal->count++;
-}
-
-/* Remove the files of a directory that has no directories in it. */
-static int empty_directory(struct io *io, const char *directory, struct error_detail *detail)
-{
-    struct removal removal = {.io = io, .directory = directory};
-    int result = io_list(io, directory, note_name, &removal);
-    if (result == 0) {
-        result = removal.result;
-    }
-    if (result != 0) {
-        (void)error_set(detail, result, "list %s", directory); /* text only */
-    }
-    for (size_t i = 0; i < removal.count; i++) {
-        char path[STORE_PATH_SIZE_MAX];
-        if (result == 0) {
-            result = join(path, directory, removal.names[i], detail);
-        }
-        struct io_request request = {.op = IO_UNLINK, .path = path};
-        if (result == 0 && io_wait(io, &request) < 0) {
-            result = error_set_errno(detail, request.os_error, "remove %s", path);
-        }
-        memory_free(removal.names[i]);
-    }
-    memory_free(removal.names);
-    return result;
-}
-
-static void remove_directory(struct io *io, const char *path)
-{
-    struct io_request request = {.op = IO_RMDIR, .path = path};
-    (void)io_wait(io, &request); /* what cannot be removed stays for the operator to see */
-}
-
-/* A store that was begun and did not become one. Best effort: the error that led here is the one to
- * tell. */
-static void remove_unfinished(struct io *io, const char *directory)
-{
-    static const char *const folders[] = {folder_ledger, folder_tables};
-    char path[STORE_PATH_SIZE_MAX];
-    for (size_t i = 0; i < 2; i++) {
-        if (join(path, directory, folders[i], NULL) == 0 && empty_directory(io, path, NULL) == 0) {
-            remove_directory(io, path);
-        }
-    }
-    if (empty_directory(io, directory, NULL) == 0) {
-        remove_directory(io, directory);
-    }
-}
-
-/* ---- creating ---- */
-
-static void count_name(void *context, const char *name)
-{
-    size_t *count = context;
-    (void)name;
-    (*count)++;
-}
-
-/* The directory must not exist or be empty. */
-static int check_target(struct io *io, const char *directory, struct error_detail *detail)
-{
-    size_t count = 0;
-    int result = io_list(io, directory, count_name, &count);
-    if (result == STOA_ENOTFOUND) {
-        return 0;
-    }
-    if (result != 0) {
-        return error_set(detail, result, "list %s: %s", directory, stoa_strerror(result));
-    }
-    return count == 0 ? 0
-                      : error_set(detail, STOA_EEXISTS, "%s exists and is not empty", directory);
-}
-
-static void done_genesis(struct ledger_append *append)
-{
-    struct store_put *put = append->context;
-    put->durable = append == &put->append;
-}
-
-/* What a genesis file's accounts are as changes of block 0. */
-struct genesis_state {
-    struct stoa_account_change *accounts;
-    struct stoa_slot_change *slots;
-    struct stoa_bytes *codes;
-};
-
-static void free_genesis_state(struct genesis_state *state)
-{
-    memory_free(state->accounts);
-    memory_free(state->slots);
-    memory_free(state->codes);
-}
-
-static int take_genesis_state(const struct genesis *genesis, struct genesis_state *state,
-                              struct stoa_store_block *block)
-{
-    size_t slots = 0;
-    for (size_t i = 0; i < genesis->account_count; i++) {
-        slots += genesis->accounts[i].slot_count;
-    }
-    state->accounts = memory_alloc_zeroed(genesis->account_count, sizeof(*state->accounts));
-    state->slots = memory_alloc_zeroed(slots, sizeof(*state->slots));
-    state->codes = memory_alloc_zeroed(genesis->account_count, sizeof(*state->codes));
-    if (state->accounts == NULL || state->slots == NULL || state->codes == NULL) {
-        return STOA_ENOMEM;
-    }
-    for (size_t i = 0; i < genesis->account_count; i++) {
-        const struct genesis_account *from = &genesis->accounts[i];
-        struct stoa_account_change *to = &state->accounts[block->account_count++];
-        memcpy(to->address, from->address, sizeof(to->address));
-        to->nonce = from->nonce;
-        memcpy(to->balance, from->balance, sizeof(to->balance));
-        keccak_256(from->code.data, from->code.size, to->code_hash);
-        if (from->code.size > 0) {
-            state->codes[block->code_count++] =
-                (struct stoa_bytes){from->code.data, from->code.size};
-        }
-        for (size_t j = 0; j < from->slot_count; j++) {
-            struct stoa_slot_change *slot = &state->slots[block->slot_count++];
-            memcpy(slot->address, from->address, sizeof(slot->address));
-            memcpy(slot->slot, from->slots[j].key, sizeof(slot->slot));
-            memcpy(slot->value, from->slots[j].value, sizeof(slot->value));
-        }
-    }
-    block->accounts = state->accounts;
-    block->slots = state->slots;
-    block->codes = state->codes;
-    block->flags = STOA_STORE_STATE;
-    return 0;
-}
-
-/* Append block 0 to an open ledger and wait for it. */
-static int append_genesis(struct io *io, struct ledger *ledger, const struct genesis *genesis,
-                          struct error_detail *detail)
-{
-    static const uint8_t zero[32];
-    struct stoa_store_block block = STOA_STORE_BLOCK_INIT;
-    block.block = (struct stoa_bytes){genesis->block.data, genesis->block.size};
-    struct store_put put = {.store = NULL};
-    struct genesis_state state = {.accounts = NULL};
-    prepare_init(&put.prepare);
-    put.prepare.put = &block;
-    int result = block_decode(buffer_bytes(&genesis->block), &put.prepare.block, detail);
-    if (result == 0 && take_genesis_state(genesis, &state, &block) != 0) {
-        result = error_set(detail, STOA_ENOMEM, "store the genesis block");
-    }
-    if (result == 0) {
-        result = state_change_append(&block, &put.prepare.changes, detail);
-    }
-    if (result == 0) {
-        store_put_make_record(&put, zero);
-        put.state_append.done = done_genesis;
-        put.append.done = done_genesis;
-        ledger_append(ledger, &put.state_append);
-        ledger_append(ledger, &put.append);
-        while (!put.durable && result == 0) {
-            int ran = io_run(io, 1000000000);
-            result = ran < 0 ? error_set(detail, ran, "store the genesis block") : 0;
-        }
-    }
-    if (result == 0 && put.append.result == 0) {
-        put.append.result = put.state_append.result;
-    }
-    if (result == 0 && put.append.result != 0) {
-        result = error_set(detail, put.append.result, "store the genesis block: %s",
-                           stoa_strerror(put.append.result));
-    }
-    prepare_deinit(&put.prepare);
-    free_genesis_state(&state);
-    return result;
-}
-
-static int make_ledger(struct io *io, const char *directory, uint64_t store_id,
-                       const struct genesis *genesis, struct error_detail *detail)
-{
-    char path[STORE_PATH_SIZE_MAX];
-    int result = join(path, directory, folder_ledger, detail);
-    if (result == 0) {
-        result = make_directory(io, path, detail);
-    }
-    struct ledger_options options = {.io = io, .path = path, .store_id = store_id};
-    if (result == 0) {
-        result = ledger_create(&options, detail);
-    }
-    if (result != 0 || genesis == NULL) {
-        return result;
-    }
-    struct ledger *ledger;
-    struct ledger_recovery recovery;
-    result = ledger_open(&options, 0, &ledger, &recovery, detail);
-    if (result == 0) {
-        result = append_genesis(io, ledger, genesis, detail);
-        int closed = ledger_close(ledger, result == 0 ? detail : NULL);
-        result = result != 0 ? result : closed;
-    }
-    return result;
-}
-
-/* Fill DIRECTORY, which exists, with a whole store. */
-static int fill(struct io *io, const char *directory, const struct identity *identity,
-                const struct genesis *genesis, struct error_detail *detail)
-{
-    char path[STORE_PATH_SIZE_MAX];
-    int result = make_ledger(io, directory, identity->store_id, genesis, detail);
-    if (result == 0) {
-        result = join(path, directory, folder_tables, detail);
-    }
-    if (result == 0) {
-        result = make_directory(io, path, detail);
-    }
-    if (result == 0) {
-        result = join(path, directory, file_lock, detail);
-    }
-    if (result == 0) {
-        result = make_empty_file(io, path, detail);
-    }
-    if (result == 0) {
-        result = join(path, directory, file_identity, detail);
-    }
-    if (result == 0) {
-        result = identity_write(io, path, identity, detail);
-    }
-    return result == 0 ? sync_directory(io, directory, detail) : result;
-}
-
-/* DIR without slashes at its end, and its parent. */
-static int split_directory(const char *directory, char out[STORE_PATH_SIZE_MAX],
-                           char out_parent[STORE_PATH_SIZE_MAX], struct error_detail *detail)
-{
-    size_t length = strlen(directory);
-    while (length > 1 && directory[length - 1] == '/') {
-        length--;
-    }
-    if (length == 0 || length + 32 > STORE_PATH_SIZE_MAX) {
-        return error_set(detail, STOA_EINVAL, "the path of the store is %s",
-                         length == 0 ? "empty" : "too long");
-    }
-    memcpy(out, directory, length);
-    out[length] = '\0';
-    const char *slash = strrchr(out, '/');
-    if (slash == NULL) {
-        memcpy(out_parent, ".", 2);
-    } else {
-        size_t size = slash == out ? 1 : (size_t)(slash - out);
-        memcpy(out_parent, out, size);
-        out_parent[size] = '\0';
-    }
-    return 0;
-}
-
-/* Make the store beside its final name and rename it into place, so that it appears whole or not at
- * all. */
-static int create_at(struct io *io, const char *directory, const struct identity *identity,
-                     const struct genesis *genesis, struct error_detail *detail)
-{
-    char target[STORE_PATH_SIZE_MAX];
-    char parent[STORE_PATH_SIZE_MAX];
-    char making[STORE_PATH_SIZE_MAX];
-    int result = split_directory(directory, target, parent, detail);
-    if (result != 0) {
-        return result;
-    }
-    uint32_t random;
-    io_random(io, &random, sizeof(random));
-    int length = snprintf(making, sizeof(making), "%s.new-%08x", target, random);
-    ensure(length > 0 && (size_t)length < sizeof(making));
-    result = make_directory(io, making, detail);
-    if (result == 0) {
-        result = fill(io, making, identity, genesis, detail);
-    }
-    struct io_request rename = {.op = IO_RENAME, .path = making, .path_to = target};
-    if (result == 0 && io_wait(io, &rename) < 0) {
-        result = error_set_errno(detail, rename.os_error, "rename %s to %s", making, target);
-    }
-    if (result != 0) {
-        remove_unfinished(io, making);
-        return result;
-    }
-    return sync_directory(io, parent, detail);
-}
-
-int store_create(struct io *io, const char *directory, const struct stoa_create_options *options,
-                 struct error_detail *detail)
-{
-    struct genesis genesis;
-    bool has_genesis = options->genesis_json != NULL;
-    int result = check_target(io, directory, detail);
-    if (result != 0) {
-        return result;
-    }
-    if (has_genesis) {
-        result = genesis_parse(bytes_of(options->genesis_json, options->genesis_json_size),
-                               &genesis, detail);
-        if (result != 0) {
-            error_prefix(detail, "genesis");
-            return result;
-        }
-    }
-    struct identity identity = {.chain_id = options->chain_id, .has_genesis = has_genesis};
-    while (identity.store_id == 0) {
-        io_random(io, &identity.store_id, sizeof(identity.store_id));
-    }
-    if (has_genesis) {
-        memcpy(identity.genesis_hash, genesis.hash, 32);
-        if (identity.chain_id == 0) {
-            identity.chain_id = genesis.chain_id;
-        } else if (genesis.chain_id != 0 && genesis.chain_id != identity.chain_id) {
-            result = error_set(
-                detail, STOA_EINVAL, "chain id %llu given, but the genesis says %llu",
-                (unsigned long long)identity.chain_id, (unsigned long long)genesis.chain_id);
-        }
-    }
-    if (result == 0) {
-        result = create_at(io, directory, &identity, has_genesis ? &genesis : NULL, detail);
-    }
-    if (has_genesis) {
-        genesis_deinit(&genesis);
-    }
-    return result;
-}
-
-/* ---- opening ---- */
 
 static int start_session(void *context, unsigned index, void **out_state,
                          struct error_detail *detail)
@@ -478,7 +78,7 @@ void store_close_tables(struct store *store)
 int store_open_tables(struct store *store, bool anew, struct error_detail *detail)
 {
     char path[STORE_PATH_SIZE_MAX];
-    int result = join(path, store->directory, folder_tables, detail);
+    int result = store_folder_path(path, store->directory, STORE_FOLDER_TABLES, detail);
     if (result != 0) {
         return result;
     }
@@ -486,10 +86,10 @@ int store_open_tables(struct store *store, bool anew, struct error_detail *detai
         return open_kv(store, path, detail);
     }
     size_t count = 0;
-    result = io_list(store->io, path, count_name, &count);
+    result = io_list(store->io, path, store_folder_count, &count);
     if (result == STOA_ENOTFOUND) {
         store->rebuilt = true;
-        result = make_directory(store->io, path, detail);
+        result = store_folder_make(store->io, path, detail);
     } else if (result != 0) {
         return error_set(detail, result, "list %s: %s", path, stoa_strerror(result));
     }
@@ -499,7 +99,7 @@ int store_open_tables(struct store *store, bool anew, struct error_detail *detai
     if (result == STOA_ECORRUPT) {
         store->rebuilt = true;
         store_close_tables(store);
-        result = empty_directory(store->io, path, detail);
+        result = store_folder_empty(store->io, path, detail);
         if (result == 0) {
             result = open_kv(store, path, detail);
         }
@@ -511,7 +111,7 @@ static int open_ledger(struct store *store, const struct store_options *options,
                        struct error_detail *detail)
 {
     char path[STORE_PATH_SIZE_MAX];
-    int result = join(path, store->directory, folder_ledger, detail);
+    int result = store_folder_path(path, store->directory, STORE_FOLDER_LEDGER, detail);
     struct ledger_options ledger_options = {
         .io = store->io,
         .path = path,
@@ -565,7 +165,7 @@ static int start_verifiers(struct store *store, struct error_detail *detail)
 static int read_identity(struct store *store, struct error_detail *detail)
 {
     char path[STORE_PATH_SIZE_MAX];
-    int result = join(path, store->directory, file_identity, detail);
+    int result = store_folder_path(path, store->directory, STORE_FILE_IDENTITY, detail);
     if (result == 0) {
         result = identity_read(store->io, path, &store->identity, detail);
     }
@@ -575,7 +175,7 @@ static int read_identity(struct store *store, struct error_detail *detail)
     if (result != 0) {
         return result;
     }
-    result = join(path, store->directory, file_lock, detail);
+    result = store_folder_path(path, store->directory, STORE_FILE_LOCK, detail);
     if (result != 0) {
         return result;
     }
@@ -655,7 +255,7 @@ int store_open(const struct store_options *options, struct store **out_store,
     store->options = *options;
     store->checkpoint_ns =
         options->checkpoint_ns != 0 ? options->checkpoint_ns : checkpoint_ns_default;
-    int result = split_directory(options->directory, store->directory, parent, detail);
+    int result = store_folder_split(options->directory, store->directory, parent, detail);
     if (result == 0) {
         result = open_parts(store, options, detail);
     }

@@ -24,6 +24,7 @@
 #include "store/record.h"
 #include "store/state_key.h"
 #include "store/store.h"
+#include "store/store_folder.h"
 #include "store/tries.h"
 
 enum {
@@ -33,7 +34,6 @@ enum {
         8 << 20,              /* bytes that writing leaves free, besides room for what is pending */
     STORE_SPARE_SEGMENTS = 4, /* ready ahead of need */
     STORE_FROZEN_MAX = 3,     /* batches that wait; more, and puts wait */
-    STORE_PATH_SIZE_MAX = 4096,
     STORE_PROBES_MAX = 3,
 };
 
