@@ -221,6 +221,7 @@ struct store {
     struct store_tip tip; /* appended: what the next canonical block must name as its parent */
     struct store_put_queue puts;     /* submitted, not yet appended */
     struct store_put_queue appended; /* appended, not yet acknowledged */
+    size_t appended_sides;           /* of them are side blocks */
     bool advancing;                  /* inside store_put_advance */
     bool gathering;                  /* updates wait for others of this turn of the loop */
     struct io_request gather_timer;

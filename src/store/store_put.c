@@ -56,6 +56,7 @@ void store_put_free_pool(struct store *store)
     store->put_pool = NULL;
     store->puts = (struct store_put_queue){.first = NULL};
     store->appended = (struct store_put_queue){.first = NULL};
+    store->appended_sides = 0;
     store->settling = (struct store_put_queue){.first = NULL};
     store->filling = (struct store_put_queue){.first = NULL};
 }
@@ -194,6 +195,7 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
         store->tip.state_end = put->layer != NULL ? store->tip.height + 1 : state_end;
     }
     queue_push(&store->appended, put);
+    store->appended_sides += put->side;
     put->prepare.keep_hashes = store->cache != NULL && !put->side && !store->options.bulk;
     put->index_job = (struct workers_job){
         .run = run_index, .done = done_index, .context = put, .kind = METRICS_JOB_INDEX};
@@ -318,6 +320,15 @@ static uint64_t payload_size(const struct store_put *put)
 
 enum { LINK_APPEND, LINK_LOOKUP, LINK_REFUSED };
 
+/* A child of the tip is new, unless it was stored as a side block before: whether it may have been.
+ */
+static bool may_be_aside(const struct store_put *put)
+{
+    const struct store *store = put->store;
+    return store->appended_sides != 0 || branches_count(store->branches) == BRANCHES_MAX ||
+           branches_find(store->branches, put->prepare.block.hash) != NULL;
+}
+
 /* The plain cases, answered without the tables. Sets the request's detail where refused. */
 static int link_plain(struct store_put *put, int *out_result)
 {
@@ -351,14 +362,22 @@ static int link_plain(struct store_put *put, int *out_result)
                                 (unsigned long long)store->tip.height);
         return LINK_REFUSED;
     }
-    if (memcmp(header->parent_hash, store->tip.hash, 32) == 0) {
+    if (memcmp(header->parent_hash, store->tip.hash, 32) == 0 && !may_be_aside(put)) {
         *out_result = check_number(put, store->tip.height);
         return *out_result == 0 ? LINK_APPEND : LINK_REFUSED;
     }
     return LINK_LOOKUP;
 }
 
-/* With the answer of the lookup. 0: append as a side block. */
+/* Whether PUT's parent is the tip, and it is to become the next tip. */
+static bool is_next(const struct store_put *put)
+{
+    const struct store_tip *tip = &put->store->tip;
+    return (put->prepare.put->flags & STOA_STORE_SIDE) == 0 && tip->present && !tip->damaged &&
+           memcmp(put->prepare.block.header.parent_hash, tip->hash, 32) == 0;
+}
+
+/* With the answer of the lookup. 0: it can be stored; as a side block where it is not next. */
 static int link_looked_up(struct store_put *put)
 {
     if (put->lookup_result != 0) {
@@ -377,7 +396,8 @@ static int link_looked_up(struct store_put *put)
     if (result != 0) {
         return result;
     }
-    if ((put->prepare.put->flags & (STOA_STORE_SIDE | STOA_STORE_CANONICAL)) == 0) {
+    if ((put->prepare.put->flags & (STOA_STORE_SIDE | STOA_STORE_CANONICAL)) == 0 &&
+        !is_next(put)) {
         char text[96];
         snprintf(text, sizeof(text), "which is not the head (height %llu)",
                  (unsigned long long)put->store->tip.height);
@@ -530,11 +550,20 @@ static int check_writing(struct store *store, struct store_put *put)
     return result == 0 ? store_apply_check_space(store, &put->request->detail) : result;
 }
 
+/* PUT extends the tip: append it, once its root is computed. */
+static void append_next(struct store *store, struct store_put *put)
+{
+    static const uint8_t zero[32];
+    if (store_tries_root(put)) {       /* else it was begun, or waits */
+        (void)queue_pop(&store->puts); /* PUT itself */
+        append(put, store->tip.present ? store->tip.total_difficulty : zero);
+    }
+}
+
 /* One step for the first of the queue, until it waits for something: then it is still the first
  * afterwards. */
 static void advance_first(struct store *store, struct store_put *put)
 {
-    static const uint8_t zero[32];
     if (put->canceled != 0) {
         store_put_finish_first(put, put->canceled);
         return;
@@ -565,18 +594,17 @@ static void advance_first(struct store *store, struct store_put *put)
         int link = link_plain(put, &result);
         if (link == LINK_LOOKUP) {
             start_lookup(put);
-        } else if (link == LINK_APPEND && !store_tries_root(put)) {
-            return; /* it was begun, or waits */
         } else if (link == LINK_APPEND) {
-            (void)queue_pop(&store->puts); /* PUT itself */
-            append(put, store->tip.present ? store->tip.total_difficulty : zero);
+            append_next(store, put);
         } else {
             store_put_finish_first(put, result);
         }
         return;
     }
     result = link_looked_up(put);
-    if (result == 0) {
+    if (result == 0 && is_next(put)) {
+        append_next(store, put);
+    } else if (result == 0) {
         result = start_competing(store, put);
     }
     if (result != 0) {
@@ -729,6 +757,7 @@ void store_put_advance_appended(struct store *store)
             return;
         }
         (void)queue_pop(&store->appended); /* PUT itself */
+        store->appended_sides -= put->side;
         int result = appended_result(put);
         if (result == 0) {
             result = store_put_take_in(put);

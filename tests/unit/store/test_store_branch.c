@@ -241,6 +241,34 @@ static void marks_come_back_from_the_ledger(void **state)
     tear_down(&forest);
 }
 
+/* A side block whose parent is the head would be the next block: it is stored, all the same. */
+static void a_stored_side_child_of_the_head_is_not_stored_again(void **state)
+{
+    (void)state;
+    static const unsigned flags[] = {0, STOA_STORE_CANONICAL, STOA_STORE_SIDE};
+    struct forest forest;
+    struct simtree *tree = &forest.tree;
+    set_up(&forest, 23, 6);
+    const struct made_chain *chain = forest.chains[0];
+    for (uint64_t i = 1; i <= 4; i++) {
+        assert_int_equal(put(&forest, made_chain_block(chain, i), 0), 0);
+    }
+    assert_int_equal(put(&forest, made_chain_block(chain, 5), STOA_STORE_SIDE), 0);
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+            assert_int_equal(put(&forest, made_chain_block(chain, 5), flags[i]), STOA_EEXISTS);
+        }
+        simtree_expect(tree);
+        simtree_checkpoint(tree);
+        simtree_reopen(tree);
+    }
+    hop(&forest, made_chain_block(chain, 5));
+    simtree_expect(tree);
+    simtree_checkpoint(tree);
+    simtree_expect_verified(tree);
+    tear_down(&forest);
+}
+
 static void branches_are_listed_with_their_forks(void **state)
 {
     (void)state;
@@ -410,6 +438,7 @@ int main(void)
         cmocka_unit_test(refused_changes_change_nothing),
         cmocka_unit_test(marks_come_back_from_the_ledger),
         cmocka_unit_test(branches_are_listed_with_their_forks),
+        cmocka_unit_test(a_stored_side_child_of_the_head_is_not_stored_again),
         cmocka_unit_test(requests_take_effect_in_order),
         cmocka_unit_test(every_hop_of_a_random_tree_is_as_brute_force),
     };
