@@ -307,11 +307,12 @@ struct stoa_item {
 /* Several changes as one: all of them or none, durable and readable at the same moment, and after a
  * crash all or none. An item that is refused refuses the whole, and DETAIL names it.
  *
+ * Any number of blocks, with their receipts and changes, each behind its parent; the flags of each
+ * say what it is to the chain that the items before it make. One change of head at most, behind the
+ * blocks, to one of them or to a stored block: then that is the head, whatever their flags say.
  * What is put and deleted belongs to the block that is the head afterwards (see stoa_state_update),
- * above what that block's own changes say; of a key that is named twice the last item counts. This
- * version takes what one write of the store can do: any number of keys, with or without one block;
- * a change of head to that block, which stands behind it; or a change of head to a stored block,
- * alone. STOA_ENOTSUP: more than that. */
+ * above what that block's own changes say; of a key that is named twice the last item counts.
+ * STOA_EEXISTS: a block is stored already. The first block of an empty store is stored alone. */
 struct stoa_batch {
     size_t size;
     const struct stoa_item *items;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Batches (BatchWrite) as the one write of the store that does all of them: keys alone are a change
- * of state; a block takes the keys along as changes of its own, in the state frame that replay
- * takes together with it or not at all, and becomes the head where the batch says so; a head change
- * stands alone. What would take two of the store's writes is refused. */
+/* Batches (BatchWrite) as one write of the store. Keys alone are a change of state; one block takes
+ * the keys along as changes of its own, and becomes the head where the batch says so; a head change
+ * alone is that. All else is the store's batch. */
+#include <assert.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -11,8 +11,9 @@
 /* What a batch comes to. */
 struct plan {
     struct stoa_batch batch;
-    const struct stoa_item *block;
+    const struct stoa_item *block; /* the last */
     const struct stoa_item *head;
+    size_t block_count;
     size_t key_count;
 };
 
@@ -45,18 +46,18 @@ static int plan_item(struct plan *plan, size_t index, struct error_detail *detai
         if (item->block == NULL) {
             return refuse(detail, STOA_EINVAL, index, ".block: there is none");
         }
-        if (plan->block != NULL || plan->head != NULL) {
-            return refuse(detail, STOA_ENOTSUP, index,
-                          ": one block at most, and before the change of head");
+        if (plan->head != NULL) {
+            return refuse(detail, STOA_EINVAL, index, ": blocks come before the change of head");
         }
         plan->block = item;
+        plan->block_count++;
         return 0;
     case STOA_ITEM_HEAD:
         if (item->hash == NULL) {
             return refuse(detail, STOA_EINVAL, index, ".hash: there is none");
         }
         if (plan->head != NULL) {
-            return refuse(detail, STOA_ENOTSUP, index, ": one change of head at most");
+            return refuse(detail, STOA_EINVAL, index, ": one change of head at most");
         }
         plan->head = item;
         return 0;
@@ -80,19 +81,24 @@ static int make_plan(const struct stoa_batch *given, struct plan *out, struct er
     for (size_t i = 0; result == 0 && i < batch.item_count; i++) {
         result = plan_item(out, i, detail);
     }
-    if (result != 0 || out->key_count == 0) {
-        return result;
+    return result;
+}
+
+/* Whether one write of the store that is no batch does all of it. */
+static bool is_single(const struct plan *plan)
+{
+    if (plan->block_count == 0) {
+        return plan->head == NULL || plan->key_count == 0;
     }
-    if (out->block == NULL && out->head != NULL) {
-        return refuse(detail, STOA_ENOTSUP, (size_t)(out->head - batch.items),
-                      ": keys go along with a block's becoming the head, not with a stored one's");
+    const struct stoa_store_block *block = plan->block->block;
+    bool side = (block->flags & STOA_STORE_SIDE) != 0;
+    if (plan->block_count > 1) {
+        return false;
     }
-    if (out->block != NULL && out->head == NULL &&
-        (out->block->block->flags & STOA_STORE_SIDE) != 0) {
-        return refuse(detail, STOA_ENOTSUP, (size_t)(out->block - batch.items),
-                      ": keys belong to the head, which a side block is not");
+    if (plan->head == NULL) {
+        return !side || plan->key_count == 0;
     }
-    return 0;
+    return block->expected_hash != NULL && memcmp(block->expected_hash, plan->head->hash, 32) == 0;
 }
 
 /* BLOCK's own changes and then the keys, in memory of OWN's. */
@@ -124,17 +130,63 @@ static int join_changes(struct engine_request *own, const struct plan *plan,
     return 0;
 }
 
-/* The head is to be BLOCK. */
-static int make_head(const struct stoa_item *head, size_t index, struct stoa_store_block *block,
-                     struct error_detail *detail)
+/* Which item is the batch's block INDEX, or with as many as there are the head: kept behind the
+ * blocks. */
+static size_t *item_of(const struct engine_request *own, size_t index)
 {
-    if (block->expected_hash != NULL && memcmp(block->expected_hash, head->hash, 32) != 0) {
-        return refuse(detail, STOA_ENOTSUP, index,
-                      ".hash: where a batch has a block, the head changes to that");
+    return (size_t *)(void *)(own->blocks + own->batch.block_count) + index;
+}
+
+/* All blocks and the head, in memory of OWN's. */
+static int fill_batch(struct engine_request *own, const struct plan *plan,
+                      struct error_detail *detail)
+{
+    static_assert(sizeof(struct stoa_store_block) % _Alignof(size_t) == 0, "these stand behind it");
+    struct stoa_store_block *blocks = memory_alloc(plan->block_count * sizeof(*blocks) +
+                                                   (plan->block_count + 1) * sizeof(size_t));
+    own->blocks = blocks;
+    own->batch = (struct store_batch){.blocks = blocks,
+                                      .block_count = plan->block_count,
+                                      .head = plan->head == NULL ? NULL : plan->head->hash,
+                                      .failed = SIZE_MAX};
+    if (blocks == NULL) {
+        return STOA_ENOMEM;
     }
-    block->expected_hash = head->hash;
-    block->flags &= ~(unsigned)STOA_STORE_SIDE;
-    block->flags |= STOA_STORE_CANONICAL;
+    size_t count = 0;
+    for (size_t i = 0; i < plan->batch.item_count; i++) {
+        const struct stoa_item *item = &plan->batch.items[i];
+        if (item->kind != STOA_ITEM_BLOCK) {
+            continue;
+        }
+        *item_of(own, count) = i;
+        int result = engine_request_copy_put(item->block, &blocks[count++]);
+        if (result != 0) {
+            return refuse(detail, result, i, ".block: not a valid argument");
+        }
+    }
+    if (plan->head != NULL) {
+        *item_of(own, count) = (size_t)(plan->head - plan->batch.items);
+    }
+    own->request.kind = STORE_BATCH;
+    own->request.batch = &own->batch;
+    return 0;
+}
+
+/* One block, which becomes the head where the batch says so. */
+static int fill_block(struct engine_request *own, const struct plan *plan,
+                      struct error_detail *detail)
+{
+    struct stoa_store_block *put = &own->request.put;
+    own->request.kind = STORE_PUT_BLOCK;
+    own->batch_item = (size_t)(plan->block - plan->batch.items);
+    int result = engine_request_copy_put(plan->block->block, put);
+    if (result != 0) {
+        return refuse(detail, result, own->batch_item, ".block: not a valid argument");
+    }
+    if (plan->head != NULL) {
+        put->flags &= ~(unsigned)STOA_STORE_SIDE;
+        put->flags |= STOA_STORE_CANONICAL;
+    }
     return 0;
 }
 
@@ -148,23 +200,17 @@ int engine_batch_fill(struct engine_request *own, const struct stoa_batch *given
         return result;
     }
     request->put = (struct stoa_store_block)STOA_STORE_BLOCK_INIT;
-    if (plan.block == NULL && plan.head != NULL) {
+    own->batch_item = SIZE_MAX;
+    if (!is_single(&plan)) {
+        result = fill_batch(own, &plan, detail);
+    } else if (plan.block_count != 0) {
+        result = fill_block(own, &plan, detail);
+    } else if (plan.head != NULL) {
         request->kind = STORE_UPDATE_HEAD;
         memcpy(request->hash, plan.head->hash, 32);
         own->batch_item = (size_t)(plan.head - plan.batch.items);
-        return 0;
-    }
-    request->kind = plan.block == NULL ? STORE_UPDATE_STATE : STORE_PUT_BLOCK;
-    if (plan.block != NULL) {
-        own->batch_item = (size_t)(plan.block - plan.batch.items);
-        result = engine_request_copy_put(plan.block->block, &request->put);
-        if (result != 0) {
-            return refuse(detail, result, own->batch_item, ".block: not a valid argument");
-        }
-    }
-    if (plan.block != NULL && plan.head != NULL) {
-        result =
-            make_head(plan.head, (size_t)(plan.head - plan.batch.items), &request->put, detail);
+    } else {
+        request->kind = STORE_UPDATE_STATE;
     }
     return result == 0 && plan.key_count != 0 ? join_changes(own, &plan, &request->put) : result;
 }
@@ -172,8 +218,14 @@ int engine_batch_fill(struct engine_request *own, const struct stoa_batch *given
 void engine_batch_explain(struct engine_request *own)
 {
     struct store_request *request = &own->request;
-    if (own->what == STOA_MESSAGE_BATCH_WRITE && request->result != 0 &&
-        request->kind != STORE_UPDATE_STATE) {
-        error_prefix(&request->detail, "items[%zu]", own->batch_item);
+    size_t item = own->batch_item;
+    if (own->what != STOA_MESSAGE_BATCH_WRITE || request->result == 0) {
+        return;
+    }
+    if (own->blocks != NULL && own->batch.failed <= own->batch.block_count) {
+        item = *item_of(own, own->batch.failed);
+    }
+    if (item != SIZE_MAX) {
+        error_prefix(&request->detail, "items[%zu]", item);
     }
 }

@@ -59,20 +59,20 @@ static const uint8_t *move(uint8_t **at, const uint8_t *from, size_t size)
     return to;
 }
 
-static int copy_put(struct engine_request *own)
+static size_t senders_size_of(const struct stoa_store_block *put)
 {
-    struct stoa_store_block *put = &own->request.put;
-    size_t senders_size = put->senders == NULL ? 0 : 20 * count_transactions(put->block);
-    own->copy_size = size_of(put, senders_size);
-    own->copy = memory_alloc(own->copy_size + 1); /* a copy of nothing has a place, too */
-    if (own->copy == NULL) {
-        return STOA_ENOMEM;
-    }
+    return put->senders == NULL ? 0 : 20 * count_transactions(put->block);
+}
+
+/* All that PUT points at to *AT, which is aligned for anything, and is left at the end. */
+static void move_put(struct stoa_store_block *put, uint8_t **to)
+{
     static_assert(sizeof(struct stoa_change) % _Alignof(struct stoa_bytes) == 0 &&
                       sizeof(struct stoa_bytes) % _Alignof(struct stoa_account_change) == 0,
                   "arrays stand behind each other");
     static_assert(_Alignof(struct stoa_slot_change) == 1, "it stands anywhere");
-    struct stoa_change *changes = own->copy;
+    size_t senders_size = senders_size_of(put);
+    struct stoa_change *changes = (void *)*to;
     struct stoa_bytes *codes = (struct stoa_bytes *)(changes + put->change_count);
     uint8_t *at = (uint8_t *)(codes + put->code_count);
     put->accounts = (const void *)move(&at, (const uint8_t *)put->accounts,
@@ -96,7 +96,52 @@ static int copy_put(struct engine_request *own)
     put->senders = move(&at, put->senders, senders_size);
     put->expected_hash = move(&at, put->expected_hash, 32);
     put->envelope_hash = move(&at, put->envelope_hash, 32);
+    *to = at;
+}
+
+static int copy_put(struct engine_request *own)
+{
+    struct stoa_store_block *put = &own->request.put;
+    own->copy_size = size_of(put, senders_size_of(put));
+    own->copy = memory_alloc(own->copy_size + 1); /* a copy of nothing has a place, too */
+    if (own->copy == NULL) {
+        return STOA_ENOMEM;
+    }
+    uint8_t *at = own->copy;
+    move_put(put, &at);
     ensure((size_t)(at - (uint8_t *)own->copy) == own->copy_size);
+    return 0;
+}
+
+enum { COPY_ALIGNMENT = 16 };
+
+static size_t align(size_t size)
+{
+    return (size + COPY_ALIGNMENT - 1) & ~(size_t)(COPY_ALIGNMENT - 1);
+}
+
+/* The blocks' array is OWN's already; then come the keys, and the head's hash. */
+static int copy_batch(struct engine_request *own)
+{
+    struct stoa_store_block *put = &own->request.put;
+    struct store_batch *batch = &own->batch;
+    size_t size = align(size_of(put, 0)) + 32;
+    for (size_t i = 0; i < batch->block_count; i++) {
+        size += align(size_of(&own->blocks[i], senders_size_of(&own->blocks[i])));
+    }
+    own->copy_size = size;
+    own->copy = memory_alloc(size);
+    if (own->copy == NULL) {
+        return STOA_ENOMEM;
+    }
+    uint8_t *at = own->copy;
+    move_put(put, &at);
+    for (size_t i = 0; i < batch->block_count; i++) {
+        at = (uint8_t *)own->copy + align((size_t)(at - (uint8_t *)own->copy));
+        move_put(&own->blocks[i], &at);
+    }
+    batch->head = move(&at, batch->head, 32);
+    ensure((size_t)(at - (uint8_t *)own->copy) <= own->copy_size);
     return 0;
 }
 
@@ -137,6 +182,10 @@ int engine_copy_arguments(struct engine_request *own)
     case STORE_PUT_BLOCK:
     case STORE_UPDATE_STATE:
         result = copy_put(own);
+        own->owned = result == 0;
+        break;
+    case STORE_BATCH:
+        result = copy_batch(own);
         own->owned = result == 0;
         break;
     case STORE_QUERY_LOGS:

@@ -70,6 +70,7 @@ static struct engine_request *take_spare(struct engine_request *own)
     answer->tries = own->tries;
     answer->waiter = own->waiter;
     answer->request.kind = own->request.kind;
+    answer->batch_item = SIZE_MAX;
     answer->request.height = own->request.height;
     memcpy(answer->request.hash, own->request.hash, 32);
     own->waiter = NULL;
@@ -105,6 +106,7 @@ static void settle(struct stoa *stoa, struct engine_request *own)
     struct store_request *request = &own->request;
     agenda_remove(stoa->agenda, &own->entry);
     if (belongs_into_box(own) && own->spare != NULL) {
+        engine_batch_explain(own);
         struct engine_request *answer = take_spare(own);
         answer->request.result = request->result;
         answer->request.detail = request->detail;

@@ -66,9 +66,11 @@ struct engine_request {
     bool dead;     /* told that it was not done: it goes to the dead letters when the store lets go
                       of it */
     bool retried;  /* after the tables were mended */
-    struct stoa_change *changes; /* of a batch; or NULL */
-    size_t batch_item;           /* that the store's refusal is about */
-    void *copy;                  /* of the caller's bytes, where it is owned and has any */
+    struct stoa_change *changes;     /* of a batch; or NULL */
+    struct stoa_store_block *blocks; /* of a batch; or NULL */
+    struct store_batch batch;        /* with these */
+    size_t batch_item; /* that the store's refusal is about; SIZE_MAX: of none alone */
+    void *copy;        /* of the caller's bytes, where it is owned and has any */
     size_t copy_size;
     struct engine_prepared *prepared; /* or NULL */
     struct engine_request *spare;     /* tells the caller where the request itself must stay */
@@ -250,7 +252,7 @@ void engine_request_count_down(struct stoa *stoa, unsigned count);
 int engine_request_copy_put(const struct stoa_store_block *block, struct stoa_store_block *out);
 
 /* engine_batch.c */
-/* Make OWN the write that does all of GIVEN. STOA_EINVAL, STOA_ENOTSUP with the item's number. */
+/* Make OWN the write that does all of GIVEN. STOA_EINVAL with the item's number, STOA_ENOMEM. */
 int engine_batch_fill(struct engine_request *own, const struct stoa_batch *given,
                       struct error_detail *detail);
 /* OWN is done: name the item in its detail. */

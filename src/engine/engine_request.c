@@ -42,8 +42,10 @@ void engine_request_to_pool(struct stoa *stoa, struct engine_request *own)
 {
     memory_free(own->copy);
     memory_free(own->changes);
+    memory_free(own->blocks);
     own->copy = NULL;
     own->changes = NULL;
+    own->blocks = NULL;
     engine_prepare_give(stoa, own);
     own->next = stoa->free_requests;
     stoa->free_requests = own;
@@ -361,6 +363,8 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
     case STORE_GET_HEADERS:
         request->range = *(const struct stoa_block_range *)what;
         return 0;
+    case STORE_BATCH:
+        break; /* engine_batch_fill makes it */
     }
     return STOA_EINVAL;
 }

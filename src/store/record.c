@@ -11,6 +11,7 @@ enum {
     OFFSET_BLOCK_SIZE = 8,
     OFFSET_RECEIPTS_SIZE = 12,
     OFFSET_ENVELOPE_SIZE = 16,
+    OFFSET_STATE_BATCH = 1,
     OFFSET_STATE_HASH = 8,
     OFFSET_UPDATE_PREVIOUS = 40,
     OFFSET_HASH = 24,
@@ -19,7 +20,8 @@ enum {
 };
 
 static const unsigned known_flags = RECORD_SIDE | RECORD_RECEIPTS | RECORD_SENDERS |
-                                    RECORD_ENVELOPE | RECORD_CHANGES | RECORD_ANY_STATE;
+                                    RECORD_ENVELOPE | RECORD_CHANGES | RECORD_ANY_STATE |
+                                    RECORD_BATCH;
 
 void record_encode_header(const struct record *record, uint8_t out[RECORD_HEADER_SIZE])
 {
@@ -100,6 +102,16 @@ void record_encode_update_header(const uint8_t hash[32], const struct ledger_pos
     out[OFFSET_VERSION] = RECORD_UPDATE_VERSION;
     memcpy(out + OFFSET_STATE_HASH, hash, 32);
     position_encode(previous, out + OFFSET_UPDATE_PREVIOUS);
+}
+
+void record_mark_batch(uint8_t *state_header)
+{
+    state_header[OFFSET_STATE_BATCH] = 1;
+}
+
+bool record_is_batch(struct bytes payload)
+{
+    return payload.data[OFFSET_STATE_BATCH] == 1;
 }
 
 bool record_is_update(struct bytes payload, struct ledger_position *out_previous)

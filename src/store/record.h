@@ -7,7 +7,8 @@
  *        0     1  version, 1
  *        1     1  flags: RECORD_SIDE, RECORD_RECEIPTS, RECORD_SENDERS, RECORD_ENVELOPE,
  *                 RECORD_CHANGES (its state changes are in the LEDGER_STATE frame before it),
- *                 RECORD_ANY_STATE (the root they make is not compared with the header's)
+ *                 RECORD_ANY_STATE (the root they make is not compared with the header's),
+ *                 RECORD_BATCH (it counts where batch_record.h says so)
  *        2     2  zero
  *        4     4  number of transactions
  *        8     4  block size
@@ -25,7 +26,8 @@
  *
  *   offset  size  field
  *        0     1  version, 2
- *        1     7  zero
+ *        1     1  1: of a batch (batch_record.h)
+ *        2     6  zero
  *        8    32  hash of the block
  *       40        changes, one after the other: key size (u16), value size (u32; RECORD_REMOVED:
  *                 the key is removed), key (state_key.h), value
@@ -35,7 +37,8 @@
  * frames make a chain, the newest first; its place names that one:
  *
  *        0     1  version, 3
- *        1     7  zero
+ *        1     1  1: of a batch
+ *        2     6  zero
  *        8    32  hash of the block
  *       40    20  position (position.h) of the block's state frame before this one, or zero
  *       60     4  zero
@@ -59,6 +62,7 @@ enum {
     RECORD_ENVELOPE = 1 << 3,
     RECORD_CHANGES = 1 << 4,
     RECORD_ANY_STATE = 1 << 5,
+    RECORD_BATCH = 1 << 6,
     RECORD_STATE_HEADER_SIZE = 40,
     RECORD_CHANGE_HEADER_SIZE = 6,
     RECORD_STATE_VERSION = 2,
@@ -89,6 +93,12 @@ void record_encode_header(const struct record *record, uint8_t out[RECORD_HEADER
 int record_decode(struct bytes payload, struct record *out_record, struct error_detail *detail);
 
 void record_encode_state_header(const uint8_t hash[32], uint8_t out[RECORD_STATE_HEADER_SIZE]);
+
+/* Mark an encoded header of either kind of state frame as a batch's. */
+void record_mark_batch(uint8_t *state_header);
+
+/* Whether a LEDGER_STATE frame is a batch's. For PAYLOADs that record_decode_state takes. */
+bool record_is_batch(struct bytes payload);
 
 /* PREVIOUS: the block's state frame before, sequence 0 where it has none. */
 void record_encode_update_header(const uint8_t hash[32], const struct ledger_position *previous,

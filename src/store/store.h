@@ -91,11 +91,22 @@ enum store_request_kind {
     STORE_SET_SAFE,
     STORE_SET_FINALIZED,
     STORE_UPDATE_STATE, /* the changes in PUT, which has nothing else */
+    STORE_BATCH,        /* BATCH, and with it the changes in PUT, which has nothing else */
+};
+
+/* Blocks and a change of head, as one. */
+struct store_batch {
+    const struct stoa_store_block *blocks; /* a parent before its child */
+    size_t block_count;
+    const uint8_t *head; /* the head afterwards, whatever the blocks' flags say; or NULL */
+    size_t failed; /* out: the block that the result is about; block_count: the head; else SIZE_MAX
+                    */
 };
 
 struct store_request {
     enum store_request_kind kind;
     struct stoa_store_block put; /* STORE_PUT_BLOCK, STORE_UPDATE_STATE */
+    struct store_batch *batch;   /* STORE_BATCH; the caller's */
     struct prepare *prepared;    /* STORE_PUT_BLOCK: PUT verified by its submitter (prepare_verify,
                                     with the chain's id), whose buffers are exchanged for others; or
                                     NULL: a worker verifies it */

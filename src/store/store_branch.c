@@ -121,9 +121,12 @@ static int check_ancestor(struct branch_change *change)
 static int make_items(struct branch_change *change, const uint8_t top[32])
 {
     struct store *store = change->store;
-    size_t stored = change->winner_count - (change->winner != NULL);
+    size_t stored = change->winner_count - change->own_count;
     change->loser_count = store->head.height - change->ancestor.height;
-    change->item_count = change->loser_count + stored + (stored == 0);
+    change->item_count = change->loser_count + stored + (stored == 0 && !change->own_linked);
+    if (change->item_count == 0) {
+        return 0;
+    }
     change->items = memory_alloc_zeroed(change->item_count, sizeof(*change->items));
     if (change->items == NULL) {
         change->item_count = 0;
@@ -164,7 +167,7 @@ static void plan(struct branch_change *change, const uint8_t top[32])
         change->ancestor = store_branch_mark_of(block->height - 1, block->parent_hash);
         block = branches_find(store->branches, block->parent_hash);
     }
-    change->winner_count += change->winner != NULL;
+    change->winner_count += change->own_count;
     int result = check_ancestor(change);
     if (result == 0) {
         result = make_items(change, top);
@@ -215,6 +218,43 @@ static void done_find(struct workers_job *job)
     store_branch_finish(change, change->result);
 }
 
+/* The new head is a stored block: which of them? */
+static void find_head(struct branch_change *change)
+{
+    struct store *store = change->store;
+    uint8_t hash[32];
+    memcpy(hash, change->head.hash, 32);
+    const struct branches_block *side = branches_find(store->branches, hash);
+    const struct pending_block *recent = store_find_pending_hash(store, hash);
+    if (side != NULL) {
+        change->head.height = side->height;
+        plan(change, hash);
+    } else if (recent != NULL) {
+        change->place = (struct index_place){.height = recent->height, .canonical = !recent->side};
+        found(change);
+    } else {
+        change->job = (struct workers_job){.run = run_find, .done = done_find, .context = change};
+        store_branch_run_job(change, store->readers, &change->job);
+    }
+}
+
+/* The new head is the last of the change's own blocks. */
+static void plan_own(struct branch_change *change)
+{
+    const struct store_put *first = change->own[0];
+    const struct header *header = &first->prepare.block.header;
+    if (branches_find(change->store->branches, header->parent_hash) == NULL &&
+        !first->parent.canonical) {
+        store_branch_finish(
+            change, error_set(change->detail, STOA_EREFUSED,
+                              "parentHash: its branch forks off below the finalized block or "
+                              "deeper than is kept"));
+        return;
+    }
+    change->ancestor = store_branch_mark_of(header->number - 1, header->parent_hash);
+    plan(change, header->parent_hash);
+}
+
 void store_branch_update_head(struct store_put *put)
 {
     struct store *store = put->store;
@@ -229,72 +269,77 @@ void store_branch_update_head(struct store_put *put)
         store_put_finish_first(put, STOA_ENOMEM);
         return;
     }
-    const struct branches_block *side = branches_find(store->branches, hash);
-    const struct pending_block *recent = store_find_pending_hash(store, hash);
-    change->head = store_branch_mark_of(side != NULL ? side->height : 0, hash);
-    if (side != NULL) {
-        plan(change, hash);
-    } else if (recent != NULL) {
-        change->place = (struct index_place){.height = recent->height, .canonical = !recent->side};
-        found(change);
-    } else {
-        change->job = (struct workers_job){.run = run_find, .done = done_find, .context = change};
-        store_branch_run_job(change, store->readers, &change->job);
-    }
+    change->head = store_branch_mark_of(0, hash);
+    find_head(change);
 }
 
 void store_branch_put(struct store_put *put)
 {
-    const struct header *header = &put->prepare.block.header;
     struct branch_change *change = change_create(put);
     if (change == NULL) {
         store_put_finish_first(put, STOA_ENOMEM);
         return;
     }
-    change->winner = put;
-    change->head = store_branch_mark_of(header->number, put->prepare.block.hash);
-    if (branches_find(put->store->branches, header->parent_hash) == NULL &&
-        !put->parent.canonical) {
-        store_branch_finish(
-            change, error_set(change->detail, STOA_EREFUSED,
-                              "parentHash: its branch forks off below the finalized block or "
-                              "deeper than is kept"));
-        return;
+    change->own_one[0] = put;
+    change->own = change->own_one;
+    change->own_count = 1;
+    change->head = store_branch_mark_of(put->prepare.block.header.number, put->prepare.block.hash);
+    plan_own(change);
+}
+
+struct branch_change *store_branch_for_batch(struct store_put *put, struct store_put **own,
+                                             size_t own_count, const uint8_t hash[32])
+{
+    struct branch_change *change = change_create(put);
+    if (change != NULL) {
+        change->own = own;
+        change->own_count = own_count;
+        change->own_linked = own_count != 0;
+        change->head = store_branch_mark_of(
+            own_count == 0 ? 0 : own[own_count - 1]->prepare.block.header.number, hash);
     }
-    change->ancestor = store_branch_mark_of(header->number - 1, header->parent_hash);
-    plan(change, header->parent_hash);
+    return change;
+}
+
+void store_branch_start(struct branch_change *change)
+{
+    if (change->own_count != 0) {
+        plan_own(change);
+    } else {
+        find_head(change);
+    }
 }
 
 /* ---- the record ---- */
 
+static void add_room(struct pending_room *room, const struct prepare *prepare)
+{
+    struct pending_entries entries = prepare_entries(prepare, buffer_bytes(&prepare->changes));
+    room->transactions += entries.prefix_count;
+    room->changes += entries.hash_count;
+    room->change_bytes += entries.changes.size;
+    room->postings += entries.posting_count;
+}
+
 int store_branch_reserve(struct branch_change *change)
 {
     struct store *store = change->store;
-    struct pending_room room = {.blocks = change->item_count + 1};
+    struct pending_room room = change->extra;
+    room.blocks += change->item_count + change->own_count;
     for (size_t i = 0; i < change->item_count; i++) {
-        const struct prepare *prepare = &change->items[i].prepare;
-        struct pending_entries entries = prepare_entries(prepare, buffer_bytes(&prepare->changes));
-        room.transactions += entries.prefix_count;
-        room.changes += entries.hash_count;
-        room.change_bytes += entries.changes.size;
-        room.postings += entries.posting_count;
+        add_room(&room, &change->items[i].prepare);
     }
-    if (change->winner != NULL) {
-        const struct prepare *prepare = &change->winner->prepare;
-        struct pending_entries entries = prepare_entries(prepare, buffer_bytes(&prepare->changes));
-        room.transactions += entries.prefix_count;
-        room.changes += entries.hash_count;
-        room.change_bytes += entries.changes.size;
-        room.postings += entries.posting_count;
+    for (size_t i = 0; i < change->own_count; i++) {
+        add_room(&room, &change->own[i]->prepare);
     }
     int result = pending_reserve(store->open, &room);
     if (result == 0) {
-        result = branches_reserve(store->branches, change->loser_count);
+        result = branches_reserve(store->branches, change->loser_count + change->extra.blocks);
     }
     return result == 0 ? 0 : error_set(change->detail, result, "change of head");
 }
 
-static int encode_record(struct branch_change *change)
+int store_branch_encode_record(struct branch_change *change)
 {
     const struct store *store = change->store;
     struct head_record fixed = {
@@ -315,8 +360,9 @@ static int encode_record(struct branch_change *change)
     at += HEAD_RECORD_HEADER_SIZE;
     for (size_t i = 0; i < change->winner_count; i++) {
         struct head_winner winner = {.position = {.sequence = 0}};
-        if (change->winner != NULL && i + 1 == change->winner_count) {
-            memcpy(winner.hash, change->head.hash, 32);
+        size_t stored = change->winner_count - change->own_count;
+        if (i >= stored) {
+            memcpy(winner.hash, change->own[i - stored]->prepare.block.hash, 32);
         } else {
             const struct pending_block *block = &change->items[change->loser_count + i].block;
             memcpy(winner.hash, block->hash, 32);
@@ -380,11 +426,12 @@ void store_branch_switch_over(struct branch_change *change, const struct ledger_
             item->layer = NULL;
         }
     }
-    if (change->winner != NULL) {
+    for (size_t i = 0; i < change->own_count; i++) {
+        struct store_put *own = change->own[i];
         struct pending_block block;
-        store_put_describe(change->winner, &block);
-        switch_block(change, &block, &change->winner->prepare, change->winner->layer, true);
-        change->winner->layer = NULL;
+        store_put_describe(own, &block);
+        switch_block(change, &block, &own->prepare, own->layer, true);
+        own->layer = NULL;
     }
     store->tip = (struct store_tip){.present = true, .height = change->head.height};
     memcpy(store->tip.hash, change->head.hash, 32);
@@ -410,7 +457,7 @@ void store_branch_switch_over(struct branch_change *change, const struct ledger_
 /* The block is stored, but the change was not recorded: it stays a side block. */
 static void keep_aside(struct branch_change *change, int result)
 {
-    struct store_put *put = change->winner;
+    struct store_put *put = change->own[0];
     struct store *store = change->store;
     struct error_detail detail = *change->detail;
     bool stored = put->append.result == 0 &&
@@ -430,13 +477,13 @@ static void done_record(struct ledger_append *append)
     struct store *store = change->store;
     struct store_put *put = change->put;
     int result = append->result;
-    if (change->winner != NULL && result == 0) {
+    if (change->own_count != 0 && result == 0) {
         result = put->append.result;
     }
-    if (change->winner != NULL && result == 0 && put->prepare.changes.size != 0) {
+    if (change->own_count != 0 && result == 0 && put->prepare.changes.size != 0) {
         result = put->state_append.result;
     }
-    if (result != 0 && change->winner != NULL) {
+    if (result != 0 && change->own_count != 0) {
         keep_aside(change, result);
         return;
     }
@@ -457,29 +504,50 @@ static void done_part(struct ledger_append *append)
     (void)append;
 }
 
+/* All of the put's own were prepared well. */
+static int check_own(struct branch_change *change)
+{
+    for (size_t i = 0; i < change->own_count; i++) {
+        const struct prepare *prepare = &change->own[i]->prepare;
+        if (prepare->result != 0) {
+            *change->detail = prepare->detail;
+            return prepare->result;
+        }
+    }
+    return 0;
+}
+
+/* The frames of the put's own block, with the difficulty of what is below it. */
+static void make_own_frames(struct branch_change *change)
+{
+    struct store_put *put = change->own[0];
+    put->side = true;
+    store_put_make_record(put, change->total_difficulty);
+    put->append.done = done_part;
+    memcpy(change->total_difficulty, put->total_difficulty, 32);
+}
+
 void store_branch_record(struct branch_change *change)
 {
     struct store *store = change->store;
-    struct store_put *put = change->winner;
-    size_t stored = change->item_count;
-    int result = change->result;
-    if (result == 0 && put != NULL && put->prepare.result != 0) {
-        result = put->prepare.result;
-        *change->detail = put->prepare.detail;
+    struct store_put *put = change->own_count != 0 ? change->own[0] : NULL;
+    int result = change->result == 0 ? check_own(change) : change->result;
+    if (result == 0 && change->item_count != 0) { /* its last: a stored winner, or the parent */
+        memcpy(change->total_difficulty,
+               change->items[change->item_count - 1].block.total_difficulty, 32);
     }
     if (result == 0) {
-        ensure(stored != 0); /* the last is the highest winner stored, or the parent */
-        memcpy(change->total_difficulty, change->items[stored - 1].block.total_difficulty, 32);
         result = store_branch_reserve(change);
     }
+    if (result == 0 && change->ready != NULL) {
+        change->ready(change);
+        return;
+    }
     if (result == 0 && put != NULL) {
-        put->side = true;
-        store_put_make_record(put, change->total_difficulty);
-        put->append.done = done_part;
-        memcpy(change->total_difficulty, put->total_difficulty, 32);
+        make_own_frames(change);
     }
     if (result == 0 && change->put != NULL) {
-        result = encode_record(change);
+        result = store_branch_encode_record(change);
     }
     if (result != 0 || change->put == NULL) {
         store_branch_finish(change, result); /* replay then makes the switch */

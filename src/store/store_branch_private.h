@@ -37,20 +37,25 @@ struct branch_item {
 
 struct branch_change {
     struct store *store;
-    struct store_put *put;    /* whose it is; NULL: replay, on the loop */
-    struct store_put *winner; /* PUT, where its own block is the last winner and not yet stored */
+    struct store_put *put;  /* whose it is; NULL: replay, on the loop */
+    struct store_put **own; /* the last winners, where they are not stored yet, lowest first */
+    size_t own_count;
+    struct store_put *own_one[1];                /* OWN of a put: itself */
+    bool own_linked;                             /* their total difficulties are known (a batch) */
+    void (*ready)(struct branch_change *change); /* a batch: instead of the record; or NULL */
+    struct pending_room extra;                   /* that it needs besides */
     struct head_mark head;
     struct head_mark ancestor;
     struct head_mark safe; /* as it will be */
     uint8_t total_difficulty[32];
     struct branch_item *items; /* losers, then winners, heights rising in each; then a parent */
     size_t loser_count;
-    size_t winner_count; /* with the put's own, which is no item */
+    size_t winner_count; /* with its own, which are no items */
     size_t item_count;
     size_t item_next; /* to be read */
     unsigned under_way;
     struct workers_job job;
-    struct workers_job winner_job;
+    struct workers_job own_job;
     struct index_place place; /* of a block looked up */
     bool ancestor_known;      /* to be canonical */
     bool state_settled;       /* whether the state is known at the ancestor */
@@ -80,6 +85,17 @@ void store_branch_finish(struct branch_change *change, int result);
 
 /* All is read: write the record, and make the switch once it is durable. Replay has it already. */
 void store_branch_record(struct branch_change *change);
+
+/* A change of head for a batch, to HASH: a stored block, or the last of OWN, each of which is the
+ * parent of the next; their total difficulties are the batch's affair. NULL: no memory. Once its
+ * `ready` is set it is started: it is called when all is read, and the rest, from the record on, is
+ * the batch's; or PUT is finished with why it cannot be. */
+struct branch_change *store_branch_for_batch(struct store_put *put, struct store_put **own,
+                                             size_t own_count, const uint8_t hash[32]);
+void store_branch_start(struct branch_change *change);
+
+/* The record of CHANGE, with its winners. STOA_ENOMEM. */
+int store_branch_encode_record(struct branch_change *change);
 
 /* Room for all that the switch adds. STOA_ENOMEM. */
 int store_branch_reserve(struct branch_change *change);

@@ -296,19 +296,21 @@ static void done_read(struct ledger_read *read)
     read_state(item, &item->block.state_position);
 }
 
-static void done_winner_index(struct workers_job *job)
+static void done_own_index(struct workers_job *job)
 {
     struct branch_change *change = job->context;
     change->under_way--;
     read_on(change);
 }
 
-static void run_winner_index(struct workers_job *job, void *worker_state)
+static void run_own_index(struct workers_job *job, void *worker_state)
 {
     struct branch_change *change = job->context;
-    struct prepare *prepare = &change->winner->prepare;
-    (void)worker_state;                                            /* hashing needs none */
-    (void)prepare_index(prepare, buffer_bytes(&prepare->changes)); /* kept in prepare.result */
+    (void)worker_state; /* hashing needs none */
+    for (size_t i = 0; i < change->own_count; i++) {
+        struct prepare *prepare = &change->own[i]->prepare;
+        (void)prepare_index(prepare, buffer_bytes(&prepare->changes)); /* kept in prepare.result */
+    }
 }
 
 /* Keep reads in flight; when the last block is through, go on. */
@@ -324,12 +326,11 @@ static void read_on(struct branch_change *change)
         ledger_read(change->store->ledger, &item->read);
     }
     bool all = change->item_next == change->item_count || change->result != 0;
-    if (all && change->winner != NULL && change->winner_job.context == NULL &&
-        change->result == 0) {
-        change->winner_job = (struct workers_job){
-            .run = run_winner_index, .done = done_winner_index, .context = change};
+    if (all && change->own_count != 0 && change->own_job.context == NULL && change->result == 0) {
+        change->own_job =
+            (struct workers_job){.run = run_own_index, .done = done_own_index, .context = change};
         change->under_way++;
-        store_branch_run_job(change, change->store->verifiers, &change->winner_job);
+        store_branch_run_job(change, change->store->verifiers, &change->own_job);
     }
     change->under_way--;
     if (all && change->under_way == 0) {

@@ -94,11 +94,13 @@ static int win_layers(struct branch_change *change)
             result = win_layer(change, overlay, &item->prepare, item->any_state, &item->layer);
         }
     }
-    struct store_put *put = change->winner;
-    if (result == 0 && put != NULL && known &&
-        tries_is_marked(buffer_bytes(&put->prepare.changes))) {
-        bool any_state = (put->prepare.put->skip & STOA_SKIP_STATE_ROOT) != 0;
-        result = win_layer(change, overlay, &put->prepare, any_state, &put->layer);
+    for (size_t i = 0; result == 0 && i < change->own_count; i++) {
+        struct store_put *own = change->own[i];
+        known = known && tries_is_marked(buffer_bytes(&own->prepare.changes));
+        if (known) {
+            bool any_state = (own->prepare.put->skip & STOA_SKIP_STATE_ROOT) != 0;
+            result = win_layer(change, overlay, &own->prepare, any_state, &own->layer);
+        }
     }
     trie_cache_destroy(overlay);
     return result;

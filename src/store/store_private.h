@@ -78,8 +78,10 @@ struct store_put {
     uint64_t cache_sequence;    /* by which it closed its keys in the cache; 0: it has not */
     bool settled;               /* its values are in the cache */
     struct store_fill fill;
-    struct store_put *members; /* updates that share this one's frame */
-    bool update;               /* changes without a block (store_update.c) */
+    struct store_put *members;      /* updates that share this one's frame; blocks of a batch */
+    struct store_batch_work *batch; /* of a batch, its members' too; else NULL */
+    bool in_batch;                  /* its frames count with their batch */
+    bool update;                    /* changes without a block (store_update.c) */
     bool side;    /* its frame says so; a change of branch then makes it canonical where wanted */
     bool begun;   /* a change of branch or mark: too late to call it off */
     int canceled; /* called off: what it ends with, or 0 */
@@ -306,11 +308,30 @@ void store_put_describe(const struct store_put *put, struct pending_block *out_b
 /* Take in the durable block of PUT. */
 int store_put_take_in(struct store_put *put);
 
+struct store_put *store_put_take(struct store *store);    /* a free one; NULL: no memory */
 void store_put_take_first(struct store_put *put);         /* off the queue */
 void store_put_answer(struct store_put *put, int result); /* it is in no queue */
 void store_put_push_appended(struct store_put *put);
 void store_put_advance_appended(struct store *store);
 struct pending_entries store_put_entries(const struct store_put *put);
+
+/* store_put_link.c */
+enum store_put_link { STORE_PUT_APPEND, STORE_PUT_LOOK_UP, STORE_PUT_REFUSED };
+/* The plain cases, answered without the tables. Sets the request's detail where refused. */
+enum store_put_link store_put_link_plain(struct store_put *put, int *out_result);
+/* Ask the tables; then the puts go on. */
+void store_put_link_look_up(struct store_put *put);
+/* With the answer of the lookup. 0: it can be stored; as a side block where it is not next. */
+int store_put_link_looked_up(struct store_put *put);
+/* Whether PUT's parent is the tip, and it is to become the next tip. */
+bool store_put_link_is_next(const struct store_put *put);
+/* STOA_ETOOBIG: no frame is that large, or no index. */
+int store_put_link_check_size(const struct store_put *put, struct error_detail *detail);
+
+/* store_batch.c */
+void store_batch_submit(struct store_put *put);
+void store_batch_start(struct store_put *put);   /* first of the queue, and alone */
+void store_batch_release(struct store_put *put); /* forget what it was at; NULL-safe */
 
 /* store_update.c */
 void store_update_submit(struct store_put *put);

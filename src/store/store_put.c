@@ -3,8 +3,6 @@
  * order; linking to the parent, appending and acknowledging happen on the loop in the order
  * submitted, so that a block may follow its parent without waiting for it. When an append fails,
  * the blocks behind it fail too and the tip goes back to the head. */
-#include <stdio.h>
-
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "store/store_private.h"
@@ -31,6 +29,9 @@ static struct store_put *queue_pop(struct store_put_queue *queue)
 
 static void put_destroy(struct store_put *put)
 {
+    if (put->batch != NULL && put->request != NULL) { /* its own, not a member's */
+        store_batch_release(put);
+    }
     prepare_deinit(&put->prepare);
     buffer_deinit(&put->places);
     trie_layer_release(put->layer);
@@ -72,16 +73,36 @@ void store_put_push_appended(struct store_put *put)
     queue_push(&put->store->appended, put);
 }
 
+static void free_put(struct store_put *put)
+{
+    struct store *store = put->store;
+    trie_layer_release(put->layer);
+    put->layer = NULL;
+    put->next = store->put_pool;
+    store->put_pool = put;
+}
+
+static void free_batch(struct store_put *put)
+{
+    store_batch_release(put);
+    while (put->members != NULL) {
+        struct store_put *member = put->members;
+        put->members = member->next;
+        member->batch = NULL;
+        free_put(member);
+    }
+}
+
 void store_put_answer(struct store_put *put, int result)
 {
     struct store *store = put->store;
     struct store_request *request = put->request;
     request->work = NULL;
     put->request = NULL;
-    trie_layer_release(put->layer);
-    put->layer = NULL;
-    put->next = store->put_pool;
-    store->put_pool = put;
+    if (put->batch != NULL) {
+        free_batch(put);
+    }
+    free_put(put);
     store_through_finish(store, request, result);
 }
 
@@ -143,7 +164,8 @@ void store_put_make_record(struct store_put *put, const uint8_t parent_difficult
                  (has_senders ? RECORD_SENDERS : 0) |
                  (given->envelope.data != NULL ? RECORD_ENVELOPE : 0) |
                  (prepare->changes.size != 0 ? RECORD_CHANGES : 0) |
-                 ((given->skip & STOA_SKIP_STATE_ROOT) != 0 ? RECORD_ANY_STATE : 0),
+                 ((given->skip & STOA_SKIP_STATE_ROOT) != 0 ? RECORD_ANY_STATE : 0) |
+                 (put->in_batch ? RECORD_BATCH : 0),
         .transaction_count = (uint32_t)prepare->block.transaction_count,
         .hash = prepare->block.hash,
         .total_difficulty = put->total_difficulty,
@@ -164,6 +186,9 @@ void store_put_make_record(struct store_put *put, const uint8_t parent_difficult
         .context = put,
     };
     record_encode_state_header(prepare->block.hash, put->state_header);
+    if (put->in_batch) {
+        record_mark_batch(put->state_header);
+    }
     put->state_append = (struct ledger_append){
         .kind = LEDGER_STATE,
         .height = prepare->block.header.number,
@@ -223,209 +248,6 @@ bool store_cancel(struct store *store, struct store_request *request, int result
     ensure(put->request == request && result != 0);
     put->canceled = result;
     return true;
-}
-
-/* Where a stored block is, among those appended and not yet acknowledged and in the pending
- * batches; of the former only height and side. False: it is not there. */
-static bool find_recent(const struct store *store, const uint8_t hash[32],
-                        struct index_place *out_place)
-{
-    for (const struct store_put *put = store->appended.first; put != NULL; put = put->next) {
-        if (!put->update && memcmp(put->prepare.block.hash, hash, 32) == 0) {
-            *out_place = (struct index_place){
-                .height = put->prepare.block.header.number,
-                .canonical = !put->side,
-            };
-            return true;
-        }
-    }
-    const struct pending_block *block = store_find_pending_hash(store, hash);
-    if (block != NULL) {
-        *out_place = (struct index_place){
-            .height = block->height,
-            .position = block->position,
-            .state_position = block->state_position,
-            .canonical = !block->side,
-        };
-    }
-    return block != NULL;
-}
-
-/* Not the plain case: is the block stored already, is its parent? Asks the tables. */
-static void run_lookup(struct workers_job *job, void *worker_state)
-{
-    struct store_put *put = job->context;
-    struct kv_session *session = worker_state;
-    struct index *index = put->store->index;
-    struct error_detail *detail = &put->prepare.detail;
-    struct index_place place;
-    int result = 0;
-    if (!put->known) {
-        result = index_find_hash(index, session, put->prepare.block.hash, &place, detail);
-        put->known = result == 0;
-    }
-    if ((result == 0 || result == STOA_ENOTFOUND) && !put->parent_known) {
-        result = index_find_hash(index, session, put->prepare.block.header.parent_hash,
-                                 &put->parent, detail);
-        put->parent_known = result == 0;
-    }
-    put->lookup_result = result == STOA_ENOTFOUND ? 0 : result;
-}
-
-static int refuse_parent(struct store_put *put, const char *why)
-{
-    char parent[65];
-    bytes_to_hex(put->prepare.block.header.parent_hash, 32, parent);
-    return error_set(&put->request->detail, STOA_EREFUSED, "parentHash: block %llu names 0x%s, %s",
-                     (unsigned long long)put->prepare.block.header.number, parent, why);
-}
-
-static int check_number(struct store_put *put, uint64_t parent_height)
-{
-    uint64_t number = put->prepare.block.header.number;
-    if (number == parent_height + 1) {
-        return 0;
-    }
-    return error_set(&put->request->detail, STOA_EREFUSED, "number: %llu, but its parent has %llu",
-                     (unsigned long long)number, (unsigned long long)parent_height);
-}
-
-/* The first block of an empty store. */
-static int check_genesis(struct store_put *put)
-{
-    const struct store *store = put->store;
-    uint64_t number = put->prepare.block.header.number;
-    struct error_detail *detail = &put->request->detail;
-    if (number != 0) {
-        return error_set(detail, STOA_EREFUSED,
-                         "number: %llu, but the store is empty and begins with block 0",
-                         (unsigned long long)number);
-    }
-    if (store->identity.has_genesis &&
-        memcmp(store->identity.genesis_hash, put->prepare.block.hash, 32) != 0) {
-        return error_set(detail, STOA_EREFUSED, "hash: block 0 is not this store's genesis");
-    }
-    return 0;
-}
-
-/* Size of the larger of a block's two payloads. */
-static uint64_t payload_size(const struct store_put *put)
-{
-    const struct stoa_store_block *given = put->prepare.put;
-    uint64_t block = RECORD_HEADER_SIZE + (uint64_t)given->block.size + given->receipts.size +
-                     put->prepare.senders.size + given->envelope.size;
-    uint64_t state = RECORD_STATE_HEADER_SIZE + (uint64_t)put->prepare.changes.size;
-    return block > state ? block : state;
-}
-
-enum { LINK_APPEND, LINK_LOOKUP, LINK_REFUSED };
-
-/* A child of the tip is new, unless it was stored as a side block before: whether it may have been.
- */
-static bool may_be_aside(const struct store_put *put)
-{
-    const struct store *store = put->store;
-    return store->appended_sides != 0 || branches_count(store->branches) == BRANCHES_MAX ||
-           branches_find(store->branches, put->prepare.block.hash) != NULL;
-}
-
-/* The plain cases, answered without the tables. Sets the request's detail where refused. */
-static int link_plain(struct store_put *put, int *out_result)
-{
-    struct store *store = put->store;
-    const struct header *header = &put->prepare.block.header;
-    bool side = (put->prepare.put->flags & STOA_STORE_SIDE) != 0;
-    if (payload_size(put) > ledger_payload_max(store->ledger)) {
-        *out_result =
-            error_set(&put->request->detail, STOA_ETOOBIG,
-                      "block %llu: %llu bytes; at most %llu fit a frame here",
-                      (unsigned long long)header->number, (unsigned long long)payload_size(put),
-                      (unsigned long long)ledger_payload_max(store->ledger));
-        return LINK_REFUSED;
-    }
-    if (header->number > PLACE_HEIGHT_MAX ||
-        put->prepare.block.transaction_count > PLACE_TRANSACTION_INDEX_MAX) {
-        *out_result = error_set(&put->request->detail, STOA_ETOOBIG,
-                                "number: heights up to 2^40 and 2^24 transactions are kept");
-        return LINK_REFUSED;
-    }
-    if (side) {
-        return LINK_LOOKUP;
-    }
-    if (!store->tip.present) {
-        *out_result = check_genesis(put);
-        return *out_result == 0 ? LINK_APPEND : LINK_REFUSED;
-    }
-    if (store->tip.damaged) {
-        *out_result = error_set(&put->request->detail, STOA_ECORRUPT,
-                                "the newest block, height %llu, is damaged: repair it first",
-                                (unsigned long long)store->tip.height);
-        return LINK_REFUSED;
-    }
-    if (memcmp(header->parent_hash, store->tip.hash, 32) == 0 && !may_be_aside(put)) {
-        *out_result = check_number(put, store->tip.height);
-        return *out_result == 0 ? LINK_APPEND : LINK_REFUSED;
-    }
-    return LINK_LOOKUP;
-}
-
-/* Whether PUT's parent is the tip, and it is to become the next tip. */
-static bool is_next(const struct store_put *put)
-{
-    const struct store_tip *tip = &put->store->tip;
-    return (put->prepare.put->flags & STOA_STORE_SIDE) == 0 && tip->present && !tip->damaged &&
-           memcmp(put->prepare.block.header.parent_hash, tip->hash, 32) == 0;
-}
-
-/* With the answer of the lookup. 0: it can be stored; as a side block where it is not next. */
-static int link_looked_up(struct store_put *put)
-{
-    if (put->lookup_result != 0) {
-        put->request->detail = put->prepare.detail;
-        return put->lookup_result;
-    }
-    uint64_t number = put->prepare.block.header.number;
-    if (put->known) {
-        return error_set(&put->request->detail, STOA_EEXISTS, "block %llu is stored already",
-                         (unsigned long long)number);
-    }
-    if (!put->parent_known) {
-        return refuse_parent(put, "which is not stored");
-    }
-    int result = check_number(put, put->parent.height);
-    if (result != 0) {
-        return result;
-    }
-    if ((put->prepare.put->flags & (STOA_STORE_SIDE | STOA_STORE_CANONICAL)) == 0 &&
-        !is_next(put)) {
-        char text[96];
-        snprintf(text, sizeof(text), "which is not the head (height %llu)",
-                 (unsigned long long)put->store->tip.height);
-        return refuse_parent(put, text);
-    }
-    return 0;
-}
-
-static void done_lookup(struct workers_job *job)
-{
-    struct store_put *put = job->context;
-    put->looking = false;
-    store_note_tables(put->store, put->lookup_result);
-    store_put_advance(put->store);
-}
-
-static void start_lookup(struct store_put *put)
-{
-    struct store *store = put->store;
-    struct index_place place;
-    put->looking = true;
-    put->lookup_failures = store->append_failures;
-    (void)store_settle(store); /* where it fails no put goes on */
-    put->known = find_recent(store, put->prepare.block.hash, &place);
-    put->parent_known = find_recent(store, put->prepare.block.header.parent_hash, &put->parent);
-    put->lookup_job = (struct workers_job){
-        .run = run_lookup, .done = done_lookup, .context = put, .kind = METRICS_JOB_LOOKUP};
-    workers_submit(store->readers, &put->lookup_job);
 }
 
 /* Total difficulty of a side block's parent comes from its record, read by the same path as any
@@ -506,6 +328,8 @@ static void start_branch(struct store *store, struct store_put *put)
     put->begun = true;
     if (put->request->kind == STORE_UPDATE_HEAD) {
         store_branch_update_head(put);
+    } else if (put->request->kind == STORE_BATCH) {
+        store_batch_start(put);
     } else {
         store_branch_set_mark(put);
     }
@@ -591,18 +415,18 @@ static void advance_first(struct store *store, struct store_put *put)
     memcpy(put->request->hash, put->prepare.block.hash, 32);
     put->request->height = put->prepare.block.header.number;
     if (put->lookup_job.context == NULL || put->lookup_failures != store->append_failures) {
-        int link = link_plain(put, &result);
-        if (link == LINK_LOOKUP) {
-            start_lookup(put);
-        } else if (link == LINK_APPEND) {
+        enum store_put_link link = store_put_link_plain(put, &result);
+        if (link == STORE_PUT_LOOK_UP) {
+            store_put_link_look_up(put);
+        } else if (link == STORE_PUT_APPEND) {
             append_next(store, put);
         } else {
             store_put_finish_first(put, result);
         }
         return;
     }
-    result = link_looked_up(put);
-    if (result == 0 && is_next(put)) {
+    result = store_put_link_looked_up(put);
+    if (result == 0 && store_put_link_is_next(put)) {
         append_next(store, put);
     } else if (result == 0) {
         result = start_competing(store, put);
@@ -786,30 +610,19 @@ void store_put_advance_appended(struct store *store)
     store_put_advance(store);
 }
 
-static struct store_put *take_put(struct store *store)
+struct store_put *store_put_take(struct store *store)
 {
     struct store_put *put = store->put_pool;
     if (put != NULL) {
         store->put_pool = put->next;
-        return put;
-    }
-    put = memory_alloc_zeroed(1, sizeof(*put));
-    if (put != NULL) {
+    } else {
+        put = memory_alloc_zeroed(1, sizeof(*put));
+        if (put == NULL) {
+            return NULL;
+        }
         prepare_init(&put->prepare);
         put->store = store;
     }
-    return put;
-}
-
-void store_put_submit(struct store *store, struct store_request *request)
-{
-    struct store_put *put = take_put(store);
-    if (put == NULL) {
-        store_finish_request(store, request, STOA_ENOMEM);
-        return;
-    }
-    request->work = put;
-    put->request = request;
     put->canceled = 0;
     put->begun = false;
     put->rooted = false;
@@ -817,14 +630,31 @@ void store_put_submit(struct store *store, struct store_request *request)
     put->looking = false;
     put->known = false;
     put->parent_known = false;
+    put->parent = (struct index_place){.height = 0};
     put->lookup_job.context = NULL;
     put->side = false;
-    put->update = request->kind == STORE_UPDATE_STATE;
+    put->update = false;
+    put->in_batch = false;
     put->members = NULL;
-    put->prepare.put = &request->put;
+    put->batch = NULL;
     put->prepare.chain_id = store->identity.chain_id;
     put->prepare.detail.code = 0;
     put->prepare.detail.text[0] = '\0';
+    put->prepare.keep_hashes = false;
+    return put;
+}
+
+void store_put_submit(struct store *store, struct store_request *request)
+{
+    struct store_put *put = store_put_take(store);
+    if (put == NULL) {
+        store_finish_request(store, request, STOA_ENOMEM);
+        return;
+    }
+    request->work = put;
+    put->request = request;
+    put->update = request->kind == STORE_UPDATE_STATE;
+    put->prepare.put = &request->put;
     queue_push(&store->puts, put);
     if (put->update) {
         store_update_submit(put);
@@ -836,6 +666,10 @@ void store_put_submit(struct store *store, struct store_request *request)
         put->prepare = *request->prepared;
         *request->prepared = old;
         request->prepared = NULL; /* another try is verified anew */
+    }
+    if (request->kind == STORE_BATCH) {
+        store_batch_submit(put);
+        return;
     }
     if (request->kind != STORE_PUT_BLOCK || prepared) {
         put->verified = true;

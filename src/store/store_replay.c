@@ -7,26 +7,9 @@
  * by the hash that its child names as parent, so that a read of it reports the damage instead of
  * "not found". */
 #include "base/ensure.h"
-#include "store/store_private.h"
+#include "store/store_replay_private.h"
 
-struct replay {
-    struct store *store;
-    struct prepare prepare;       /* for its index stage */
-    struct pending_block damaged; /* the frame before was a damaged block */
-    bool has_damaged;
-    struct buffer changes; /* of the state frame before, for the block with this hash */
-    uint8_t changes_hash[32];
-    struct ledger_position changes_position;
-    bool changes_damaged;    /* that frame is not readable */
-    uint64_t first_sequence; /* what the tables know already ends here */
-    uint64_t total_frames;
-    void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
-    void *progress_context;
-    struct error_detail *detail;
-};
-
-/* A side block can be made the head where it forks off in time. */
-static int note_side(struct replay *replay, const struct pending_block *block)
+int store_replay_note_side(struct replay *replay, const struct pending_block *block)
 {
     struct store *store = replay->store;
     int result = block->height == 0 ? STOA_ENOTFOUND
@@ -64,7 +47,7 @@ static int add(struct replay *replay, const struct pending_block *block,
     }
     store->replayed_blocks++;
     if (block->side) {
-        return note_side(replay, block);
+        return store_replay_note_side(replay, block);
     }
     uint64_t state_end = known ? block->height + 1 : store->tip.state_end;
     store->tip =
@@ -77,8 +60,7 @@ static int add(struct replay *replay, const struct pending_block *block,
     return 0;
 }
 
-/* The damaged block before, now with the hash its child gives it (NULL: unknown). */
-static int add_damaged(struct replay *replay, const uint8_t *hash)
+int store_replay_add_damaged(struct replay *replay, const uint8_t *hash)
 {
     if (!replay->has_damaged) {
         return 0;
@@ -96,12 +78,16 @@ static int add_damaged(struct replay *replay, const uint8_t *hash)
     return result;
 }
 
-static int note_damaged(struct replay *replay, const struct ledger_frame *frame)
+int store_replay_note_damaged(struct replay *replay, const struct replay_held *frame)
 {
     const struct store *store = replay->store;
-    int result = add_damaged(replay, NULL);
+    int result = store_replay_add_damaged(replay, NULL);
     bool follows = store->tip.present ? frame->height == store->tip.height + 1 : frame->height == 0;
     replay->changes_damaged = frame->kind == LEDGER_STATE;
+    if (frame->kind == LEDGER_HEAD || frame->kind == LEDGER_BATCH || frame->kind == 0) {
+        replay->head_lost = true;
+        replay->lost_position = frame->position;
+    }
     if (result == 0 && frame->kind == LEDGER_BLOCK && follows) {
         replay->has_damaged = true;
         replay->damaged =
@@ -158,6 +144,16 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
     memcpy(block.parent_hash, prepare->block.header.parent_hash, 32);
     memcpy(block.total_difficulty, record.total_difficulty, 32);
     memcpy(block.envelope_hash, record.envelope_hash, 32);
+    if ((record.flags & RECORD_BATCH) != 0) {
+        return store_replay_hold(replay, frame, &block);
+    }
+    result = store_replay_let_go(replay);
+    if (result == 0 && !block.side) {
+        result = store_replay_find_head(replay, block.parent_hash);
+    }
+    if (result != 0) {
+        return result;
+    }
     bool has_changes = memcmp(replay->changes_hash, block.hash, 32) == 0;
     if ((record.flags & RECORD_CHANGES) != 0 && !has_changes && !replay->changes_damaged) {
         return 0; /* its changes were not written: it was not acknowledged */
@@ -168,7 +164,7 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
     }
     if (!block.side) {
         bool child = replay->has_damaged && replay->damaged.height + 1 == block.height;
-        result = add_damaged(replay, child ? prepare->block.header.parent_hash : NULL);
+        result = store_replay_add_damaged(replay, child ? prepare->block.header.parent_hash : NULL);
         if (result != 0) {
             return result;
         }
@@ -197,37 +193,48 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
     return result;
 }
 
-/* Changes that were made while the tip was the head. */
-static int replay_update(struct replay *replay, const struct ledger_frame *frame,
-                         const uint8_t hash[32], struct bytes changes)
+int store_replay_update(struct replay *replay, const struct ledger_position *position,
+                        const uint8_t hash[32], struct bytes changes)
 {
     struct store *store = replay->store;
     struct prepare *prepare = &replay->prepare;
-    bool of_damaged = replay->has_damaged && replay->damaged.height == frame->height;
-    int result = add_damaged(replay, of_damaged ? hash : NULL);
-    if (result == 0) {
-        result = store_update_find_top(store, replay->detail);
-    }
+    int result = store_update_find_top(store, replay->detail);
     if (result != 0 || !store->tip.present || memcmp(store->tip.hash, hash, 32) != 0 ||
         memcmp(store->top.hash, hash, 32) != 0) {
         return result; /* its block is damaged: what it changed is not known either */
     }
-    if (pending_size(store->open) >= STORE_BATCH_SIZE_MAX) {
-        result = store_apply_here(store, replay->detail);
-    }
-    if (result == 0 && prepare_changes(prepare, changes) != 0) {
-        result = prepare->result;
+    if (prepare_changes(prepare, changes) != 0) {
         if (replay->detail != NULL) {
             *replay->detail = prepare->detail;
         }
+        return prepare->result;
     }
-    if (result == 0) {
-        struct pending_entries entries = prepare_update_entries(prepare, changes);
-        store->top.state_position = frame->position;
-        result = store_update_take_in(store, &store->top, &entries);
-        result = result == 0 ? 0 : error_set(replay->detail, result, "replay");
+    struct pending_entries entries = prepare_update_entries(prepare, changes);
+    store->top.state_position = *position;
+    result = store_update_take_in(store, &store->top, &entries);
+    return result == 0 ? 0 : error_set(replay->detail, result, "replay");
+}
+
+/* Changes that were made while the tip was the head. */
+static int replay_update(struct replay *replay, const struct ledger_frame *frame,
+                         const uint8_t hash[32], struct bytes changes)
+{
+    bool of_damaged = replay->has_damaged && replay->damaged.height == frame->height;
+    int result = store_replay_add_damaged(replay, of_damaged ? hash : NULL);
+    if (result == 0 && pending_size(replay->store->open) >= STORE_BATCH_SIZE_MAX) {
+        result = store_apply_here(replay->store, replay->detail);
     }
-    return result;
+    return result == 0 ? store_replay_update(replay, &frame->position, hash, changes) : result;
+}
+
+static int keep_changes(struct replay *replay, const struct ledger_frame *frame,
+                        const uint8_t hash[32], struct bytes changes)
+{
+    buffer_clear(&replay->changes);
+    memcpy(replay->changes_hash, hash, 32);
+    replay->changes_position = frame->position;
+    int result = buffer_append(&replay->changes, changes.data, changes.size);
+    return result == 0 ? 0 : error_set(replay->detail, result, "replay");
 }
 
 /* Keep a block's changes until the block comes, in the next frame. */
@@ -237,23 +244,21 @@ static int replay_state(struct replay *replay, const struct ledger_frame *frame)
     struct bytes changes;
     struct ledger_position previous;
     int result = record_decode_state(frame->payload, &hash, &changes, replay->detail);
+    if (result == 0 && record_is_batch(frame->payload)) {
+        return store_replay_hold(replay, frame, NULL);
+    }
+    if (result == 0) {
+        result = store_replay_let_go(replay);
+    }
     if (result == 0 && record_is_update(frame->payload, &previous)) {
         result = replay_update(replay, frame, hash, changes);
-        if (result != 0) {
-            error_prefix(replay->detail, "frame %llu",
-                         (unsigned long long)frame->position.sequence);
-        }
-        return result;
+    } else if (result == 0) {
+        return keep_changes(replay, frame, hash, changes);
     }
     if (result != 0) {
         error_prefix(replay->detail, "frame %llu", (unsigned long long)frame->position.sequence);
-        return result;
     }
-    buffer_clear(&replay->changes);
-    memcpy(replay->changes_hash, hash, 32);
-    replay->changes_position = frame->position;
-    result = buffer_append(&replay->changes, changes.data, changes.size);
-    return result == 0 ? 0 : error_set(replay->detail, result, "replay");
+    return result;
 }
 
 /* The payload is copied: the scan's buffer may move on while frames of both branches are read. */
@@ -261,7 +266,11 @@ static int replay_head(struct replay *replay, const struct ledger_frame *frame)
 {
     struct head_record record;
     struct buffer payload;
-    int result = add_damaged(replay, NULL);
+    int result = store_replay_let_go(replay);
+    if (result == 0) {
+        result = store_replay_add_damaged(replay, NULL);
+    }
+    replay->head_lost = false; /* it tells */
     buffer_init(&payload);
     if (result == 0) {
         result = buffer_append(&payload, frame->payload.data, frame->payload.size);
@@ -284,6 +293,9 @@ static int replay_marks(struct replay *replay, const struct ledger_frame *frame)
     struct head_mark safe;
     struct head_mark finalized;
     int result = head_record_decode_marks(frame->payload, &safe, &finalized, replay->detail);
+    if (result == 0) {
+        result = store_replay_let_go(replay);
+    }
     if (result != 0) {
         error_prefix(replay->detail, "frame %llu", (unsigned long long)frame->position.sequence);
         return result;
@@ -303,7 +315,7 @@ static int replay_frame(void *context, const struct ledger_frame *frame)
                          frame->position.sequence - replay->first_sequence, replay->total_frames);
     }
     if (frame->result != 0) {
-        return note_damaged(replay, frame);
+        return store_replay_hold_damaged(replay, frame);
     }
     if (frame->kind == LEDGER_STATE) {
         return replay_state(replay, frame);
@@ -313,6 +325,9 @@ static int replay_frame(void *context, const struct ledger_frame *frame)
     }
     if (frame->kind == LEDGER_FINALIZED) {
         return replay_marks(replay, frame);
+    }
+    if (frame->kind == LEDGER_BATCH) {
+        return store_replay_batch(replay, frame);
     }
     if (frame->kind != LEDGER_BLOCK) {
         return error_set(replay->detail, STOA_EVERSION,
@@ -374,19 +389,26 @@ int store_replay(struct store *store, struct error_detail *detail)
     }
     prepare_init(&replay.prepare);
     buffer_init(&replay.changes);
+    buffer_init(&replay.held);
+    buffer_init(&replay.update);
     const struct ledger_position *from = &store->applied.position;
     if (store->applied.position.sequence < store->recovery.last_sequence) {
         result = ledger_scan(store->ledger, from->sequence == 0 ? 1 : from->sequence,
                              from->sequence == 0 ? NULL : from, replay_frame, &replay, detail);
     }
     if (result == 0) {
-        result = add_damaged(&replay, NULL);
+        result = store_replay_let_go(&replay);
+    }
+    if (result == 0) {
+        result = store_replay_add_damaged(&replay, NULL);
     }
     if (result == 0) {
         result = store_update_find_top(store, detail);
     }
     prepare_deinit(&replay.prepare);
     buffer_deinit(&replay.changes);
+    buffer_deinit(&replay.held);
+    buffer_deinit(&replay.update);
     store->head = store->tip;
     return result;
 }

@@ -7,6 +7,7 @@
 
 #include "base/ensure.h"
 #include "chain/receipt.h"
+#include "store/batch_record.h"
 #include "store/position.h"
 #include "store/store_private.h"
 
@@ -22,6 +23,9 @@ struct verify {
     struct prepare prepare; /* for what a block adds to the indexes */
     bool has_head;          /* what the ledger says so far */
     uint8_t head[32];
+    /* Of the batch that the frames before are of: */
+    uint64_t batch_frames; /* its blocks and its update, in the tables or not */
+    uint64_t batch_known;  /* of these are in the tables */
     struct error_detail *detail;
 };
 
@@ -251,12 +255,13 @@ static void note_block(struct verify *verify, const struct record *record,
 }
 
 /* A change of branch. The block it names may not have been written: then nobody was told of it. */
-static int note_head(struct verify *verify, const struct ledger_frame *frame)
+static int note_head_record(struct verify *verify, const struct ledger_frame *frame,
+                            struct bytes payload)
 {
     struct store *store = verify->store;
     struct head_record record;
     struct index_place place;
-    if (head_record_decode(frame->payload, &record, NULL) != 0) {
+    if (head_record_decode(payload, &record, NULL) != 0) {
         report_block(verify, frame, "head record");
         return 0;
     }
@@ -291,6 +296,50 @@ static int check_update(struct verify *verify, const struct ledger_frame *frame,
     return 0;
 }
 
+/* A frame of a batch that was not written to its end counts nowhere. Whether it is in the tables:
+ * all frames of a batch are, or none. */
+static int note_batched(struct verify *verify, const struct ledger_frame *frame,
+                        const uint8_t hash[32], bool update, bool *out_known)
+{
+    struct store *store = verify->store;
+    struct index_place place;
+    int result = index_find_hash(store->index, store->session, hash, &place, verify->detail);
+    store_note_tables(store, result);
+    if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
+        return result;
+    }
+    *out_known = result == 0 && (update ? place.state_position.sequence >= frame->position.sequence
+                                        : position_is_same(&place.position, &frame->position));
+    verify->batch_frames++;
+    verify->batch_known += *out_known;
+    return 0;
+}
+
+/* What comes now is not of a batch, or its last frame: what was before it? */
+static void end_batch(struct verify *verify, const struct ledger_frame *frame, uint64_t wanted)
+{
+    bool whole = wanted != 0 && verify->batch_frames >= wanted;
+    if (whole ? verify->batch_known < wanted : verify->batch_known != 0) {
+        report(verify, frame, "tables/blocks", "a batch is not all there, or not all gone");
+    }
+    verify->batch_frames = 0;
+    verify->batch_known = 0;
+}
+
+static int check_batch(struct verify *verify, const struct ledger_frame *frame)
+{
+    struct batch_record record;
+    if (batch_record_decode(frame->payload, &record, NULL) != 0) {
+        report_block(verify, frame, "batch record");
+        return 0;
+    }
+    uint64_t wanted =
+        (uint64_t)record.block_count + ((record.flags & BATCH_RECORD_UPDATE) != 0 ? 1 : 0);
+    bool counts = wanted == 0 || (verify->batch_frames >= wanted && verify->batch_known != 0);
+    end_batch(verify, frame, counts ? wanted : 0);
+    return counts && record.head.size != 0 ? note_head_record(verify, frame, record.head) : 0;
+}
+
 /* Changes can be walked to their end. */
 static int check_state(struct verify *verify, const struct ledger_frame *frame)
 {
@@ -306,9 +355,15 @@ static int check_state(struct verify *verify, const struct ledger_frame *frame)
         report_block(verify, frame, "state record");
         return 0;
     }
-    return record_is_update(frame->payload, &previous)
-               ? check_update(verify, frame, hash, &previous)
-               : 0;
+    bool update = record_is_update(frame->payload, &previous);
+    bool known = true;
+    int found = 0;
+    if (!record_is_batch(frame->payload)) {
+        end_batch(verify, frame, 0);
+    } else if (update) {
+        found = note_batched(verify, frame, hash, true, &known);
+    }
+    return found == 0 && update && known ? check_update(verify, frame, hash, &previous) : found;
 }
 
 static int verify_frame(void *context, const struct ledger_frame *frame)
@@ -319,10 +374,15 @@ static int verify_frame(void *context, const struct ledger_frame *frame)
     if (frame->kind == LEDGER_STATE) {
         return check_state(verify, frame);
     }
+    if (frame->kind == LEDGER_BATCH) {
+        return check_batch(verify, frame);
+    }
     if (frame->kind == LEDGER_HEAD) {
-        return note_head(verify, frame);
+        end_batch(verify, frame, 0);
+        return note_head_record(verify, frame, frame->payload);
     }
     if (frame->kind != LEDGER_BLOCK) {
+        end_batch(verify, frame, 0);
         return 0;
     }
     if (record_decode(frame->payload, &record, NULL) != 0) {
@@ -333,6 +393,16 @@ static int verify_frame(void *context, const struct ledger_frame *frame)
         return 0;
     }
     bool canonical = false;
+    bool known = true;
+    int noted = 0;
+    if ((record.flags & RECORD_BATCH) != 0) {
+        noted = note_batched(verify, frame, record.hash, false, &known);
+    } else {
+        end_batch(verify, frame, 0);
+    }
+    if (noted != 0 || !known) {
+        return noted;
+    }
     note_block(verify, &record, &block);
     verify->report.blocks++;
     if ((record.flags & RECORD_RECEIPTS) != 0) {

@@ -185,6 +185,16 @@ int simstore_update(struct simstore *sim, const struct stoa_change *changes, siz
     return ask(sim, &request);
 }
 
+int simstore_batch(struct simstore *sim, struct store_batch *batch,
+                   const struct stoa_change *changes, size_t count)
+{
+    struct store_request request = {.kind = STORE_BATCH, .batch = batch};
+    request.put = (struct stoa_store_block)STOA_STORE_BLOCK_INIT;
+    request.put.changes = changes;
+    request.put.change_count = count;
+    return ask(sim, &request);
+}
+
 int simstore_update_head(struct simstore *sim, const uint8_t hash[32])
 {
     struct store_request request = {.kind = STORE_UPDATE_HEAD};

@@ -45,6 +45,9 @@ struct stoa_store_block simstore_put_of(const struct made_block *block);
 
 int simstore_put(struct simstore *sim, const struct stoa_store_block *block);
 int simstore_update(struct simstore *sim, const struct stoa_change *changes, size_t count);
+/* BATCH, with changes of the head it leaves. */
+int simstore_batch(struct simstore *sim, struct store_batch *batch,
+                   const struct stoa_change *changes, size_t count);
 int simstore_update_head(struct simstore *sim, const uint8_t hash[32]);
 
 /* KIND: STORE_SET_SAFE or STORE_SET_FINALIZED. */

@@ -331,6 +331,98 @@ static void expect_state(struct simtree *tree)
     }
 }
 
+/* ---- batches ---- */
+
+int simtree_ask_batch(struct simtree *tree, const struct simtree_batch *batch)
+{
+    struct stoa_store_block blocks[SIMTREE_BATCH_MAX];
+    static struct simtree_changes changes[SIMTREE_BATCH_MAX + 1];
+    struct store_batch given = {.blocks = blocks,
+                                .block_count = batch->count,
+                                .head = batch->head == NULL ? NULL : batch->head->hash};
+    for (size_t i = 0; i < batch->count; i++) {
+        blocks[i] = simtree_put_of(tree, batch->blocks[i], &changes[i]);
+        blocks[i].flags |= batch->flags[i];
+    }
+    struct simtree_changes *update = &changes[SIMTREE_BATCH_MAX];
+    if (batch->has_update) {
+        simtree_changes_of(&batch->update, update);
+    }
+    return simstore_batch(&tree->sim, &given, update->changes,
+                          batch->has_update ? batch->update.count : 0);
+}
+
+void simtree_note_batch(struct simtree *tree, const struct simtree_batch *batch)
+{
+    struct simtree_block *head = tree->head;
+    for (size_t i = 0; i < batch->count; i++) {
+        batch->blocks[i]->stored = true;
+        head = (batch->flags[i] & STOA_STORE_SIDE) == 0 ? batch->blocks[i] : head;
+    }
+    head = batch->head != NULL ? batch->head : head;
+    if (head != tree->head) {
+        simtree_set_head(tree, head);
+    }
+    if (batch->has_update) {
+        simtree_note_update(tree, &batch->update);
+    }
+}
+
+static bool is_in(const struct simtree_batch *batch, const struct simtree_block *block)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (batch->blocks[i] == block) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A block that can come next; or, where STORED, one that can be the head. */
+static struct simtree_block *pick(struct simtree *tree, uint64_t *random,
+                                  const struct simtree_batch *batch, bool stored)
+{
+    size_t from = fixture_random_below(random, tree->count);
+    for (size_t i = 0; i < tree->count; i++) {
+        struct simtree_block *block = tree->blocks[(from + i) % tree->count];
+        bool there = block->stored || is_in(batch, block);
+        if (stored ? there
+                   : !there && (block->parent == NULL || block->parent->stored ||
+                                is_in(batch, block->parent))) {
+            return block;
+        }
+    }
+    return NULL;
+}
+
+void simtree_make_batch(struct simtree *tree, uint64_t *random, struct simtree_batch *out_batch)
+{
+    struct simtree_batch *batch = out_batch;
+    struct simtree_block *head = tree->head;
+    size_t wanted = fixture_random_below(random, 7);
+    *batch = (struct simtree_batch){.count = 0};
+    for (size_t i = 0; i < wanted; i++) {
+        struct simtree_block *block = pick(tree, random, batch, false);
+        if (block == NULL) {
+            break;
+        }
+        bool side = fixture_random_below(random, 3) == 0;
+        batch->flags[batch->count] = side                    ? STOA_STORE_SIDE
+                                     : block->parent == head ? 0
+                                                             : STOA_STORE_CANONICAL;
+        batch->blocks[batch->count++] = block;
+        head = side ? head : block;
+    }
+    if (fixture_random_below(random, 3) == 0) {
+        batch->head = pick(tree, random, batch, true);
+    }
+    batch->has_update =
+        (batch->count == 0 && batch->head == NULL) || fixture_random_below(random, 2) == 0;
+    uint64_t seed = fixture_random(random);
+    simtree_make_update(seed, &batch->update);
+    batch->update.removed[batch->update.count - 1] = false; /* so that one sees it was made */
+}
+
 /* ---- changing ---- */
 
 void simtree_set_head(struct simtree *tree, struct simtree_block *block)

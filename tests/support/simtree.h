@@ -87,6 +87,24 @@ void simtree_changes_of(const struct simtree_update *update, struct simtree_chan
 int simtree_update(struct simtree *tree, const struct simtree_update *update);
 void simtree_note_update(struct simtree *tree, const struct simtree_update *update);
 
+/* A batch: blocks with the flags they are stored with, a change of head, changes of the head. */
+enum { SIMTREE_BATCH_MAX = 16 };
+struct simtree_batch {
+    struct simtree_block *blocks[SIMTREE_BATCH_MAX];
+    unsigned flags[SIMTREE_BATCH_MAX];
+    size_t count;
+    struct simtree_block *head; /* NULL: as the flags say */
+    bool has_update;
+    struct simtree_update update;
+};
+
+/* Ask the store for it; and the same in the model only. */
+int simtree_ask_batch(struct simtree *tree, const struct simtree_batch *batch);
+void simtree_note_batch(struct simtree *tree, const struct simtree_batch *batch);
+
+/* One that the store takes, with something in it, as RANDOM has it. */
+void simtree_make_batch(struct simtree *tree, uint64_t *random, struct simtree_batch *out_batch);
+
 /* Make BLOCK (NULL: the store's genesis with HASH) the head, in the model too. */
 void simtree_hop(struct simtree *tree, struct simtree_block *block);
 void simtree_set_head(struct simtree *tree, struct simtree_block *block); /* in the model only */

@@ -260,9 +260,8 @@ static void a_batch_changes_the_head(void **state)
         {.kind = STOA_ITEM_PUT, .key = text("a"), .value = text("rival")},
         {.kind = STOA_ITEM_HEAD, .hash = made_chain_block(rival, 4)->hash},
     };
-    assert_int_equal(write_batch(rig, items, 2, &detail), STOA_ENOTSUP);  /* not of the head */
-    assert_int_equal(write_batch(rig, items, 3, &detail), STOA_EREFUSED); /* another hash */
-    assert_non_null(strstr(detail.text, "items[0]"));
+    assert_int_equal(write_batch(rig, items, 3, &detail), STOA_ENOTFOUND); /* not stored */
+    assert_non_null(strstr(detail.text, "items[2]"));
     engine_rig_expect_head(rig, 4);
     expect(rig->stoa, "a", "four");
     items[2].hash = block->hash;
@@ -291,6 +290,128 @@ static void a_batch_changes_the_head(void **state)
     made_chain_destroy(rival);
 }
 
+/* Blocks FIRST to LAST of CHAIN as items. */
+static size_t items_of(const struct made_chain *chain, uint64_t first, uint64_t last,
+                       unsigned flags, struct stoa_store_block *puts, struct stoa_item *items)
+{
+    size_t count = 0;
+    for (uint64_t i = first; i <= last; i++, count++) {
+        const struct made_block *block = made_chain_block(chain, i);
+        puts[count] = (struct stoa_store_block)STOA_STORE_BLOCK_INIT;
+        puts[count].block = (struct stoa_bytes){block->block.data, block->block.size};
+        puts[count].receipts = (struct stoa_bytes){block->receipts.data, block->receipts.size};
+        puts[count].flags = flags;
+        items[count] = (struct stoa_item){.kind = STOA_ITEM_BLOCK, .block = &puts[count]};
+    }
+    return count;
+}
+
+static void a_batch_of_several_blocks_is_one(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct made_chain *rival = made_chain_create_rival(rig->chain, 5, 79, 6);
+    struct stoa_store_block puts[16];
+    struct stoa_item items[20];
+    struct stoa_detail detail;
+    size_t count = items_of(rig->chain, 1, 8, 0, puts, items);
+    items[count++] =
+        (struct stoa_item){.kind = STOA_ITEM_PUT, .key = text("a"), .value = text("eight")};
+    engine_rig_put(rig, 1, 1);
+    assert_int_equal(write_batch(rig, items, count, &detail), STOA_EEXISTS);
+    assert_non_null(strstr(detail.text, "items[0]"));
+    count--;
+    assert_int_equal(write_batch(rig, items + 2, count - 2, &detail), STOA_EREFUSED); /* a gap */
+    assert_non_null(strstr(detail.text, "items[0]"));
+    engine_rig_expect_head(rig, 1);
+    assert_int_equal(write_batch(rig, items + 1, count, NULL), 0);
+    engine_rig_expect_head(rig, 8);
+    engine_rig_expect(rig->stoa, rig->chain, 1, 8);
+    expect(rig->stoa, "a", "eight");
+    count = items_of(rival, 6, 11, STOA_STORE_SIDE, puts, items);
+    items[count++] =
+        (struct stoa_item){.kind = STOA_ITEM_PUT, .key = text("a"), .value = text("nine")};
+    items[count++] =
+        (struct stoa_item){.kind = STOA_ITEM_HEAD, .hash = made_chain_block(rival, 9)->hash};
+    puts[3].receipts.size--; /* what is wrong with one refuses all */
+    assert_int_equal(write_batch(rig, items, count, &detail), STOA_EINVAL);
+    assert_non_null(strstr(detail.text, "items[3]"));
+    engine_rig_expect_head(rig, 8);
+    expect(rig->stoa, "a", "eight");
+    puts[3].receipts.size++;
+    assert_int_equal(write_batch(rig, items, count, NULL), 0);
+    engine_rig_expect(rig->stoa, rival, 6, 9);
+    expect(rig->stoa, "a", "nine");
+    engine_rig_close(rig);
+    engine_rig_open(rig);
+    engine_rig_expect(rig->stoa, rival, 6, 9);
+    expect(rig->stoa, "a", "nine");
+    struct stoa_item back[] = {
+        {.kind = STOA_ITEM_DELETE, .key = text("a")},
+        {.kind = STOA_ITEM_HEAD, .hash = made_chain_block(rig->chain, 8)->hash},
+    };
+    assert_int_equal(write_batch(rig, back, 2, NULL), 0); /* a stored block, and its keys */
+    engine_rig_expect(rig->stoa, rig->chain, 1, 8);
+    expect(rig->stoa, "a", NULL);
+    struct stoa_verify_report report;
+    assert_int_equal(stoa_verify(rig->stoa, NULL, NULL, &report, NULL), 0);
+    made_chain_destroy(rival);
+}
+
+static void a_batch_with_a_deadline_is_copied(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_store_block puts[8];
+    struct stoa_item items[8];
+    struct stoa_batch batch = STOA_BATCH_INIT;
+    struct stoa_call call = STOA_CALL_INIT;
+    struct stoa_completion completion;
+    char key[] = "a";
+    uint8_t head[32];
+    engine_rig_put(rig, 1, 2);
+    batch.items = items;
+    batch.item_count = items_of(rig->chain, 3, 6, STOA_STORE_SIDE, puts, items);
+    items[batch.item_count++] =
+        (struct stoa_item){.kind = STOA_ITEM_PUT, .key = text(key), .value = text("five")};
+    items[batch.item_count++] = (struct stoa_item){.kind = STOA_ITEM_HEAD, .hash = head};
+    memcpy(head, made_chain_block(rig->chain, 5)->hash, 32);
+    call.deadline_ms = 60000;
+    assert_int_equal(stoa_submit_batch_write(rig->stoa, &batch, &call), 0);
+    memset(items, 0, sizeof(items)); /* nothing of it is the store's */
+    memset(puts, 0, sizeof(puts));
+    memset(head, 0, sizeof(head));
+    key[0] = 'z';
+    assert_int_equal(stoa_reap(rig->stoa, &completion, 1, -1), 1);
+    assert_int_equal(completion.result, 0);
+    assert_int_equal(completion.height, 5);
+    assert_memory_equal(completion.hash, made_chain_block(rig->chain, 5)->hash, 32);
+    engine_rig_expect(rig->stoa, rig->chain, 1, 5);
+    expect(rig->stoa, "a", "five");
+}
+
+static void items_that_contradict_are_refused(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_store_block puts[4];
+    struct stoa_item items[6];
+    struct stoa_detail detail;
+    engine_rig_put(rig, 1, 1);
+    size_t count = items_of(rig->chain, 2, 3, 0, puts, items);
+    struct stoa_item head = {.kind = STOA_ITEM_HEAD, .hash = made_chain_block(rig->chain, 2)->hash};
+    items[count] = head;
+    items[count + 1] = head;
+    assert_int_equal(write_batch(rig, items, count + 2, &detail), STOA_EINVAL);
+    assert_non_null(strstr(detail.text, "items[3]"));
+    items[count] = items[1];
+    items[1] = head;
+    assert_int_equal(write_batch(rig, items, count + 1, &detail), STOA_EINVAL);
+    assert_non_null(strstr(detail.text, "items[2]"));
+    items[1] = items[count];
+    items[count] = items[1];
+    assert_int_equal(write_batch(rig, items, count + 1, &detail), STOA_EEXISTS); /* twice */
+    assert_non_null(strstr(detail.text, "items[2]"));
+    engine_rig_expect_head(rig, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -304,6 +425,12 @@ int main(void)
                                         engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(a_batch_is_all_there_or_refused_whole,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_batch_of_several_blocks_is_one, engine_rig_set_up_ring,
+                                        engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_batch_with_a_deadline_is_copied,
+                                        engine_rig_set_up_threads, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(items_that_contradict_are_refused, engine_rig_set_up_ring,
+                                        engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(a_batch_changes_the_head, engine_rig_set_up_threads,
                                         engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(every_writer_reads_what_it_wrote, engine_rig_set_up_ring,
