@@ -185,6 +185,18 @@ int io_space(struct io *io, const char *path, uint64_t *out_free, uint64_t *out_
     return io->ops->space(io, path, out_free, out_total);
 }
 
+bool io_buffer_add(struct io *io, void *data, size_t size)
+{
+    return io->ops->buffer_add != NULL && io->ops->buffer_add(io, data, size);
+}
+
+void io_buffer_remove(struct io *io, void *data)
+{
+    if (io->ops->buffer_remove != NULL) {
+        io->ops->buffer_remove(io, data);
+    }
+}
+
 bool io_is_written(struct io *io, int file, uint64_t offset, uint64_t size)
 {
     return io->ops->is_written(io, file, offset, size);

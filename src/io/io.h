@@ -101,6 +101,9 @@ struct io_ops {
     bool (*is_written)(struct io *io, int file, uint64_t offset, uint64_t size);
     int (*lock)(struct io *io, const char *path, int *out_lock);
     void (*unlock)(struct io *io, int lock);
+    /* NULL: nothing is gained by it. */
+    bool (*buffer_add)(struct io *io, void *data, size_t size);
+    void (*buffer_remove)(struct io *io, void *data);
     /* Simulation: when the next job of the workers moves on, from now. NULL: they are threads. */
     uint64_t (*job_delay_ns)(struct io *io);
 };
@@ -190,6 +193,16 @@ int io_space(struct io *io, const char *path, uint64_t *out_free, uint64_t *out_
 bool io_is_written(struct io *io, int file, uint64_t offset, uint64_t size);
 int io_lock(struct io *io, const char *path, int *out_lock);
 void io_unlock(struct io *io, int lock);
+
+/* Memory that many transfers will come from or go to, SIZE bytes at DATA: the kernel is told once,
+ * where it takes that, and need not pin it for each. Transfers wholly inside are found by their
+ * address. False: it was not told (too many, or more than may be locked), and they work as well.
+ * The loop's thread. */
+bool io_buffer_add(struct io *io, void *data, size_t size);
+
+/* Before memory that was added is freed; no transfer with it is pending. Of any other, nothing
+ * happens. */
+void io_buffer_remove(struct io *io, void *data);
 
 /* Memory that this process holds now; 0 where the system does not say. Any thread. */
 uint64_t io_resident_bytes(void);

@@ -33,11 +33,18 @@ enum {
     TAG_CANCEL = 2, /* below any address */
     TAG_LAST = TAG_CANCEL,
     FILE_SLOTS = 1024,
+    BUFFER_SLOTS = 16,
+    BUFFER_SIZE_MAX = 1 << 30,   /* the kernel's */
     REGISTER_SEND_MSG_RING = 31, /* newer than Debian's header */
 };
 
 /* Steps of IO_SYNC_DIR, kept in `moved`: the step and above it the directory's descriptor. */
 enum { STEP_OPEN, STEP_SYNC, STEP_CLOSE, STEP_BITS = 2 };
+
+struct ring_buffer {
+    char *data; /* NULL: the slot is free */
+    size_t size;
+};
 
 struct io_ring {
     struct io io; /* first */
@@ -56,12 +63,14 @@ struct io_ring {
     bool has_taskrun_flag;
     unsigned file_slots; /* 0: files are not registered */
     bool registered[FILE_SLOTS];
+    unsigned buffer_slots; /* 0: memory is not registered */
+    struct ring_buffer buffers[BUFFER_SLOTS];
 };
 
 static const int operations_needed[] = {
-    IORING_OP_OPENAT,  IORING_OP_CLOSE,        IORING_OP_READ,     IORING_OP_WRITE,
-    IORING_OP_FSYNC,   IORING_OP_FALLOCATE,    IORING_OP_RENAMEAT, IORING_OP_UNLINKAT,
-    IORING_OP_MKDIRAT, IORING_OP_ASYNC_CANCEL,
+    IORING_OP_OPENAT,  IORING_OP_CLOSE,        IORING_OP_READ,       IORING_OP_WRITE,
+    IORING_OP_FSYNC,   IORING_OP_FALLOCATE,    IORING_OP_RENAMEAT,   IORING_OP_UNLINKAT,
+    IORING_OP_MKDIRAT, IORING_OP_ASYNC_CANCEL, IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED,
 };
 
 static struct io_ring *ring_of(struct io *io)
@@ -95,17 +104,76 @@ static void unregister_file(struct io_ring *self, int file)
     }
 }
 
+/* Registered memory */
+
+static bool set_buffer(struct io_ring *self, unsigned slot, char *data, size_t size)
+{
+    const struct iovec memory = {.iov_base = data, .iov_len = size};
+    const __u64 none = 0;
+    return io_uring_register_buffers_update_tag(&self->ring, slot, &memory, &none, 1) == 1;
+}
+
+static bool ring_buffer_add(struct io *io, void *data, size_t size)
+{
+    struct io_ring *self = ring_of(io);
+    ensure(data != NULL && size > 0);
+    for (unsigned i = 0; i < self->buffer_slots && size <= BUFFER_SIZE_MAX; i++) {
+        struct ring_buffer *buffer = &self->buffers[i];
+        if (buffer->data == NULL) {
+            if (!set_buffer(self, i, data, size)) {
+                return false;
+            }
+            *buffer = (struct ring_buffer){.data = data, .size = size};
+            return true;
+        }
+    }
+    return false;
+}
+
+static void ring_buffer_remove(struct io *io, void *data)
+{
+    struct io_ring *self = ring_of(io);
+    for (unsigned i = 0; i < self->buffer_slots; i++) {
+        if (self->buffers[i].data == data) {
+            bool removed = set_buffer(self, i, NULL, 0);
+            ensure(removed); /* a transfer would reach what this memory was */
+            self->buffers[i].data = NULL;
+        }
+    }
+}
+
+/* The slot of the memory that SIZE bytes at DATA are in; -1. */
+static int find_buffer(const struct io_ring *self, const char *data, size_t size)
+{
+    for (unsigned i = 0; i < self->buffer_slots; i++) {
+        const struct ring_buffer *buffer = &self->buffers[i];
+        if (buffer->data != NULL && data >= buffer->data && size <= buffer->size &&
+            (size_t)(data - buffer->data) <= buffer->size - size) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
 /* Requests to entries */
 
-static void prepare_transfer(const struct io_request *request, struct io_uring_sqe *sqe)
+static void prepare_transfer(const struct io_ring *self, const struct io_request *request,
+                             struct io_uring_sqe *sqe)
 {
     char *data = (char *)request->data + request->moved;
     unsigned size = (unsigned)io_posix_transfer_size(request);
     uint64_t offset = request->offset + request->moved;
-    if (request->op == IO_READ) {
+    int buffer = find_buffer(self, data, size);
+    if (request->op == IO_READ && buffer >= 0) {
+        io_uring_prep_read_fixed(sqe, request->file, data, size, offset, buffer);
+    } else if (request->op == IO_READ) {
         io_uring_prep_read(sqe, request->file, data, size, offset);
     } else {
-        io_uring_prep_write(sqe, request->file, data, size, offset);
+        if (buffer >= 0) {
+            io_uring_prep_write_fixed(sqe, request->file, data, size, offset, buffer);
+        } else {
+            io_uring_prep_write(sqe, request->file, data, size, offset);
+        }
         sqe->rw_flags = (request->flags & IO_WRITE_DURABLE) != 0 ? RWF_DSYNC : 0;
     }
 }
@@ -140,7 +208,7 @@ static void prepare(struct io_ring *self, struct io_request *request, struct io_
         break;
     case IO_READ:
     case IO_WRITE:
-        prepare_transfer(request, sqe);
+        prepare_transfer(self, request, sqe);
         break;
     case IO_SYNC:
         io_uring_prep_fsync(sqe, request->file, IORING_FSYNC_DATASYNC);
@@ -487,6 +555,8 @@ static const struct io_ops ring_ops = {
     .file_size = io_posix_file_size,
     .space = io_posix_space,
     .is_written = io_posix_is_written,
+    .buffer_add = ring_buffer_add,
+    .buffer_remove = ring_buffer_remove,
     .lock = io_posix_lock,
     .unlock = io_posix_unlock,
 };
@@ -569,6 +639,13 @@ static void set_up_files(struct io_ring *self)
     }
 }
 
+static void set_up_buffers(struct io_ring *self)
+{
+    if (io_uring_register_buffers_sparse(&self->ring, BUFFER_SLOTS) == 0) {
+        self->buffer_slots = BUFFER_SLOTS;
+    }
+}
+
 int io_ring_create(const struct io_options *options, struct io **out_io,
                    struct error_detail *detail)
 {
@@ -596,11 +673,13 @@ int io_ring_create(const struct io_options *options, struct io **out_io,
         return error;
     }
     set_up_files(self);
+    set_up_buffers(self);
     bool ring_registered = io_uring_register_ring_fd(&self->ring) == 1;
     snprintf(self->io.features, sizeof(self->io.features),
-             "io_uring with %u entries: %s; ring %s; files %s; wake by %s", self->entries,
-             mode->name, ring_registered ? "registered" : "not registered",
+             "io_uring with %u entries: %s; ring %s; files %s; buffers %s; wake by %s",
+             self->entries, mode->name, ring_registered ? "registered" : "not registered",
              self->file_slots > 0 ? "registered" : "not registered",
+             self->buffer_slots > 0 ? "registered" : "not registered",
              self->wake_event < 0 ? "message" : "eventfd");
     *out_io = &self->io;
     return 0;

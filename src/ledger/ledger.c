@@ -36,6 +36,9 @@ static void free_ledger(struct ledger *ledger)
     ledger_files_deinit(ledger);
     ledger_files_deinit_pool(ledger);
     for (int i = 0; i < 2; i++) {
+        if (ledger->groups[i].buffer != NULL) {
+            io_buffer_remove(ledger->io, ledger->groups[i].buffer);
+        }
         memory_free(ledger->groups[i].buffer);
         memory_free(ledger->groups[i].temporary);
     }
@@ -219,6 +222,8 @@ static int make_buffers(struct ledger *ledger, struct error_detail *detail)
             return error_set(detail, STOA_ENOMEM, "open the ledger: no memory for a group");
         }
         memset(ledger->groups[i].buffer, 0, LEDGER_GROUP_CAPACITY); /* touched once for all */
+        (void)io_buffer_add(ledger->io, ledger->groups[i].buffer,
+                            LEDGER_GROUP_CAPACITY); /* else it is written like any other */
     }
     size_t size = SEGMENT_ENTRIES_MAX * sizeof(struct segment_entry);
     ledger->segment.entries = memory_alloc(size);

@@ -315,6 +315,7 @@ void ledger_spare_start(struct ledger *ledger)
         spare->zeros = memory_alloc_aligned(LEDGER_SPARE_CHUNK, IO_ALIGNMENT);
         if (spare->zeros != NULL) {
             memset(spare->zeros, 0, LEDGER_SPARE_CHUNK);
+            (void)io_buffer_add(ledger->io, spare->zeros, LEDGER_SPARE_CHUNK); /* as the groups */
         }
     }
     int result = ledger_files_reserve(ledger, spare->number, &spare->entry);
@@ -355,6 +356,9 @@ int ledger_spare_wait(struct ledger *ledger, struct error_detail *detail)
 void ledger_spare_deinit(struct ledger *ledger)
 {
     struct ledger_spare *spare = &ledger->spare;
+    if (spare->zeros != NULL) {
+        io_buffer_remove(ledger->io, spare->zeros);
+    }
     memory_free(spare->zeros);
     spare->zeros = NULL;
     memory_free(spare->entry);

@@ -53,6 +53,60 @@ static void what_is_written_is_read_back(struct io_world *world)
     io_world_close_file(world, file);
 }
 
+static void transfers_of_added_memory_move_the_same(struct io_world *world)
+{
+    enum { ADDED = 4 * IO_WORLD_BLOCK };
+    int file = io_world_open_new(world, "added", IO_OPEN_DIRECT);
+    (void)io_buffer_add(world->io, world->data, ADDED);
+    (void)io_buffer_add(world->io, world->back, ADDED);
+    /* Inside, across its end, and outside. */
+    struct io_request write = {.op = IO_WRITE,
+                               .flags = IO_WRITE_DURABLE,
+                               .file = file,
+                               .data = world->data + IO_WORLD_BLOCK,
+                               .size = 3 * IO_WORLD_BLOCK};
+    assert_int_equal(io_world_wait_for(world, write), 3 * IO_WORLD_BLOCK);
+    write.offset = 3 * IO_WORLD_BLOCK;
+    write.size = 4 * IO_WORLD_BLOCK;
+    assert_int_equal(io_world_wait_for(world, write), 4 * IO_WORLD_BLOCK);
+    assert_int_equal(io_world_read_at(world, file, 0, 3 * IO_WORLD_BLOCK), 3 * IO_WORLD_BLOCK);
+    assert_memory_equal(world->back, world->data + IO_WORLD_BLOCK, 3 * IO_WORLD_BLOCK);
+    assert_int_equal(io_world_read_at(world, file, 0, 7 * IO_WORLD_BLOCK), 7 * IO_WORLD_BLOCK);
+    assert_memory_equal(world->back + 3 * IO_WORLD_BLOCK, world->data + IO_WORLD_BLOCK,
+                        4 * IO_WORLD_BLOCK);
+    io_buffer_remove(world->io, world->data);
+    io_buffer_remove(world->io, world->back);
+    io_buffer_remove(world->io, world->back); /* it is not there any more */
+    assert_int_equal(io_world_read_at(world, file, 0, 2 * IO_WORLD_BLOCK), 2 * IO_WORLD_BLOCK);
+    assert_memory_equal(world->back, world->data + IO_WORLD_BLOCK, 2 * IO_WORLD_BLOCK);
+    io_world_close_file(world, file);
+}
+
+static void more_memory_than_there_is_room_for_is_moved_as_well(struct io_world *world)
+{
+    enum { COUNT = 64 };
+    int file = io_world_open_new(world, "many", 0);
+    unsigned added = 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        added += io_buffer_add(world->io, world->data + (size_t)i * 64, 64);
+    }
+    assert_true(added < COUNT);
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct io_request write = {.op = IO_WRITE,
+                                   .file = file,
+                                   .data = world->data + (size_t)i * 64,
+                                   .size = 64,
+                                   .offset = (uint64_t)i * 64};
+        assert_int_equal(io_world_wait_for(world, write), 64);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        io_buffer_remove(world->io, world->data + (size_t)i * 64);
+    }
+    assert_int_equal(io_world_read_at(world, file, 0, COUNT * 64), COUNT * 64);
+    assert_memory_equal(world->back, world->data, COUNT * 64);
+    io_world_close_file(world, file);
+}
+
 static void direct_files_move_whole_blocks(struct io_world *world)
 {
     int file = io_world_open_new(world, "direct", IO_OPEN_DIRECT);
@@ -330,6 +384,9 @@ static const struct io_world_fact facts[] = {
     {"a_missing_file_is_not_found", a_missing_file_is_not_found},
     {"an_error_carries_its_errno", an_error_carries_its_errno},
     {"what_is_written_is_read_back", what_is_written_is_read_back},
+    {"transfers_of_added_memory_move_the_same", transfers_of_added_memory_move_the_same},
+    {"more_memory_than_there_is_room_for_is_moved_as_well",
+     more_memory_than_there_is_room_for_is_moved_as_well},
     {"direct_files_move_whole_blocks", direct_files_move_whole_blocks},
     {"a_read_ends_at_the_end_of_the_file", a_read_ends_at_the_end_of_the_file},
     {"transfers_of_nothing_succeed", transfers_of_nothing_succeed},
