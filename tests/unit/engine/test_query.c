@@ -450,7 +450,8 @@ static void all_addresses(struct model *model)
         query.limit = 10000;
         expect_history(model, touches + i, end - i, &query);
         query.oldest_first = 1;
-        query.limit = 1 + (unsigned)fixture_random_below(&model->seed, 2 * (end - i) + 2);
+        uint64_t most = 2 * (end - i) + 2 < 10000 ? 2 * (end - i) + 2 : 10000;
+        query.limit = 1 + (unsigned)fixture_random_below(&model->seed, most);
         expect_history(model, touches + i, end - i, &query);
         query.oldest_first = (int)fixture_random_below(&model->seed, 2);
         query.roles = 1 + (unsigned)fixture_random_below(&model->seed, STOA_ROLE_ALL);
