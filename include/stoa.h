@@ -678,7 +678,7 @@ struct stoa_call {
      * tried again, after 500 ms and then twice as long each time, up to a minute, half of it drawn
      * by lot; without a deadline the first failure is the answer. Stores of later blocks do not
      * wait for one that is tried again: they are refused. What was not done of a write in its time
-     * becomes a dead letter. While the store checkpoints or verifies on request, deadlines wait. */
+     * becomes a dead letter. While the store verifies on request, deadlines wait. */
     uint32_t deadline_ms;
     unsigned flags; /* STOA_CALL_… */
 };
@@ -707,6 +707,12 @@ enum stoa_effect {
                             safe (STOA_EEXISTS where it was) */
 };
 
+struct stoa_stats;
+struct stoa_cache_stats;
+struct stoa_health;
+struct stoa_verify_report;
+struct stoa_damage;
+
 /* What was submitted, done. */
 struct stoa_completion {
     uint64_t tag;
@@ -726,6 +732,17 @@ struct stoa_completion {
     size_t block_count;          /* release each */
     struct stoa_header header;   /* of one; release it */
     struct stoa_headers headers; /* of a range of headers */
+    struct stoa_head head;       /* of the head */
+    /* Of what is asked of the store itself, by their names; of a verification also where it found
+     * damage. Owned, stoa_free. */
+    struct stoa_stats *stats;
+    struct stoa_cache_stats *cache_stats;
+    struct stoa_health *health;
+    struct stoa_branch *branches; /* BRANCH_COUNT of them, as stoa_get_branches */
+    size_t branch_count;
+    struct stoa_verify_report *verified;
+    struct stoa_damage *damages; /* DAMAGE_COUNT of them, with their texts */
+    size_t damage_count;
     uint8_t
         hash[32]; /* of a store: the block's; of an update: its block's; of a state root: that */
     uint64_t height;
@@ -780,11 +797,26 @@ int stoa_submit_get_proof(struct stoa *stoa, const struct stoa_proof_query *quer
                           const struct stoa_call *call); /* the slots are copied */
 int stoa_submit_get_state_root(struct stoa *stoa, uint64_t height, const struct stoa_call *call);
 
+/* What is asked of the store itself, and upkeep. A checkpoint and an index that is made anew let
+ * all else go on; a verification does not. */
+int stoa_submit_get_head(struct stoa *stoa, const struct stoa_call *call);
+int stoa_submit_get_branches(struct stoa *stoa, const struct stoa_call *call);
+int stoa_submit_get_stats(struct stoa *stoa, const struct stoa_call *call);
+int stoa_submit_get_cache_stats(struct stoa *stoa, const struct stoa_call *call);
+int stoa_submit_get_health(struct stoa *stoa, const struct stoa_call *call);
+int stoa_submit_checkpoint(struct stoa *stoa, const struct stoa_call *call);
+int stoa_submit_verify(struct stoa *stoa, const struct stoa_call *call);
+/* As stoa_rebuild_index; stoa_cancel and its deadline stop it. */
+int stoa_submit_rebuild_index(struct stoa *stoa, int index, const struct stoa_call *call);
+int stoa_submit_flush_cache(struct stoa *stoa, const struct stoa_call *call);
+int stoa_submit_warm_cache(struct stoa *stoa, const struct stoa_call *call);
+
 /* Any message by its number, for programs that pass messages on. ARGUMENT is what the typed form
  * takes (a struct stoa_store_block, struct stoa_state_update, struct stoa_batch, struct
  * stoa_block_key, 32 bytes of hash, struct stoa_bytes, struct stoa_state_at, struct
- * stoa_state_query, struct stoa_proof_query, a height). STOA_ENOTSUP: this version does not serve
- * it. */
+ * stoa_state_query, struct stoa_proof_query, a height, an int of an index; NULL of those without).
+ * GetReceipt is answered as GetTransaction, GetBlockReceipts as GetBlock: with all of it.
+ * STOA_ENOTSUP: this version does not serve it. */
 int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argument,
                 const struct stoa_call *call);
 

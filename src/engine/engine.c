@@ -218,9 +218,7 @@ static void drop_completions(struct stoa *stoa)
 {
     struct stoa_completion completion;
     while (stoa_reap(stoa, &completion, 1, -1) == 1) {
-        stoa_release(completion.transaction.block.view != NULL ? completion.transaction.block.view
-                                                               : completion.block.view);
-        memory_free((void *)(uintptr_t)completion.value.data);
+        engine_completion_drop(&completion);
     }
 }
 

@@ -241,16 +241,3 @@ int stoa_resize_cache(struct stoa *stoa, uint64_t size, struct stoa_detail *deta
 {
     return engine_run_on_loop(stoa, run_resize, &size, detail);
 }
-
-static void run_flush(struct stoa *stoa, struct engine_call *call)
-{
-    (void)call; /* it cannot fail */
-    if (stoa->cache != NULL) {
-        cache_clear(stoa->cache);
-    }
-}
-
-int stoa_flush_cache(struct stoa *stoa, struct stoa_detail *detail)
-{
-    return engine_run_on_loop(stoa, run_flush, NULL, detail);
-}

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/ensure.h"
+#include "base/memory.h"
 #include "chain/rlp.h"
 #include "engine/engine_private.h"
 
@@ -30,6 +31,58 @@ struct stoa_header engine_completion_header(const struct stoa_block *block)
     return header;
 }
 
+/* What the engine served: there also where verification found damage. */
+static void fill_served(const struct engine_request *own, struct stoa_completion *out)
+{
+    switch ((int)own->what) {
+    case STOA_MESSAGE_GET_HEAD:
+        out->head = own->head;
+        break;
+    case STOA_MESSAGE_GET_STATS:
+        out->stats = own->report;
+        break;
+    case STOA_MESSAGE_GET_CACHE_STATS:
+        out->cache_stats = own->report;
+        break;
+    case STOA_MESSAGE_GET_HEALTH:
+        out->health = own->report;
+        break;
+    case STOA_MESSAGE_GET_BRANCHES:
+        out->branches = own->report;
+        out->branch_count = own->report_count;
+        break;
+    case STOA_MESSAGE_VERIFY:
+        out->verified = own->report;
+        out->damages = own->damages;
+        out->damage_count = own->report_count;
+        break;
+    default:
+        break;
+    }
+}
+
+void engine_completion_drop(struct stoa_completion *completion)
+{
+    stoa_release(completion->transaction.block.view);
+    stoa_release(completion->block.view);
+    stoa_release(completion->header.view);
+    for (size_t i = 0; i < completion->block_count; i++) {
+        stoa_release(completion->blocks[i].view);
+    }
+    memory_free((void *)(uintptr_t)completion->value.data);
+    memory_free(completion->blocks);
+    memory_free(completion->proof);
+    memory_free(completion->logs.logs);
+    memory_free(completion->history.entries);
+    memory_free(completion->headers.headers);
+    memory_free(completion->stats);
+    memory_free(completion->cache_stats);
+    memory_free(completion->health);
+    memory_free(completion->branches);
+    memory_free(completion->verified);
+    memory_free(completion->damages);
+}
+
 void engine_completion_fill(const struct engine_request *own, struct stoa_completion *out)
 {
     const struct store_request *request = &own->request;
@@ -44,6 +97,10 @@ void engine_completion_fill(const struct engine_request *own, struct stoa_comple
         .result = request->result,
     };
     engine_tell(&out->detail, &request->detail);
+    if (own->serve != NULL) {
+        fill_served(own, out);
+        return;
+    }
     if (request->kind == STORE_PUT_BLOCK || request->kind >= STORE_UPDATE_HEAD) {
         memcpy(out->hash, request->hash, 32);
         out->height = request->height;

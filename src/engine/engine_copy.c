@@ -204,6 +204,7 @@ int engine_copy_arguments(struct engine_request *own)
     case STORE_GET_CODE:
     case STORE_GET_PROOF:
     case STORE_GET_STATE_ROOT:
+    case STORE_CHECKPOINT:
     case STORE_UPDATE_HEAD:
     case STORE_SET_SAFE:
     case STORE_SET_FINALIZED:

@@ -235,6 +235,7 @@ static void drop(struct stoa *stoa, struct engine_request *own)
     memory_free(request->proof);
     memory_free(request->history.entries);
     memory_free(request->headers.headers);
+    engine_serve_forget(own);
     if (own->dead && request->result != 0 && !request->appended) {
         put_into_box(stoa, own);
     } else {
@@ -260,7 +261,7 @@ void engine_deliver_done(struct store_request *request)
     struct engine_request *own = request->context;
     struct stoa *stoa = own->stoa;
     bool damage = request->result == STOA_ECORRUPT || request->result == STOA_ESTOPPED;
-    if (damage && !own->told && !own->retried && !stoa->giving_up &&
+    if (damage && own->serve == NULL && !own->told && !own->retried && !stoa->giving_up &&
         !engine_message_writes(own->what) && store_tables_damaged(stoa->store)) {
         own->retried = true;
         metrics_count(stoa->metrics, METRICS_READS_AGAIN, 1);
@@ -280,6 +281,25 @@ void engine_deliver_done(struct store_request *request)
     } else if (request->result == 0 || !back_off(stoa, own)) {
         settle(stoa, own);
     }
+}
+
+void engine_deliver_served(struct engine_request *own, int result)
+{
+    struct store_request *request = &own->request;
+    request->result = result;
+    if (result != 0 && request->detail.code == 0) {
+        (void)error_set(&request->detail, result, "%s", stoa_strerror(result)); /* text only */
+    }
+    if (result == 0 || !back_off(own->stoa, own)) {
+        settle(own->stoa, own);
+    }
+}
+
+void engine_deliver_is_in_store(struct engine_request *own)
+{
+    own->place = ENGINE_IN_STORE;
+    own->request.context = own;
+    own->stoa->in_store[own->entry.lane]++;
 }
 
 /* A put is in the ledger's hands: who wants no more than that is told. */
@@ -331,13 +351,25 @@ static void begin(struct stoa *stoa, struct engine_request *own)
         engine_supervise_hold(stoa, own);
         return;
     }
-    own->place = ENGINE_IN_STORE;
-    stoa->in_store[own->entry.lane]++;
     own->tries++;
     engine_metrics_taken(own);
+    if (own->serve != NULL) {
+        own->request.detail = (struct error_detail){.code = 0};
+        engine_serve_forget(own); /* of another try */
+        if (engine_serve_is_last(own)) {
+            own->next = stoa->last;
+            stoa->last = own;
+        } else {
+            own->serve(own);
+        }
+        return;
+    }
+    if (own->what == STOA_MESSAGE_CHECKPOINT) {
+        engine_warm_save_soon(stoa);
+    }
+    engine_deliver_is_in_store(own);
     own->request.done = engine_deliver_done;
     own->request.on_append = own->durability == STOA_BUFFERED && own->owned ? done_append : NULL;
-    own->request.context = own;
     store_submit(stoa->store, &own->request);
 }
 
@@ -359,6 +391,7 @@ static void expire_in_store(struct stoa *stoa, struct engine_request *own)
 {
     bool writes = engine_message_writes(own->what);
     bool undone = store_cancel(stoa->store, &own->request, STOA_ETIMEOUT);
+    (void)engine_serve_stop(own); /* what it says when it has ended is dropped */
     if (!own->owned) {
         return; /* the store's answer is waited for */
     }
@@ -394,6 +427,11 @@ void engine_deliver_turn(struct stoa *stoa)
     }
     while ((entry = agenda_take(stoa->agenda, open_lanes(stoa))) != NULL) {
         begin(stoa, request_of(entry));
+    }
+    while (stoa->last != NULL) {
+        struct engine_request *own = stoa->last;
+        stoa->last = own->next;
+        own->serve(own);
     }
 }
 
@@ -440,6 +478,9 @@ static void run_cancel(struct stoa *stoa, struct engine_call *call)
         call->result = undone ? 0 : STOA_EBUSY;
         own->flags |= undone ? (unsigned)STOA_CALL_NO_RETRY : 0;
         return; /* where it was called off, the store says so when it lets go of it */
+    }
+    if (engine_serve_stop(own)) {
+        return; /* it says so when it has ended */
     }
     if (own->request.kind == STORE_QUERY_LOGS && !own->owned) {
         call->result = STOA_EBUSY; /* it reads its caller's filter */
@@ -493,6 +534,7 @@ static void give_up(void *context, struct agenda_entry *entry)
 void engine_deliver_give_up(struct stoa *stoa)
 {
     stoa->giving_up = true;
+    store_rebuild_stop(stoa->store); /* else it is waited for */
     engine_supervise_end(stoa);
     agenda_each(stoa->agenda, give_up, stoa);
 }

@@ -35,6 +35,7 @@ void engine_metrics_answered(struct engine_request *own)
     }
     if (!engine_message_writes(own->what) && (result == STOA_ETIMEOUT || own->given_up)) {
         metrics_count(metrics, METRICS_READS_GIVEN_UP + own->what, 1);
+        metrics_count(metrics, METRICS_READS_GIVEN_UP_WHY + (unsigned)-result, 1);
     }
     if (result != 0) {
         ensure(-result > 0);

@@ -41,7 +41,13 @@ enum engine_place {
     ENGINE_HELD,        /* a write, until the store is out of trouble */
 };
 
-/* A store request on its way from a caller's thread and back. */
+struct engine_request;
+
+/* Serve a message on the loop: ends with engine_deliver_served, or engine_deliver_done later. */
+typedef void (*engine_serve_type)(struct engine_request *own);
+
+/* A request of the store's, or served by the engine itself, on its way from a caller's thread and
+ * back. */
 struct engine_request {
     struct mailbox_message message; /* first */
     struct agenda_entry entry;      /* id and lane; in the agenda until the caller is told */
@@ -73,9 +79,16 @@ struct engine_request {
     void *copy;        /* of the caller's bytes, where it is owned and has any */
     size_t copy_size;
     struct engine_prepared *prepared; /* or NULL */
-    struct engine_request *spare;     /* tells the caller where the request itself must stay */
-    struct engine_waiter *waiter;     /* NULL: the answer is a completion */
-    struct dead_letter letter;        /* id 0: it was never in the box */
+    engine_serve_type serve;          /* NULL: it is the store's */
+    int index;                        /* to be made anew */
+    struct store_rebuild rebuild;
+    struct stoa_head head;
+    void *report; /* of what was asked for; the caller's with the answer, as is the next */
+    struct stoa_damage *damages;
+    size_t report_count;          /* branches, or damages */
+    struct engine_request *spare; /* tells the caller where the request itself must stay */
+    struct engine_waiter *waiter; /* NULL: the answer is a completion */
+    struct dead_letter letter;    /* id 0: it was never in the box */
     struct engine_request *next;
 };
 
@@ -182,6 +195,7 @@ struct stoa {
     unsigned warm_blocks;   /* not yet read */
     uint64_t warm_bytes;    /* of blocks that still have room */
     bool closing;
+    struct engine_request *last; /* verifications of this turn: behind all that came with them */
     struct engine_request
         *retry;        /* reads that met damaged tables, to be made again when those are mended */
     sem_t left_to_end; /* whoever closes touches mailbox and loop no more */
@@ -271,6 +285,9 @@ bool engine_message_writes(enum stoa_message message);
 struct stoa_header engine_completion_header(const struct stoa_block *block);
 void engine_completion_fill(const struct engine_request *own, struct stoa_completion *out);
 
+/* Give back all that a completion nobody wants has brought. */
+void engine_completion_drop(struct stoa_completion *completion);
+
 /* Hand the answer, in OWN, to who waits for it: a waiter or the queue of completions. */
 void engine_tell_answer(struct stoa *stoa, struct engine_request *own);
 
@@ -308,6 +325,20 @@ void engine_deliver_done(struct store_request *request);
 
 /* Requests that back off are answered with their last failure, from now on at once. */
 void engine_deliver_give_up(struct stoa *stoa);
+
+/* A message that the engine serves: it was, with RESULT; it will be, by engine_deliver_done. */
+void engine_deliver_served(struct engine_request *own, int result);
+void engine_deliver_is_in_store(struct engine_request *own);
+
+/* ---- engine_serve.c ---- */
+
+/* NULL: MESSAGE is not served by the engine itself. Any thread. */
+engine_serve_type engine_serve_find(enum stoa_message message);
+int engine_serve_fill(struct engine_request *own, const void *argument); /* STOA_EINVAL */
+void engine_serve_forget(struct engine_request *own);        /* what it was to bring its caller */
+bool engine_serve_is_last(const struct engine_request *own); /* it wants the loop for itself */
+/* On the loop: end what OWN began, soon. False: it did not begin anything. */
+bool engine_serve_stop(struct engine_request *own);
 
 /* ---- engine_supervise.c, the loop ---- */
 

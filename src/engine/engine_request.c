@@ -154,10 +154,12 @@ static bool find_kind(enum stoa_message message, enum store_request_kind *out_ki
         return true;
     case STOA_MESSAGE_GET_BLOCK:
     case STOA_MESSAGE_GET_BLOCK_BY_HEIGHT:
+    case STOA_MESSAGE_GET_BLOCK_RECEIPTS:
     case STOA_MESSAGE_GET_HEADER:
         *out_kind = STORE_GET_BLOCK;
         return true;
     case STOA_MESSAGE_GET_TRANSACTION:
+    case STOA_MESSAGE_GET_RECEIPT:
         *out_kind = STORE_GET_TRANSACTION;
         return true;
     case STOA_MESSAGE_GET_STATE:
@@ -190,6 +192,9 @@ static bool find_kind(enum stoa_message message, enum store_request_kind *out_ki
         return true;
     case STOA_MESSAGE_BLOCK_EXISTS:
         *out_kind = STORE_BLOCK_EXISTS;
+        return true;
+    case STOA_MESSAGE_CHECKPOINT:
+        *out_kind = STORE_CHECKPOINT;
         return true;
     case STOA_MESSAGE_GET_ACCOUNT:
         *out_kind = STORE_GET_ACCOUNT;
@@ -310,10 +315,15 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
 {
     struct store_request *request = &own->request;
     request->kind = kind;
+    if (kind == STORE_CHECKPOINT) {
+        return 0; /* there is no argument */
+    }
     if (what == NULL) {
         return STOA_EINVAL;
     }
     switch (kind) {
+    case STORE_CHECKPOINT:
+        break;
     case STORE_PUT_BLOCK:
         return engine_request_copy_put(what, &request->put);
     case STORE_UPDATE_STATE:
@@ -378,19 +388,22 @@ static int fill_request(struct stoa *stoa, struct engine_request *own, enum stoa
         return STOA_EINVAL;
     }
     bool batch = message == STOA_MESSAGE_BATCH_WRITE;
-    if (!batch && !find_kind(message, &kind)) {
+    own->serve = engine_serve_find(message);
+    if (!batch && own->serve == NULL && !find_kind(message, &kind)) {
         return STOA_ENOTSUP;
     }
     int result = take_call(stoa, own, message, call);
     if (result == 0 && batch) {
         result = engine_batch_fill(own, argument, &own->request.detail);
+    } else if (result == 0 && own->serve != NULL) {
+        result = engine_serve_fill(own, argument);
     } else if (result == 0) {
         result = fill_argument(own, kind, argument);
     }
     bool may_be_told_early = own->deadline_ns != UINT64_MAX || own->durability == STOA_BUFFERED;
     if (result == 0 && may_be_told_early) {
         own->spare = engine_request_take(stoa);
-        result = own->spare == NULL ? STOA_ENOMEM : engine_copy_arguments(own);
+        result = own->spare == NULL ? STOA_ENOMEM : own->owned ? 0 : engine_copy_arguments(own);
     }
     return result;
 }
@@ -439,7 +452,11 @@ int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argume
     }
     struct engine_request *own = engine_request_take(stoa);
     result = own == NULL ? STOA_ENOMEM : fill_request(stoa, own, message, argument, call);
-    if (result == 0 && engine_cache_answer(stoa, &own->request)) {
+    bool hot =
+        result == 0 && (message == STOA_MESSAGE_GET_HEAD
+                            ? hot_get_head(stoa->cache, &own->head)
+                            : own->serve == NULL && engine_cache_answer(stoa, &own->request));
+    if (hot) {
         engine_tell_answer(stoa, own);
         return 0;
     }

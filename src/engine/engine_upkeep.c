@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Calls that run on the loop while the caller waits. */
+/* Calls that run on the loop while the caller waits; and the forms of what the engine itself is
+ * asked (engine_serve.c). */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,141 +28,170 @@ int engine_run_on_loop(struct stoa *stoa, void (*run)(struct stoa *stoa, struct 
     return own.result;
 }
 
-static void run_head(struct stoa *stoa, struct engine_call *call)
+/* Ask the engine itself. *OUT_ANSWER is the caller's to give back, whatever is returned, or NULL.
+ */
+static int ask(struct stoa *stoa, enum stoa_message message, struct engine_request **out_answer,
+               struct stoa_detail *detail)
 {
-    store_get_head(stoa->store, call->context);
+    *out_answer = NULL;
+    int result = engine_request_wait(stoa, message, NULL, NULL, out_answer);
+    if (result != 0) {
+        return engine_refuse(detail, result, stoa_strerror(result));
+    }
+    engine_tell(detail, &(*out_answer)->request.detail);
+    return (*out_answer)->request.result;
+}
+
+/* The same of what brings nothing. */
+static int tell(struct stoa *stoa, enum stoa_message message, struct stoa_detail *detail)
+{
+    struct engine_request *answer;
+    int result = ask(stoa, message, &answer, detail);
+    engine_request_give(stoa, answer);
+    return result;
+}
+
+static void give_back(struct stoa *stoa, struct engine_request *answer)
+{
+    if (answer != NULL) {
+        engine_serve_forget(answer);
+        engine_request_give(stoa, answer);
+    }
 }
 
 int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head)
 {
+    struct engine_request *answer;
     if (out_head == NULL) {
         return STOA_EINVAL;
     }
-    return hot_get_head(stoa->cache, out_head) ? 0
-                                               : engine_run_on_loop(stoa, run_head, out_head, NULL);
-}
-
-struct branches_call {
-    struct stoa_branch *out;
-    size_t capacity;
-    size_t *out_count;
-};
-
-static void run_branches(struct stoa *stoa, struct engine_call *call)
-{
-    const struct branches_call *branches = call->context;
-    call->result =
-        store_get_branches(stoa->store, branches->out, branches->capacity, branches->out_count);
+    if (hot_get_head(stoa->cache, out_head)) {
+        return 0;
+    }
+    int result = ask(stoa, STOA_MESSAGE_GET_HEAD, &answer, NULL);
+    if (result == 0) {
+        *out_head = answer->head;
+    }
+    give_back(stoa, answer);
+    return result;
 }
 
 int stoa_get_branches(struct stoa *stoa, struct stoa_branch *out, size_t capacity,
                       size_t *out_count, struct stoa_detail *detail)
 {
-    struct branches_call branches = {out, capacity, out_count};
+    struct engine_request *answer;
     if (out_count == NULL || (out == NULL && capacity != 0)) {
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
     }
-    return engine_run_on_loop(stoa, run_branches, &branches, detail);
-}
-
-static void run_stats(struct stoa *stoa, struct engine_call *call)
-{
-    store_get_stats(stoa->store, call->context);
+    int result = ask(stoa, STOA_MESSAGE_GET_BRANCHES, &answer, detail);
+    if (result == 0) {
+        const struct stoa_branch *branches = answer->report;
+        for (size_t i = 0; i < answer->report_count && i < capacity; i++) {
+            out[i] = branches[i];
+        }
+        *out_count = answer->report_count;
+    }
+    give_back(stoa, answer);
+    return result;
 }
 
 int stoa_get_stats(struct stoa *stoa, struct stoa_stats *out_stats)
 {
-    struct stoa_stats stats;
-    if (out_stats == NULL || !engine_size_is_valid(out_stats->size, sizeof(stats))) {
+    struct engine_request *answer;
+    if (out_stats == NULL || !engine_size_is_valid(out_stats->size, sizeof(*out_stats))) {
         return STOA_EINVAL;
     }
-    int result = engine_run_on_loop(stoa, run_stats, &stats, NULL);
+    int result = ask(stoa, STOA_MESSAGE_GET_STATS, &answer, NULL);
     if (result == 0) {
         size_t size = out_stats->size;
-        memcpy(out_stats, &stats, size);
+        memcpy(out_stats, answer->report, size);
         out_stats->size = size;
     }
+    give_back(stoa, answer);
     return result;
-}
-
-static void run_checkpoint(struct stoa *stoa, struct engine_call *call)
-{
-    engine_warm_save_soon(stoa);
-    call->result = store_checkpoint(stoa->store, &call->detail);
 }
 
 int stoa_checkpoint(struct stoa *stoa, struct stoa_detail *detail)
 {
-    return engine_run_on_loop(stoa, run_checkpoint, NULL, detail);
+    return tell(stoa, STOA_MESSAGE_CHECKPOINT, detail);
 }
 
-/* Damages are kept while the loop verifies and told on the caller's thread. */
-struct kept_damage {
-    struct stoa_damage damage;
-    char file[64];
-    char what[256];
-    struct kept_damage *next;
-};
-
-struct verify_call {
-    struct stoa_verify_report report;
-    struct kept_damage *first;
-    struct kept_damage **last;
-    unsigned kept;
-};
-
-static void keep_damage(void *context, const struct stoa_damage *damage)
+int stoa_flush_cache(struct stoa *stoa, struct stoa_detail *detail)
 {
-    struct verify_call *verify = context;
-    if (verify->kept == DAMAGES_KEPT_MAX) {
-        return; /* the report still counts it */
-    }
-    struct kept_damage *kept = memory_alloc_zeroed(1, sizeof(*kept));
-    if (kept == NULL) {
-        return; /* likewise */
-    }
-    kept->damage = *damage;
-    snprintf(kept->file, sizeof(kept->file), "%s", damage->file);
-    snprintf(kept->what, sizeof(kept->what), "%s", damage->what);
-    kept->damage.file = kept->file;
-    kept->damage.what = kept->what;
-    *verify->last = kept;
-    verify->last = &kept->next;
-    verify->kept++;
+    return tell(stoa, STOA_MESSAGE_FLUSH_CACHE, detail);
 }
 
-static void run_verify(struct stoa *stoa, struct engine_call *call)
+int stoa_warm_cache(struct stoa *stoa, struct stoa_detail *detail)
 {
-    struct verify_call *verify = call->context;
-    while (store_pending(stoa->store) != 0 && call->result >= 0) { /* it wants the store quiet */
-        call->result = io_run(stoa->io, LOOP_WAIT_NS);
-    }
-    if (call->result < 0) {
-        (void)error_set(&call->detail, call->result, "verify"); /* the result is in the call */
-        return;
-    }
-    call->result = store_verify(stoa->store, keep_damage, verify, &verify->report, &call->detail);
+    return tell(stoa, STOA_MESSAGE_WARM_CACHE, detail);
 }
 
 int stoa_verify(struct stoa *stoa, void (*damage)(void *context, const struct stoa_damage *damage),
                 void *context, struct stoa_verify_report *out_report, struct stoa_detail *detail)
 {
-    struct verify_call verify = {.kept = 0};
-    verify.last = &verify.first;
+    struct engine_request *answer;
     if (out_report == NULL) {
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
     }
-    int result = engine_run_on_loop(stoa, run_verify, &verify, detail);
-    while (verify.first != NULL) {
-        struct kept_damage *kept = verify.first;
-        verify.first = kept->next;
-        if (damage != NULL) {
-            damage(context, &kept->damage);
+    int result = ask(stoa, STOA_MESSAGE_VERIFY, &answer, detail);
+    if (answer != NULL && (result == 0 || result == STOA_ECORRUPT)) {
+        memcpy(out_report, answer->report, sizeof(*out_report));
+        for (size_t i = 0; damage != NULL && i < answer->report_count; i++) {
+            damage(context, &answer->damages[i]);
         }
-        memory_free(kept);
     }
-    if (result == 0 || result == STOA_ECORRUPT) {
-        *out_report = verify.report;
-    }
+    give_back(stoa, answer);
     return result;
+}
+
+/* ---- the same, submitted ---- */
+
+int stoa_submit_get_head(struct stoa *stoa, const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_HEAD, NULL, call);
+}
+
+int stoa_submit_get_branches(struct stoa *stoa, const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_BRANCHES, NULL, call);
+}
+
+int stoa_submit_get_stats(struct stoa *stoa, const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_STATS, NULL, call);
+}
+
+int stoa_submit_get_cache_stats(struct stoa *stoa, const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_CACHE_STATS, NULL, call);
+}
+
+int stoa_submit_get_health(struct stoa *stoa, const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_GET_HEALTH, NULL, call);
+}
+
+int stoa_submit_checkpoint(struct stoa *stoa, const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_CHECKPOINT, NULL, call);
+}
+
+int stoa_submit_verify(struct stoa *stoa, const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_VERIFY, NULL, call);
+}
+
+int stoa_submit_rebuild_index(struct stoa *stoa, int index, const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_REBUILD_INDEX, &index, call);
+}
+
+int stoa_submit_flush_cache(struct stoa *stoa, const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_FLUSH_CACHE, NULL, call);
+}
+
+int stoa_submit_warm_cache(struct stoa *stoa, const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_WARM_CACHE, NULL, call);
 }

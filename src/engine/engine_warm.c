@@ -269,16 +269,3 @@ void engine_warm_end(struct stoa *stoa)
     }
     atomic_store_explicit(&stoa->warming, false, memory_order_relaxed);
 }
-
-static void run_warm(struct stoa *stoa, struct engine_call *call)
-{
-    call->result = engine_warm_begin(stoa);
-    if (call->result != 0) {
-        (void)error_set(&call->detail, call->result, "warm cache: it is being warmed"); /* told */
-    }
-}
-
-int stoa_warm_cache(struct stoa *stoa, struct stoa_detail *detail)
-{
-    return engine_run_on_loop(stoa, run_warm, NULL, detail);
-}

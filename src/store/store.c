@@ -362,6 +362,8 @@ void store_submit(struct store *store, struct store_request *request)
     request->detail.text[0] = '\0';
     if (request->kind == STORE_PUT_BLOCK || request->kind >= STORE_UPDATE_HEAD) {
         store_put_submit(store, request);
+    } else if (request->kind == STORE_CHECKPOINT) {
+        store_through_finish(store, request, 0);
     } else if (request->kind == STORE_QUERY_LOGS || request->kind == STORE_QUERY_HISTORY ||
                request->kind == STORE_GET_RANGE || request->kind == STORE_GET_HEADERS) {
         store_query_submit(store, request);

@@ -35,7 +35,7 @@ struct store_options {
     uint64_t history_blocks;      /* of values kept; 0: all, else STORE_RETENTION_MIN at least */
     uint64_t trie_history_blocks; /* likewise of the state's tries */
     bool bulk;
-    bool write_through; /* writes are answered when the tables hold them, too */
+    bool write_through;  /* writes are answered when the tables hold them, too */
     struct cache *cache; /* the caller's; outlives the store. NULL: none */
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
     void *progress_context;
@@ -87,6 +87,7 @@ enum store_request_kind {
     STORE_GET_RANGE,
     STORE_GET_HEADERS,
     STORE_BLOCK_EXISTS,
+    STORE_CHECKPOINT,  /* what is acknowledged is in the tables, and they are durable */
     STORE_UPDATE_HEAD, /* this and what follows: in the order of stores */
     STORE_SET_SAFE,
     STORE_SET_FINALIZED,

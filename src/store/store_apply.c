@@ -243,6 +243,7 @@ static void done_checkpoint(struct workers_job *job)
         fail(store, METRICS_JOB_CHECKPOINT, store->checkpoint_result, &store->checkpoint_detail);
     }
     store_rebuild_continue(store);
+    store_through_checkpointed(store);
 }
 
 static void start_checkpoint(struct store *store)
@@ -271,9 +272,7 @@ static void tick(struct io_request *timer)
         return;
     }
     bool whole = store->writers != NULL; /* not while they are opened again */
-    if (store->apply_failed != 0) {
-        store_through_step(store); /* whatever failed may have ended nothing that they wait for */
-    }
+    store_through_step(store); /* whatever failed may have ended nothing that they wait for */
     if (whole && pending_block_count(store->open) != 0 && !store->applying &&
         now - store->open_since_ns >= batch_age_ns) {
         store_apply_freeze(store);

@@ -182,11 +182,13 @@ struct store_answers {
     struct store_request **last; /* where there is a first */
 };
 
-/* Where the store writes through: store_through.c. */
+/* Answers that wait for the tables: store_through.c. */
 struct store_through {
     struct store_answers waiting; /* their batch is not frozen */
     struct store_answers frozen;  /* until the tables know the frame of this sequence */
     uint64_t sequence;
+    struct store_answers due;   /* for the next checkpoint of the tables */
+    struct store_answers begun; /* for the one that runs */
     struct io_request timer;
 };
 
@@ -444,10 +446,11 @@ void store_settle_soon(struct store *store); /* a group is about to be written: 
 void store_settle_drop(struct store *store); /* forget them; a replay brings them back */
 
 /* store_through.c */
-/* A write is done, and what it left is in the batches before the loop's next turn: answer it, or
- * let it wait for the tables. */
+/* A write is done, and what it left is in the batches before the loop's next turn; or a checkpoint
+ * begins: answer it, or let it wait for the tables. */
 void store_through_finish(struct store *store, struct store_request *request, int result);
 void store_through_step(struct store *store); /* a batch was applied, or the tables failed */
+void store_through_checkpointed(struct store *store); /* a checkpoint has ended */
 
 /* store_fill.c */
 void store_fill_push(struct store *store, struct store_put *put); /* PUT has settled */

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Write-through: a write that is durable and readable is answered when the tables hold it as well.
+/* Answers that wait for the tables: of checkpoints, and of all writes where the store writes
+ * through, which are answered when the tables hold them as well.
  *
- * Answers wait here. As soon as the tables are at no other batch, all that wait have theirs frozen
+ * As soon as the tables are at no other batch, all that wait have theirs frozen
  * together, and are given when it was applied: so many writes that wait share one transaction. What
  * leaves nothing for the tables (a mark, a head that was the head) is answered then as well. Where
  * the tables fail, those that wait are told so, and that they may have been done: the ledger has
- * them, and opening again brings them into the tables. */
+ * them, and opening again brings them into the tables.
+ *
+ * A checkpoint waits in the same way, so that it covers what was acknowledged before it, and then
+ * for one of the tables that begins after that. The loop goes on meanwhile. */
 #include "base/ensure.h"
 #include "store/store_private.h"
 
@@ -19,19 +23,72 @@ static void push(struct store_answers *answers, struct store_request *request)
     answers->last = &request->next;
 }
 
+static struct store_request *pop(struct store_answers *answers)
+{
+    struct store_request *request = answers->first;
+    answers->first = request->next;
+    request->next = NULL;
+    return request;
+}
+
 /* None is added to ANSWERS meanwhile: what comes goes to others. */
-static void give(struct store *store, struct store_answers *answers, int result)
+static void give(struct store *store, struct store_answers *answers, int result,
+                 const struct error_detail *detail)
 {
     while (answers->first != NULL) {
-        struct store_request *request = answers->first;
-        answers->first = request->next;
-        request->next = NULL;
+        struct store_request *request = pop(answers);
         if (result != 0) {
-            request->appended = true; /* it is in the ledger: nobody takes it for undone */
-            request->detail = store->failed_detail;
+            /* A write is in the ledger: nobody may take it for undone. */
+            request->appended = request->kind != STORE_CHECKPOINT;
+            request->detail = *detail;
         }
         store_finish_request(store, request, result);
     }
+}
+
+/* The tables hold what ANSWERS waited for. */
+static void give_held(struct store *store, struct store_answers *answers)
+{
+    while (answers->first != NULL) {
+        struct store_request *request = pop(answers);
+        if (request->kind == STORE_CHECKPOINT) {
+            push(&store->through.due, request);
+        } else {
+            store_finish_request(store, request, 0);
+        }
+    }
+}
+
+static void begin_checkpoint(struct store *store)
+{
+    struct store_through *own = &store->through;
+    if (own->due.first == NULL || store->checkpointing || store->writers == NULL) {
+        return;
+    }
+    struct store_answers due = own->due;
+    own->due.first = NULL;
+    if (store->checkpointed_sequence == store->applied.position.sequence) {
+        give(store, &due, 0, NULL); /* by one that has ended, with all that is there */
+        return;
+    }
+    own->begun = due;
+    store_apply_start_checkpoint(store);
+}
+
+void store_through_checkpointed(struct store *store)
+{
+    struct store_through *own = &store->through;
+    int result = store->checkpoint_result;
+    if (result == STOA_EBUSY) { /* the next tick tries again */
+        while (own->begun.first != NULL) {
+            push(&own->due, pop(&own->begun));
+        }
+        return;
+    }
+    struct store_answers ended = own->begun;
+    own->begun.first = NULL;
+    give(store, &ended, result, &store->checkpoint_detail);
+    store_through_step(store);
 }
 
 void store_through_step(struct store *store)
@@ -40,7 +97,7 @@ void store_through_step(struct store *store)
     if (own->frozen.first != NULL && store->applied.position.sequence >= own->sequence) {
         struct store_answers in = own->frozen;
         own->frozen.first = NULL;
-        give(store, &in, 0);
+        give_held(store, &in);
     }
     bool free = own->frozen.first == NULL && store->frozen_count == 0 && store->writers != NULL;
     if (own->waiting.first != NULL && free && store_settle(store) == 0) {
@@ -48,18 +105,22 @@ void store_through_step(struct store *store)
         own->waiting.first = NULL;
         store_apply_freeze(store);
         if (store->frozen_count == 0) {
-            give(store, &moved, 0);
+            give_held(store, &moved);
         } else {
             own->frozen = moved;
             own->sequence = store->frozen_applied[store->frozen_count - 1].position.sequence;
         }
     }
     if (store->apply_failed != 0) {
-        struct store_answers failed[] = {own->frozen, own->waiting};
+        struct store_answers failed[] = {own->frozen, own->waiting, own->due};
         own->frozen.first = NULL;
         own->waiting.first = NULL;
-        give(store, &failed[0], store->apply_failed);
-        give(store, &failed[1], store->apply_failed);
+        own->due.first = NULL;
+        for (size_t i = 0; i < sizeof(failed) / sizeof(failed[0]); i++) {
+            give(store, &failed[i], store->apply_failed, &store->failed_detail);
+        }
+    } else {
+        begin_checkpoint(store);
     }
 }
 
@@ -73,7 +134,8 @@ static void step(struct io_request *timer)
 
 void store_through_finish(struct store *store, struct store_request *request, int result)
 {
-    if (!store->options.write_through || result != 0) {
+    bool waits = store->options.write_through || request->kind == STORE_CHECKPOINT;
+    if (!waits || result != 0) {
         store_finish_request(store, request, result);
         return;
     }

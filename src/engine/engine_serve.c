@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Messages that the engine serves itself, on the loop: what it is asked about itself, the cache,
+ * upkeep. They come, wait and are answered as all others do (engine_deliver.c).
+ *
+ * What does not fit a completion is a piece of memory of its own, which the completion brings. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "engine/engine_private.h"
+
+/* SIZE bytes for OWN's caller. NULL: no memory, and OWN is told so. */
+static void *make_report(struct engine_request *own, size_t size)
+{
+    own->report = memory_alloc_zeroed(1, size);
+    if (own->report == NULL) {
+        engine_deliver_served(own, STOA_ENOMEM);
+    }
+    return own->report;
+}
+
+static void serve_head(struct engine_request *own)
+{
+    store_get_head(own->stoa->store, &own->head);
+    engine_deliver_served(own, 0);
+}
+
+static void serve_stats(struct engine_request *own)
+{
+    struct stoa_stats *stats = make_report(own, sizeof(*stats));
+    if (stats != NULL) {
+        store_get_stats(own->stoa->store, stats);
+        engine_deliver_served(own, 0);
+    }
+}
+
+static void serve_cache_stats(struct engine_request *own)
+{
+    struct stoa_cache_stats *stats = make_report(own, sizeof(*stats));
+    if (stats != NULL) {
+        stats->size = sizeof(*stats);
+        engine_deliver_served(own, stoa_get_cache_stats(own->stoa, stats));
+    }
+}
+
+static void serve_health(struct engine_request *own)
+{
+    struct stoa_health *health = make_report(own, sizeof(*health));
+    if (health != NULL) {
+        health->size = sizeof(*health);
+        engine_deliver_served(own, stoa_get_health(own->stoa, health));
+    }
+}
+
+/* All of them. */
+static void serve_branches(struct engine_request *own)
+{
+    struct store *store = own->stoa->store;
+    size_t count = 0;
+    int result = store_get_branches(store, NULL, 0, &count);
+    if (result == 0 && make_report(own, (count + 1) * sizeof(struct stoa_branch)) == NULL) {
+        return;
+    }
+    if (result == 0) {
+        result = store_get_branches(store, own->report, count, &own->report_count);
+        ensure(own->report_count == count); /* the loop did nothing else meanwhile */
+    }
+    engine_deliver_served(own, result);
+}
+
+static void serve_flush(struct engine_request *own)
+{
+    if (own->stoa->cache != NULL) {
+        cache_clear(own->stoa->cache);
+    }
+    engine_deliver_served(own, 0);
+}
+
+static void serve_warm(struct engine_request *own)
+{
+    int result = engine_warm_begin(own->stoa);
+    if (result != 0) {
+        (void)error_set(&own->request.detail, result, "warm cache: it is being warmed"); /* told */
+    }
+    engine_deliver_served(own, result);
+}
+
+/* ---- verify ---- */
+
+/* What was found: kept in pieces, then made one. */
+struct kept_damage {
+    struct stoa_damage damage;
+    char file[64];
+    char what[256];
+    struct kept_damage *next;
+};
+
+struct kept_damages {
+    struct kept_damage *first;
+    struct kept_damage **last;
+    size_t count;
+};
+
+static void keep_damage(void *context, const struct stoa_damage *damage)
+{
+    struct kept_damages *kept = context;
+    if (kept->count == DAMAGES_KEPT_MAX) {
+        return; /* the report still counts it */
+    }
+    struct kept_damage *one = memory_alloc_zeroed(1, sizeof(*one));
+    if (one == NULL) {
+        return; /* likewise */
+    }
+    one->damage = *damage;
+    (void)snprintf(one->file, sizeof(one->file), "%s", damage->file);
+    (void)snprintf(one->what, sizeof(one->what), "%s", damage->what);
+    *kept->last = one;
+    kept->last = &one->next;
+    kept->count++;
+}
+
+static size_t text_size(const struct kept_damage *one)
+{
+    return strlen(one->file) + 1 + strlen(one->what) + 1;
+}
+
+static const char *move_text(char **at, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *to = memcpy(*at, text, size);
+    *at += size;
+    return to;
+}
+
+/* The array and the texts behind it, for OWN's caller. */
+static void join(struct engine_request *own, const struct kept_damages *kept)
+{
+    size_t size = kept->count * sizeof(struct stoa_damage);
+    for (const struct kept_damage *one = kept->first; one != NULL; one = one->next) {
+        size += text_size(one);
+    }
+    own->damages = kept->count == 0 ? NULL : memory_alloc(size);
+    if (own->damages == NULL) {
+        return; /* the report counts them */
+    }
+    char *at = (char *)(own->damages + kept->count);
+    for (const struct kept_damage *one = kept->first; one != NULL; one = one->next) {
+        struct stoa_damage *damage = &own->damages[own->report_count++];
+        *damage = one->damage;
+        damage->file = move_text(&at, one->file);
+        damage->what = move_text(&at, one->what);
+    }
+}
+
+static void serve_verify(struct engine_request *own)
+{
+    struct stoa *stoa = own->stoa;
+    struct kept_damages kept = {.count = 0};
+    struct stoa_verify_report *report = make_report(own, sizeof(*report));
+    if (report == NULL) {
+        return;
+    }
+    int result = 0;
+    kept.last = &kept.first;
+    while (store_pending(stoa->store) != 0 && result >= 0) { /* it wants the store quiet */
+        result = io_run(stoa->io, LOOP_WAIT_NS);
+    }
+    if (result < 0) {
+        engine_deliver_served(own, error_set(&own->request.detail, result, "verify"));
+        return;
+    }
+    result = store_verify(stoa->store, keep_damage, &kept, report, &own->request.detail);
+    join(own, &kept);
+    while (kept.first != NULL) {
+        struct kept_damage *one = kept.first;
+        kept.first = one->next;
+        memory_free(one);
+    }
+    engine_deliver_served(own, result);
+}
+
+/* ---- indexes made anew ---- */
+
+static void rebuild_done(struct store_rebuild *rebuild)
+{
+    struct engine_request *own = rebuild->context;
+    own->request.result = rebuild->result;
+    own->request.detail = rebuild->detail;
+    engine_deliver_done(&own->request);
+}
+
+static void serve_rebuild(struct engine_request *own)
+{
+    static const enum store_index indexes[STOA_INDEXES] = {
+        [STOA_INDEX_TRANSACTIONS] = STORE_INDEX_TRANSACTIONS,
+        [STOA_INDEX_ADDRESSES] = STORE_INDEX_ADDRESSES,
+        [STOA_INDEX_LOGS] = STORE_INDEX_LOGS,
+    };
+    own->rebuild =
+        (struct store_rebuild){.index = indexes[own->index], .done = rebuild_done, .context = own};
+    engine_deliver_is_in_store(own);
+    store_rebuild_start(own->stoa->store, &own->rebuild);
+}
+
+engine_serve_type engine_serve_find(enum stoa_message message)
+{
+    switch ((int)message) {
+    case STOA_MESSAGE_GET_HEAD:
+        return serve_head;
+    case STOA_MESSAGE_GET_STATS:
+        return serve_stats;
+    case STOA_MESSAGE_GET_CACHE_STATS:
+        return serve_cache_stats;
+    case STOA_MESSAGE_GET_HEALTH:
+        return serve_health;
+    case STOA_MESSAGE_GET_BRANCHES:
+        return serve_branches;
+    case STOA_MESSAGE_FLUSH_CACHE:
+        return serve_flush;
+    case STOA_MESSAGE_WARM_CACHE:
+        return serve_warm;
+    case STOA_MESSAGE_VERIFY:
+        return serve_verify;
+    case STOA_MESSAGE_REBUILD_INDEX:
+        return serve_rebuild;
+    default:
+        return NULL;
+    }
+}
+
+int engine_serve_fill(struct engine_request *own, const void *argument)
+{
+    own->owned = true;
+    if (own->what != STOA_MESSAGE_REBUILD_INDEX) {
+        return 0; /* there is none */
+    }
+    if (argument == NULL || stoa_index_name(*(const int *)argument) == NULL) {
+        return STOA_EINVAL;
+    }
+    own->index = *(const int *)argument;
+    return 0;
+}
+
+void engine_serve_forget(struct engine_request *own)
+{
+    memory_free(own->report);
+    memory_free(own->damages);
+    own->report = NULL;
+    own->damages = NULL;
+}
+
+bool engine_serve_is_last(const struct engine_request *own)
+{
+    return own->serve == serve_verify;
+}
+
+bool engine_serve_stop(struct engine_request *own)
+{
+    if (own->serve != serve_rebuild) {
+        return false;
+    }
+    store_rebuild_stop(own->stoa->store);
+    return true;
+}

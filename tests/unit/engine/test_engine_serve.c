@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Messages that the engine serves itself, submitted as all others. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine_rig.h"
+
+enum { HALF = ENGINE_RIG_BLOCKS / 2 };
+
+static struct stoa_completion reap(struct stoa *stoa, uint64_t tag)
+{
+    struct stoa_completion completion;
+    assert_int_equal(stoa_reap(stoa, &completion, 1, -1), 1);
+    assert_int_equal(completion.tag, tag);
+    return completion;
+}
+
+static void what_is_asked_of_the_store_itself_comes_as_completions(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa *stoa = rig->stoa;
+    struct stoa_completion done;
+    engine_rig_put(rig, 1, 10);
+    struct stoa_store_block side = engine_rig_put_of(rig, 11);
+    side.flags = STOA_STORE_SIDE;
+    assert_int_equal(stoa_store_block(stoa, &side, NULL), 0);
+
+    assert_int_equal(stoa_submit_get_head(stoa, STOA_TAG(1)), 0);
+    done = reap(stoa, 1);
+    assert_int_equal(done.message, STOA_MESSAGE_GET_HEAD);
+    assert_int_equal(done.head.height, 10);
+    assert_memory_equal(done.head.hash, made_chain_block(rig->chain, 10)->hash, 32);
+
+    assert_int_equal(stoa_submit_get_branches(stoa, STOA_TAG(2)), 0);
+    done = reap(stoa, 2);
+    assert_int_equal(done.branch_count, 2);
+    assert_true(done.branches[0].canonical);
+    assert_memory_equal(done.branches[1].hash, made_chain_block(rig->chain, 11)->hash, 32);
+    stoa_free(done.branches);
+
+    assert_int_equal(stoa_submit_get_stats(stoa, STOA_TAG(3)), 0);
+    done = reap(stoa, 3);
+    assert_int_equal(done.stats->blocks, 11);
+    stoa_free(done.stats);
+
+    assert_int_equal(stoa_submit_get_cache_stats(stoa, STOA_TAG(4)), 0);
+    done = reap(stoa, 4);
+    assert_int_equal(done.cache_stats->size, sizeof(*done.cache_stats));
+    assert_true(done.cache_stats->limit > 0);
+    stoa_free(done.cache_stats);
+
+    assert_int_equal(stoa_submit_get_health(stoa, STOA_TAG(5)), 0);
+    done = reap(stoa, 5);
+    assert_int_equal(done.health->state, STOA_HEALTHY);
+    stoa_free(done.health);
+
+    assert_int_equal(stoa_submit_flush_cache(stoa, STOA_TAG(6)), 0);
+    assert_int_equal(reap(stoa, 6).result, 0);
+    assert_int_equal(stoa_submit_get_head(stoa, STOA_TAG(7)), 0); /* by the loop */
+    assert_int_equal(reap(stoa, 7).head.height, 10);
+    assert_int_equal(stoa_submit_warm_cache(stoa, STOA_TAG(8)), 0);
+    done = reap(stoa, 8);
+    assert_true(done.result == 0 || done.result == STOA_EBUSY); /* as opening does it */
+}
+
+static uint64_t pending_of(struct stoa *stoa)
+{
+    struct stoa_stats stats = STOA_STATS_INIT;
+    assert_int_equal(stoa_get_stats(stoa, &stats), 0);
+    return stats.pending_blocks;
+}
+
+static void a_checkpoint_covers_what_was_acknowledged_and_lets_others_go_on(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa *stoa = rig->stoa;
+    engine_rig_put(rig, 1, HALF);
+    assert_int_equal(stoa_submit_checkpoint(stoa, STOA_TAG(1)), 0);
+    assert_int_equal(reap(stoa, 1).result, 0);
+    assert_int_equal(pending_of(stoa), 0);
+    assert_int_equal(stoa_submit_checkpoint(stoa, STOA_TAG(2)), 0); /* nothing is left to do */
+    assert_int_equal(reap(stoa, 2).result, 0);
+
+    unsigned under_way = 0;
+    struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = 1};
+    for (uint64_t number = HALF + 1; number <= ENGINE_RIG_BLOCKS; number++) {
+        struct stoa_store_block put = engine_rig_put_of(rig, number);
+        assert_int_equal(stoa_submit_store_block(stoa, &put, NULL), 0);
+        assert_int_equal(stoa_submit_checkpoint(stoa, NULL), 0);
+        assert_int_equal(stoa_submit_get_block(stoa, &key, NULL), 0);
+        under_way += 3;
+    }
+    for (; under_way != 0; under_way--) {
+        struct stoa_completion done;
+        assert_int_equal(stoa_reap(stoa, &done, 1, -1), 1);
+        assert_int_equal(done.result, 0);
+        stoa_release(done.block.view);
+    }
+    assert_int_equal(stoa_checkpoint(stoa, NULL), 0);
+    assert_int_equal(pending_of(stoa), 0);
+    engine_rig_expect(stoa, rig->chain, 1, ENGINE_RIG_BLOCKS);
+}
+
+static void a_verification_brings_what_it_found(void **state)
+{
+    struct engine_rig *rig = *state;
+    engine_rig_put(rig, 1, HALF);
+    assert_int_equal(stoa_submit_verify(rig->stoa, STOA_TAG(1)), 0);
+    struct stoa_completion done = reap(rig->stoa, 1);
+    assert_int_equal(done.result, 0);
+    assert_int_equal(done.verified->blocks, HALF + 1);
+    assert_null(done.damages);
+    stoa_free(done.verified);
+
+    engine_rig_close(rig);
+    engine_rig_flip(rig, "ledger/00000001.seg", 60000);
+    engine_rig_open(rig);
+    assert_int_equal(stoa_submit_verify(rig->stoa, STOA_TAG(2)), 0);
+    done = reap(rig->stoa, 2);
+    assert_int_equal(done.result, STOA_ECORRUPT);
+    assert_true(done.damage_count >= 1);
+    assert_int_equal(done.verified->damages, done.damage_count);
+    assert_string_equal(done.damages[0].file, "ledger/00000001.seg");
+    assert_true(strlen(done.damages[0].what) > 0);
+    stoa_free(done.verified);
+    stoa_free(done.damages);
+}
+
+static void an_index_is_made_anew_by_message_and_stopped_by_canceling(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_call call = STOA_CALL_INIT;
+    engine_rig_put(rig, 1, ENGINE_RIG_BLOCKS);
+    assert_int_equal(stoa_submit_rebuild_index(rig->stoa, STOA_INDEXES, NULL), STOA_EINVAL);
+    assert_int_equal(stoa_submit_rebuild_index(rig->stoa, STOA_INDEX_TRANSACTIONS, STOA_TAG(1)), 0);
+    assert_int_equal(reap(rig->stoa, 1).result, 0);
+    assert_int_equal(stoa_flush_cache(rig->stoa, NULL), 0);
+    engine_rig_expect(rig->stoa, rig->chain, 1, ENGINE_RIG_BLOCKS);
+
+    call.correlation_id = 77;
+    assert_int_equal(stoa_submit_rebuild_index(rig->stoa, STOA_INDEX_LOGS, &call), 0);
+    int canceled = stoa_cancel(rig->stoa, 77); /* it may be done already */
+    int result = reap(rig->stoa, 0).result;
+    assert_true(canceled == STOA_ENOTFOUND ? result == 0 : result == STOA_ECANCELED || result == 0);
+    assert_int_equal(stoa_verify(rig->stoa, NULL, NULL, &(struct stoa_verify_report){0}, NULL), 0);
+}
+
+static void receipts_come_with_their_transaction_and_block(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_completion done;
+    engine_rig_put(rig, 1, 5);
+    const struct made_block *made = made_chain_block(rig->chain, 5);
+    struct stoa_block_key key = {.by = STOA_BY_HASH};
+    memcpy(key.hash, made->hash, 32);
+    assert_int_equal(stoa_ask(rig->stoa, STOA_MESSAGE_GET_BLOCK_RECEIPTS, &key, NULL, &done), 0);
+    assert_int_equal(done.block.receipts.size, made->receipts.size);
+    assert_memory_equal(done.block.receipts.data, made->receipts.data, made->receipts.size);
+    stoa_release(done.block.view);
+    uint8_t unknown[32] = {1};
+    assert_int_equal(stoa_ask(rig->stoa, STOA_MESSAGE_GET_RECEIPT, unknown, NULL, &done),
+                     STOA_ENOTFOUND);
+}
+
+/* Whatever it is: served, not served yet, or without an argument it needs. */
+static void every_message_is_answered_or_refused_with_a_reason(void **state)
+{
+    struct engine_rig *rig = *state;
+    unsigned served = 0;
+    engine_rig_put(rig, 1, 3);
+    for (int message = STOA_MESSAGE_NONE + 1; message < STOA_MESSAGE_END; message++) {
+        struct stoa_completion done;
+        struct stoa_call call = STOA_CALL_INIT;
+        call.deadline_ms = 60000;
+        int result = stoa_submit(rig->stoa, (enum stoa_message)message, NULL, &call);
+        assert_true(result == 0 || result == STOA_EINVAL || result == STOA_ENOTSUP);
+        if (result != 0) {
+            continue;
+        }
+        served++;
+        assert_int_equal(stoa_reap(rig->stoa, &done, 1, -1), 1);
+        assert_int_equal(done.message, message);
+        stoa_free(done.stats);
+        stoa_free(done.cache_stats);
+        stoa_free(done.health);
+        stoa_free(done.branches);
+        stoa_free(done.verified);
+        stoa_free(done.damages);
+    }
+    assert_true(served >= 8);
+}
+
+static void completions_that_nobody_takes_do_not_keep_it_open(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_block_key key = {.by = STOA_LATEST};
+    struct stoa_block_range range = {.from = 1, .count = 3};
+    engine_rig_put(rig, 1, 5);
+    assert_int_equal(stoa_submit_get_header(rig->stoa, &key, NULL), 0);
+    assert_int_equal(stoa_submit_get_block(rig->stoa, &key, NULL), 0);
+    assert_int_equal(stoa_submit_get_block_range(rig->stoa, &range, NULL), 0);
+    assert_int_equal(stoa_submit_get_header_range(rig->stoa, &range, NULL), 0);
+    assert_int_equal(stoa_submit_get_health(rig->stoa, NULL), 0);
+    assert_int_equal(stoa_submit_verify(rig->stoa, NULL), 0);
+    assert_int_equal(stoa_submit_checkpoint(rig->stoa, NULL), 0);
+    assert_int_equal(stoa_submit_rebuild_index(rig->stoa, STOA_INDEX_ADDRESSES, NULL), 0);
+    engine_rig_close(rig);
+    engine_rig_open(rig);
+    engine_rig_expect(rig->stoa, rig->chain, 1, 5);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ENGINE_RIG_BOTH(what_is_asked_of_the_store_itself_comes_as_completions),
+        ENGINE_RIG_BOTH(a_checkpoint_covers_what_was_acknowledged_and_lets_others_go_on),
+        ENGINE_RIG_BOTH(a_verification_brings_what_it_found),
+        ENGINE_RIG_BOTH(an_index_is_made_anew_by_message_and_stopped_by_canceling),
+        ENGINE_RIG_BOTH(receipts_come_with_their_transaction_and_block),
+        ENGINE_RIG_BOTH(every_message_is_answered_or_refused_with_a_reason),
+        ENGINE_RIG_BOTH(completions_that_nobody_takes_do_not_keep_it_open),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
