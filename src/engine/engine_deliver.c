@@ -188,7 +188,6 @@ static void end_sync(struct stoa *stoa, struct engine_call *call)
     call->detail = stoa->buffered_detail;
     stoa->buffered_result = 0;
     stoa->buffered_detail = (struct error_detail){.code = 0};
-    sem_post(&call->answered);
 }
 
 /* One of those that were told when they were appended is durable, or will never be. */
@@ -209,6 +208,7 @@ static void end_buffered(struct stoa *stoa, const struct engine_request *own)
         }
         *link = call->next;
         end_sync(stoa, call);
+        sem_post(&call->answered);
     }
 }
 
@@ -508,11 +508,11 @@ static void run_sync(struct stoa *stoa, struct engine_call *call)
 {
     uint64_t *left = call->context;
     *left = stoa->buffered_out;
-    call->later = true;
     if (*left == 0) {
         end_sync(stoa, call);
         return;
     }
+    call->later = true;
     call->next = stoa->syncs;
     stoa->syncs = call;
 }

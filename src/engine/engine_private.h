@@ -99,7 +99,7 @@ struct engine_call {
     void *context;
     int result;
     struct error_detail detail;
-    bool later; /* RUN did not end it: whoever does posts `answered` */
+    bool later; /* RUN did not end it: whoever does, after RUN, posts `answered`, and it is gone */
     sem_t answered;
     struct engine_call *next;
 };

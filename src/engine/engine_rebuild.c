@@ -24,6 +24,8 @@ enum { LOOK_MS = 200 };
 struct rebuild_call {
     struct engine_call call; /* first */
     struct store_rebuild rebuild;
+    bool starting;
+    bool ended; /* before it was under way */
 };
 
 struct look {
@@ -38,14 +40,20 @@ static void rebuild_done(struct store_rebuild *rebuild)
     struct rebuild_call *own = rebuild->context;
     own->call.result = rebuild->result;
     own->call.detail = rebuild->detail;
-    sem_post(&own->call.answered);
+    if (own->starting) {
+        own->ended = true;
+    } else {
+        sem_post(&own->call.answered);
+    }
 }
 
 static void run_rebuild(struct stoa *stoa, struct engine_call *call)
 {
     struct rebuild_call *own = (struct rebuild_call *)(void *)call;
-    call->later = true;
+    own->starting = true;
     store_rebuild_start(stoa->store, &own->rebuild);
+    own->starting = false;
+    call->later = !own->ended;
 }
 
 /* While the caller waits for the rebuild it is there, under way or just ended. */

@@ -12,7 +12,7 @@
 
 #include "engine_rig.h"
 
-enum { WRITERS = 4, ROUNDS = 200, MANY = 300 };
+enum { WRITERS = 4, ROUNDS = 200, MANY = 300, SYNCS = 500 };
 
 static struct stoa_bytes text(const char *from)
 {
@@ -155,6 +155,33 @@ static void many_submitted_share_frames(void **state)
     engine_rig_close(rig);
     engine_rig_open(rig);
     expect(rig->stoa, key, value);
+}
+
+/* Where the frames of calls that returned were, nothing is written any more. */
+static __attribute__((noinline)) unsigned look_below(void)
+{
+    volatile uint8_t below[8192];
+    unsigned written = 0;
+    for (size_t i = 0; i < sizeof(below); i++) {
+        below[i] = 0;
+    }
+    for (unsigned turn = 0; turn < 8; turn++) {
+        for (size_t i = 0; i < sizeof(below); i++) {
+            written += below[i];
+        }
+    }
+    return written;
+}
+
+static void a_sync_with_nothing_to_wait_for_leaves_its_caller_alone(void **state)
+{
+    struct engine_rig *rig = *state;
+    unsigned written = 0;
+    for (unsigned i = 0; i < SYNCS; i++) {
+        assert_int_equal(stoa_sync(rig->stoa, NULL), 0);
+        written += look_below();
+    }
+    assert_int_equal(written, 0);
 }
 
 struct writer {
@@ -416,6 +443,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_update_is_read_at_once_and_after_reopening,
+                                        engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_sync_with_nothing_to_wait_for_leaves_its_caller_alone,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(it_leaves_the_cache_with_its_block, engine_rig_set_up_ring,
                                         engine_rig_tear_down),
