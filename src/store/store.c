@@ -283,6 +283,7 @@ static void release(struct store *store)
     store_rebuild_free(store);
     store_close_tables(store);
     store_tries_deinit(store);
+    store_branch_free(store);
     store_put_free_pool(store);
     store_query_free_all(store);
     store_get_free_pool(store);

@@ -31,9 +31,23 @@ void store_branch_deinit(struct branch_change *change)
     for (size_t i = 0; i < change->item_count; i++) {
         prepare_deinit(&change->items[i].prepare);
         trie_layer_release(change->items[i].layer);
+        while (change->items[i].states != NULL) { /* left off: what it read went with the ledger */
+            struct branch_state *state = change->items[i].states;
+            change->items[i].states = state->next;
+            memory_free(state);
+        }
     }
     memory_free(change->items);
     buffer_deinit(&change->record);
+}
+
+void store_branch_free(struct store *store)
+{
+    if (store->changing != NULL) {
+        store_branch_deinit(store->changing);
+        memory_free(store->changing);
+        store->changing = NULL;
+    }
 }
 
 /* Of a change that replay makes the memory is replay's. */
@@ -43,8 +57,8 @@ void store_branch_finish(struct branch_change *change, int result)
     change->result = result;
     change->finished = true;
     if (put != NULL) {
-        store_branch_deinit(change);
-        memory_free(change);
+        ensure(put->store->changing == change);
+        store_branch_free(put->store);
         store_put_finish_first(put, result);
     }
 }
@@ -68,6 +82,8 @@ static struct branch_change *change_create(struct store_put *put)
         change->store = put->store;
         change->put = put;
         change->detail = &put->request->detail;
+        ensure(put->store->changing == NULL); /* PUT is alone */
+        put->store->changing = change;
     }
     return change;
 }
@@ -540,6 +556,7 @@ void store_branch_record(struct branch_change *change)
         result = store_branch_reserve(change);
     }
     if (result == 0 && change->ready != NULL) {
+        change->store->changing = NULL;
         change->ready(change);
         return;
     }

@@ -217,6 +217,7 @@ struct store {
     struct head_mark safe;
     struct head_mark finalized;
     struct branches *branches;
+    struct branch_change *changing; /* under way; NULL: none, or it is its batch's by now */
     uint64_t branch_epoch;
     uint64_t unwind_max;
     struct index_floors floors; /* reached so far: store_retention.c */
@@ -352,6 +353,7 @@ int store_update_find_top(struct store *store, struct error_detail *detail);
 /* store_branch.c. PUT is the first of the queue and nothing is appended and unacknowledged. */
 void store_branch_update_head(struct store_put *put);
 void store_branch_put(struct store_put *put); /* store its block and make it the head */
+void store_branch_free(struct store *store);  /* the one under way, which will never end */
 /* Do as the record at POSITION says; blocking, while opening. */
 int store_branch_replay(struct store *store, const struct head_record *record,
                         const struct ledger_position *position, struct error_detail *detail);
