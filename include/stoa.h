@@ -582,6 +582,32 @@ struct stoa_value {
 int stoa_get_state_view(struct stoa *stoa, struct stoa_bytes key, struct stoa_value *out_value,
                         struct stoa_detail *detail);
 
+/* What a block changed in the state, by itself and by updates while it was the head. */
+struct stoa_slot_changed {
+    uint8_t address[20];
+    uint8_t slot_hash[32]; /* Keccak-256 of its number */
+    uint8_t value[32];     /* zero: cleared */
+};
+
+struct stoa_block_changes {
+    uint8_t hash[32];
+    uint64_t height;
+    int complete; /* 1: all that it changed in accounts, storage and code (STOA_STORE_STATE) */
+    const struct stoa_account_change *accounts;
+    size_t account_count;
+    const struct stoa_slot_changed *slots;
+    size_t slot_count;
+    const struct stoa_bytes *codes;
+    size_t code_count;
+    const struct stoa_change *changes; /* of raw keys, in their order, the last of each */
+    size_t change_count;
+};
+
+/* The changes of a block, on any branch. All of OUT_CHANGES is one piece of memory: stoa_free.
+ * STOA_ENOTFOUND, STOA_ECORRUPT. */
+int stoa_get_block_changes(struct stoa *stoa, const struct stoa_block_key *key,
+                           struct stoa_block_changes **out_changes, struct stoa_detail *detail);
+
 #define STOA_AT_HEAD UINT64_MAX
 
 /* The same as of HEIGHT of the canonical chain, or STOA_AT_HEAD. STOA_ENOTFOUND also where the
@@ -910,6 +936,10 @@ struct stoa_verify_report {
     uint64_t transactions;
     uint64_t receipts;
     uint64_t damages;
+    /* Of stoa_verify_deep. */
+    uint64_t changes;    /* of blocks, found in the history */
+    uint64_t roots;      /* worked out from the changes of a block */
+    uint64_t full_roots; /* from all values */
 };
 
 /* Read and check everything: each byte of the ledger, each block against its header, each index
@@ -917,6 +947,43 @@ struct stoa_verify_report {
  * 0, STOA_ECORRUPT where damage was found, or why it could not go on. */
 int stoa_verify(struct stoa *stoa, void (*damage)(void *context, const struct stoa_damage *damage),
                 void *context, struct stoa_verify_report *out_report, struct stoa_detail *detail);
+
+/* The same, and the state from its values: the root of all of them, as of the lowest height that is
+ * kept and as of the highest; that the history has each change of each block that is kept; and the
+ * root that the changes of each make of the tries as of the block before. Takes long, and some 200
+ * bytes of memory an account. */
+int stoa_verify_deep(struct stoa *stoa,
+                     void (*damage)(void *context, const struct stoa_damage *damage), void *context,
+                     struct stoa_verify_report *out_report, struct stoa_detail *detail);
+
+/* What the state is made of, as of the head; and what its history takes. */
+struct stoa_analysis {
+    size_t size;
+    uint64_t height;
+    uint64_t accounts;
+    uint64_t contracts; /* of them: with code */
+    uint64_t slots;
+    uint64_t codes; /* every one that a block brought */
+    uint64_t code_bytes;
+    uint64_t raw_keys;
+    uint64_t raw_bytes;           /* keys and values */
+    uint64_t value_versions;      /* entries of the index of values, of all heights that are kept */
+    uint64_t value_version_bytes; /* keys and values */
+    uint64_t trie_branches;       /* nodes of the state's tries */
+    uint64_t trie_extensions;
+    uint64_t trie_leaves;
+    uint64_t trie_records; /* in which they are kept */
+    uint64_t trie_record_bytes;
+    uint64_t trie_versions; /* as above */
+    uint64_t trie_version_bytes;
+};
+#define STOA_ANALYSIS_INIT                   \
+    {                                        \
+        .size = sizeof(struct stoa_analysis) \
+    }
+
+/* Count it, by reading all of it. Other calls wait meanwhile. */
+int stoa_analyze(struct stoa *stoa, struct stoa_analysis *out_analysis, struct stoa_detail *detail);
 
 /* The indexes that can be made anew by themselves. */
 enum stoa_index {

@@ -80,7 +80,7 @@ struct engine_request {
     size_t copy_size;
     struct engine_prepared *prepared; /* or NULL */
     engine_serve_type serve;          /* NULL: it is the store's */
-    int index;                        /* to be made anew */
+    int index;                        /* to be made anew; to verify: 1 deeply */
     struct store_rebuild rebuild;
     struct stoa_head head;
     void *report; /* of what was asked for; the caller's with the answer, as is the next */

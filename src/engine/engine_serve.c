@@ -170,7 +170,8 @@ static void serve_verify(struct engine_request *own)
         engine_deliver_served(own, error_set(&own->request.detail, result, "verify"));
         return;
     }
-    result = store_verify(stoa->store, keep_damage, &kept, report, &own->request.detail);
+    result = store_verify(stoa->store, own->index != 0, keep_damage, &kept, report,
+                          &own->request.detail);
     join(own, &kept);
     while (kept.first != NULL) {
         struct kept_damage *one = kept.first;
@@ -178,6 +179,14 @@ static void serve_verify(struct engine_request *own)
         memory_free(one);
     }
     engine_deliver_served(own, result);
+}
+
+static void serve_analyze(struct engine_request *own)
+{
+    struct stoa_analysis *analysis = make_report(own, sizeof(*analysis));
+    if (analysis != NULL) {
+        engine_deliver_served(own, store_analyze(own->stoa->store, analysis, &own->request.detail));
+    }
 }
 
 /* ---- indexes made anew ---- */
@@ -222,6 +231,8 @@ engine_serve_type engine_serve_find(enum stoa_message message)
         return serve_warm;
     case STOA_MESSAGE_VERIFY:
         return serve_verify;
+    case STOA_MESSAGE_ANALYZE_STORE:
+        return serve_analyze;
     case STOA_MESSAGE_REBUILD_INDEX:
         return serve_rebuild;
     default:
@@ -232,6 +243,10 @@ engine_serve_type engine_serve_find(enum stoa_message message)
 int engine_serve_fill(struct engine_request *own, const void *argument)
 {
     own->owned = true;
+    if (own->what == STOA_MESSAGE_VERIFY) {
+        own->index = argument != NULL && *(const int *)argument != 0; /* deep */
+        return 0;
+    }
     if (own->what != STOA_MESSAGE_REBUILD_INDEX) {
         return 0; /* there is none */
     }
@@ -252,7 +267,7 @@ void engine_serve_forget(struct engine_request *own)
 
 bool engine_serve_is_last(const struct engine_request *own)
 {
-    return own->serve == serve_verify;
+    return own->serve == serve_verify || own->serve == serve_analyze;
 }
 
 bool engine_serve_stop(struct engine_request *own)

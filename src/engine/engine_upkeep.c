@@ -30,16 +30,22 @@ int engine_run_on_loop(struct stoa *stoa, void (*run)(struct stoa *stoa, struct 
 
 /* Ask the engine itself. *OUT_ANSWER is the caller's to give back, whatever is returned, or NULL.
  */
-static int ask(struct stoa *stoa, enum stoa_message message, struct engine_request **out_answer,
-               struct stoa_detail *detail)
+static int ask_with(struct stoa *stoa, enum stoa_message message, const void *argument,
+                    struct engine_request **out_answer, struct stoa_detail *detail)
 {
     *out_answer = NULL;
-    int result = engine_request_wait(stoa, message, NULL, NULL, out_answer);
+    int result = engine_request_wait(stoa, message, argument, NULL, out_answer);
     if (result != 0) {
         return engine_refuse(detail, result, stoa_strerror(result));
     }
     engine_tell(detail, &(*out_answer)->request.detail);
     return (*out_answer)->request.result;
+}
+
+static int ask(struct stoa *stoa, enum stoa_message message, struct engine_request **out_answer,
+               struct stoa_detail *detail)
+{
+    return ask_with(stoa, message, NULL, out_answer, detail);
 }
 
 /* The same of what brings nothing. */
@@ -126,14 +132,16 @@ int stoa_warm_cache(struct stoa *stoa, struct stoa_detail *detail)
     return tell(stoa, STOA_MESSAGE_WARM_CACHE, detail);
 }
 
-int stoa_verify(struct stoa *stoa, void (*damage)(void *context, const struct stoa_damage *damage),
-                void *context, struct stoa_verify_report *out_report, struct stoa_detail *detail)
+static int verify_all(struct stoa *stoa, int deep,
+                      void (*damage)(void *context, const struct stoa_damage *damage),
+                      void *context, struct stoa_verify_report *out_report,
+                      struct stoa_detail *detail)
 {
     struct engine_request *answer;
     if (out_report == NULL) {
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
     }
-    int result = ask(stoa, STOA_MESSAGE_VERIFY, &answer, detail);
+    int result = ask_with(stoa, STOA_MESSAGE_VERIFY, &deep, &answer, detail);
     if (answer != NULL && (result == 0 || result == STOA_ECORRUPT)) {
         memcpy(out_report, answer->report, sizeof(*out_report));
         for (size_t i = 0; damage != NULL && i < answer->report_count; i++) {
@@ -142,6 +150,56 @@ int stoa_verify(struct stoa *stoa, void (*damage)(void *context, const struct st
     }
     give_back(stoa, answer);
     return result;
+}
+
+int stoa_verify(struct stoa *stoa, void (*damage)(void *context, const struct stoa_damage *damage),
+                void *context, struct stoa_verify_report *out_report, struct stoa_detail *detail)
+{
+    return verify_all(stoa, 0, damage, context, out_report, detail);
+}
+
+int stoa_verify_deep(struct stoa *stoa,
+                     void (*damage)(void *context, const struct stoa_damage *damage), void *context,
+                     struct stoa_verify_report *out_report, struct stoa_detail *detail)
+{
+    return verify_all(stoa, 1, damage, context, out_report, detail);
+}
+
+int stoa_analyze(struct stoa *stoa, struct stoa_analysis *out_analysis, struct stoa_detail *detail)
+{
+    struct engine_request *answer;
+    if (out_analysis == NULL || !engine_size_is_valid(out_analysis->size, sizeof(*out_analysis))) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, STOA_MESSAGE_ANALYZE_STORE, &answer, detail);
+    if (result == 0) {
+        size_t size = out_analysis->size;
+        memcpy(out_analysis, answer->report, size);
+        out_analysis->size = size;
+    }
+    give_back(stoa, answer);
+    return result;
+}
+
+struct changes_call {
+    const struct stoa_block_key *key;
+    struct stoa_block_changes **out;
+};
+
+static void run_changes(struct stoa *stoa, struct engine_call *call)
+{
+    const struct changes_call *changes = call->context;
+    call->result = store_get_changes(stoa->store, changes->key, changes->out, &call->detail);
+}
+
+int stoa_get_block_changes(struct stoa *stoa, const struct stoa_block_key *key,
+                           struct stoa_block_changes **out_changes, struct stoa_detail *detail)
+{
+    struct changes_call changes = {key, out_changes};
+    if (key == NULL || out_changes == NULL || (unsigned)key->by > STOA_LATEST) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    return engine_run_on_loop(stoa, run_changes, &changes, detail);
 }
 
 /* ---- the same, submitted ---- */

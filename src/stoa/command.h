@@ -47,6 +47,7 @@ int command_state_storage(const struct options *options);
 int command_state_code(const struct options *options);
 int command_proof_run(const struct options *options);
 int command_state_run(const struct options *options);
+int command_examine_analyze(const struct options *options);
 int command_upkeep_verify(const struct options *options);
 int command_upkeep_reindex(const struct options *options);
 int command_health_run(const struct options *options);
@@ -58,6 +59,9 @@ int command_branch_set_head(const struct options *options);
 int command_branch_set_safe(const struct options *options);
 int command_branch_set_finalized(const struct options *options);
 int command_help_run(const struct options *options);
+
+/* Show what BLOCK (a number, a hash, latest) changed in the state. */
+int command_examine_changes(const struct options *options, const char *block);
 
 /* A number of up to 32 bytes: hexadecimal after 0x, else decimal. False: it is none. */
 bool command_state_parse_slot(const char *text, uint8_t out[32]);

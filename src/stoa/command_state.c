@@ -262,10 +262,17 @@ int command_state_run(const struct options *options)
     const char *name = options->arguments[1];
     uint8_t raw[KEY_MAX];
     struct stoa_bytes key = {.data = raw};
+    if (strcmp(verb, "changes") == 0) {
+        if (options->argument_count != 2 || options->has_at) {
+            console_error("state changes takes a block, and nothing else");
+            return COMMAND_USAGE;
+        }
+        return command_examine_changes(options, name);
+    }
     bool get = strcmp(verb, "get") == 0;
     bool put = strcmp(verb, "put") == 0;
     if (!get && !put && strcmp(verb, "delete") != 0) {
-        console_error("%s: neither get, put nor delete", verb);
+        console_error("%s: neither get, put, delete nor changes", verb);
         return COMMAND_USAGE;
     }
     if (options->argument_count != (put ? 3 : 2)) {

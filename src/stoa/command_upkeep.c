@@ -50,6 +50,9 @@ static void add_report_json(struct json_writer *json, const struct stoa_verify_r
     json_writer_number(json, "blocks", report->blocks);
     json_writer_number(json, "transactions", report->transactions);
     json_writer_number(json, "receipts", report->receipts);
+    json_writer_number(json, "stateChanges", report->changes);
+    json_writer_number(json, "stateRoots", report->roots);
+    json_writer_number(json, "fullStateRoots", report->full_roots);
     json_writer_number(json, "damages", report->damages);
 }
 
@@ -75,6 +78,11 @@ static bool print_report(const struct stoa_verify_report *report)
     add_count(&sheet, "blocks", report->blocks);
     add_count(&sheet, "transactions", report->transactions);
     add_count(&sheet, "receipts", report->receipts);
+    if (report->full_roots != 0) {
+        add_count(&sheet, "state changes", report->changes);
+        add_count(&sheet, "state roots", report->roots);
+        add_count(&sheet, "full state roots", report->full_roots);
+    }
     add_count(&sheet, "damages", report->damages);
     bool printed = sheet_print(&sheet);
     sheet_deinit(&sheet);
@@ -98,7 +106,8 @@ int command_upkeep_verify(const struct options *options)
     }
     struct stoa_verify_report report = {.segments = 0};
     struct stoa_detail detail = {.code = 0};
-    int result = stoa_verify(stoa, note_damage, &damages, &report, &detail);
+    int result = options->deep ? stoa_verify_deep(stoa, note_damage, &damages, &report, &detail)
+                               : stoa_verify(stoa, note_damage, &damages, &report, &detail);
     bool printed;
     if (options->json) {
         json_writer_array_end(&damages.writer);

@@ -254,6 +254,9 @@ static void take_option(struct argp_state *state, struct options *options, enum 
     case OPTION_RAW:
         options->raw = true;
         break;
+    case OPTION_DEEP:
+        options->deep = true;
+        break;
     case OPTION_PROMETHEUS:
         options->prometheus = true;
         break;

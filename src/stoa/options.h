@@ -22,6 +22,7 @@ enum {
     OPTIONS_ALL = 1 << 6,
     OPTIONS_LOGS = 1 << 7,
     OPTIONS_HISTORY = 1 << 8,
+    OPTIONS_VERIFY = 1 << 9,
 };
 
 enum { OPTIONS_TOPICS_MAX = 4 };
@@ -49,6 +50,7 @@ struct options {
     enum options_format format;
     bool raw;
     bool prometheus;
+    bool deep;
     bool has_at;
     uint64_t at;
     bool has_block;

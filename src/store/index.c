@@ -689,6 +689,30 @@ static int count_runs(struct runs *runs, struct kv_session *session, uint64_t *o
     return result;
 }
 
+static int walk_runs(struct runs *runs, struct kv_session *session,
+                     int (*entry)(void *context, const struct runs_entry *entry), void *context,
+                     struct error_detail *detail)
+{
+    struct runs_version *version = runs_acquire(runs);
+    int result = runs_walk(version, session, bytes_of(NULL, 0), entry, context, detail);
+    runs_release(runs, version);
+    return result;
+}
+
+int index_walk_state(struct index *index, struct kv_session *session,
+                     int (*entry)(void *context, const struct runs_entry *entry), void *context,
+                     struct error_detail *detail)
+{
+    return walk_runs(index->state, session, entry, context, detail);
+}
+
+int index_walk_trie(struct index *index, struct kv_session *session,
+                    int (*entry)(void *context, const struct runs_entry *entry), void *context,
+                    struct error_detail *detail)
+{
+    return walk_runs(index->trie, session, entry, context, detail);
+}
+
 int index_count(struct index *index, struct kv_session *session, struct index_counts *out_counts,
                 struct error_detail *detail)
 {

@@ -130,6 +130,14 @@ int index_check_posting(struct index *index, struct kv_session *session,
                         const struct posting *posting, uint64_t height,
                         struct error_detail *detail);
 
+/* Every version of every value, or record of the tries, in the order of keys, as runs_walk. */
+int index_walk_state(struct index *index, struct kv_session *session,
+                     int (*entry)(void *context, const struct runs_entry *entry), void *context,
+                     struct error_detail *detail);
+int index_walk_trie(struct index *index, struct kv_session *session,
+                    int (*entry)(void *context, const struct runs_entry *entry), void *context,
+                    struct error_detail *detail);
+
 /* How many entries each table has, by walking all of it: for verify. */
 struct index_counts {
     uint64_t heights;

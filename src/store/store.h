@@ -228,9 +228,15 @@ struct store_rebuild {
 void store_rebuild_start(struct store *store, struct store_rebuild *rebuild);
 void store_rebuild_stop(struct store *store); /* soon */
 
-/* Blocking: as stoa_verify. */
-int store_verify(struct store *store,
+/* Blocking: as stoa_verify, or as stoa_verify_deep. */
+int store_verify(struct store *store, bool deep,
                  void (*damage)(void *context, const struct stoa_damage *damage), void *context,
                  struct stoa_verify_report *out_report, struct error_detail *detail);
+
+/* Blocking: as stoa_get_block_changes, and as stoa_analyze. */
+int store_get_changes(struct store *store, const struct stoa_block_key *key,
+                      struct stoa_block_changes **out_changes, struct error_detail *detail);
+int store_analyze(struct store *store, struct stoa_analysis *out_analysis,
+                  struct error_detail *detail);
 
 #endif

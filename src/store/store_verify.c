@@ -9,25 +9,7 @@
 #include "chain/receipt.h"
 #include "store/batch_record.h"
 #include "store/position.h"
-#include "store/store_private.h"
-
-struct verify {
-    struct store *store;
-    void (*damage)(void *context, const struct stoa_damage *damage);
-    void *damage_context;
-    struct stoa_verify_report report;
-    uint64_t canonical;
-    uint64_t block_keys;
-    uint64_t sides;
-    uint64_t postings[POSTING_KINDS];
-    struct prepare prepare; /* for what a block adds to the indexes */
-    bool has_head;          /* what the ledger says so far */
-    uint8_t head[32];
-    /* Of the batch that the frames before are of: */
-    uint64_t batch_frames; /* its blocks and its update, in the tables or not */
-    uint64_t batch_known;  /* of these are in the tables */
-    struct error_detail *detail;
-};
+#include "store/store_verify_private.h"
 
 static void ledger_damage(void *context, const struct ledger_damage *damage)
 {
@@ -45,7 +27,7 @@ static void ledger_damage(void *context, const struct ledger_damage *damage)
                                            });
 }
 
-static void report(struct verify *verify, const struct ledger_frame *frame, const char *file,
+void verify_report(struct verify *verify, const struct ledger_frame *frame, const char *file,
                    const char *what)
 {
     verify->report.damages++;
@@ -63,7 +45,7 @@ static void report_block(struct verify *verify, const struct ledger_frame *frame
 {
     char file[64];
     snprintf(file, sizeof(file), "ledger/%08u.seg", frame->position.segment);
-    report(verify, frame, file, what);
+    verify_report(verify, frame, file, what);
 }
 
 /* The block against its header and its receipts. False: damage was reported. */
@@ -110,7 +92,7 @@ static int check_place(struct verify *verify, const struct ledger_frame *frame,
     }
     if (result != 0 || !position_is_same(&place.position, &frame->position) ||
         place.height != frame->height || place.canonical != canonical) {
-        report(verify, frame, "tables/blocks", "entry of this block is missing or wrong");
+        verify_report(verify, frame, "tables/blocks", "entry of this block is missing or wrong");
     }
     return 0;
 }
@@ -134,7 +116,7 @@ static int check_height(struct verify *verify, const struct ledger_frame *frame,
         return 0;
     }
     if (!position_is_same(&place.position, &frame->position)) {
-        report(verify, frame, "tables/heights", "entry of this height is wrong");
+        verify_report(verify, frame, "tables/heights", "entry of this height is wrong");
     }
     if (frame->height == 0) {
         return 0;
@@ -146,7 +128,7 @@ static int check_height(struct verify *verify, const struct ledger_frame *frame,
         return result;
     }
     if (result != 0 || memcmp(hash, block->header.parent_hash, 32) != 0) {
-        report(verify, frame, "tables/heights", "the block below is not the parent");
+        verify_report(verify, frame, "tables/heights", "the block below is not the parent");
     }
     return 0;
 }
@@ -173,7 +155,8 @@ static int check_transactions(struct verify *verify, const struct ledger_frame *
             found = found || (candidates[c].height == frame->height && candidates[c].index == i);
         }
         if (!found) {
-            report(verify, frame, "tables/transactions", "entry of a transaction is missing");
+            verify_report(verify, frame, "tables/transactions",
+                          "entry of a transaction is missing");
         }
         verify->report.transactions++;
     }
@@ -199,7 +182,8 @@ static int check_postings(struct verify *verify, const struct ledger_frame *fram
         store_note_tables(store, result);
         verify->postings[posting->kind]++;
         if (result == STOA_ENOTFOUND || result == STOA_ECORRUPT) {
-            report(verify, frame, files[posting->kind], "entry of this block is missing or wrong");
+            verify_report(verify, frame, files[posting->kind],
+                          "entry of this block is missing or wrong");
             result = 0;
         }
     }
@@ -209,7 +193,8 @@ static int check_postings(struct verify *verify, const struct ledger_frame *fram
 /* The root that the tries have as of the block against its header, where the state is known and the
  * root was compared when the block came. */
 static int check_state_root(struct verify *verify, const struct ledger_frame *frame,
-                            const struct record *record, const struct block *block)
+                            const struct record *record, const struct block *block,
+                            const uint8_t **out_known)
 {
     static const uint8_t gap = STATE_KEY_GAP;
     struct store *store = verify->store;
@@ -224,6 +209,7 @@ static int check_state_root(struct verify *verify, const struct ledger_frame *fr
         frame->height < store_floors(store).tries) {
         return result == STOA_ENOTFOUND ? 0 : result;
     }
+    *out_known = block->header.state_root;
     store_tries_reader(store, frame->height, &reader);
     reader.session = store->session;
     struct trie_reader records = tries_reader_of(&reader);
@@ -233,7 +219,7 @@ static int check_state_root(struct verify *verify, const struct ledger_frame *fr
     result = trie_update_root(bytes_of(NULL, 0), &task, root);
     if (result == STOA_ECORRUPT ||
         (result == 0 && memcmp(root, block->header.state_root, sizeof(root)) != 0)) {
-        report(verify, frame, "tables/trie", "the state root of this block is another");
+        verify_report(verify, frame, "tables/trie", "the state root of this block is another");
         result = 0;
     } else if (result != 0 && verify->detail != NULL) {
         *verify->detail = task.detail;
@@ -288,7 +274,7 @@ static int check_update(struct verify *verify, const struct ledger_frame *frame,
     }
     if (result != 0 || place.height != frame->height ||
         place.state_position.sequence < frame->position.sequence) {
-        report(verify, frame, "tables/blocks", "an update of this block's state is missing");
+        verify_report(verify, frame, "tables/blocks", "an update of this block's state is missing");
     }
     if (previous->sequence >= frame->position.sequence) {
         report_block(verify, frame, "update record");
@@ -320,7 +306,7 @@ static void end_batch(struct verify *verify, const struct ledger_frame *frame, u
 {
     bool whole = wanted != 0 && verify->batch_frames >= wanted;
     if (whole ? verify->batch_known < wanted : verify->batch_known != 0) {
-        report(verify, frame, "tables/blocks", "a batch is not all there, or not all gone");
+        verify_report(verify, frame, "tables/blocks", "a batch is not all there, or not all gone");
     }
     verify->batch_frames = 0;
     verify->batch_known = 0;
@@ -348,6 +334,7 @@ static int check_state(struct verify *verify, const struct ledger_frame *frame)
     struct bytes changes;
     struct record_change change;
     int result = record_decode_state(frame->payload, &hash, &changes, NULL);
+    struct bytes all = changes;
     while (result == 0) {
         result = record_next_change(&changes, &change);
     }
@@ -362,6 +349,9 @@ static int check_state(struct verify *verify, const struct ledger_frame *frame)
         end_batch(verify, frame, 0);
     } else if (update) {
         found = note_batched(verify, frame, hash, true, &known);
+    }
+    if (!update && verify->deep) {
+        verify_deep_note(verify, hash, all);
     }
     return found == 0 && update && known ? check_update(verify, frame, hash, &previous) : found;
 }
@@ -421,7 +411,11 @@ static int verify_frame(void *context, const struct ledger_frame *frame)
         result = check_transactions(verify, frame, &block);
     }
     if (result == 0 && canonical) {
-        result = check_state_root(verify, frame, &record, &block);
+        const uint8_t *state_root = NULL;
+        result = check_state_root(verify, frame, &record, &block, &state_root);
+        if (result == 0 && verify->deep) {
+            result = verify_deep_block(verify, frame->height, block.hash, state_root);
+        }
     }
     return result == 0 && canonical ? check_postings(verify, frame, &record) : result;
 }
@@ -467,12 +461,34 @@ static int check_counts(struct verify *verify)
     return result;
 }
 
-int store_verify(struct store *store,
+static int verify_all(struct verify *verify)
+{
+    struct store *store = verify->store;
+    struct ledger_verify_report ledger = {0};
+    int result =
+        ledger_verify(store->ledger, ledger_damage, verify_frame, verify, &ledger, verify->detail);
+    if (result != 0 && result != STOA_ECORRUPT) {
+        return result;
+    }
+    result = verify->report.damages == 0 ? check_counts(verify) : 0;
+    if (result == 0 && verify->deep) {
+        result = verify_deep_values(verify);
+    }
+    verify->report.segments = ledger.segments;
+    verify->report.frames = ledger.frames;
+    verify->report.bytes = ledger.bytes;
+    return result;
+}
+
+int store_verify(struct store *store, bool deep,
                  void (*damage)(void *context, const struct stoa_damage *damage), void *context,
                  struct stoa_verify_report *out_report, struct error_detail *detail)
 {
-    struct verify verify = {
-        .store = store, .damage = damage, .damage_context = context, .detail = detail};
+    struct verify verify = {.store = store,
+                            .deep = deep,
+                            .damage = damage,
+                            .damage_context = context,
+                            .detail = detail};
     int result = store_apply_checkpoint(store, detail);
     if (result != 0) {
         return result;
@@ -481,22 +497,16 @@ int store_verify(struct store *store,
     if (result != 0) {
         return result;
     }
-    struct ledger_verify_report ledger = {0};
     prepare_init(&verify.prepare);
-    result = ledger_verify(store->ledger, ledger_damage, verify_frame, &verify, &ledger, detail);
+    buffer_init(&verify.changes);
+    tries_work_init(&verify.tries);
+    result = verify_all(&verify);
+    tries_work_deinit(&verify.tries);
+    buffer_deinit(&verify.changes);
     prepare_deinit(&verify.prepare);
-    if (result != 0 && result != STOA_ECORRUPT) {
+    if (result != 0) {
         return result;
     }
-    if (verify.report.damages == 0) {
-        result = check_counts(&verify);
-        if (result != 0) {
-            return result;
-        }
-    }
-    verify.report.segments = ledger.segments;
-    verify.report.frames = ledger.frames;
-    verify.report.bytes = ledger.bytes;
     *out_report = verify.report;
     if (verify.report.damages != 0) {
         return error_set(detail, STOA_ECORRUPT, "%llu damages found",

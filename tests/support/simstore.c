@@ -319,7 +319,7 @@ int simstore_verify(struct simstore *sim, unsigned *out_damages)
 {
     struct stoa_verify_report report;
     unsigned damages = 0;
-    int result = store_verify(sim->store, print_damage, &damages, &report, &sim->detail);
+    int result = store_verify(sim->store, true, print_damage, &damages, &report, &sim->detail);
     if (out_damages != NULL) {
         *out_damages = damages;
     }

