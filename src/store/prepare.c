@@ -170,8 +170,6 @@ static int index_transactions(struct prepare *prepare)
 {
     struct bytes cursor = prepare->block.transactions;
     struct bytes envelope;
-    buffer_clear(&prepare->transaction_prefixes);
-    buffer_clear(&prepare->transaction_hashes);
     int result = buffer_reserve(&prepare->transaction_prefixes,
                                 prepare->block.transaction_count * sizeof(uint64_t));
     for (bool more = true; result == 0 && more;) {
@@ -212,12 +210,14 @@ static int index_changes(struct prepare *prepare, struct bytes changes)
 int prepare_index(struct prepare *prepare, struct bytes changes)
 {
     ensure(prepare->kept_with == prepare->block.encoding.data);
-    int result = index_transactions(prepare);
+    buffer_clear(&prepare->transaction_prefixes);
+    buffer_clear(&prepare->transaction_hashes);
+    buffer_clear(&prepare->postings);
+    int result = prepare->plain ? 0 : index_transactions(prepare);
     if (result == 0) {
         result = index_changes(prepare, changes);
     }
-    if (result == 0) {
-        buffer_clear(&prepare->postings);
+    if (result == 0 && !prepare->plain) {
         result = posting_compute(&prepare->postings, &prepare->block, prepare->kept_senders,
                                  prepare->kept_receipts);
     }

@@ -27,6 +27,7 @@ struct prepare {
     struct buffer senders;              /* 20 bytes a transaction, or empty */
     struct buffer changes;              /* encoded as in record.h */
     struct buffer transaction_prefixes; /* uint64_t each: first 8 bytes of the hash, big-endian */
+    bool plain;                         /* to measure: prepare_index makes no such entries */
     bool keep_hashes;                   /* set by whoever wants the next one */
     struct buffer transaction_hashes;   /* 32 bytes each, where they are kept */
     struct buffer change_hashes;        /* uint64_t each: pending_key_hash */

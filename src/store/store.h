@@ -35,6 +35,7 @@ struct store_options {
     uint64_t history_blocks;      /* of values kept; 0: all, else STORE_RETENTION_MIN at least */
     uint64_t trie_history_blocks; /* likewise of the state's tries */
     bool bulk;
+    bool plain; /* to measure what indexes cost: transactions, addresses, logs are not indexed */
     bool write_through;  /* writes are answered when the tables hold them, too */
     struct cache *cache; /* the caller's; outlives the store. NULL: none */
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);

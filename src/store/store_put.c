@@ -221,6 +221,7 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
     }
     queue_push(&store->appended, put);
     store->appended_sides += put->side;
+    put->prepare.plain = store->options.plain;
     put->prepare.keep_hashes = store->cache != NULL && !put->side && !store->options.bulk;
     put->index_job = (struct workers_job){
         .run = run_index, .done = done_index, .context = put, .kind = METRICS_JOB_INDEX};
