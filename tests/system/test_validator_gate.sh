@@ -1,0 +1,54 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# examples/validator.c on a disk that fills up under it: it stops producing because the store's health says so, goes on when
+# there is room again, and has lost nothing that it said was acknowledged.
+# shellcheck source=functions.sh
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/system/functions.sh"
+requires jq mkfs.ext4 mount
+requires_root
+validator=$top_builddir/examples/validator
+[ -x "$validator" ] || skip "examples/validator is not built"
+
+mkdir disk
+truncate -s 400M disk.img
+mkfs.ext4 -q -m 0 disk.img
+mount -o loop disk.img disk 2>err || skip "cannot mount a loop device here: $(cat err)"
+cleanup_fn "umount -l $work/disk"
+
+# Wait until COMMAND is true.
+wait_for() {
+    local turn
+    for ((turn = 0; turn < 600; turn++)); do
+        "$@" && return 0
+        kill -0 "$pid" 2>/dev/null || fail "the validator has ended: $(tail -n 3 errors)"
+        sleep 0.1
+    done
+    fail "in vain: $*; $(tail -n 3 errors)"
+}
+has_told() { [ "$(wc -l <told)" -ge "$1" ]; }
+has_stopped() { grep -q 'the store is read-only: .*no space' errors; }
+
+touch told errors
+"$validator" disk/store 0 5 >told 2>errors &
+pid=$!
+cleanup_fn "kill -9 $pid 2>/dev/null"
+wait_for has_told 20
+
+free=$(df --output=avail -k disk | tail -n 1)
+head -c $(((free - 4096) * 1024)) /dev/zero >disk/ballast || true
+wait_for has_stopped
+before=$(wc -l <told)
+sleep 1 # some two hundred slots
+same "$(wc -l <told)" "$before" "blocks while the store is read-only"
+kill -0 "$pid" || fail "it does not wait, it has ended"
+
+rm disk/ballast
+wait_for has_told $((before + 20))
+kill -9 "$pid"
+wait "$pid" 2>/dev/null || true
+
+expect 0 stoa -d disk/store verify
+while read -r _ number hash; do
+    same "$(stoa -d disk/store --json header "$number" | jq -r .hash)" "0x$hash" "block $number"
+done < <(sed -n "1p;${before}p;\$p" told)
+echo "stopped at $before, went on to $(wc -l <told)"
