@@ -271,6 +271,7 @@ void engine_deliver_done(struct store_request *request)
     }
     ensure(stoa->in_store[own->entry.lane] > 0);
     stoa->in_store[own->entry.lane]--;
+    engine_metrics_let_go(stoa);
     if (request->result != 0 && request->appended && engine_message_writes(own->what)) {
         error_prefix(&request->detail, "it may have been done");
     }

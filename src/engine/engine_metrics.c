@@ -16,6 +16,11 @@ void engine_metrics_taken(struct engine_request *own)
     metrics_set(metrics, METRICS_UNDER_WAY, store_pending(own->stoa->store) + 1);
 }
 
+void engine_metrics_let_go(struct stoa *stoa)
+{
+    metrics_set(stoa->metrics, METRICS_UNDER_WAY, store_pending(stoa->store));
+}
+
 /* Answers that a caller asks for on purpose are no errors. */
 static bool is_error(int result)
 {
@@ -29,7 +34,6 @@ void engine_metrics_answered(struct engine_request *own)
     metrics_count(metrics, METRICS_MESSAGES + own->what, 1);
     metrics_record(metrics, METRICS_MESSAGE_TIME + own->what,
                    io_now_ns(own->stoa->io) - own->pushed_ns);
-    metrics_set(metrics, METRICS_UNDER_WAY, store_pending(own->stoa->store));
     if (is_error(result)) {
         metrics_count(metrics, METRICS_MESSAGE_ERRORS + own->what, 1);
     }

@@ -377,6 +377,7 @@ void engine_health_count_breaker(struct stoa *stoa, bool open);
 /* ---- engine_metrics.c, any thread: what is counted where a message goes ---- */
 
 void engine_metrics_taken(struct engine_request *own);
+void engine_metrics_let_go(struct stoa *stoa); /* by the store, on the loop */
 void engine_metrics_refused(struct stoa *stoa, enum stoa_message message, int result);
 void engine_metrics_answered(struct engine_request *own);
 void engine_metrics_cache(struct stoa *stoa); /* one thread at a time */
