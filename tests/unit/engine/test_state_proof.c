@@ -22,7 +22,7 @@
 #include "support/fixture.h"
 #include "support/state_lines.h"
 
-enum { PATH_SIZE = 512, BLOCKS_MAX = 700, SLOTS_MAX = 4 };
+enum { PATH_SIZE = 512, BLOCKS_MAX = 2000, SLOTS_MAX = 4 };
 
 struct name {
     uint8_t address[20];
@@ -290,6 +290,9 @@ static void roots_and_proofs_hold_at_every_height(void **context)
         store_blocks(&rig, &blocks_left, &lines_left, 150);
         check_proofs(&rig, &random, 50);
         rig_reopen(&rig);
+        check_proofs(&rig, &random, 100);
+        store_blocks(&rig, &blocks_left, &lines_left, BLOCKS_MAX); /* what is left */
+        assert_int_equal(blocks_left.size, 0);
         check_proofs(&rig, &random, 100);
         rig_remove(&rig);
         buffer_deinit(&blocks);
