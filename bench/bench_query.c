@@ -109,7 +109,7 @@ static double time_query(struct stoa *stoa, const struct wanted *wanted, uint64_
                          size_t *out_count)
 {
     struct stoa_log_filter filter = filter_of(wanted);
-    double times[ROUNDS];
+    double times[ROUNDS] = {0};
     filter.to = to;
     for (unsigned i = 0; i < WARM_ROUNDS + ROUNDS; i++) {
         struct stoa_logs logs;
