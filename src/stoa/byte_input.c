@@ -47,6 +47,9 @@ static int read_some(struct byte_input *input, uint8_t *out, size_t capacity, si
                      struct error_detail *detail)
 {
     while (!input->ended) {
+        if (!interrupt_wait_readable(input->fd)) {
+            return error_set(detail, STOA_ECANCELED, "interrupted");
+        }
         ssize_t count = read(input->fd, out, capacity);
         if (count > 0) {
             input->position += (uint64_t)count;
@@ -57,8 +60,6 @@ static int read_some(struct byte_input *input, uint8_t *out, size_t capacity, si
             input->ended = true;
         } else if (errno != EINTR) {
             return error_set_errno(detail, errno, "read");
-        } else if (interrupt_requested()) {
-            return error_set(detail, STOA_ECANCELED, "interrupted");
         }
     }
     *out_size = 0;

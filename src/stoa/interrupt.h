@@ -11,4 +11,8 @@ void interrupt_catch(void);
 
 bool interrupt_requested(void);
 
+/* Wait until FD can be read without waiting, or has failed or ended. False: it cannot, and it is
+ * requested to stop; also where the signal came before the wait, which EINTR would not tell. */
+bool interrupt_wait_readable(int fd);
+
 #endif
