@@ -95,6 +95,7 @@ struct store_put {
     bool known; /* the block itself is stored */
     bool parent_known;
     struct index_place parent;
+    struct parent_read *parent_read; /* under way, for its total difficulty; or NULL */
     int lookup_result;
     uint64_t lookup_failures; /* the store's append_failures when it was made: what it found among
                                  the appended blocks holds until that changes */

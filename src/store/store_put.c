@@ -35,6 +35,7 @@ static void put_destroy(struct store_put *put)
     prepare_deinit(&put->prepare);
     buffer_deinit(&put->places);
     trie_layer_release(put->layer);
+    memory_free(put->parent_read); /* a power cut left it under way */
     memory_free(put);
 }
 
@@ -263,6 +264,7 @@ static void done_parent(struct store_request *request)
     struct parent_read *parent = request->context;
     struct store_put *put = parent->put;
     struct store *store = put->store;
+    put->parent_read = NULL;
     put->looking = false;
     ensure(store->puts.first == put);
     (void)queue_pop(&store->puts);
@@ -289,6 +291,7 @@ static int start_parent_read(struct store_put *put)
         return error_set(&put->request->detail, STOA_ENOMEM, "store a side block");
     }
     parent->put = put;
+    put->parent_read = parent;
     parent->request = (struct store_request){
         .kind = STORE_GET_BLOCK,
         .key = {.by = STOA_BY_HASH},
