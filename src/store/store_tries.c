@@ -56,10 +56,36 @@ void store_tries_deinit(struct store *store)
     tries->cache = NULL;
 }
 
+/* From the lowest gap on the state is not known. There may be one for each batch that was ever
+ * applied, so it is searched for by halves. */
+static int find_state_end(struct store *store, struct error_detail *detail)
+{
+    static const uint8_t gap = STATE_KEY_GAP;
+    uint64_t known = 0;                   /* there is no gap below this height */
+    uint64_t end = store->tip.height + 1; /* nor need any at or above this one be looked for */
+    uint64_t bound = store->tip.height;   /* mostly there is none at all */
+    while (known < end) {
+        struct bytes value;
+        uint64_t looked_below = bound + 1;
+        int result = index_find_state(store->index, store->session, bytes_of(&gap, 1), &bound,
+                                      &value, detail);
+        if (result == 0) {
+            store->tip.state_known = false;
+            end = bound;
+        } else if (result == STOA_ENOTFOUND) {
+            known = looked_below;
+        } else {
+            return result;
+        }
+        bound = known + (end - known) / 2;
+    }
+    store->tip.state_end = end;
+    return 0;
+}
+
 int store_tries_reset(struct store *store, struct error_detail *detail)
 {
     struct store_tries *tries = &store->tries;
-    static const uint8_t gap = STATE_KEY_GAP;
     drop_merges(tries);
     trie_cache_clear(tries->cache);
     tries->cap = UINT64_MAX;
@@ -70,19 +96,7 @@ int store_tries_reset(struct store *store, struct error_detail *detail)
     if (!store->tip.present) {
         return 0;
     }
-    uint64_t bound = store->tip.height;
-    struct bytes value;
-    int result;
-    store->tip.state_end = bound + 1;
-    while ((result = index_find_state(store->index, store->session, bytes_of(&gap, 1), &bound,
-                                      &value, detail)) == 0) {
-        store->tip.state_known = false; /* from the lowest gap on */
-        store->tip.state_end = bound;
-        if (bound-- == 0) {
-            break;
-        }
-    }
-    return result == STOA_ENOTFOUND ? 0 : result;
+    return find_state_end(store, detail);
 }
 
 void store_tries_reader(const struct store *store, uint64_t bound, struct tries_reader *out_reader)
