@@ -738,6 +738,7 @@ struct stoa_cache_stats;
 struct stoa_health;
 struct stoa_verify_report;
 struct stoa_damage;
+struct stoa_analysis;
 
 /* What was submitted, done. */
 struct stoa_completion {
@@ -769,6 +770,7 @@ struct stoa_completion {
     struct stoa_verify_report *verified;
     struct stoa_damage *damages; /* DAMAGE_COUNT of them, with their texts */
     size_t damage_count;
+    struct stoa_analysis *analysis;
     uint8_t
         hash[32]; /* of a store: the block's; of an update: its block's; of a state root: that */
     uint64_t height;
@@ -824,7 +826,7 @@ int stoa_submit_get_proof(struct stoa *stoa, const struct stoa_proof_query *quer
 int stoa_submit_get_state_root(struct stoa *stoa, uint64_t height, const struct stoa_call *call);
 
 /* What is asked of the store itself, and upkeep. A checkpoint and an index that is made anew let
- * all else go on; a verification does not. */
+ * all else go on; a verification and an analysis do not. */
 int stoa_submit_get_head(struct stoa *stoa, const struct stoa_call *call);
 int stoa_submit_get_branches(struct stoa *stoa, const struct stoa_call *call);
 int stoa_submit_get_stats(struct stoa *stoa, const struct stoa_call *call);
@@ -832,6 +834,8 @@ int stoa_submit_get_cache_stats(struct stoa *stoa, const struct stoa_call *call)
 int stoa_submit_get_health(struct stoa *stoa, const struct stoa_call *call);
 int stoa_submit_checkpoint(struct stoa *stoa, const struct stoa_call *call);
 int stoa_submit_verify(struct stoa *stoa, const struct stoa_call *call);
+int stoa_submit_verify_deep(struct stoa *stoa, const struct stoa_call *call);
+int stoa_submit_analyze(struct stoa *stoa, const struct stoa_call *call);
 /* As stoa_rebuild_index; stoa_cancel and its deadline stop it. */
 int stoa_submit_rebuild_index(struct stoa *stoa, int index, const struct stoa_call *call);
 int stoa_submit_flush_cache(struct stoa *stoa, const struct stoa_call *call);

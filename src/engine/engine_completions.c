@@ -56,6 +56,9 @@ static void fill_served(const struct engine_request *own, struct stoa_completion
         out->damages = own->damages;
         out->damage_count = own->report_count;
         break;
+    case STOA_MESSAGE_ANALYZE_STORE:
+        out->analysis = own->report;
+        break;
     default:
         break;
     }
@@ -81,6 +84,7 @@ void engine_completion_drop(struct stoa_completion *completion)
     memory_free(completion->branches);
     memory_free(completion->verified);
     memory_free(completion->damages);
+    memory_free(completion->analysis);
 }
 
 void engine_completion_fill(const struct engine_request *own, struct stoa_completion *out)

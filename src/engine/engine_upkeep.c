@@ -101,20 +101,30 @@ int stoa_get_branches(struct stoa *stoa, struct stoa_branch *out, size_t capacit
     return result;
 }
 
-int stoa_get_stats(struct stoa *stoa, struct stoa_stats *out_stats)
+/* Ask for a report that begins with its size: OUT_REPORT takes as much of SIZE as it has room. */
+static int ask_report(struct stoa *stoa, enum stoa_message message, void *out_report, size_t size,
+                      struct stoa_detail *detail)
 {
     struct engine_request *answer;
-    if (out_stats == NULL || !engine_size_is_valid(out_stats->size, sizeof(*out_stats))) {
-        return STOA_EINVAL;
+    size_t room = 0;
+    if (out_report != NULL) {
+        memcpy(&room, out_report, sizeof(room));
     }
-    int result = ask(stoa, STOA_MESSAGE_GET_STATS, &answer, NULL);
+    if (out_report == NULL || !engine_size_is_valid(room, size)) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    int result = ask(stoa, message, &answer, detail);
     if (result == 0) {
-        size_t size = out_stats->size;
-        memcpy(out_stats, answer->report, size);
-        out_stats->size = size;
+        memcpy(out_report, answer->report, room);
+        memcpy(out_report, &room, sizeof(room));
     }
     give_back(stoa, answer);
     return result;
+}
+
+int stoa_get_stats(struct stoa *stoa, struct stoa_stats *out_stats)
+{
+    return ask_report(stoa, STOA_MESSAGE_GET_STATS, out_stats, sizeof(*out_stats), NULL);
 }
 
 int stoa_checkpoint(struct stoa *stoa, struct stoa_detail *detail)
@@ -167,18 +177,8 @@ int stoa_verify_deep(struct stoa *stoa,
 
 int stoa_analyze(struct stoa *stoa, struct stoa_analysis *out_analysis, struct stoa_detail *detail)
 {
-    struct engine_request *answer;
-    if (out_analysis == NULL || !engine_size_is_valid(out_analysis->size, sizeof(*out_analysis))) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    int result = ask(stoa, STOA_MESSAGE_ANALYZE_STORE, &answer, detail);
-    if (result == 0) {
-        size_t size = out_analysis->size;
-        memcpy(out_analysis, answer->report, size);
-        out_analysis->size = size;
-    }
-    give_back(stoa, answer);
-    return result;
+    return ask_report(stoa, STOA_MESSAGE_ANALYZE_STORE, out_analysis, sizeof(*out_analysis),
+                      detail);
 }
 
 struct changes_call {
@@ -237,6 +237,17 @@ int stoa_submit_checkpoint(struct stoa *stoa, const struct stoa_call *call)
 int stoa_submit_verify(struct stoa *stoa, const struct stoa_call *call)
 {
     return stoa_submit(stoa, STOA_MESSAGE_VERIFY, NULL, call);
+}
+
+int stoa_submit_verify_deep(struct stoa *stoa, const struct stoa_call *call)
+{
+    static const int deep = 1;
+    return stoa_submit(stoa, STOA_MESSAGE_VERIFY, &deep, call);
+}
+
+int stoa_submit_analyze(struct stoa *stoa, const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_ANALYZE_STORE, NULL, call);
 }
 
 int stoa_submit_rebuild_index(struct stoa *stoa, int index, const struct stoa_call *call)

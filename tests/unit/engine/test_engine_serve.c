@@ -68,6 +68,31 @@ static void what_is_asked_of_the_store_itself_comes_as_completions(void **state)
     assert_true(done.result == 0 || done.result == STOA_EBUSY); /* as opening does it */
 }
 
+static void an_analysis_comes_as_a_completion_as_well(void **state)
+{
+    struct engine_rig *rig = *state;
+    static const struct stoa_change changes[] = {
+        {.key = {(const uint8_t *)"one", 3}, .value = {(const uint8_t *)"value", 5}},
+        {.key = {(const uint8_t *)"another", 7}, .value = {(const uint8_t *)"", 0}},
+    };
+    struct stoa_store_block put = engine_rig_put_of(rig, 1);
+    put.changes = changes;
+    put.change_count = 2;
+    assert_int_equal(stoa_store_block(rig->stoa, &put, NULL), 0);
+    assert_int_equal(stoa_submit_analyze(rig->stoa, STOA_TAG(1)), 0);
+    struct stoa_completion done = reap(rig->stoa, 1);
+    assert_int_equal(done.result, 0);
+    assert_int_equal(done.analysis->height, 1);
+    assert_int_equal(done.analysis->raw_keys, 2);
+    assert_int_equal(done.analysis->raw_bytes, 15);
+    struct stoa_analysis asked = STOA_ANALYSIS_INIT;
+    assert_int_equal(stoa_analyze(rig->stoa, &asked, NULL), 0);
+    assert_memory_equal(&asked, done.analysis, sizeof(asked));
+    stoa_free(done.analysis);
+    asked.size = 0;
+    assert_int_equal(stoa_analyze(rig->stoa, &asked, NULL), STOA_EINVAL);
+}
+
 static uint64_t pending_of(struct stoa *stoa)
 {
     struct stoa_stats stats = STOA_STATS_INIT;
@@ -115,6 +140,12 @@ static void a_verification_brings_what_it_found(void **state)
     assert_int_equal(done.result, 0);
     assert_int_equal(done.verified->blocks, HALF + 1);
     assert_null(done.damages);
+    assert_int_equal(done.verified->full_roots, 0);
+    stoa_free(done.verified);
+    assert_int_equal(stoa_submit_verify_deep(rig->stoa, STOA_TAG(3)), 0);
+    done = reap(rig->stoa, 3);
+    assert_int_equal(done.result, 0);
+    assert_int_equal(done.verified->blocks, HALF + 1);
     stoa_free(done.verified);
 
     engine_rig_close(rig);
@@ -191,6 +222,7 @@ static void every_message_is_answered_or_refused_with_a_reason(void **state)
         stoa_free(done.branches);
         stoa_free(done.verified);
         stoa_free(done.damages);
+        stoa_free(done.analysis);
     }
     assert_true(served >= 8);
 }
@@ -207,6 +239,7 @@ static void completions_that_nobody_takes_do_not_keep_it_open(void **state)
     assert_int_equal(stoa_submit_get_header_range(rig->stoa, &range, NULL), 0);
     assert_int_equal(stoa_submit_get_health(rig->stoa, NULL), 0);
     assert_int_equal(stoa_submit_verify(rig->stoa, NULL), 0);
+    assert_int_equal(stoa_submit_analyze(rig->stoa, NULL), 0);
     assert_int_equal(stoa_submit_checkpoint(rig->stoa, NULL), 0);
     assert_int_equal(stoa_submit_rebuild_index(rig->stoa, STOA_INDEX_ADDRESSES, NULL), 0);
     engine_rig_close(rig);
@@ -218,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         ENGINE_RIG_BOTH(what_is_asked_of_the_store_itself_comes_as_completions),
+        ENGINE_RIG_BOTH(an_analysis_comes_as_a_completion_as_well),
         ENGINE_RIG_BOTH(a_checkpoint_covers_what_was_acknowledged_and_lets_others_go_on),
         ENGINE_RIG_BOTH(a_verification_brings_what_it_found),
         ENGINE_RIG_BOTH(an_index_is_made_anew_by_message_and_stopped_by_canceling),
