@@ -32,6 +32,7 @@ enum message_kind { MESSAGE_REQUEST, MESSAGE_CALL };
 struct engine_waiter {
     sem_t answered;
     struct engine_request *answer; /* the request, or its spare; the waiter gives it back */
+    struct engine_request *asked;  /* the loop's, until it is answered */
 };
 
 enum engine_place {
@@ -272,7 +273,11 @@ int engine_batch_fill(struct engine_request *own, const struct stoa_batch *given
 /* OWN is done: name the item in its detail. */
 void engine_batch_explain(struct engine_request *own);
 
-/* Put a message into the mailbox and wait. *OUT_ANSWER is the caller's to give back. */
+/* Put a message into the mailbox for WAITER, who then waits for the answer (and destroys the
+ * semaphore, if not by engine_wait_for_answer). */
+int engine_request_begin(struct stoa *stoa, enum stoa_message message, const void *argument,
+                         const struct stoa_call *call, struct engine_waiter *waiter);
+/* The same, and wait. *OUT_ANSWER is the caller's to give back. */
 int engine_request_wait(struct stoa *stoa, enum stoa_message message, const void *argument,
                         const struct stoa_call *call, struct engine_request **out_answer);
 

@@ -416,10 +416,9 @@ void engine_wait_for_answer(struct engine_waiter *waiter)
     sem_destroy(&waiter->answered);
 }
 
-int engine_request_wait(struct stoa *stoa, enum stoa_message message, const void *argument,
-                        const struct stoa_call *call, struct engine_request **out_answer)
+int engine_request_begin(struct stoa *stoa, enum stoa_message message, const void *argument,
+                         const struct stoa_call *call, struct engine_waiter *waiter)
 {
-    struct engine_waiter waiter = {.answer = NULL};
     struct engine_request *own = engine_request_take(stoa);
     if (own == NULL) {
         return STOA_ENOMEM;
@@ -427,18 +426,29 @@ int engine_request_wait(struct stoa *stoa, enum stoa_message message, const void
     int result = fill_request(stoa, own, message, argument, call);
     if (result == 0) {
         engine_prepare(stoa, own);
-        own->waiter = &waiter;
-        sem_init(&waiter.answered, 0, 0);
+        *waiter = (struct engine_waiter){.asked = own};
+        own->waiter = waiter;
+        sem_init(&waiter->answered, 0, 0);
         result = mailbox_push(stoa->mailbox, own->entry.lane, &own->message);
         if (result == 0) {
-            engine_wait_for_answer(&waiter);
-            *out_answer = waiter.answer;
             return 0;
         }
-        sem_destroy(&waiter.answered);
+        sem_destroy(&waiter->answered);
     }
     engine_request_give(stoa, own);
     engine_metrics_refused(stoa, message, result);
+    return result;
+}
+
+int engine_request_wait(struct stoa *stoa, enum stoa_message message, const void *argument,
+                        const struct stoa_call *call, struct engine_request **out_answer)
+{
+    struct engine_waiter waiter;
+    int result = engine_request_begin(stoa, message, argument, call, &waiter);
+    if (result == 0) {
+        engine_wait_for_answer(&waiter);
+        *out_answer = waiter.answer;
+    }
     return result;
 }
 

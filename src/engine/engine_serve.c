@@ -254,6 +254,8 @@ int engine_serve_fill(struct engine_request *own, const void *argument)
         return STOA_EINVAL;
     }
     own->index = *(const int *)argument;
+    own->rebuild =
+        (struct store_rebuild){.done_blocks = 0}; /* who waits may look before it begins */
     return 0;
 }
 
