@@ -79,18 +79,43 @@ static bool check_contents(struct verify *verify, const struct ledger_frame *fra
     return result == 0;
 }
 
+/* What a look into the tables came to, where RESULT says it: an entry that is not there, or not
+ * readable, is for the caller to report. STOA_E… where verification cannot go on. */
+static int looked(struct verify *verify, int result, bool *out_found)
+{
+    store_note_tables(verify->store, result);
+    *out_found = result == 0;
+    return result == STOA_ENOTFOUND || result == STOA_ECORRUPT ? 0 : result;
+}
+
+static int find_block(struct verify *verify, const uint8_t hash[32], struct index_place *out_place,
+                      bool *out_found)
+{
+    struct store *store = verify->store;
+    int result = index_find_hash(store->index, store->session, hash, out_place, verify->detail);
+    return looked(verify, result, out_found);
+}
+
+static int find_height(struct verify *verify, uint64_t height, uint8_t out_hash[32],
+                       struct index_place *out_place, bool *out_found)
+{
+    struct store *store = verify->store;
+    int result = index_find_height(store->index, store->session, height, out_hash, out_place,
+                                   verify->detail);
+    return looked(verify, result, out_found);
+}
+
 static int check_place(struct verify *verify, const struct ledger_frame *frame,
                        const uint8_t key[32], bool canonical)
 {
-    struct store *store = verify->store;
     struct index_place place;
-    int result = index_find_hash(store->index, store->session, key, &place, verify->detail);
+    bool found;
+    int result = find_block(verify, key, &place, &found);
     verify->block_keys++;
-    store_note_tables(store, result);
-    if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
+    if (result != 0) {
         return result;
     }
-    if (result != 0 || !position_is_same(&place.position, &frame->position) ||
+    if (!found || !position_is_same(&place.position, &frame->position) ||
         place.height != frame->height || place.canonical != canonical) {
         verify_report(verify, frame, "tables/blocks", "entry of this block is missing or wrong");
     }
@@ -102,16 +127,14 @@ static int check_place(struct verify *verify, const struct ledger_frame *frame,
 static int check_height(struct verify *verify, const struct ledger_frame *frame,
                         const struct record *record, const struct block *block, bool *out_canonical)
 {
-    struct store *store = verify->store;
     struct index_place place = {.height = 0};
     uint8_t hash[32];
-    int result = index_find_height(store->index, store->session, frame->height, hash, &place,
-                                   verify->detail);
-    store_note_tables(store, result);
-    if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
+    bool found;
+    int result = find_height(verify, frame->height, hash, &place, &found);
+    if (result != 0) {
         return result;
     }
-    *out_canonical = result == 0 && memcmp(hash, record->hash, 32) == 0;
+    *out_canonical = found && memcmp(hash, record->hash, 32) == 0;
     if (!*out_canonical) {
         return 0;
     }
@@ -121,13 +144,11 @@ static int check_height(struct verify *verify, const struct ledger_frame *frame,
     if (frame->height == 0) {
         return 0;
     }
-    result = index_find_height(store->index, store->session, frame->height - 1, hash, &place,
-                               verify->detail);
-    store_note_tables(store, result);
-    if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
+    result = find_height(verify, frame->height - 1, hash, &place, &found);
+    if (result != 0) {
         return result;
     }
-    if (result != 0 || memcmp(hash, block->header.parent_hash, 32) != 0) {
+    if (!found || memcmp(hash, block->header.parent_hash, 32) != 0) {
         verify_report(verify, frame, "tables/heights", "the block below is not the parent");
     }
     return 0;
@@ -244,35 +265,32 @@ static void note_block(struct verify *verify, const struct record *record,
 static int note_head_record(struct verify *verify, const struct ledger_frame *frame,
                             struct bytes payload)
 {
-    struct store *store = verify->store;
     struct head_record record;
     struct index_place place;
+    bool found;
     if (head_record_decode(payload, &record, NULL) != 0) {
         report_block(verify, frame, "head record");
         return 0;
     }
-    int result =
-        index_find_hash(store->index, store->session, record.head.hash, &place, verify->detail);
-    store_note_tables(store, result);
-    if (result == 0) {
+    int result = find_block(verify, record.head.hash, &place, &found);
+    if (found) {
         verify->has_head = true;
         memcpy(verify->head, record.head.hash, 32);
     }
-    return result == STOA_ENOTFOUND || result == STOA_ECORRUPT ? 0 : result;
+    return result;
 }
 
 /* An update names a block that is stored, whose place names it or one that came later. */
 static int check_update(struct verify *verify, const struct ledger_frame *frame,
                         const uint8_t hash[32], const struct ledger_position *previous)
 {
-    struct store *store = verify->store;
     struct index_place place;
-    int result = index_find_hash(store->index, store->session, hash, &place, verify->detail);
-    store_note_tables(store, result);
-    if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
+    bool found;
+    int result = find_block(verify, hash, &place, &found);
+    if (result != 0) {
         return result;
     }
-    if (result != 0 || place.height != frame->height ||
+    if (!found || place.height != frame->height ||
         place.state_position.sequence < frame->position.sequence) {
         verify_report(verify, frame, "tables/blocks", "an update of this block's state is missing");
     }
@@ -287,15 +305,14 @@ static int check_update(struct verify *verify, const struct ledger_frame *frame,
 static int note_batched(struct verify *verify, const struct ledger_frame *frame,
                         const uint8_t hash[32], bool update, bool *out_known)
 {
-    struct store *store = verify->store;
     struct index_place place;
-    int result = index_find_hash(store->index, store->session, hash, &place, verify->detail);
-    store_note_tables(store, result);
-    if (result != 0 && result != STOA_ENOTFOUND && result != STOA_ECORRUPT) {
+    bool found;
+    int result = find_block(verify, hash, &place, &found);
+    if (result != 0) {
         return result;
     }
-    *out_known = result == 0 && (update ? place.state_position.sequence >= frame->position.sequence
-                                        : position_is_same(&place.position, &frame->position));
+    *out_known = found && (update ? place.state_position.sequence >= frame->position.sequence
+                                  : position_is_same(&place.position, &frame->position));
     verify->batch_frames++;
     verify->batch_known += *out_known;
     return 0;
