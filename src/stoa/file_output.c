@@ -67,10 +67,10 @@ int file_output_create(const char *path, struct file_output **out_output,
     return 0;
 }
 
-static int write_all(struct file_output *output, struct bytes bytes, struct error_detail *detail)
+int file_output_write_all(int fd, struct bytes bytes, struct error_detail *detail)
 {
     while (bytes.size > 0) {
-        ssize_t count = write(output->fd, bytes.data, bytes.size);
+        ssize_t count = write(fd, bytes.data, bytes.size);
         if (count < 0 && errno == EINTR) {
             continue;
         }
@@ -84,7 +84,7 @@ static int write_all(struct file_output *output, struct bytes bytes, struct erro
 
 static int flush_buffered(struct file_output *output, struct error_detail *detail)
 {
-    int result = write_all(output, buffer_bytes(&output->buffered), detail);
+    int result = file_output_write_all(output->fd, buffer_bytes(&output->buffered), detail);
     buffer_clear(&output->buffered);
     return result;
 }
@@ -98,7 +98,7 @@ int file_output_write(struct file_output *output, struct bytes bytes, struct err
         }
     }
     if (bytes.size > BUFFERED_MAX) {
-        return write_all(output, bytes, detail);
+        return file_output_write_all(output->fd, bytes, detail);
     }
     int result = buffer_append(&output->buffered, bytes.data, bytes.size);
     return result == 0 ? 0 : error_set(detail, result, "no memory");

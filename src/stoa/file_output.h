@@ -21,4 +21,7 @@ int file_output_commit(struct file_output *output, struct error_detail *detail);
 /* Without a commit before, nothing remains. NULL is allowed. */
 void file_output_destroy(struct file_output *output);
 
+/* Write all of BYTES to the descriptor FD, without buffering. STOA_EIO, STOA_ENOSPACE … */
+int file_output_write_all(int fd, struct bytes bytes, struct error_detail *detail);
+
 #endif

@@ -11,6 +11,7 @@
 #include "base/buffer.h"
 #include "base/ensure.h"
 #include "stoa/error.h"
+#include "stoa/file_output.h"
 
 enum { PIECE_SIZE = 1 << 20, PATH_SIZE = 4096 };
 
@@ -49,21 +50,6 @@ static int create(const char *directory, int *out_fd, struct error_detail *detai
     return 0;
 }
 
-static int write_all(int fd, struct bytes bytes, struct error_detail *detail)
-{
-    while (bytes.size > 0) {
-        ssize_t count = write(fd, bytes.data, bytes.size);
-        if (count < 0 && errno == EINTR) {
-            continue;
-        }
-        if (count < 0) {
-            return error_set_errno(detail, errno, "write");
-        }
-        bytes = bytes_of(bytes.data + count, bytes.size - (size_t)count);
-    }
-    return 0;
-}
-
 static int copy_rest(int fd, struct byte_input *input, struct error_detail *detail)
 {
     struct buffer piece;
@@ -76,7 +62,7 @@ static int copy_rest(int fd, struct byte_input *input, struct error_detail *deta
     while (result == 0 && count > 0) {
         result = byte_input_read(input, piece.data, PIECE_SIZE, &count, detail);
         if (result == 0) {
-            result = write_all(fd, bytes_of(piece.data, count), detail);
+            result = file_output_write_all(fd, bytes_of(piece.data, count), detail);
         }
     }
     buffer_deinit(&piece);
@@ -100,7 +86,7 @@ int spool_file_map(struct byte_input *input, struct bytes begun, struct bytes *o
     if (result != 0) {
         return result;
     }
-    result = write_all(fd, begun, detail);
+    result = file_output_write_all(fd, begun, detail);
     if (result == 0) {
         result = copy_rest(fd, input, detail);
     }
