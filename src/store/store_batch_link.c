@@ -77,6 +77,11 @@ static int find_inside(struct store_batch_work *work, struct map *map)
         uint32_t *parent = find_slot(work, map, header_of(work, i)->parent_hash);
         uint32_t *own = find_slot(work, map, block->put->prepare.block.hash);
         block->parent = *parent;
+        if (*parent != 0) {
+            block->put->parent_known = true;
+            block->put->parent =
+                (struct index_place){.height = header_of(work, *parent - 1)->number};
+        }
         if (*own != 0) {
             return fail(work, i,
                         error_set(&work->detail, STOA_EEXISTS, "block %llu is in the batch already",
@@ -85,25 +90,6 @@ static int find_inside(struct store_batch_work *work, struct map *map)
         *own = (uint32_t)i + 1;
     }
     return 0;
-}
-
-static int look_up(struct store_batch_work *work, size_t index, struct kv_session *session)
-{
-    struct store_put *put = work->blocks[index].put;
-    struct index *index_of = put->store->index;
-    struct index_place place;
-    int result = 0;
-    if (!put->known) {
-        result = index_find_hash(index_of, session, put->prepare.block.hash, &place, &work->detail);
-        put->known = result == 0;
-    }
-    if ((result == 0 || result == STOA_ENOTFOUND) && !put->parent_known &&
-        work->blocks[index].parent == 0) {
-        result = index_find_hash(index_of, session, header_of(work, index)->parent_hash,
-                                 &put->parent, &work->detail);
-        put->parent_known = result == 0;
-    }
-    return result == STOA_ENOTFOUND ? 0 : result;
 }
 
 static void run_link(struct workers_job *job, void *worker_state)
@@ -117,7 +103,7 @@ static void run_link(struct workers_job *job, void *worker_state)
     int result = map.slots == NULL ? fail(work, 0, STOA_ENOMEM) : find_inside(work, &map);
     memory_free(map.slots);
     for (size_t i = 0; result == 0 && i < work->count; i++) {
-        result = look_up(work, i, worker_state);
+        result = store_put_link_ask_tables(work->blocks[i].put, worker_state, &work->detail);
         if (result != 0) {
             (void)fail(work, i, result);
         }
@@ -126,41 +112,16 @@ static void run_link(struct workers_job *job, void *worker_state)
 
 /* ---- with all that: is it in order, and which is the head? ---- */
 
-static int refuse(struct store_batch_work *work, size_t index, const char *why)
-{
-    char parent[65];
-    bytes_to_hex(header_of(work, index)->parent_hash, 32, parent);
-    return fail(work, index,
-                error_set(&work->detail, STOA_EREFUSED, "parentHash: block %llu names 0x%s, %s",
-                          (unsigned long long)header_of(work, index)->number, parent, why));
-}
-
 static int check_block(struct store_batch_work *work, size_t index, const uint8_t head[32])
 {
-    const struct batch_block *block = &work->blocks[index];
-    const struct store_put *put = block->put;
-    const struct header *header = header_of(work, index);
-    if (put->known) {
-        return fail(work, index,
-                    error_set(&work->detail, STOA_EEXISTS, "block %llu is stored already",
-                              (unsigned long long)header->number));
-    }
-    if (block->parent == 0 && !put->parent_known) {
-        return refuse(work, index, "which is not stored");
-    }
-    uint64_t below =
-        block->parent != 0 ? header_of(work, block->parent - 1)->number : put->parent.height;
-    if (header->number != below + 1) {
-        return fail(work, index,
-                    error_set(&work->detail, STOA_EREFUSED, "number: %llu, but its parent has %llu",
-                              (unsigned long long)header->number, (unsigned long long)below));
-    }
-    if (work->put->request->batch->head == NULL &&
+    const struct store_put *put = work->blocks[index].put;
+    int result = store_put_link_check_place(put, &work->detail);
+    if (result == 0 && work->put->request->batch->head == NULL &&
         (put->prepare.put->flags & (STOA_STORE_SIDE | STOA_STORE_CANONICAL)) == 0 &&
-        memcmp(header->parent_hash, head, 32) != 0) {
-        return refuse(work, index, "which is not the head then");
+        memcmp(put->prepare.block.header.parent_hash, head, 32) != 0) {
+        result = store_put_link_refuse_parent(put, "which is not the head then", &work->detail);
     }
-    return 0;
+    return result == 0 ? 0 : fail(work, index, result);
 }
 
 /* The batch's block that HASH names, its index + 1; 0: there is none. */

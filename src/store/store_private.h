@@ -331,6 +331,13 @@ int store_put_link_looked_up(struct store_put *put);
 bool store_put_link_is_next(const struct store_put *put);
 /* STOA_ETOOBIG: no frame is that large, or no index. */
 int store_put_link_check_size(const struct store_put *put, struct error_detail *detail);
+/* On a worker: what is not known yet of whether the block and its parent are stored. */
+int store_put_link_ask_tables(struct store_put *put, struct kv_session *session,
+                              struct error_detail *detail);
+/* With both known: the block is new, and follows its parent. STOA_EEXISTS, STOA_EREFUSED. */
+int store_put_link_check_place(const struct store_put *put, struct error_detail *detail);
+int store_put_link_refuse_parent(const struct store_put *put, const char *why,
+                                 struct error_detail *detail);
 
 /* store_batch.c */
 void store_batch_submit(struct store_put *put);

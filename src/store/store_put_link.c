@@ -32,13 +32,10 @@ static bool find_recent(const struct store *store, const uint8_t hash[32],
     return block != NULL;
 }
 
-/* Not the plain case: is the block stored already, is its parent? Asks the tables. */
-static void run_lookup(struct workers_job *job, void *worker_state)
+int store_put_link_ask_tables(struct store_put *put, struct kv_session *session,
+                              struct error_detail *detail)
 {
-    struct store_put *put = job->context;
-    struct kv_session *session = worker_state;
     struct index *index = put->store->index;
-    struct error_detail *detail = &put->prepare.detail;
     struct index_place place;
     int result = 0;
     if (!put->known) {
@@ -50,25 +47,44 @@ static void run_lookup(struct workers_job *job, void *worker_state)
                                  &put->parent, detail);
         put->parent_known = result == 0;
     }
-    put->lookup_result = result == STOA_ENOTFOUND ? 0 : result;
+    return result == STOA_ENOTFOUND ? 0 : result;
 }
 
-static int refuse_parent(struct store_put *put, const char *why)
+/* Not the plain case: is the block stored already, is its parent? */
+static void run_lookup(struct workers_job *job, void *worker_state)
+{
+    struct store_put *put = job->context;
+    put->lookup_result = store_put_link_ask_tables(put, worker_state, &put->prepare.detail);
+}
+
+int store_put_link_refuse_parent(const struct store_put *put, const char *why,
+                                 struct error_detail *detail)
 {
     char parent[65];
     bytes_to_hex(put->prepare.block.header.parent_hash, 32, parent);
-    return error_set(&put->request->detail, STOA_EREFUSED, "parentHash: block %llu names 0x%s, %s",
+    return error_set(detail, STOA_EREFUSED, "parentHash: block %llu names 0x%s, %s",
                      (unsigned long long)put->prepare.block.header.number, parent, why);
 }
 
-static int check_number(struct store_put *put, uint64_t parent_height)
+static int check_number(const struct store_put *put, uint64_t parent_height,
+                        struct error_detail *detail)
 {
     uint64_t number = put->prepare.block.header.number;
     if (number == parent_height + 1) {
         return 0;
     }
-    return error_set(&put->request->detail, STOA_EREFUSED, "number: %llu, but its parent has %llu",
+    return error_set(detail, STOA_EREFUSED, "number: %llu, but its parent has %llu",
                      (unsigned long long)number, (unsigned long long)parent_height);
+}
+
+int store_put_link_check_place(const struct store_put *put, struct error_detail *detail)
+{
+    if (put->known) {
+        return error_set(detail, STOA_EEXISTS, "block %llu is stored already",
+                         (unsigned long long)put->prepare.block.header.number);
+    }
+    return put->parent_known ? check_number(put, put->parent.height, detail)
+                             : store_put_link_refuse_parent(put, "which is not stored", detail);
 }
 
 /* The first block of an empty store. */
@@ -150,7 +166,7 @@ enum store_put_link store_put_link_plain(struct store_put *put, int *out_result)
         return STORE_PUT_REFUSED;
     }
     if (memcmp(header->parent_hash, store->tip.hash, 32) == 0 && !may_be_aside(put)) {
-        *out_result = check_number(put, store->tip.height);
+        *out_result = check_number(put, store->tip.height, &put->request->detail);
         return *out_result == 0 ? STORE_PUT_APPEND : STORE_PUT_REFUSED;
     }
     return STORE_PUT_LOOK_UP;
@@ -171,15 +187,7 @@ int store_put_link_looked_up(struct store_put *put)
         put->request->detail = put->prepare.detail;
         return put->lookup_result;
     }
-    uint64_t number = put->prepare.block.header.number;
-    if (put->known) {
-        return error_set(&put->request->detail, STOA_EEXISTS, "block %llu is stored already",
-                         (unsigned long long)number);
-    }
-    if (!put->parent_known) {
-        return refuse_parent(put, "which is not stored");
-    }
-    int result = check_number(put, put->parent.height);
+    int result = store_put_link_check_place(put, &put->request->detail);
     if (result != 0) {
         return result;
     }
@@ -188,7 +196,7 @@ int store_put_link_looked_up(struct store_put *put)
         char text[96];
         snprintf(text, sizeof(text), "which is not the head (height %llu)",
                  (unsigned long long)put->store->tip.height);
-        return refuse_parent(put, text);
+        return store_put_link_refuse_parent(put, text, &put->request->detail);
     }
     return 0;
 }
