@@ -82,16 +82,6 @@ static void store_batch(struct trial *trial)
     }
 }
 
-static void add_all(struct simtree *tree, struct made_chain *const *chains, size_t count)
-{
-    for (size_t c = 0; c < count; c++) {
-        for (uint64_t i = 0; i < made_chain_count(chains[c]); i++) {
-            (void)simtree_add_made(tree,
-                                   made_chain_block(chains[c], made_chain_first(chains[c]) + i));
-        }
-    }
-}
-
 /* False: power is gone. */
 static bool work(struct trial *trial)
 {
@@ -113,27 +103,21 @@ static bool work(struct trial *trial)
 }
 
 /* False: the cut came too late for anything. */
-static bool run(uint64_t seed, struct made_chain *const chains[2], uint64_t cut_at)
+static bool run(void *context, uint64_t seed, uint64_t cut_at)
 {
+    struct made_chain *const *chains = context;
     struct trial trial = {.random = seed};
     struct simtree *tree = &trial.tree;
     struct io_sim_options options = {
         .seed = seed + cut_at, .delay_ns_max = 1000000, .torn = true, .cut_at = cut_at};
     simtree_init(tree, seed, chains[0]);
     tree->accounts = made_chain_genesis_json(chains[0]);
-    add_all(tree, chains, 2);
+    simtree_add_chains(tree, chains, 2);
     assert_int_equal(simstore_close(&tree->sim), 0);
     simstore_unpower(&tree->sim);
     simstore_power(&tree->sim, &options);
     bool whole = work(&trial);
-    if (whole) {
-        simstore_unpower(&tree->sim);
-    } else {
-        simstore_cut(&tree->sim, seed + 7 * cut_at, true);
-    }
-    options.cut_at = 0;
-    simstore_power(&tree->sim, &options);
-    assert_int_equal(simstore_open(&tree->sim), 0);
+    simstore_restart(&tree->sim, &options, whole, seed + 7 * cut_at);
     if (trial.under_way) {
         find_out(&trial);
     }
@@ -154,20 +138,12 @@ static bool run(uint64_t seed, struct made_chain *const chains[2], uint64_t cut_
 static void a_batch_is_whole_or_not_there_whenever_power_is_cut(void **state)
 {
     (void)state;
-    const char *wanted = getenv("STOA_SIM_SEEDS");
-    uint64_t count = wanted == NULL ? SEEDS_SHORT : strtoull(wanted, NULL, 10);
+    uint64_t count = simstore_seeds(SEEDS_SHORT);
     uint64_t first = fixture_seed();
     struct made_chain *chain = made_chain_create(51, BLOCKS);
     struct made_chain *chains[2] = {chain, made_chain_create_rival(chain, FORK, 52, LONGER)};
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t cut_at = 1;
-        while (run(first + i, chains, cut_at)) {
-            cut_at++;
-            assert_true(cut_at < CUTS_MAX);
-        }
-        print_message("seed %llu: %llu cuts\n", (unsigned long long)(first + i),
-                      (unsigned long long)cut_at - 1);
-        assert_true(cut_at > 10);
+        simstore_cut_everywhere(first + i, 1, CUTS_MAX, run, chains);
     }
     made_chain_destroy(chains[1]);
     made_chain_destroy(chain);
@@ -186,7 +162,7 @@ static void every_batch_is_as_brute_force(void **state)
     chains[3] = made_chain_create_rival(chains[1], 9, 56, 20);
     simtree_init(tree, 1, chain);
     tree->accounts = made_chain_genesis_json(chain);
-    add_all(tree, chains, 4);
+    simtree_add_chains(tree, chains, 4);
     for (unsigned i = 0; i < BATCHES; i++) {
         store_batch(&trial);
         uint64_t dice = fixture_random_below(&trial.random, 6);
@@ -275,14 +251,7 @@ static bool run_big(uint64_t seed, const struct made_chain *chain, const uint8_t
         (void)simstore_close(&sim); /* may be cut short */
     }
     whole = whole && !io_sim_is_cut(sim.io);
-    if (whole) {
-        simstore_unpower(&sim);
-    } else {
-        simstore_cut(&sim, seed + 7 * cut_at, true);
-    }
-    options.cut_at = 0;
-    simstore_power(&sim, &options);
-    assert_int_equal(simstore_open(&sim), 0);
+    simstore_restart(&sim, &options, whole, seed + 7 * cut_at);
     expect_all_or_none(&sim, chain, bytes, acknowledged);
     struct stoa_head head;
     store_get_head(sim.store, &head);

@@ -89,10 +89,19 @@ static void expect_one_branch(struct trial *trial, enum way way)
     simtree_expect(tree);
 }
 
+struct plan {
+    const struct made_chain *chain;
+    const struct made_chain *branch;
+    enum way way;
+};
+
 /* False: the cut came too late for anything. */
-static bool run(uint64_t seed, const struct made_chain *chain, const struct made_chain *branch,
-                enum way way, uint64_t cut_at)
+static bool run(void *context, uint64_t seed, uint64_t cut_at)
 {
+    const struct plan *plan = context;
+    const struct made_chain *chain = plan->chain;
+    const struct made_chain *branch = plan->branch;
+    enum way way = plan->way;
     struct trial trial = {.acknowledged = false};
     struct simtree *tree = &trial.tree;
     struct io_sim_options options = {
@@ -108,14 +117,7 @@ static bool run(uint64_t seed, const struct made_chain *chain, const struct made
     simstore_unpower(&tree->sim);
     simstore_power(&tree->sim, &options);
     bool whole = change(&trial, way);
-    if (whole) {
-        simstore_unpower(&tree->sim);
-    } else {
-        simstore_cut(&tree->sim, seed + 7 * cut_at, true);
-    }
-    options.cut_at = 0;
-    simstore_power(&tree->sim, &options);
-    assert_int_equal(simstore_open(&tree->sim), 0);
+    simstore_restart(&tree->sim, &options, whole, seed + 7 * cut_at);
     expect_one_branch(&trial, way);
     simtree_expect_verified(tree);
     simtree_reopen(tree);
@@ -131,20 +133,13 @@ static bool run(uint64_t seed, const struct made_chain *chain, const struct made
 static void a_change_of_branch_is_whole_whenever_power_is_cut(void **state)
 {
     (void)state;
-    const char *wanted = getenv("STOA_SIM_SEEDS");
-    uint64_t count = wanted == NULL ? SEEDS_SHORT : strtoull(wanted, NULL, 10);
+    uint64_t count = simstore_seeds(SEEDS_SHORT);
     uint64_t first = fixture_seed();
     struct made_chain *chain = made_chain_create(21, BLOCKS);
     struct made_chain *branch = made_chain_create_rival(chain, FORK, 22, LONGER);
     for (uint64_t i = 0; i < count * WAYS; i++) {
-        uint64_t cut_at = 1;
-        while (run(first + i / WAYS, chain, branch, (enum way)(i % WAYS), cut_at)) {
-            cut_at += SANITIZED_SLOWER;
-            assert_true(cut_at < CUTS_MAX);
-        }
-        print_message("seed %llu: cuts up to %llu\n", (unsigned long long)(first + i / WAYS),
-                      (unsigned long long)cut_at - 1);
-        assert_true(cut_at > 10);
+        struct plan plan = {chain, branch, (enum way)(i % WAYS)};
+        simstore_cut_everywhere(first + i / WAYS, SANITIZED_SLOWER, CUTS_MAX, run, &plan);
     }
     made_chain_destroy(branch);
     made_chain_destroy(chain);

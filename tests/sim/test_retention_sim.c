@@ -166,8 +166,7 @@ static void run(uint64_t seed, const struct made_chain *chain, const struct made
 static void what_is_kept_of_history_is_right_whenever_power_is_cut(void **state)
 {
     (void)state;
-    const char *wanted = getenv("STOA_SIM_SEEDS");
-    uint64_t count = wanted == NULL ? SEEDS_SHORT : strtoull(wanted, NULL, 10);
+    uint64_t count = simstore_seeds(SEEDS_SHORT);
     uint64_t first = fixture_seed();
     struct made_chain *chain = made_chain_create(31, BLOCKS);
     struct made_chain *branch = made_chain_create_branch(chain, FORK, 32, LONGER + MORE);

@@ -149,8 +149,7 @@ static void run_seed(uint64_t seed, const struct made_chain *chain)
 static void acknowledged_blocks_survive_power_cuts_at_any_instant(void **state)
 {
     (void)state;
-    const char *wanted = getenv("STOA_SIM_SEEDS");
-    uint64_t count = wanted == NULL ? SEEDS_SHORT : strtoull(wanted, NULL, 10);
+    uint64_t count = simstore_seeds(SEEDS_SHORT);
     uint64_t first = fixture_seed();
     struct made_chain *chain = made_chain_create(11, CHAIN_BLOCKS);
     for (uint64_t i = 0; i < count; i++) {

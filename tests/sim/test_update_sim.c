@@ -194,31 +194,20 @@ static bool work(struct trial *trial)
 }
 
 /* False: the cut came too late for anything. */
-static bool run(uint64_t seed, struct made_chain *const chains[2], uint64_t cut_at)
+static bool run(void *context, uint64_t seed, uint64_t cut_at)
 {
+    struct made_chain *const *chains = context;
     struct trial trial = {.random = seed};
     struct simtree *tree = &trial.tree;
     struct io_sim_options options = {
         .seed = seed + cut_at, .delay_ns_max = 1000000, .torn = true, .cut_at = cut_at};
     simtree_init(tree, seed, chains[0]);
-    for (unsigned c = 0; c < 2; c++) {
-        for (uint64_t i = 0; i < made_chain_count(chains[c]); i++) {
-            (void)simtree_add_made(tree,
-                                   made_chain_block(chains[c], made_chain_first(chains[c]) + i));
-        }
-    }
+    simtree_add_chains(tree, chains, 2);
     assert_int_equal(simstore_close(&tree->sim), 0);
     simstore_unpower(&tree->sim);
     simstore_power(&tree->sim, &options);
     bool whole = work(&trial);
-    if (whole) {
-        simstore_unpower(&tree->sim);
-    } else {
-        simstore_cut(&tree->sim, seed + 7 * cut_at, true);
-    }
-    options.cut_at = 0;
-    simstore_power(&tree->sim, &options);
-    assert_int_equal(simstore_open(&tree->sim), 0);
+    simstore_restart(&tree->sim, &options, whole, seed + 7 * cut_at);
     find_out(&trial);
     simtree_expect(tree);
     simtree_expect_verified(tree);
@@ -238,20 +227,12 @@ static bool run(uint64_t seed, struct made_chain *const chains[2], uint64_t cut_
 static void every_step_is_whole_or_not_there_whenever_power_is_cut(void **state)
 {
     (void)state;
-    const char *wanted = getenv("STOA_SIM_SEEDS");
-    uint64_t count = wanted == NULL ? SEEDS_SHORT : strtoull(wanted, NULL, 10);
+    uint64_t count = simstore_seeds(SEEDS_SHORT);
     uint64_t first = fixture_seed();
     struct made_chain *chain = made_chain_create(41, BLOCKS);
     struct made_chain *chains[2] = {chain, made_chain_create_rival(chain, FORK, 42, LONGER)};
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t cut_at = 1;
-        while (run(first + i, chains, cut_at)) {
-            cut_at += SANITIZED_SLOWER;
-            assert_true(cut_at < CUTS_MAX);
-        }
-        print_message("seed %llu: cuts up to %llu\n", (unsigned long long)(first + i),
-                      (unsigned long long)cut_at - 1);
-        assert_true(cut_at > 10);
+        simstore_cut_everywhere(first + i, SANITIZED_SLOWER, CUTS_MAX, run, chains);
     }
     made_chain_destroy(chains[1]);
     made_chain_destroy(chain);

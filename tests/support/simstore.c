@@ -87,6 +87,40 @@ void simstore_cut(struct simstore *sim, uint64_t seed, bool torn)
     sim->disk = left;
 }
 
+void simstore_restart(struct simstore *sim, const struct io_sim_options *options, bool whole,
+                      uint64_t seed)
+{
+    struct io_sim_options calm = *options;
+    if (whole) {
+        simstore_unpower(sim);
+    } else {
+        simstore_cut(sim, seed, true);
+    }
+    calm.cut_at = 0;
+    simstore_power(sim, &calm);
+    assert_int_equal(simstore_open(sim), 0);
+}
+
+uint64_t simstore_seeds(uint64_t count)
+{
+    const char *wanted = getenv("STOA_SIM_SEEDS");
+    return wanted == NULL ? count : strtoull(wanted, NULL, 10);
+}
+
+void simstore_cut_everywhere(uint64_t seed, uint64_t step, uint64_t cuts_max,
+                             bool (*run)(void *context, uint64_t seed, uint64_t cut_at),
+                             void *context)
+{
+    uint64_t cut_at = 1;
+    while (run(context, seed, cut_at)) {
+        cut_at += step;
+        assert_true(cut_at < cuts_max);
+    }
+    print_message("seed %llu: cuts up to %llu\n", (unsigned long long)seed,
+                  (unsigned long long)cut_at - 1);
+    assert_true(cut_at > 10);
+}
+
 void simstore_lose_tables(struct simstore *sim)
 {
     assert_null(sim->store);

@@ -37,6 +37,20 @@ int simstore_close(struct simstore *sim);
 /* Power is gone: what is left of the disk is chosen by SEED. */
 void simstore_cut(struct simstore *sim, uint64_t seed, bool torn);
 
+/* After a life that OPTIONS drove: orderly where it was WHOLE, else with a cut; then the power is
+ * on again, without a cut, and the store open. */
+void simstore_restart(struct simstore *sim, const struct io_sim_options *options, bool whole,
+                      uint64_t seed);
+
+/* How many seeds: COUNT, or as many as STOA_SIM_SEEDS says. */
+uint64_t simstore_seeds(uint64_t count);
+
+/* Run with the power cut at the first I/O, then STEP later and so on, until RUN says by false that
+ * it came too late for anything; which is below CUTS_MAX. */
+void simstore_cut_everywhere(uint64_t seed, uint64_t step, uint64_t cuts_max,
+                             bool (*run)(void *context, uint64_t seed, uint64_t cut_at),
+                             void *context);
+
 /* The tables are lost. */
 void simstore_lose_tables(struct simstore *sim);
 

@@ -126,6 +126,16 @@ struct simtree_block *simtree_add_made(struct simtree *tree, const struct made_b
     return simtree_add(tree, buffer_bytes(&block->block), buffer_bytes(&block->receipts));
 }
 
+void simtree_add_chains(struct simtree *tree, struct made_chain *const *chains, size_t count)
+{
+    for (size_t c = 0; c < count; c++) {
+        for (uint64_t i = 0; i < made_chain_count(chains[c]); i++) {
+            (void)simtree_add_made(tree,
+                                   made_chain_block(chains[c], made_chain_first(chains[c]) + i));
+        }
+    }
+}
+
 /* ---- raw state: what a block changes follows from its hash ---- */
 
 static void key_name(unsigned key, char out[8])

@@ -65,6 +65,8 @@ void simtree_deinit(struct simtree *tree);
  * or it is the first on the store's own genesis. Both are copied. */
 struct simtree_block *simtree_add(struct simtree *tree, struct bytes block, struct bytes receipts);
 struct simtree_block *simtree_add_made(struct simtree *tree, const struct made_block *block);
+/* All blocks of COUNT chains that begin in the tree. */
+void simtree_add_chains(struct simtree *tree, struct made_chain *const *chains, size_t count);
 struct simtree_block *simtree_find(const struct simtree *tree, const uint8_t hash[32]);
 
 /* What storing BLOCK asks for; CHANGES has room for SIMTREE_CHANGES, VALUES outlives the put. */
