@@ -35,6 +35,35 @@ read -r address hash < <(jq -r 'select(.codes | length > 0) | .codes as $c | .ac
 same "$(stoa -d store code "$address")" \
     "$(jq -r --arg h "$hash" '.codes[$h] // empty' "$chain/execution.jsonl" | head -n 1)" "code of $address"
 
+# What a block changed, as its line has it.
+for number in 1 3 20; do
+    jq -c "select(.number == $number)" "$chain/execution.jsonl" >line.json
+    stoa -d store --json state changes "$number" >changes.json
+    same "$(jq -c '[.accounts[] | select(.removed | not) | [.address, .nonce, .balance, .codeHash]] | sort' changes.json)" \
+        "$(jq -c '[.accounts | to_entries[] | select(.value != null) | [.key, .value.nonce, .value.balance, .value.codeHash]] | sort' line.json)" \
+        "accounts that block $number changed"
+    same "$(jq -c '[.slots[].value | sub("^0x0*"; "")] | sort' changes.json)" \
+        "$(jq -c '[.storage[][] | sub("^0x0*"; "")] | sort' line.json)" "slots that block $number changed"
+    same "$(jq -c '[.codes[]] | sort' changes.json)" "$(jq -c '[.codes[]] | sort' line.json)" "codes that block $number brought"
+    same "$(jq -r .hash changes.json)" "$(jq -r .hash line.json)" "the block whose changes they are"
+done
+expect 1 stoa -d store state changes 21
+expect 2 stoa -d store state changes 3 --at 3
+
+# What the state is made of: the genesis, and what the lines make of it.
+jq -n -c --slurpfile genesis "$chain/genesis.json" --slurpfile lines "$chain/execution.jsonl" '
+    ($genesis[0].alloc | with_entries(.key |= "0x" + (ascii_downcase | ltrimstr("0x")))) as $alloc |
+    reduce $lines[] as $line (
+        {accounts: $alloc, slots: ($alloc | with_entries(.value |= (.storage // {})))};
+        .accounts += $line.accounts |
+        reduce ($line.storage | to_entries[]) as $of (.; .slots[$of.key] = (.slots[$of.key] // {}) + $of.value)) |
+    [([.accounts[] | select(. != null)] | length),
+     ([.slots[] | .[] | sub("^0x0*"; "") | select(. != "")] | length)]' >wanted.json
+same "$(stoa -d store --json analyze | jq -c '[.accounts, .slots]')" "$(cat wanted.json)" "accounts and slots"
+same "$(stoa -d store --json analyze | jq '.trieLeaves - .accounts - .slots')" 0 "leaves without an account or slot"
+expect 0 stoa -d store verify --deep
+same "$(stoa -d store --json verify --deep | jq -c '[.stateRoots, .fullStateRoots, .damages]')" '[20,2,0]' "verify --deep"
+
 absent=0x00000000000000000000000000000000000000ff
 expect 1 stoa -d store account $absent
 expect 1 stoa -d store account "$address" --at 21
