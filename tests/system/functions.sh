@@ -154,3 +154,50 @@ seed_random() {
     echo "STOA_TEST_SEED=$seed"
     RANDOM=$((seed % 32768))
 }
+
+# Run COMMAND until it succeeds, for a minute at most. WHAT is for the message.
+wait_for() {
+    local what=$1 tries
+    shift
+    for ((tries = 0; tries < 1200; tries++)); do
+        if "$@" 2>/dev/null; then
+            return 0
+        fi
+        sleep 0.05
+    done
+    fail "$what did not come about"
+}
+
+find_stoad() {
+    find_program ./stoad || fail "the program stoad was not built in $top_builddir"
+    stoad=$program
+}
+
+stoad() {
+    # shellcheck disable=SC2086 # a command and its arguments
+    ${STOA_TEST_WRAPPER:-} "$stoad" "$@"
+}
+
+# start_stoad STORE [OPTION...]: start it and wait until it serves: $stoad_pid; what it says is in $work/stoad.log.
+start_stoad() {
+    local directory=$1
+    shift
+    # shellcheck disable=SC2086 # a command and its arguments
+    ${STOA_TEST_WRAPPER:-} "$stoad" -d "$directory" "$@" >"$work/stoad.log" 2>&1 </dev/null &
+    stoad_pid=$!
+    cleanup_fn "kill -KILL $stoad_pid 2>/dev/null"
+    wait_for "the daemon's readiness" stoad_is_ready
+}
+
+stoad_is_ready() {
+    kill -0 "$stoad_pid" || fail "the daemon ended: $(cat "$work/stoad.log")"
+    grep -qE 'event"?[=:]"?ready' "$work/stoad.log"
+}
+
+# Stop it in order, and hold its exit code against 0.
+stop_stoad() {
+    local status=0
+    kill -TERM "$stoad_pid"
+    wait "$stoad_pid" || status=$?
+    [ "$status" = 0 ] || fail "the daemon ended with $status: $(cat "$work/stoad.log")"
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "server/server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+
+enum {
+    SERVER_REAP = 64,           /* completions taken at once */
+    SERVER_ADMIN_RESERVE = 256, /* requests on top of SERVER_UNDER_WAY_MAX */
+    ALIVE_NS = 1000000000,
+    DRAIN_NS = 10000000, /* between two looks while it ends */
+};
+
+/* What another thread wants run on the loop. */
+struct server_call {
+    void (*run)(void *context);
+    void *context;
+    int result;
+    sem_t answered;
+    struct server_call *next;
+};
+
+struct server {
+    struct server_options options;
+    struct net *net;
+    struct net_watch completions;
+    struct server_part *parts[SERVER_PARTS_MAX];
+    unsigned part_count;
+    unsigned under_way;
+    uint64_t next_id;
+    uint64_t alive_ns;
+    bool stopping;
+    struct stoa_completion reaped[SERVER_REAP];
+
+    pthread_t thread;
+    bool started;
+    int result;
+    atomic_bool stop_wanted; /* relaxed: the wake that follows orders it */
+
+    pthread_mutex_t mutex; /* of the next two */
+    struct server_call *calls;
+    bool ended;
+};
+
+static void reap(struct server *server)
+{
+    int count;
+    do {
+        count = stoa_reap(server->options.stoa, server->reaped, SERVER_REAP, 0);
+        for (int i = 0; i < count; i++) {
+            struct stoa_completion *completion = &server->reaped[i];
+            struct server_request *request = (struct server_request *)(uintptr_t)completion->tag;
+            ensure(server->under_way != 0);
+            server->under_way--;
+            request->done(request, completion);
+        }
+    } while (count == SERVER_REAP);
+}
+
+static void completions_ready(struct net_watch *watch)
+{
+    reap(watch->context);
+}
+
+static void part_ready(struct net_watch *watch)
+{
+    struct server_part *part = watch->context;
+    part->ready(part);
+}
+
+int server_create(const struct server_options *options, struct server **out_server,
+                  struct error_detail *detail)
+{
+    ensure(options->stoa != NULL);
+    struct server *server = memory_alloc_zeroed(1, sizeof(*server));
+    if (server == NULL) {
+        return error_set(detail, STOA_ENOMEM, "server");
+    }
+    server->options = *options;
+    server->next_id = 1;
+    atomic_init(&server->stop_wanted, false);
+    pthread_mutex_init(&server->mutex, NULL);
+    int result = net_create(&server->net, detail);
+    if (result == 0) {
+        server->completions = (struct net_watch){
+            .fd = stoa_completion_fd(options->stoa), .ready = completions_ready, .context = server};
+        result = server->completions.fd < 0 ? server->completions.fd
+                                            : net_watch_add(server->net, &server->completions);
+        if (result != 0) {
+            (void)error_set(detail, result, "server: completions"); /* returned */
+        }
+    }
+    if (result != 0) {
+        server_destroy(server);
+        return result;
+    }
+    *out_server = server;
+    return 0;
+}
+
+void server_destroy(struct server *server)
+{
+    if (server == NULL) {
+        return;
+    }
+    ensure(!server->started);
+    for (unsigned i = 0; i < server->part_count; i++) {
+        net_watch_remove(server->net, &server->parts[i]->watch);
+    }
+    if (server->net != NULL) {
+        net_watch_remove(server->net, &server->completions);
+    }
+    net_destroy(server->net);
+    pthread_mutex_destroy(&server->mutex);
+    memory_free(server);
+}
+
+int server_attach(struct server *server, struct server_part *part)
+{
+    ensure(!server->started);
+    if (server->part_count == SERVER_PARTS_MAX) {
+        return STOA_EBUSY;
+    }
+    part->server = server;
+    part->watch = (struct net_watch){.fd = -1};
+    server->parts[server->part_count++] = part;
+    return 0;
+}
+
+static void run_calls(struct server *server, int result)
+{
+    pthread_mutex_lock(&server->mutex);
+    struct server_call *call = server->calls;
+    server->calls = NULL;
+    pthread_mutex_unlock(&server->mutex);
+    while (call != NULL) {
+        struct server_call *next = call->next;
+        if (result == 0) {
+            call->run(call->context);
+        }
+        call->result = result;
+        sem_post(&call->answered);
+        call = next;
+    }
+}
+
+/* Each part's turn; how long the loop may sleep. */
+static uint64_t turn_parts(struct server *server)
+{
+    uint64_t now_ns = net_now_ns();
+    uint64_t wait_ns = ALIVE_NS;
+    if (now_ns - server->alive_ns >= ALIVE_NS) {
+        server->alive_ns = now_ns;
+        if (server->options.alive != NULL) {
+            server->options.alive(server->options.alive_context);
+        }
+    }
+    for (unsigned i = 0; i < server->part_count; i++) {
+        struct server_part *part = server->parts[i];
+        uint64_t wanted = part->turn == NULL ? UINT64_MAX : part->turn(part, now_ns);
+        wait_ns = wanted < wait_ns ? wanted : wait_ns;
+    }
+    return wait_ns;
+}
+
+static bool is_idle(struct server *server)
+{
+    bool idle = server->under_way == 0;
+    for (unsigned i = 0; idle && i < server->part_count; i++) {
+        idle = server->parts[i]->is_idle == NULL || server->parts[i]->is_idle(server->parts[i]);
+    }
+    return idle;
+}
+
+/* No new work; what is under way has until then. Requests that still are with the store after that
+ * are waited for as well: their memory is theirs. Deadlines and stoa_cancel bound that. */
+static void run_end(struct server *server)
+{
+    server->stopping = true;
+    for (unsigned i = 0; i < server->part_count; i++) {
+        struct server_part *part = server->parts[i];
+        if (part->stop != NULL) {
+            part->stop(part);
+        }
+    }
+    uint64_t end_ns = net_now_ns() + (uint64_t)server->options.stop_ms * 1000000;
+    while (server->result == 0 &&
+           (server->under_way != 0 || (!is_idle(server) && net_now_ns() < end_ns))) {
+        uint64_t wait_ns = turn_parts(server);
+        server->result = net_run(server->net, wait_ns < DRAIN_NS ? wait_ns : DRAIN_NS);
+        run_calls(server, 0);
+    }
+    for (unsigned i = 0; i < server->part_count; i++) {
+        net_watch_remove(server->net, &server->parts[i]->watch);
+    }
+}
+
+static void *run_thread(void *context)
+{
+    struct server *server = context;
+    while (server->result == 0 &&
+           !atomic_load_explicit(&server->stop_wanted, memory_order_relaxed)) {
+        server->result = net_run(server->net, turn_parts(server));
+        run_calls(server, 0);
+    }
+    run_end(server);
+    pthread_mutex_lock(&server->mutex);
+    server->ended = true;
+    pthread_mutex_unlock(&server->mutex);
+    run_calls(server, STOA_ECLOSED);
+    return NULL;
+}
+
+int server_start(struct server *server, struct error_detail *detail)
+{
+    ensure(!server->started);
+    for (unsigned i = 0; i < server->part_count; i++) {
+        struct server_part *part = server->parts[i];
+        part->watch = (struct net_watch){.fd = part->fd, .ready = part_ready, .context = part};
+        int result = part->fd < 0 ? 0 : net_watch_add(server->net, &part->watch);
+        if (result != 0) {
+            return error_set(detail, result, "watch %s", part->name);
+        }
+    }
+    int error = pthread_create(&server->thread, NULL, run_thread, server);
+    if (error != 0) {
+        return error_set_errno(detail, error, "start the server's thread");
+    }
+    (void)pthread_setname_np(server->thread, "stoa-server"); /* works as well without */
+    server->started = true;
+    return 0;
+}
+
+void server_stop(struct server *server)
+{
+    atomic_store_explicit(&server->stop_wanted, true, memory_order_relaxed);
+    net_wake(server->net);
+}
+
+int server_join(struct server *server)
+{
+    ensure(server->started);
+    pthread_join(server->thread, NULL);
+    server->started = false;
+    return server->result;
+}
+
+int server_run_on_loop(struct server *server, void (*run)(void *context), void *context)
+{
+    struct server_call call = {.run = run, .context = context};
+    sem_init(&call.answered, 0, 0);
+    pthread_mutex_lock(&server->mutex);
+    bool ended = server->ended;
+    if (!ended) {
+        call.next = server->calls;
+        server->calls = &call;
+    }
+    pthread_mutex_unlock(&server->mutex);
+    if (!ended) {
+        net_wake(server->net);
+        while (sem_wait(&call.answered) != 0) {
+            ensure(errno == EINTR);
+        }
+    }
+    sem_destroy(&call.answered);
+    return ended ? STOA_ECLOSED : call.result;
+}
+
+int server_submit(struct server *server, enum stoa_message message, const void *argument,
+                  const struct stoa_call *call, bool admin, struct server_request *request)
+{
+    struct stoa_call own = STOA_CALL_INIT;
+    ensure(request->done != NULL);
+    if (server->under_way >= SERVER_UNDER_WAY_MAX + (admin ? (unsigned)SERVER_ADMIN_RESERVE : 0)) {
+        return STOA_EBUSY;
+    }
+    if (call != NULL) {
+        ensure(call->size == sizeof(own));
+        own = *call;
+    }
+    own.tag = (uint64_t)(uintptr_t)request;
+    own.correlation_id = server->next_id++;
+    request->store_id = own.correlation_id;
+    int result = stoa_submit(server->options.stoa, message, argument, &own);
+    if (result == 0) {
+        server->under_way++;
+    }
+    return result;
+}
+
+void server_forget(struct stoa_completion *completion)
+{
+    stoa_release(completion->transaction.block.view);
+    stoa_release(completion->block.view);
+    stoa_release(completion->header.view);
+    for (size_t i = 0; i < completion->block_count; i++) {
+        stoa_release(completion->blocks[i].view);
+    }
+    stoa_free((void *)(uintptr_t)completion->value.data);
+    stoa_free(completion->blocks);
+    stoa_free(completion->proof);
+    stoa_free(completion->logs.logs);
+    stoa_free(completion->history.entries);
+    stoa_free(completion->headers.headers);
+    stoa_free(completion->stats);
+    stoa_free(completion->cache_stats);
+    stoa_free(completion->health);
+    stoa_free(completion->branches);
+    stoa_free(completion->verified);
+    stoa_free(completion->damages);
+    stoa_free(completion->analysis);
+}
+
+struct stoa *server_store(struct server *server)
+{
+    return server->options.stoa;
+}
+
+struct net *server_net(struct server *server)
+{
+    return server->net;
+}
+
+const struct event_sink *server_events(struct server *server)
+{
+    return server->options.events;
+}
+
+unsigned server_under_way(const struct server *server)
+{
+    return server->under_way;
+}
+
+bool server_is_stopping(const struct server *server)
+{
+    return server->stopping;
+}

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "stoad/daemon.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "server/server.h"
+#include "stoad/limits.h"
+#include "stoad/log_lines.h"
+#include "stoad/notify.h"
+
+enum stage { OPENING, SERVING, STOPPING };
+
+struct daemon {
+    struct settings *settings;
+    const struct settings_line *line;
+    struct log_lines lines;
+    struct event_sink events;
+    struct stoa *stoa;
+    struct server *server;
+    atomic_int stage; /* exchanges order the server's pointer as well */
+    bool watchdog;
+    pthread_mutex_t reload; /* settings while they change, and the end of that */
+    bool ending;
+};
+
+static void say(struct daemon *daemon, enum event_level level, const char *event,
+                const struct event_field *fields, size_t count)
+{
+    event_say(&daemon->events, level, event, fields, count);
+}
+
+static void say_failure(struct daemon *daemon, const char *what, int code, const char *text)
+{
+    const struct event_field fields[] = {
+        EVENT_TEXT("what", what),
+        EVENT_TEXT("error", stoa_error_name(code)),
+        EVENT_TEXT("detail", text[0] != '\0' ? text : stoa_strerror(code)),
+    };
+    say(daemon, EVENT_ERROR, "failed", fields, 3);
+}
+
+/* ---- reload ---- */
+
+static void take_log_settings(struct daemon *daemon)
+{
+    atomic_store_explicit(&daemon->lines.json, daemon->settings->number[SETTING_LOG_FORMAT] == 1,
+                          memory_order_relaxed);
+    atomic_store_explicit(&daemon->lines.level, (int)daemon->settings->number[SETTING_LOG_LEVEL],
+                          memory_order_relaxed);
+}
+
+/* On the server's loop. */
+static void take_settings(void *context)
+{
+    struct daemon *daemon = context;
+    take_log_settings(daemon);
+}
+
+/* One setting of the new file. True: it is another than before, and was taken. */
+static bool take_setting(struct daemon *daemon, struct settings *fresh, enum setting setting)
+{
+    struct settings *now = daemon->settings;
+    if (now->on_line[setting] || strcmp(now->text[setting], fresh->text[setting]) == 0) {
+        return false;
+    }
+    const struct event_field fields[] = {EVENT_TEXT("setting", settings_name(setting))};
+    if (!settings_reloads(setting)) {
+        say(daemon, EVENT_WARNING, "needs_restart", fields, 1);
+        return false;
+    }
+    char *text = now->text[setting];
+    now->text[setting] = fresh->text[setting];
+    now->number[setting] = fresh->number[setting];
+    fresh->text[setting] = text;
+    say(daemon, EVENT_INFO, "setting_changed", fields, 1);
+    return true;
+}
+
+/* Read the file anew into FRESH, which is initialised. */
+static int read_again(struct daemon *daemon, struct settings *fresh, struct error_detail *detail)
+{
+    int result =
+        settings_set(fresh, SETTING_DIRECTORY, daemon->settings->text[SETTING_DIRECTORY], detail);
+    for (unsigned i = 0; result == 0 && i < SETTING_COUNT; i++) {
+        if (daemon->settings->on_line[i]) {
+            result = settings_set(fresh, (enum setting)i, daemon->settings->text[i], detail);
+            fresh->on_line[i] = true;
+        }
+    }
+    if (result == 0) {
+        result = settings_parse_file(fresh, daemon->line->file, detail);
+    }
+    return result == 0 ? limits_check(fresh, detail) : result;
+}
+
+static void reload(struct daemon *daemon)
+{
+    struct settings fresh;
+    struct error_detail detail = {.code = 0};
+    struct stoa_detail public = {.code = 0};
+    (void)notify_send("RELOADING=1"); /* nobody need listen */
+    if (settings_init(&fresh) != 0) {
+        say_failure(daemon, "reload", STOA_ENOMEM, "");
+        return;
+    }
+    int result = read_again(daemon, &fresh, &detail);
+    if (result != 0) {
+        say_failure(daemon, "reload", result, detail.text); /* nothing has changed */
+    }
+    bool cache = false;
+    for (unsigned i = 0; result == 0 && i < SETTING_COUNT; i++) {
+        bool taken = take_setting(daemon, &fresh, (enum setting)i);
+        cache = cache || (taken && i == SETTING_CACHE_SIZE);
+    }
+    if (result == 0) {
+        (void)server_run_on_loop(daemon->server, take_settings, daemon); /* ended: no matter */
+    }
+    if (cache) {
+        result =
+            stoa_resize_cache(daemon->stoa, daemon->settings->number[SETTING_CACHE_SIZE], &public);
+        if (result != 0) {
+            say_failure(daemon, "cache-size", result, public.text);
+        }
+    }
+    settings_deinit(&fresh);
+    say(daemon, EVENT_INFO, "reloaded", NULL, 0);
+    (void)notify_send("READY=1");
+}
+
+/* ---- signals ---- */
+
+static void take_signal(struct daemon *daemon, int number)
+{
+    int stage = atomic_load_explicit(&daemon->stage, memory_order_acquire);
+    if (number == SIGHUP) {
+        pthread_mutex_lock(&daemon->reload);
+        if (stage == SERVING && !daemon->ending) {
+            reload(daemon);
+        }
+        pthread_mutex_unlock(&daemon->reload);
+        return;
+    }
+    const struct event_field fields[] = {EVENT_NUMBER("signal", number)};
+    if (stage != SERVING) {
+        say(daemon, EVENT_WARNING, "stopped_at_once", fields, 1);
+        _exit(stage == OPENING ? DAEMON_DONE : DAEMON_FAILED);
+    }
+    say(daemon, EVENT_INFO, "stopping", fields, 1);
+    (void)notify_send("STOPPING=1");
+    atomic_store_explicit(&daemon->stage, STOPPING, memory_order_release);
+    server_stop(daemon->server);
+}
+
+static void signals_of_daemon(sigset_t *out)
+{
+    sigemptyset(out);
+    sigaddset(out, SIGTERM);
+    sigaddset(out, SIGINT);
+    sigaddset(out, SIGHUP);
+}
+
+static void *signal_thread(void *context)
+{
+    sigset_t set;
+    signals_of_daemon(&set);
+    for (;;) {
+        int number;
+        if (sigwait(&set, &number) == 0) {
+            take_signal(context, number);
+        }
+    }
+    return NULL;
+}
+
+static int start_signals(struct daemon *daemon)
+{
+    sigset_t set;
+    pthread_t thread;
+    signals_of_daemon(&set);
+    int error = pthread_sigmask(SIG_BLOCK, &set, NULL);
+    ensure(error == 0);
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    error = sigaction(SIGPIPE, &ignore, NULL);
+    ensure(error == 0);
+    error = pthread_create(&thread, NULL, signal_thread, daemon);
+    if (error != 0) {
+        return error_from_errno(error);
+    }
+    pthread_detach(thread);
+    return 0;
+}
+
+/* ---- running ---- */
+
+static void note_progress(void *context, const char *what, uint64_t done, uint64_t total)
+{
+    struct daemon *daemon = context;
+    const struct event_field fields[] = {
+        EVENT_TEXT("what", what),
+        EVENT_NUMBER("done", done),
+        EVENT_NUMBER("total", total),
+    };
+    say(daemon, EVENT_INFO, "opening", fields, 3);
+    (void)notify_send("EXTEND_TIMEOUT_USEC=60000000");
+}
+
+static void note_alive(void *context)
+{
+    const struct daemon *daemon = context;
+    if (daemon->watchdog) {
+        (void)notify_send("WATCHDOG=1");
+    }
+}
+
+static int open_store(struct daemon *daemon)
+{
+    struct stoa_options options;
+    struct stoa_cache_options cache;
+    struct stoa_detail detail = {.code = 0};
+    limits_store_options(daemon->settings, &options, &cache);
+    options.progress = note_progress;
+    options.progress_context = daemon;
+    const char *directory = daemon->settings->text[SETTING_DIRECTORY];
+    int result = stoa_open(directory, &options, &daemon->stoa, &detail);
+    if (result != 0) {
+        say_failure(daemon, directory, result, detail.text);
+        return result;
+    }
+    if (detail.text[0] != '\0') {
+        const struct event_field fields[] = {EVENT_TEXT("detail", detail.text)};
+        say(daemon, EVENT_WARNING, "warning", fields, 1);
+    }
+    return 0;
+}
+
+static void say_ready(struct daemon *daemon)
+{
+    struct stoa_head head = {.empty = 1};
+    (void)stoa_get_head(daemon->stoa, &head); /* then it is told as empty */
+    const struct event_field fields[] = {
+        EVENT_TEXT("directory", daemon->settings->text[SETTING_DIRECTORY]),
+        EVENT_TEXT("config", daemon->settings->file),
+        EVENT_TEXT("version", stoa_version()),
+        EVENT_NUMBER("head", head.empty ? -1 : (int64_t)head.height),
+        EVENT_NUMBER("process", getpid()),
+    };
+    say(daemon, EVENT_INFO, "ready", fields, 5);
+    (void)notify_send("READY=1");
+}
+
+/* Serve until told to stop. The server's parts are made and attached here. */
+static int serve(struct daemon *daemon)
+{
+    struct error_detail detail = {.code = 0};
+    struct server_options options = {
+        .stoa = daemon->stoa,
+        .events = &daemon->events,
+        .stop_ms = (uint32_t)(daemon->settings->number[SETTING_STOP_SECONDS] * 1000),
+        .alive = note_alive,
+        .alive_context = daemon,
+    };
+    int result = server_create(&options, &daemon->server, &detail);
+    if (result == 0) {
+        result = server_start(daemon->server, &detail);
+    }
+    if (result != 0) {
+        say_failure(daemon, "serve", result, detail.text);
+        server_destroy(daemon->server);
+        return result;
+    }
+    atomic_store_explicit(&daemon->stage, SERVING, memory_order_release);
+    say_ready(daemon);
+    result = server_join(daemon->server);
+    pthread_mutex_lock(&daemon->reload);
+    daemon->ending = true;
+    pthread_mutex_unlock(&daemon->reload);
+    if (result != 0) {
+        say_failure(daemon, "serve", result, "");
+    }
+    atomic_store_explicit(&daemon->stage, STOPPING, memory_order_release);
+    return result;
+}
+
+int daemon_run(struct settings *settings, const struct settings_line *line)
+{
+    static struct daemon daemon; /* the thread of the signals has it until the process ends */
+    daemon.settings = settings;
+    daemon.line = line;
+    daemon.lines.journal = secure_getenv("JOURNAL_STREAM") != NULL;
+    daemon.events = (struct event_sink){.say = log_lines_say, .context = &daemon.lines};
+    daemon.watchdog = notify_wants_watchdog();
+    pthread_mutex_init(&daemon.reload, NULL);
+    atomic_init(&daemon.stage, OPENING);
+    take_log_settings(&daemon);
+    int result = start_signals(&daemon);
+    if (result != 0) {
+        say_failure(&daemon, "start", result, "");
+        return DAEMON_FAILED;
+    }
+    result = open_store(&daemon);
+    if (result != 0) {
+        return result == STOA_ENOTFOUND  ? DAEMON_NO_STORE
+               : result == STOA_ECORRUPT ? DAEMON_DAMAGE
+                                         : DAEMON_FAILED;
+    }
+    result = serve(&daemon);
+    struct stoa_detail detail = {.code = 0};
+    int closed = stoa_close(daemon.stoa, &detail);
+    if (closed != 0) {
+        say_failure(&daemon, "close", closed, detail.text);
+    }
+    say(&daemon, EVENT_INFO, "stopped", NULL, 0);
+    return result == 0 && closed == 0 ? DAEMON_DONE : DAEMON_FAILED;
+}
