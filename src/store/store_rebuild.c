@@ -374,6 +374,9 @@ static void run_finish(struct workers_job *job, void *worker_state)
 {
     struct store_rebuild_work *work = job->context;
     work->result = index_anew_finish(work->anew, worker_state, &work->check, &work->owner->detail);
+    if (work->result == 0) {
+        work->anew = NULL; /* closed: the store may end before the loop hears of it */
+    }
 }
 
 static void done_finish(struct workers_job *job)
@@ -388,7 +391,6 @@ static void done_finish(struct workers_job *job)
         end(work, work->result);
         return;
     }
-    work->anew = NULL;
     work->phase = SETTLE;
     release_hold(work->store);
     go_on(work);
