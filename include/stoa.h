@@ -88,6 +88,7 @@ enum stoa_write_policy {
 
 #define STOA_NO_CACHE UINT64_MAX      /* as capacity: none */
 #define STOA_NO_TIME_LIMIT UINT32_MAX /* as time to live: none */
+#define STOA_NO_PACKED UINT32_MAX     /* as packed share: none */
 
 /* The cache: hot objects in memory of a fixed size, read in place by any thread. */
 struct stoa_cache_options {
@@ -101,6 +102,9 @@ struct stoa_cache_options {
     int touch;            /* 1: take and touch all memory at open */
     int cold;             /* 1: do not warm it up in the background after opening. 0 */
     int policy;           /* STOA_WRITE_BACK. Also without a cache */
+    unsigned
+        packed_share; /* percent of the blocks' budget, at most 90, in which large blocks that
+                         were read and had to leave are kept compressed. 0: as the preset says */
 };
 #define STOA_CACHE_OPTIONS_INIT                    \
     {                                              \

@@ -123,7 +123,7 @@ static bool make_parts(struct cache *cache, const struct cache_options *options)
 struct cache *cache_create(const struct cache_options *options)
 {
     if (options->size < CACHE_SIZE_MIN || options->head_blocks > CACHE_HEAD_BLOCKS_MAX ||
-        options->packed_share > 90) {
+        options->packed_share > CACHE_PACKED_SHARE_MAX) {
         return NULL;
     }
     struct cache *cache = memory_alloc_aligned(sizeof(*cache), 64);
@@ -460,6 +460,25 @@ void cache_open(struct cache *cache, uint64_t sequence)
     atomic_store_explicit(&cache->opened, sequence, memory_order_release);
 }
 
+bool cache_peek(struct cache *cache, enum cache_class class, struct bytes key,
+                struct cache_hit *out_hit)
+{
+    uint64_t hash = cache_table_hash(cache, class, key);
+    struct cache_object *object = cache_table_find(cache, hash, class, key);
+    if (object == NULL || cache_is_closed(cache, class, hash) ||
+        cache_reclaim_is_stale(cache, object)) {
+        return false;
+    }
+    cache_pin(object);
+    cache_describe(object, NULL, out_hit);
+    return true;
+}
+
+bool cache_holds_packed(const struct cache *cache)
+{
+    return cache->classes[CACHE_BLOCKS].queues[CACHE_QUEUE_PACKED].count != 0;
+}
+
 bool cache_holds(const struct cache *cache, enum cache_class class)
 {
     const struct cache_queue *queues = cache->classes[class].queues;
@@ -521,6 +540,9 @@ bool cache_fill(struct cache *cache, const struct cache_entry *entry, struct cac
     struct cache_object *object = make_with_value(cache, entry);
     if (object != NULL) {
         struct cache_object *old = cache_table_find(cache, hash, entry->class, entry->key);
+        if (object->value_size >= ADMIT_SIZE_MIN) { /* admitted, so it was read before */
+            atomic_store_explicit(&object->frequency, 1, memory_order_relaxed);
+        }
         link_object(cache, object, old, false);
     }
     note_held(cache);
@@ -544,11 +566,19 @@ struct cache_object *cache_take_cold(struct cache *cache, struct cache_ticket *o
         return NULL;
     }
     struct cache_object *object = cache->cold[--cache->cold_count];
+    cache->cold_taken++;
     *out_ticket = (struct cache_ticket){
         .changes = *changes_of(cache, object->hash),
         .generation = cache->ticket_generation,
     };
     return object;
+}
+
+void cache_return_cold(struct cache *cache, struct cache_object *object)
+{
+    ensure(cache->cold_taken > 0);
+    cache->cold_taken--;
+    cache_release(object);
 }
 
 bool cache_fill_packed(struct cache *cache, const struct cache_object *block, struct bytes packed,
@@ -690,8 +720,9 @@ uint64_t cache_views_out(struct cache *cache)
         bool own = object->state == CACHE_LINKED || object->state == CACHE_RETIRED;
         sum += atomic_load_explicit(&object->references, memory_order_acquire) - (own ? 1 : 0);
     }
-    ensure(sum >= cache->cold_count);
-    return sum - cache->cold_count;
+    unsigned cold = cache->cold_count + cache->cold_taken;
+    ensure(sum >= cold);
+    return sum - cold;
 }
 
 void cache_list(const struct cache *cache, enum cache_class class, size_t count,

@@ -51,6 +51,7 @@ enum {
     CACHE_PARTS_MAX = 8,
     CACHE_SIZE_MIN = 1 << 20,
     CACHE_HEAD_BLOCKS_MAX = 1024,
+    CACHE_PACKED_SHARE_MAX = 90,
     CACHE_COLD_MAX = 4,   /* blocks that wait to be packed */
     CACHE_HINT_BITS = 48, /* of a hint's number */
 };
@@ -64,9 +65,9 @@ struct cache_options {
     unsigned share[CACHE_CLASS_COUNT];        /* percent of the size; 0 with no budget: none kept */
     uint32_t time_to_live[CACHE_CLASS_COUNT]; /* seconds; 0: none */
     unsigned head_blocks;                     /* 0: no head tier */
-    unsigned packed_share;                    /* percent of the blocks' budget */
-    uint64_t seed;                            /* of the hash; random */
-    bool touch;                               /* take and touch all memory now */
+    unsigned packed_share; /* percent of the blocks' budget, CACHE_PACKED_SHARE_MAX at most */
+    uint64_t seed;         /* of the hash; random */
+    bool touch;            /* take and touch all memory now */
 };
 
 /* NULL: no memory, or options out of range. */
@@ -93,6 +94,10 @@ bool cache_find(struct cache *cache, enum cache_class class, struct bytes key,
 /* What the writer noted last under HASH, if it was not overwritten by others, higher ones first;
  * or what was noted under another hash with the same part. Look at what it leads to. */
 bool cache_find_hint(const struct cache *cache, uint64_t hash, uint64_t *out_number);
+
+/* The writer: the same, counted as neither hit nor use. */
+bool cache_peek(struct cache *cache, enum cache_class class, struct bytes key,
+                struct cache_hit *out_hit);
 
 /* One more reference to a pinned object; and one back. */
 void cache_pin(struct cache_object *object);
@@ -146,8 +151,9 @@ bool cache_put(struct cache *cache, const struct cache_entry *entry);
 /* KEY has another value now, or none: forget it. */
 void cache_remove(struct cache *cache, enum cache_class class, struct bytes key);
 
-/* Whether anything of CLASS is there. */
+/* Whether anything of CLASS is there; whether any packed block is. */
 bool cache_holds(const struct cache *cache, enum cache_class class);
+bool cache_holds_packed(const struct cache *cache);
 
 /* Where many keys will be put soon: begin to fetch what one will touch. In three steps, some keys
  * apart: each looks at what the one before it brought. */
@@ -202,8 +208,9 @@ bool cache_resize(struct cache *cache, size_t size);
 uint64_t cache_views_out(struct cache *cache);
 
 /* A block that was evicted and would be worth packing, pinned; or NULL. Its owner packs the value
- * wherever it likes, stores it with cache_fill_packed and the ticket, and releases it. */
+ * wherever it likes, stores it with cache_fill_packed and the ticket, and gives it back. */
 struct cache_object *cache_take_cold(struct cache *cache, struct cache_ticket *out_ticket);
+void cache_return_cold(struct cache *cache, struct cache_object *object);
 
 /* What a pinned object is. */
 void cache_describe(const struct cache_object *object, struct bytes *out_key,

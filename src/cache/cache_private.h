@@ -121,7 +121,8 @@ struct cache {
     struct cache_object *retired_last;
     struct cache_object *cold[CACHE_COLD_MAX];
     unsigned cold_count;
-    size_t sweep; /* bucket */
+    unsigned cold_taken; /* and not given back */
+    size_t sweep;        /* bucket */
     uint32_t sweep_clock;
     size_t sweep_left;
     _Atomic(uint64_t) leaving;

@@ -21,13 +21,14 @@ enum { STATE_SECONDS = 300 };
 struct preset {
     unsigned share[CACHE_CLASS_COUNT];
     unsigned head_blocks;
+    unsigned packed_share;
 };
 
 static const struct preset presets[] = {
-    [STOA_PRESET_BALANCED] = {{50, 5, 2, 35}, 64},
-    [STOA_PRESET_SYNC] = {{26, 2, 4, 60}, 16},
-    [STOA_PRESET_QUERY] = {{63, 10, 3, 16}, 64},
-    [STOA_PRESET_WRITE] = {{35, 5, 2, 50}, 256},
+    [STOA_PRESET_BALANCED] = {{50, 5, 2, 35}, 64, 25},
+    [STOA_PRESET_SYNC] = {{26, 2, 4, 60}, 16, 10},
+    [STOA_PRESET_QUERY] = {{63, 10, 3, 16}, 64, 40},
+    [STOA_PRESET_WRITE] = {{35, 5, 2, 50}, 256, 10},
 };
 
 int engine_cache_check(const struct stoa_cache_options *given, struct stoa_cache_options *out,
@@ -51,6 +52,10 @@ int engine_cache_check(const struct stoa_cache_options *given, struct stoa_cache
         return engine_refuse(detail, STOA_EINVAL,
                              "open: a cache has at least 1 MiB and at most 1,024 head blocks");
     }
+    if (own.packed_share > CACHE_PACKED_SHARE_MAX && own.packed_share != STOA_NO_PACKED) {
+        return engine_refuse(detail, STOA_EINVAL,
+                             "open: at most 90 percent of the blocks' budget are for packed ones");
+    }
     *out = own;
     return 0;
 }
@@ -62,6 +67,9 @@ int engine_cache_create(struct stoa *stoa)
     struct cache_options options = {
         .size = given->capacity,
         .head_blocks = given->head_blocks != 0 ? given->head_blocks : preset->head_blocks,
+        .packed_share = given->packed_share == 0                ? preset->packed_share
+                        : given->packed_share == STOA_NO_PACKED ? 0
+                                                                : given->packed_share,
         .touch = given->touch != 0,
     };
     if (given->capacity == STOA_NO_CACHE) {

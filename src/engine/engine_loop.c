@@ -62,6 +62,7 @@ int engine_loop_turn(struct stoa *stoa)
     more = engine_warm_save_step(stoa) || more;
     if (stoa->cache != NULL) {
         cache_tick(stoa->cache, io_now_ns(stoa->io));
+        store_pack(stoa->store);
     }
     if (!stoa->closing) {
         result = io_run(stoa->io, more ? 0 : engine_deliver_wait_ns(stoa));

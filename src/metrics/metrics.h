@@ -27,6 +27,7 @@
     ROW(MERGE, "merge")           \
     ROW(REBUILD, "rebuild")       \
     ROW(CHECKPOINT, "checkpoint") \
+    ROW(PACK, "pack")             \
     ROW(STATISTICS, "statistics")
 
 #define METRICS_CHILD_TABLE(ROW) \

@@ -66,33 +66,79 @@ void hot_show_block(const struct record *record, uint64_t height, bool canonical
     }
 }
 
-/* The block's record, pinned. */
-static bool find_record(struct cache *cache, struct bytes hash, struct cache_hit *out_hit)
+/* The block's record, pinned; maybe packed. */
+static bool find_record(struct cache *cache, hot_find_fn *find, struct bytes hash,
+                        struct cache_hit *out_hit)
 {
-    if (!cache_find(cache, CACHE_BLOCKS, hash, out_hit)) {
+    if (!find(cache, CACHE_BLOCKS, hash, out_hit)) {
         return false;
     }
-    if ((out_hit->flags & (HOT_ALIAS | CACHE_FLAG_PACKED)) == 0) {
+    if ((out_hit->flags & HOT_ALIAS) == 0) {
         return true;
     }
-    bool found = false;
-    if ((out_hit->flags & HOT_ALIAS) != 0) {
-        struct cache_object *alias = out_hit->object;
-        found = cache_find(cache, CACHE_BLOCKS, out_hit->value, out_hit);
-        cache_release(alias);
-        if (!found || (out_hit->flags & (HOT_ALIAS | CACHE_FLAG_PACKED)) == 0) {
-            return found;
-        }
+    struct cache_object *alias = out_hit->object;
+    bool found = find(cache, CACHE_BLOCKS, out_hit->value, out_hit);
+    cache_release(alias);
+    if (found && (out_hit->flags & HOT_ALIAS) != 0) {
+        cache_release(out_hit->object);
+        return false;
     }
-    cache_release(out_hit->object); /* packed: the loop has it unpacked */
-    return false;
+    return found;
 }
 
-static bool show_hit(const struct cache_hit *hit, struct stoa_block *out_block)
+static bool find_head(struct cache *cache, hot_find_fn *find, struct stoa_head *out_head)
+{
+    struct cache_hit hit;
+    if (!find(cache, CACHE_HEIGHTS, hot_head_key(), &hit)) {
+        return false;
+    }
+    ensure(hit.value.size == sizeof(*out_head));
+    memcpy(out_head, hit.value.data, sizeof(*out_head));
+    cache_release(hit.object);
+    return true;
+}
+
+static bool find_block(struct cache *cache, hot_find_fn *find, const struct stoa_block_key *key,
+                       struct cache_hit *out_hit)
+{
+    struct hot_height_key height;
+    struct stoa_head head;
+    struct cache_hit name;
+    if (key->by == STOA_BY_HEIGHT) {
+        if (!find(cache, CACHE_HEIGHTS, hot_height_key(key->height, &height), &name)) {
+            return false;
+        }
+        bool found = find_record(cache, find, name.value, out_hit);
+        cache_release(name.object);
+        return found;
+    }
+    if (key->by == STOA_LATEST) {
+        return find_head(cache, find, &head) &&
+               find_record(cache, find, bytes_of(head.hash, 32), out_hit);
+    }
+    return key->by == STOA_BY_HASH && find_record(cache, find, bytes_of(key->hash, 32), out_hit);
+}
+
+static bool find_transaction(struct cache *cache, hot_find_fn *find, const uint8_t hash[32],
+                             struct hot_place *out_place, struct cache_hit *out_hit)
+{
+    struct cache_hit hit;
+    if (!hot_places_find(cache, find, hash, out_place)) {
+        if (!find(cache, CACHE_PLACES, bytes_of(hash, 32), &hit)) {
+            return false;
+        }
+        ensure(hit.value.size == sizeof(*out_place));
+        memcpy(out_place, hit.value.data, sizeof(*out_place));
+        cache_release(hit.object);
+    }
+    return find_record(cache, find, bytes_of(out_place->block, 32), out_hit);
+}
+
+bool hot_show_hit(const struct cache_hit *hit, struct stoa_block *out_block)
 {
     struct record record;
-    if (record_decode(hit->value, &record, NULL) != 0) {
-        cache_release(hit->object);
+    if ((hit->flags & CACHE_FLAG_PACKED) != 0 || record_decode(hit->value, &record, NULL) != 0) {
+        cache_release(hit->object); /* packed: the loop unpacks it */
         return false;
     }
     hot_show_block(&record, hit->height, (hit->flags & HOT_SIDE) == 0, hot_view(hit->object),
@@ -100,29 +146,35 @@ static bool show_hit(const struct cache_hit *hit, struct stoa_block *out_block)
     return true;
 }
 
+bool hot_show_transaction(const struct cache_hit *hit, const struct hot_place *place,
+                          const uint8_t hash[32], struct stoa_transaction *out_transaction)
+{
+    struct stoa_transaction *out = out_transaction;
+    *out = (struct stoa_transaction){.index = place->index};
+    if (!hot_show_hit(hit, &out->block)) {
+        return false;
+    }
+    ensure((uint64_t)place->transaction_offset + place->transaction_size <= hit->value.size);
+    ensure((uint64_t)place->receipt_offset + place->receipt_size <= hit->value.size);
+    memcpy(out->hash, hash, 32);
+    out->transaction =
+        (struct stoa_bytes){hit->value.data + place->transaction_offset, place->transaction_size};
+    if (place->receipt_size != 0) {
+        out->receipt =
+            (struct stoa_bytes){hit->value.data + place->receipt_offset, place->receipt_size};
+    }
+    if (out->block.senders.data != NULL) {
+        out->sender = out->block.senders.data + (size_t)20 * place->index;
+    }
+    return true;
+}
+
 bool hot_get_block(struct cache *cache, const struct stoa_block_key *key,
                    struct stoa_block *out_block)
 {
-    struct hot_height_key height;
-    struct stoa_head head;
     struct cache_hit hit;
-    bool found;
-    if (cache == NULL) {
-        return false;
-    }
-    if (key->by == STOA_BY_HEIGHT) {
-        struct cache_hit name;
-        if (!cache_find(cache, CACHE_HEIGHTS, hot_height_key(key->height, &height), &name)) {
-            return false;
-        }
-        found = find_record(cache, name.value, &hit);
-        cache_release(name.object);
-    } else if (key->by == STOA_LATEST) {
-        found = hot_get_head(cache, &head) && find_record(cache, bytes_of(head.hash, 32), &hit);
-    } else {
-        found = key->by == STOA_BY_HASH && find_record(cache, bytes_of(key->hash, 32), &hit);
-    }
-    return found && show_hit(&hit, out_block);
+    return cache != NULL && find_block(cache, cache_find, key, &hit) &&
+           hot_show_hit(&hit, out_block);
 }
 
 bool hot_get_transaction(struct cache *cache, const uint8_t hash[32],
@@ -130,50 +182,25 @@ bool hot_get_transaction(struct cache *cache, const uint8_t hash[32],
 {
     struct cache_hit hit;
     struct hot_place place;
-    if (cache == NULL) {
-        return false;
-    }
-    if (!hot_places_find(cache, hash, &place)) {
-        if (!cache_find(cache, CACHE_PLACES, bytes_of(hash, 32), &hit)) {
-            return false;
-        }
-        ensure(hit.value.size == sizeof(place));
-        memcpy(&place, hit.value.data, sizeof(place));
-        cache_release(hit.object);
-    }
-    if (!find_record(cache, bytes_of(place.block, 32), &hit)) {
-        return false;
-    }
-    struct stoa_transaction *out = out_transaction;
-    *out = (struct stoa_transaction){.index = place.index};
-    if (!show_hit(&hit, &out->block)) {
-        return false;
-    }
-    ensure((uint64_t)place.transaction_offset + place.transaction_size <= hit.value.size);
-    ensure((uint64_t)place.receipt_offset + place.receipt_size <= hit.value.size);
-    memcpy(out->hash, hash, 32);
-    out->transaction =
-        (struct stoa_bytes){hit.value.data + place.transaction_offset, place.transaction_size};
-    if (place.receipt_size != 0) {
-        out->receipt =
-            (struct stoa_bytes){hit.value.data + place.receipt_offset, place.receipt_size};
-    }
-    if (out->block.senders.data != NULL) {
-        out->sender = out->block.senders.data + (size_t)20 * place.index;
-    }
-    return true;
+    return cache != NULL && find_transaction(cache, cache_find, hash, &place, &hit) &&
+           hot_show_transaction(&hit, &place, hash, out_transaction);
+}
+
+bool hot_peek_block(struct cache *cache, const struct stoa_block_key *key,
+                    struct cache_hit *out_hit)
+{
+    return find_block(cache, cache_peek, key, out_hit);
+}
+
+bool hot_peek_transaction(struct cache *cache, const uint8_t hash[32], struct hot_place *out_place,
+                          struct cache_hit *out_hit)
+{
+    return find_transaction(cache, cache_peek, hash, out_place, out_hit);
 }
 
 bool hot_get_head(struct cache *cache, struct stoa_head *out_head)
 {
-    struct cache_hit hit;
-    if (cache == NULL || !cache_find(cache, CACHE_HEIGHTS, hot_head_key(), &hit)) {
-        return false;
-    }
-    ensure(hit.value.size == sizeof(*out_head));
-    memcpy(out_head, hit.value.data, sizeof(*out_head));
-    cache_release(hit.object);
-    return true;
+    return cache != NULL && find_head(cache, cache_find, out_head);
 }
 
 bool hot_get_state(struct cache *cache, struct bytes key, struct stoa_bytes *out_value,

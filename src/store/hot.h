@@ -41,6 +41,10 @@ struct hot_height_key {
     uint8_t bytes[8];
 };
 
+/* cache_find for any thread, cache_peek for the writer. */
+typedef bool hot_find_fn(struct cache *cache, enum cache_class class, struct bytes key,
+                         struct cache_hit *out_hit);
+
 struct bytes hot_head_key(void);
 struct bytes hot_height_key(uint64_t height, struct hot_height_key *out_key);
 
@@ -50,6 +54,18 @@ bool hot_get_block(struct cache *cache, const struct stoa_block_key *key,
 bool hot_get_transaction(struct cache *cache, const uint8_t hash[32],
                          struct stoa_transaction *out_transaction);
 bool hot_get_head(struct cache *cache, struct stoa_head *out_head);
+
+/* The writer: the block that a request leads to, packed (CACHE_FLAG_PACKED) or not, pinned. */
+bool hot_peek_block(struct cache *cache, const struct stoa_block_key *key,
+                    struct cache_hit *out_hit);
+bool hot_peek_transaction(struct cache *cache, const uint8_t hash[32], struct hot_place *out_place,
+                          struct cache_hit *out_hit);
+
+/* HIT is a block, not packed, whose pin becomes the view of what is shown. False: it is none, and
+ * is released. */
+bool hot_show_hit(const struct cache_hit *hit, struct stoa_block *out_block);
+bool hot_show_transaction(const struct cache_hit *hit, const struct hot_place *place,
+                          const uint8_t hash[32], struct stoa_transaction *out_transaction);
 
 /* KEY has its domain. *OUT_RESULT: 0 or STOA_ENOTFOUND; a view only with 0. */
 bool hot_get_state(struct cache *cache, struct bytes key, struct stoa_bytes *out_value,

@@ -159,13 +159,14 @@ void hot_places_put(struct cache *cache, uint64_t height, struct bytes places,
     }
 }
 
-bool hot_places_find(struct cache *cache, const uint8_t hash[32], struct hot_place *out_place)
+bool hot_places_find(struct cache *cache, hot_find_fn *find, const uint8_t hash[32],
+                     struct hot_place *out_place)
 {
     uint64_t hint;
     struct hot_height_key key;
     struct cache_hit hit;
     if (!cache_find_hint(cache, bytes_load_be64(hash), &hint) ||
-        !cache_find(cache, CACHE_PLACES, hot_height_key(hint >> INDEX_BITS, &key), &hit)) {
+        !find(cache, CACHE_PLACES, hot_height_key(hint >> INDEX_BITS, &key), &hit)) {
         return false;
     }
     size_t index = hint & ((1U << INDEX_BITS) - 1);

@@ -26,6 +26,7 @@ void hot_places_put(struct cache *cache, uint64_t height, struct bytes places,
                     const struct cache_ticket *ticket);
 
 /* Any thread: the place of the transaction with HASH, if it is of a block that is known. */
-bool hot_places_find(struct cache *cache, const uint8_t hash[32], struct hot_place *out_place);
+bool hot_places_find(struct cache *cache, hot_find_fn *find, const uint8_t hash[32],
+                     struct hot_place *out_place);
 
 #endif

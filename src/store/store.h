@@ -58,6 +58,9 @@ int store_open(const struct store_options *options, struct store **out_store,
  * NULL is allowed. */
 int store_close(struct store *store, struct error_detail *detail);
 
+/* Each turn of the loop, where the store has a cache: blocks that left it may come back packed. */
+void store_pack(struct store *store);
+
 /* Free everything, finish nothing: after a simulated power cut. */
 void store_abandon(struct store *store);
 

@@ -82,7 +82,7 @@ void store_get_free_pool(struct store *store)
     store->view_pool = NULL;
 }
 
-static void finish(struct store_get *get, int result)
+void store_get_finish(struct store_get *get, int result)
 {
     struct store *store = get->store;
     struct store_request *request = get->request;
@@ -163,18 +163,19 @@ enum { TRIES_MAX = 100 };
 
 /* The canonical chain changed, or reached the tables, while this was read: it may be of the old
  * branch, or found nothing because it looked at both. */
-static bool is_outdated(const struct store_get *get)
+bool store_get_is_outdated(const struct store_get *get)
 {
     return get->epoch != get->store->branch_epoch;
 }
 
-static void start_again(struct store_get *get)
+void store_get_start_again(struct store_get *get)
 {
     struct store_request *request = get->request;
     request->detail.code = 0;
     request->detail.text[0] = '\0';
     if (++get->tries == TRIES_MAX) {
-        finish(get, error_set(&request->detail, STOA_EBUSY, "the canonical chain keeps changing"));
+        store_get_finish(
+            get, error_set(&request->detail, STOA_EBUSY, "the canonical chain keeps changing"));
         return;
     }
     get->candidate_count = 0;
@@ -201,7 +202,7 @@ static void done_places(struct workers_job *job)
     struct store_get *get = job->context;
     store_cache_fill_places(get);
     buffer_deinit(&get->places);
-    finish(get, 0);
+    store_get_finish(get, 0);
 }
 
 static void done_read(struct ledger_read *read)
@@ -210,15 +211,15 @@ static void done_read(struct ledger_read *read)
     struct store_request *request = get->request;
     struct record record;
     int result = read->result;
-    if (is_outdated(get)) {
+    if (store_get_is_outdated(get)) {
         store_view_release(get->view);
-        start_again(get);
+        store_get_start_again(get);
         return;
     }
     if (result != 0) {
         request->detail = read->detail;
         store_view_release(get->view);
-        finish(get, result);
+        store_get_finish(get, result);
         return;
     }
     if (read->kind != LEDGER_BLOCK) {
@@ -230,7 +231,7 @@ static void done_read(struct ledger_read *read)
     }
     if (result != 0) {
         store_view_release(get->view);
-        finish(get, result);
+        store_get_finish(get, result);
         return;
     }
     if (request->kind == STORE_GET_BLOCK) {
@@ -241,12 +242,12 @@ static void done_read(struct ledger_read *read)
             workers_submit(get->store->verifiers, &get->job);
             return;
         }
-        finish(get, 0); /* not in the cache: it is read again */
+        store_get_finish(get, 0); /* not in the cache: it is read again */
         return;
     }
     if (fill_transaction(&record, get, get->candidates[get->candidate_next].index)) {
         store_cache_fill_transaction(get, &record);
-        finish(get, 0);
+        store_get_finish(get, 0);
         return;
     }
     store_view_release(get->view);
@@ -258,7 +259,7 @@ static void start_read(struct store_get *get, const struct ledger_position *posi
 {
     get->view = store_view_take(get->store);
     if (get->view == NULL) {
-        finish(get, error_set(&get->request->detail, STOA_ENOMEM, "read a block"));
+        store_get_finish(get, error_set(&get->request->detail, STOA_ENOMEM, "read a block"));
         return;
     }
     get->view->read =
@@ -276,7 +277,7 @@ static void next_candidate(struct store_get *get)
     } else if (!get->from_tables) {
         store_get_ask_tables(get);
     } else {
-        finish(get, STOA_ENOTFOUND);
+        store_get_finish(get, STOA_ENOTFOUND);
     }
 }
 
@@ -339,11 +340,11 @@ static void done_lookup(struct workers_job *job)
     if (store_proof_is_wanted(get)) {
         store_tries_leave(get->store);
     }
-    if (is_outdated(get)) {
+    if (store_get_is_outdated(get)) {
         memory_free(request->proof);
         request->proof = NULL;
         store_state_forget(get);
-        start_again(get);
+        store_get_start_again(get);
         return;
     }
     if (get->lookup_result == 0 && request->kind == STORE_GET_TRANSACTION) {
@@ -354,9 +355,9 @@ static void done_lookup(struct workers_job *job)
     }
     store_note_tables(get->store, get->lookup_result);
     if (get->probe_count != 0) {
-        finish(get, store_state_finish(get, get->lookup_result));
+        store_get_finish(get, store_state_finish(get, get->lookup_result));
     } else if (get->lookup_result != 0 || request->kind == STORE_BLOCK_EXISTS) {
-        finish(get, get->lookup_result);
+        store_get_finish(get, get->lookup_result);
     } else if (request->kind == STORE_GET_BLOCK) {
         get->canonical = get->place.canonical;
         start_read(get, &get->place.position);
@@ -373,7 +374,7 @@ void store_get_ask_tables(struct store_get *get)
             store_tries_leave(store);
         }
         get->request->detail = store->failed_detail;
-        finish(get, store->apply_failed);
+        store_get_finish(get, store->apply_failed);
         return;
     }
     get->from_tables = true;
@@ -397,12 +398,12 @@ static void get_block(struct store_get *get)
         settled = settled || !store->head.present || key->height > store->head.height;
     }
     if (block != NULL && get->request->kind == STORE_BLOCK_EXISTS) {
-        finish(get, 0);
+        store_get_finish(get, 0);
     } else if (block != NULL) {
         get->canonical = !block->side;
         start_read(get, &block->position);
     } else if (settled) {
-        finish(get, STOA_ENOTFOUND);
+        store_get_finish(get, STOA_ENOTFOUND);
     } else {
         store_get_ask_tables(get);
     }
@@ -456,7 +457,7 @@ static void get_state(struct store_get *get)
 {
     int result;
     if (store_state_start(get, &result)) {
-        finish(get, result);
+        store_get_finish(get, result);
     } else if (store_proof_is_wanted(get)) {
         store_proof_start(get);
     } else {
@@ -471,7 +472,7 @@ static void start(struct store_get *get)
     int settled = store_settle(store);
     if (settled != 0) {
         request->detail = store->failed_detail;
-        finish(get, settled);
+        store_get_finish(get, settled);
         return;
     }
     get->epoch = store->branch_epoch;
@@ -479,6 +480,9 @@ static void start(struct store_get *get)
         request->key.height = store->head.height;
     }
     store_cache_begin(get);
+    if (store_packed_answer(get)) {
+        return;
+    }
     if (request->kind == STORE_GET_BLOCK || request->kind == STORE_BLOCK_EXISTS) {
         get_block(get);
     } else if (request->kind == STORE_GET_TRANSACTION) {

@@ -125,6 +125,15 @@ struct store_tries_waiter {
     struct store_tries_waiter *next;
 };
 
+/* A block that left the cache, being packed: store_packed.c. */
+struct store_packing {
+    struct workers_job job;
+    struct cache_object *object; /* NULL: none */
+    struct cache_ticket ticket;
+    struct buffer packed;
+    bool worth_it;
+};
+
 struct store_get {
     struct store *store;
     struct store_request *request;
@@ -140,8 +149,11 @@ struct store_get {
     struct index_transaction candidates[INDEX_CANDIDATES_MAX];
     size_t candidate_count;
     size_t candidate_next;
-    struct buffer places;                        /* hot_places.h, of a block to be kept */
-    struct cache_ticket ticket;                  /* taken before the read began */
+    struct buffer places;        /* hot_places.h, of a block to be kept */
+    struct cache_ticket ticket;  /* taken before the read began */
+    struct cache_object *packed; /* being unpacked into the other */
+    struct cache_object *unpacked;
+    struct hot_place packed_place;               /* of the transaction in it */
     struct store_probe probes[STORE_PROBES_MAX]; /* of a read of the state (store_state.c) */
     unsigned probe_count;
     uint64_t height;                  /* as of which the state is asked for */
@@ -203,6 +215,7 @@ struct store {
     uint64_t cache_sequence; /* of the block that closed keys in it last */
     uint64_t cache_opened;
     unsigned cache_closed; /* blocks whose keys are closed */
+    struct store_packing packing;
     struct kv *kv;
     struct kv_session *session; /* the loop's own: opening, closing and verify only */
     struct index *index;
@@ -394,6 +407,15 @@ void store_get_free_pool(struct store *store);
 struct stoa_view *store_view_take(struct store *store); /* NULL: no memory */
 
 void store_get_ask_tables(struct store_get *get); /* a worker's look-up, then its end */
+void store_get_finish(struct store_get *get, int result);
+/* Whether the chain changed while GET was read; then from the beginning. */
+bool store_get_is_outdated(const struct store_get *get);
+void store_get_start_again(struct store_get *get);
+
+/* store_packed.c */
+/* Whether the block that GET is about is in the cache, packed; then it is answered from there. */
+bool store_packed_answer(struct store_get *get);
+void store_packed_deinit(struct store *store); /* after the workers' end */
 
 /* store_proof.c */
 bool store_proof_is_wanted(const struct store_get *get);

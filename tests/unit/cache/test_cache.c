@@ -481,7 +481,7 @@ static void a_block_that_was_read_is_offered_for_packing(void **state)
     assert_true(bytes_equal(key, bytes_of(&one, sizeof(one))));
     assert_int_equal(hit.value.size, 20000);
     assert_true(cache_fill_packed(cache, cold, text("packed"), ticket));
-    cache_release(cold);
+    cache_return_cold(cache, cold);
     assert_true(cache_find(cache, CACHE_BLOCKS, key, &hit));
     assert_true((hit.flags & CACHE_FLAG_PACKED) != 0);
     assert_int_equal(hit.height, 1);
@@ -517,8 +517,9 @@ static void packing_what_changed_meanwhile_is_refused(void **state)
         assert_true(find_number(cache, CACHE_BLOCKS, next++));
     }
     cache_drop_heights(cache, 0);
+    assert_int_equal(cache_views_out(cache), 0); /* the packer's is none */
     assert_false(cache_fill_packed(cache, cold, text("packed"), ticket));
-    cache_release(cold);
+    cache_return_cold(cache, cold);
     assert_int_equal(cache_views_out(cache), 0);
     cache_destroy(cache);
 }

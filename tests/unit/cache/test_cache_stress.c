@@ -149,7 +149,7 @@ static void run_writer(struct stress *stress, uint64_t seconds)
         struct cache_object *cold;
         struct cache_ticket ticket;
         while ((cold = cache_take_cold(stress->cache, &ticket)) != NULL) {
-            cache_release(cold);
+            cache_return_cold(stress->cache, cold);
         }
         uint64_t action = fixture_random_below(&random, 64);
         if (action == 0) {

@@ -17,7 +17,7 @@
 #include "engine_rig.h"
 #include "support/made_random.h"
 
-enum { KEYS = 3000, READERS = 4, PRODUCERS = 8, MIB = 1 << 20 };
+enum { KEYS = 3000, READERS = 4, PRODUCERS = 8, READS_MAX = 3000, MIB = 1 << 20 };
 
 static struct stoa_cache_stats stats_of(struct stoa *stoa)
 {
@@ -272,6 +272,108 @@ static void a_smaller_cache_and_none_serve_as_well(void **state)
     assert_int_equal(stoa_resize_cache(rig->stoa, 8 * MIB, NULL), STOA_EINVAL);
 }
 
+/* ---- packed blocks ---- */
+
+/* An envelope of SIZE bytes around block NUMBER that LZ4 makes a third of, about. */
+static void fill_envelope(uint64_t number, uint8_t *out, size_t size)
+{
+    struct made_random random = made_random_of(number, 0);
+    for (size_t i = 0; i < size; i++) {
+        out[i] = i % 48 < 16 ? (uint8_t)made_random_below(&random, 256) : 0;
+    }
+}
+
+/* Block NUMBER is there as it was stored, asked for by WAY: height, hash, envelope's hash. */
+static void expect_enveloped(struct engine_rig *rig, uint64_t number, unsigned way, size_t size)
+{
+    const struct made_block *made = made_chain_block(rig->chain, number);
+    struct stoa_block_key key = {.by = way == 0 ? STOA_BY_HEIGHT : STOA_BY_HASH, .height = number};
+    struct stoa_block block;
+    uint8_t *envelope = memory_alloc(size);
+    assert_non_null(envelope);
+    memcpy(key.hash, made->hash, 32);
+    if (way == 2) {
+        memset(key.hash, (int)number, 32);
+    }
+    fill_envelope(number, envelope, size);
+    assert_int_equal(stoa_get_block(rig->stoa, &key, &block, NULL), 0);
+    assert_int_equal(block.height, number);
+    assert_true(block.canonical);
+    assert_int_equal(block.block.size, made->block.size);
+    assert_memory_equal(block.block.data, made->block.data, made->block.size);
+    assert_memory_equal(block.receipts.data, made->receipts.data, made->receipts.size);
+    assert_int_equal(block.envelope.size, size);
+    assert_memory_equal(block.envelope.data, envelope, size);
+    stoa_release(block.view);
+    memory_free(envelope);
+}
+
+static void put_enveloped(struct engine_rig *rig, size_t size)
+{
+    uint8_t *envelope = memory_alloc(size);
+    assert_non_null(envelope);
+    for (uint64_t number = 1; number <= ENGINE_RIG_BLOCKS; number++) {
+        struct stoa_store_block put = engine_rig_put_of(rig, number);
+        uint8_t hash[32];
+        memset(hash, (int)number, 32);
+        fill_envelope(number, envelope, size);
+        put.envelope = (struct stoa_bytes){envelope, size};
+        put.envelope_hash = hash;
+        assert_int_equal(stoa_store_block(rig->stoa, &put, NULL), 0);
+    }
+    memory_free(envelope);
+}
+
+/* Read at random until blocks came back from the packed tier, or there is no hope. */
+static bool read_until_packed(struct engine_rig *rig, size_t size)
+{
+    struct made_random random = made_random_of(5, 0);
+    for (unsigned i = 0; i < READS_MAX; i++) {
+        uint64_t number = 1 + made_random_below(&random, ENGINE_RIG_BLOCKS);
+        expect_enveloped(rig, number, i % 3, size);
+        if (stats_of(rig->stoa).classes[STOA_CACHE_BLOCKS].hits[STOA_TIER_PACKED] >= 20) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void pack_blocks_of(struct engine_rig *rig, size_t size)
+{
+    struct stoa_cache_options cache = STOA_CACHE_OPTIONS_INIT;
+    cache.capacity = 60 * size; /* not for half of them */
+    cache.budget[STOA_CACHE_BLOCKS] = cache.capacity / 2;
+    cache.head_blocks = 1;
+    cache.packed_share = 50;
+    engine_rig_close(rig);
+    open_with(rig, &cache);
+    put_enveloped(rig, size);
+    assert_true(read_until_packed(rig, size));
+    struct stoa_cache_class_stats blocks = stats_of(rig->stoa).classes[STOA_CACHE_BLOCKS];
+    assert_true(blocks.bytes[STOA_TIER_PACKED] <= blocks.budget / 2);
+    /* All transactions, from wherever. */
+    engine_rig_expect(rig->stoa, rig->chain, 1, ENGINE_RIG_BLOCKS);
+
+    /* Without a share nothing is packed. */
+    cache.packed_share = STOA_NO_PACKED;
+    cache.cold = 1;
+    engine_rig_close(rig);
+    open_with(rig, &cache);
+    assert_false(read_until_packed(rig, size));
+    assert_int_equal(stats_of(rig->stoa).classes[STOA_CACHE_BLOCKS].objects[STOA_TIER_PACKED], 0);
+}
+
+static void blocks_that_leave_are_packed_and_come_back_whole(void **state)
+{
+    pack_blocks_of(*state, 40 << 10);
+}
+
+/* These are unpacked by a worker. */
+static void large_blocks_are_packed_as_well(void **state)
+{
+    pack_blocks_of(*state, 200 << 10);
+}
+
 static void bad_cache_options_are_refused(void **state)
 {
     struct engine_rig *rig = *state;
@@ -290,6 +392,9 @@ static void bad_cache_options_are_refused(void **state)
     assert_int_equal(stoa_open(rig->directory, &options, &stoa, NULL), STOA_EINVAL);
     cache = (struct stoa_cache_options)STOA_CACHE_OPTIONS_INIT;
     cache.policy = 2;
+    assert_int_equal(stoa_open(rig->directory, &options, &stoa, NULL), STOA_EINVAL);
+    cache = (struct stoa_cache_options)STOA_CACHE_OPTIONS_INIT;
+    cache.packed_share = 91;
     assert_int_equal(stoa_open(rig->directory, &options, &stoa, NULL), STOA_EINVAL);
     engine_rig_open(rig);
 }
@@ -567,6 +672,8 @@ int main(void)
                                         engine_rig_set_up_ring, engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(a_smaller_cache_and_none_serve_as_well,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
+        ENGINE_RIG_BOTH(blocks_that_leave_are_packed_and_come_back_whole),
+        ENGINE_RIG_BOTH(large_blocks_are_packed_as_well),
         cmocka_unit_test_setup_teardown(bad_cache_options_are_refused, engine_rig_set_up_ring,
                                         engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(a_warm_restart_hits_from_the_beginning,
