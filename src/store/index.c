@@ -163,7 +163,7 @@ int index_reserve_scratch(struct index *index, const struct pending *batch)
         short_keys = short_keys > total ? short_keys : total;
     }
     size_t rows = 2 * pending_block_count(batch);
-    size_t short_bytes = short_keys * PLACE_TRANSACTION_KEY_SIZE;
+    size_t short_bytes = short_keys * PLACE_TRANSACTION_KEY_MAX;
     size_t state_keys = state_key_bytes(batch);
     size_t keys = short_bytes > state_keys ? short_bytes : state_keys;
     size_t records;
@@ -185,11 +185,11 @@ static int load_transactions(struct index *index, struct kv_session *session,
     size_t count = pending_transaction_count(batch);
     for (size_t i = 0; i < count; i++) {
         const struct pending_transaction *transaction = pending_transaction_at(batch, i);
-        uint8_t *key = index->keys + i * PLACE_TRANSACTION_KEY_SIZE;
-        place_encode_transaction_key(transaction->prefix, transaction->height, transaction->index,
-                                     key);
-        index->entries[i] = (struct runs_entry){.key = bytes_of(key, PLACE_TRANSACTION_KEY_SIZE),
-                                                .removed = transaction->removed};
+        uint8_t *key = index->keys + i * PLACE_TRANSACTION_KEY_MAX;
+        size_t size = place_encode_transaction_key(transaction->prefix, transaction->height,
+                                                   transaction->index, key);
+        index->entries[i] =
+            (struct runs_entry){.key = bytes_of(key, size), .removed = transaction->removed};
     }
     return runs_load(index->transactions, session, index->entries, count, detail);
 }
@@ -254,7 +254,7 @@ static int load_postings(struct index *index, struct kv_session *session,
             if (posting->kind != kind) {
                 continue;
             }
-            uint8_t *key = index->keys + count * PLACE_TRANSACTION_KEY_SIZE;
+            uint8_t *key = index->keys + count * PLACE_POSTING_KEY_MAX;
             size_t size = place_encode_posting_key(posting, block->height, key);
             index->entries[count++] = (struct runs_entry){
                 .key = bytes_of(key, size),
@@ -638,7 +638,7 @@ struct runs *index_postings(const struct index *index, enum posting_kind kind)
 int index_check_posting(struct index *index, struct kv_session *session,
                         const struct posting *posting, uint64_t height, struct error_detail *detail)
 {
-    uint8_t key[PLACE_ADDRESS_KEY_SIZE];
+    uint8_t key[PLACE_POSTING_KEY_MAX];
     size_t size = place_encode_posting_key(posting, height, key);
     struct runs *runs = index_postings(index, posting->kind);
     struct runs_version *version = runs_acquire(runs);

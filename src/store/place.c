@@ -93,46 +93,106 @@ int place_decode_side(struct bytes key, struct bytes value, struct branches_bloc
     return 0;
 }
 
-void place_encode_transaction_key(uint64_t prefix, uint64_t height, uint32_t index,
-                                  uint8_t out[PLACE_TRANSACTION_KEY_SIZE])
+/* VALUE in as few bytes as may be, their number ahead of it in leading ones, so that longer ones,
+ * which are larger, sort behind. Returns how many. */
+static size_t put_rising(uint64_t value, uint8_t *out)
+{
+    size_t size = 1;
+    while (size < 6 && value >> 7 * size != 0) {
+        size++;
+    }
+    uint64_t ones = UINT64_C(0xff) << (9 - size) & 0xff;
+    value |= ones << 8 * (size - 1);
+    for (size_t i = 0; i < size; i++) {
+        out[i] = (uint8_t)(value >> 8 * (size - 1 - i));
+    }
+    return size;
+}
+
+/* The value at the beginning of *IN, which moves behind it. False: there is none. */
+static bool take_rising(struct bytes *in, uint64_t *out)
+{
+    if (in->size == 0) {
+        return false;
+    }
+    size_t size = 1;
+    while (size < 7 && (in->data[0] & 0x80 >> (size - 1)) != 0) {
+        size++;
+    }
+    if (size > 6 || in->size < size) {
+        return false;
+    }
+    uint64_t value = in->data[0] & 0xffU >> size;
+    for (size_t i = 1; i < size; i++) {
+        value = value << 8 | in->data[i];
+    }
+    *in = bytes_of(in->data + size, in->size - size);
+    *out = value;
+    return true;
+}
+
+size_t place_encode_transaction_key(uint64_t prefix, uint64_t height, uint32_t index,
+                                    uint8_t out[PLACE_TRANSACTION_KEY_MAX])
 {
     ensure(height <= PLACE_HEIGHT_MAX);
     ensure(index <= PLACE_TRANSACTION_INDEX_MAX);
     bytes_store_be64(out, prefix);
-    bytes_store_be64(out + 8, height << 24 | index);
+    size_t size = PLACE_TRANSACTION_PREFIX_SIZE;
+    size += put_rising(height, out + size);
+    return size + put_rising(index, out + size);
+}
+
+/* Of REST: a height, and an index where one is WANTED, and nothing more. */
+static int decode_place(struct bytes rest, bool indexed, uint64_t *out_height, uint32_t *out_index)
+{
+    uint64_t index = 0;
+    if (!take_rising(&rest, out_height) || (indexed && !take_rising(&rest, &index)) ||
+        rest.size != 0 || *out_height > PLACE_HEIGHT_MAX || index > PLACE_TRANSACTION_INDEX_MAX) {
+        return STOA_ECORRUPT;
+    }
+    *out_index = (uint32_t)index;
+    return 0;
 }
 
 int place_decode_transaction_key(struct bytes key, uint64_t *out_prefix, uint64_t *out_height,
                                  uint32_t *out_index)
 {
-    if (key.size != PLACE_TRANSACTION_KEY_SIZE) {
+    enum { SIZE = PLACE_TRANSACTION_PREFIX_SIZE };
+    if (key.size < SIZE) {
         return STOA_ECORRUPT;
     }
-    uint64_t place = bytes_load_be64(key.data + 8);
     *out_prefix = bytes_load_be64(key.data);
-    *out_height = place >> 24;
-    *out_index = (uint32_t)(place & PLACE_TRANSACTION_INDEX_MAX);
-    return 0;
+    return decode_place(bytes_of(key.data + SIZE, key.size - SIZE), true, out_height, out_index);
+}
+
+void place_encode_posting_prefix(uint64_t prefix, uint8_t out[PLACE_POSTING_PREFIX_SIZE])
+{
+    ensure(prefix >> 8 * PLACE_POSTING_PREFIX_SIZE == 0);
+    bytes_store_be16(out, (uint16_t)(prefix >> 32));
+    bytes_store_be32(out + 2, (uint32_t)prefix);
 }
 
 size_t place_encode_posting_key(const struct posting *posting, uint64_t height,
-                                uint8_t out[PLACE_ADDRESS_KEY_SIZE])
+                                uint8_t out[PLACE_POSTING_KEY_MAX])
 {
-    place_encode_transaction_key(posting->prefix, height, posting->index, out);
-    return posting->kind == POSTING_ADDRESS ? PLACE_ADDRESS_KEY_SIZE : PLACE_LOG_KEY_SIZE;
+    ensure(height <= PLACE_HEIGHT_MAX && posting->index <= PLACE_TRANSACTION_INDEX_MAX);
+    place_encode_posting_prefix(posting->prefix, out);
+    size_t size = PLACE_POSTING_PREFIX_SIZE;
+    size += put_rising(height, out + size);
+    return posting->kind == POSTING_ADDRESS ? size + put_rising(posting->index, out + size) : size;
 }
 
 int place_decode_posting_key(struct bytes key, enum posting_kind kind, uint64_t *out_height,
                              struct posting *out_posting)
 {
-    uint8_t whole[PLACE_ADDRESS_KEY_SIZE] = {0};
-    if (key.size != (kind == POSTING_ADDRESS ? PLACE_ADDRESS_KEY_SIZE : PLACE_LOG_KEY_SIZE)) {
+    enum { SIZE = PLACE_POSTING_PREFIX_SIZE };
+    struct posting posting = {.kind = (uint8_t)kind};
+    if (key.size < SIZE) {
         return STOA_ECORRUPT;
     }
-    memcpy(whole, key.data, key.size);
-    struct posting posting = {.kind = (uint8_t)kind};
-    int result = place_decode_transaction_key(bytes_of(whole, sizeof(whole)), &posting.prefix,
-                                              out_height, &posting.index);
+    posting.prefix = (uint64_t)bytes_load_be16(key.data) << 32 | bytes_load_be32(key.data + 2);
+    int result = decode_place(bytes_of(key.data + SIZE, key.size - SIZE), kind == POSTING_ADDRESS,
+                              out_height, &posting.index);
     *out_posting = posting;
     return result;
 }

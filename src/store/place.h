@@ -9,8 +9,13 @@
  *   sides         height (8), block hash (32) -> parent hash (32), total difficulty (32), position
  *                 (20), position of the state frame (20)
  *                 blocks off the canonical chain
- *   transactions  first 8 bytes of the hash, height (5), index (3) -> nothing
+ *   transactions  first 8 bytes of the hash, height, index -> nothing
  *                 runs; canonical chain
+ *   addresses     first 6 bytes of a hash of the address, height, index -> roles (1)
+ *   logs          first 6 bytes of a hash of address or topic and its place, height -> nothing
+ *                 runs; canonical chain; these heights and indexes are as short as may be: as many
+ *                 bytes as the first byte has leading ones and one more, of seven bits each, so
+ *                 that they sort as numbers
  *   state         key -> value
  *                 runs; newest wins
  *   meta          "applied" -> see struct place_applied
@@ -38,11 +43,10 @@ enum {
     PLACE_BLOCK_VALUE_SIZE = 49,
     PLACE_SIDE_KEY_SIZE = 40,
     PLACE_SIDE_VALUE_SIZE = 104,
-    PLACE_TRANSACTION_KEY_SIZE = 16,
     PLACE_TRANSACTION_PREFIX_SIZE = 8,
-    PLACE_POSTING_PREFIX_SIZE = 8,
-    PLACE_ADDRESS_KEY_SIZE = 16,
-    PLACE_LOG_KEY_SIZE = 13,
+    PLACE_TRANSACTION_KEY_MAX = 8 + 6 + 4,
+    PLACE_POSTING_PREFIX_SIZE = 6,
+    PLACE_POSTING_KEY_MAX = 6 + 6 + 4,
     PLACE_APPLIED_SIZE = 193,
     PLACE_SIDE = 1 << 0,     /* flag: not of the canonical chain */
     PLACE_ENVELOPE = 1 << 1, /* flag: the key is the envelope's hash */
@@ -87,14 +91,17 @@ void place_encode_side_key(uint64_t height, const uint8_t hash[32],
 void place_encode_side(const struct branches_block *block, uint8_t out[PLACE_SIDE_VALUE_SIZE]);
 int place_decode_side(struct bytes key, struct bytes value, struct branches_block *out_block);
 
-void place_encode_transaction_key(uint64_t prefix, uint64_t height, uint32_t index,
-                                  uint8_t out[PLACE_TRANSACTION_KEY_SIZE]);
+/* Its size. */
+size_t place_encode_transaction_key(uint64_t prefix, uint64_t height, uint32_t index,
+                                    uint8_t out[PLACE_TRANSACTION_KEY_MAX]);
 int place_decode_transaction_key(struct bytes key, uint64_t *out_prefix, uint64_t *out_height,
                                  uint32_t *out_index);
 
-/* Of POSTING at HEIGHT: its size, PLACE_ADDRESS_KEY_SIZE or PLACE_LOG_KEY_SIZE by its kind. */
+/* Of POSTING at HEIGHT: its size. */
 size_t place_encode_posting_key(const struct posting *posting, uint64_t height,
-                                uint8_t out[PLACE_ADDRESS_KEY_SIZE]);
+                                uint8_t out[PLACE_POSTING_KEY_MAX]);
+/* What all keys of a list of postings begin with. */
+void place_encode_posting_prefix(uint64_t prefix, uint8_t out[PLACE_POSTING_PREFIX_SIZE]);
 /* OUT_POSTING's prefix, index and kind. */
 int place_decode_posting_key(struct bytes key, enum posting_kind kind, uint64_t *out_height,
                              struct posting *out_posting);

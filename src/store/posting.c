@@ -21,12 +21,13 @@ struct visitor {
 
 uint64_t posting_address_prefix(const uint8_t address[20])
 {
-    return XXH3_64bits(address, 20);
+    return XXH3_64bits(address, 20) >> POSTING_PREFIX_SPARE;
 }
 
 uint64_t posting_log_prefix(enum posting_place place, struct bytes value)
 {
-    return XXH3_64bits_withSeed(value.data, value.size, (uint64_t)place + 1);
+    return XXH3_64bits_withSeed(value.data, value.size, (uint64_t)place + 1) >>
+           POSTING_PREFIX_SPARE;
 }
 
 static int visit_transaction(struct visitor *visitor, struct bytes envelope, const uint8_t *sender,

@@ -9,7 +9,7 @@
  * have transactions but whose receipts or whose senders are not stored, so that a query can say
  * what it could not see.
  *
- * Addresses and topics are known by 8 bytes of a hash: whoever finds a posting settles by the block
+ * Addresses and topics are known by 6 bytes of a hash: whoever finds a posting settles by the block
  * whether it is meant. */
 #ifndef POSTING_H
 #define POSTING_H
@@ -27,6 +27,8 @@ enum posting_place {
     POSTING_PLACE_NO_RECEIPTS, /* all blocks with transactions whose receipts are not stored */
     POSTING_PLACE_NO_SENDERS,
 };
+
+enum { POSTING_PREFIX_SPARE = 16 }; /* bits of a hash that a prefix has not */
 
 #define POSTING_INDEX_MAX ((UINT32_C(1) << 24) - 1)
 

@@ -31,7 +31,7 @@ int posting_stream_open(struct runs_version *version, struct kv_session *session
         return error_set(detail, STOA_ENOMEM, "walk postings");
     }
     uint8_t prefix[PLACE_POSTING_PREFIX_SIZE];
-    bytes_store_be64(prefix, wanted->prefix);
+    place_encode_posting_prefix(wanted->prefix, prefix);
     stream->kind = wanted->kind;
     stream->prefix = wanted->prefix;
     stream->descending = descending;
@@ -111,7 +111,7 @@ static int run_seek(struct posting_stream *stream, uint64_t spot, struct error_d
         .kind = (uint8_t)stream->kind,
         .index = (uint32_t)(spot & POSTING_INDEX_MAX),
     };
-    uint8_t key[PLACE_ADDRESS_KEY_SIZE];
+    uint8_t key[PLACE_POSTING_KEY_MAX];
     size_t size = place_encode_posting_key(&posting, spot >> 24, key);
     int moved = runs_cursor_seek(stream->cursor, bytes_of(key, size), &entry, detail);
     int result = take_run(stream, moved, &entry, detail);

@@ -453,19 +453,17 @@ int runs_get(struct runs_version *version, struct kv_session *session, struct by
             bytes_compare(key, bytes_of(run->max, run->max_size)) > 0) {
             continue;
         }
-        struct bytes stored;
-        int result = kv_get(session, run->table, key, &stored, detail);
-        if (result == STOA_ENOTFOUND) {
+        struct run_page page;
+        struct runs_entry entry;
+        int result = run_reader_get_from(session, run->table, key, &page, &entry, detail);
+        if (result == STOA_ENOTFOUND || (result == 0 && !bytes_equal(entry.key, key))) {
             continue;
         }
-        struct runs_entry entry = {.removed = false};
-        if (result == 0) {
-            result = runs_untag(stored, &entry, run->table, detail);
-            *out_value = entry.value;
-        } else if (result == STOA_EINVAL) {
-            result = error_set(detail, STOA_ECORRUPT, "table %s is missing", run->table);
+        if (result != 0) {
+            return result;
         }
-        return entry.removed || entry.absent ? STOA_ENOTFOUND : result;
+        *out_value = entry.value;
+        return entry.removed || entry.absent ? STOA_ENOTFOUND : 0;
     }
     return STOA_ENOTFOUND;
 }
@@ -475,8 +473,8 @@ void runs_version_key(uint8_t *key, size_t base_size, uint64_t version)
     bytes_store_be64(key + base_size, ~version);
 }
 
-/* The highest version in RUN, tombstones too, that is at most *BOUND, which becomes it.
- * STOA_ENOTFOUND. KEY: the base, and room for a version. */
+/* The highest version in RUN, tombstones too, that is at most *BOUND, which becomes it; of
+ * OUT_ENTRY the key is not to be used. STOA_ENOTFOUND. KEY: the base, and room for a version. */
 static int version_in_run(const struct run *run, struct kv_session *session, struct bytes base,
                           uint8_t key[KV_KEY_SIZE_MAX], uint64_t *bound,
                           struct runs_entry *out_entry, struct error_detail *detail)
@@ -486,11 +484,8 @@ static int version_in_run(const struct run *run, struct kv_session *session, str
     if (bytes_compare(bytes_of(run->max, run->max_size), from) < 0) {
         return STOA_ENOTFOUND;
     }
-    struct bytes stored;
-    int result = kv_get_from(session, run->table, from, &out_entry->key, &stored, detail);
-    if (result == STOA_EINVAL) {
-        return error_set(detail, STOA_ECORRUPT, "table %s is missing", run->table);
-    }
+    struct run_page page;
+    int result = run_reader_get_from(session, run->table, from, &page, out_entry, detail);
     if (result != 0) {
         return result;
     }
@@ -498,7 +493,7 @@ static int version_in_run(const struct run *run, struct kv_session *session, str
         return STOA_ENOTFOUND;
     }
     *bound = ~bytes_load_be64(out_entry->key.data + base.size);
-    return runs_untag(stored, out_entry, run->table, detail);
+    return 0;
 }
 
 int runs_get_version(struct runs_version *version, struct kv_session *session, struct bytes base,

@@ -25,7 +25,7 @@
 
 #include "tables/kv.h"
 
-enum { RUNS_FANOUT = 8, RUNS_NAME_SIZE_MAX = 16 };
+enum { RUNS_FANOUT = 8, RUNS_NAME_SIZE_MAX = 16, RUNS_VALUE_SIZE_MAX = KV_VALUE_SIZE_MAX - 300 };
 
 struct runs;
 struct runs_version;
@@ -48,7 +48,7 @@ void runs_close(struct runs *runs);
 /* Sort ENTRIES (COUNT of them, the array is reordered; of equal keys the last one wins) and
  * bulk-load them as a new run that nobody sees yet. Not in a transaction. With COUNT 0 nothing
  * happens, here and in record, publish and discard. STOA_EBUSY: a loaded run was neither published
- * nor discarded. A value may be one byte shorter than KV_VALUE_SIZE_MAX. */
+ * nor discarded. STOA_ETOOBIG: a value is larger than RUNS_VALUE_SIZE_MAX. */
 int runs_load(struct runs *runs, struct kv_session *session, struct runs_entry *entries,
               size_t count, struct error_detail *detail);
 

@@ -11,10 +11,8 @@
 /* One run, newest first in the array: filters leave few of them, so the first in order is found by
  * looking at each. */
 struct source {
-    const struct run *run;
-    struct kv_cursor *cursor;
+    struct run_reader reader;
     struct bytes key;
-    struct bytes value;
     bool placed;
     bool ended;
 };
@@ -43,7 +41,7 @@ static void source_look(const struct runs_cursor *cursor, struct source *source,
     if (moved != 0) {
         return;
     }
-    kv_cursor_current(source->cursor, &source->key, &source->value);
+    source->key = run_page_key(&source->reader.page);
     source->ended = source->key.size < cursor->prefix_size ||
                     memcmp(source->key.data, cursor->prefix, cursor->prefix_size) != 0;
 }
@@ -51,8 +49,8 @@ static void source_look(const struct runs_cursor *cursor, struct source *source,
 static int source_step(const struct runs_cursor *cursor, struct source *source,
                        struct error_detail *detail)
 {
-    int result = cursor->descending ? kv_cursor_previous(source->cursor, detail)
-                                    : kv_cursor_next(source->cursor, detail);
+    int result = cursor->descending ? run_reader_previous(&source->reader, detail)
+                                    : run_reader_next(&source->reader, detail);
     source_look(cursor, source, result);
     return result == STOA_ENOTFOUND ? 0 : result;
 }
@@ -61,17 +59,8 @@ static int source_step(const struct runs_cursor *cursor, struct source *source,
 static int source_seek(const struct runs_cursor *cursor, struct source *source, struct bytes key,
                        struct error_detail *detail)
 {
-    int result = kv_cursor_seek(source->cursor, key, detail);
-    if (cursor->descending && result == STOA_ENOTFOUND) {
-        result = kv_cursor_previous(source->cursor, detail); /* the last */
-    } else if (cursor->descending && result == 0) {
-        struct bytes at;
-        struct bytes value;
-        kv_cursor_current(source->cursor, &at, &value);
-        if (bytes_compare(at, key) > 0) {
-            result = kv_cursor_previous(source->cursor, detail);
-        }
-    }
+    int result = cursor->descending ? run_reader_seek_back(&source->reader, key, detail)
+                                    : run_reader_seek(&source->reader, key, detail);
     source_look(cursor, source, result);
     return result == STOA_ENOTFOUND ? 0 : result;
 }
@@ -94,13 +83,12 @@ int runs_cursor_open(struct runs_version *version, struct kv_session *session, s
             continue;
         }
         struct source *source = &cursor->sources[cursor->source_count];
-        *source = (struct source){.run = run};
-        int result = kv_cursor_open(session, run->table, &source->cursor, detail);
+        source->placed = false;
+        source->ended = false;
+        int result = run_reader_open(&source->reader, session, run->table, detail);
         if (result != 0) {
             runs_cursor_close(cursor);
-            return result == STOA_EINVAL
-                       ? error_set(detail, STOA_ECORRUPT, "table %s is missing", run->table)
-                       : result;
+            return result;
         }
         cursor->source_count++;
     }
@@ -114,7 +102,7 @@ void runs_cursor_close(struct runs_cursor *cursor)
         return;
     }
     for (size_t i = 0; i < cursor->source_count; i++) {
-        kv_cursor_close(cursor->sources[i].cursor);
+        run_reader_close(&cursor->sources[i].reader);
     }
     memory_free(cursor);
 }
@@ -159,16 +147,13 @@ static int settle(struct runs_cursor *cursor, struct runs_entry *out_entry,
         ensure(first->key.size <= sizeof(cursor->key));
         memcpy(cursor->key, first->key.data, first->key.size);
         cursor->key_size = first->key.size;
-        int result = runs_untag(first->value, out_entry, first->run->table, detail);
-        if (result != 0) {
-            return result;
-        }
+        run_reader_entry(&first->reader, out_entry);
         if (!out_entry->removed && !out_entry->absent) {
             out_entry->key = bytes_of(cursor->key, cursor->key_size);
             cursor->at_entry = true;
             return 0;
         }
-        result = pass_entry(cursor, detail);
+        int result = pass_entry(cursor, detail);
         if (result != 0) {
             return result;
         }

@@ -9,10 +9,8 @@
 /* A run that still has entries. Sources stand in a heap: the least key first, of equal keys the
  * newest run. */
 struct source {
-    const struct run *run;
-    struct kv_cursor *cursor;
+    struct run_reader reader;
     struct bytes key;
-    struct bytes value;
     uint64_t digits; /* the key's first eight bytes: settles most comparisons */
     size_t age;      /* 0: the newest */
 };
@@ -25,19 +23,6 @@ struct runs_iterator {
     struct source **heap;
     struct source *sources;
 };
-
-int runs_untag(struct bytes stored, struct runs_entry *out_entry, const char *table,
-               struct error_detail *detail)
-{
-    uint8_t tag = stored.size == 0 ? UINT8_MAX : stored.data[stored.size - 1];
-    if (tag != RUNS_TAG_VALUE && tag != RUNS_TAG_REMOVED && tag != RUNS_TAG_ABSENT) {
-        return error_set(detail, STOA_ECORRUPT, "table %s: a value without its tag", table);
-    }
-    out_entry->value = bytes_of(stored.data, stored.size - 1);
-    out_entry->removed = tag == RUNS_TAG_REMOVED;
-    out_entry->absent = tag == RUNS_TAG_ABSENT;
-    return 0;
-}
 
 static bool source_before(const struct source *a, const struct source *b)
 {
@@ -72,7 +57,7 @@ static void sift_down(struct runs_iterator *iterator, size_t place)
 /* Look at what the cursor stands on. False: it is past the prefix. */
 static bool source_look(const struct runs_iterator *iterator, struct source *source)
 {
-    kv_cursor_current(source->cursor, &source->key, &source->value);
+    source->key = run_page_key(&source->reader.page);
     if (source->key.size < iterator->prefix.size ||
         (iterator->prefix.size != 0 &&
          memcmp(source->key.data, iterator->prefix.data, iterator->prefix.size) != 0)) {
@@ -97,15 +82,13 @@ static int source_open(struct runs_iterator *iterator, const struct run *run,
                        struct kv_session *session, size_t age, struct error_detail *detail)
 {
     struct source *source = &iterator->sources[iterator->source_count];
-    *source = (struct source){.run = run, .age = age};
-    int result = kv_cursor_open(session, run->table, &source->cursor, detail);
+    source->age = age;
+    int result = run_reader_open(&source->reader, session, run->table, detail);
     if (result != 0) {
-        return result == STOA_EINVAL
-                   ? error_set(detail, STOA_ECORRUPT, "table %s is missing", run->table)
-                   : result;
+        return result;
     }
     iterator->source_count++;
-    result = kv_cursor_seek(source->cursor, iterator->prefix, detail);
+    result = run_reader_seek(&source->reader, iterator->prefix, detail);
     if (result == 0 && source_look(iterator, source)) {
         iterator->heap[iterator->heap_count++] = source;
     }
@@ -149,7 +132,7 @@ void runs_iterator_destroy(struct runs_iterator *iterator)
         return;
     }
     for (size_t i = 0; i < iterator->source_count; i++) {
-        kv_cursor_close(iterator->sources[i].cursor);
+        run_reader_close(&iterator->sources[i].reader);
     }
     memory_free(iterator->sources);
     memory_free(iterator->heap);
@@ -160,7 +143,7 @@ void runs_iterator_destroy(struct runs_iterator *iterator)
 static int advance_first(struct runs_iterator *iterator, struct error_detail *detail)
 {
     struct source *first = iterator->heap[0];
-    int result = kv_cursor_next(first->cursor, detail);
+    int result = run_reader_next(&first->reader, detail);
     if (result != 0 && result != STOA_ENOTFOUND) {
         return result;
     }
@@ -205,9 +188,7 @@ int runs_iterator_next(struct runs_iterator *iterator, struct runs_entry *out_en
     if (iterator->heap_count == 0) {
         return STOA_ENOTFOUND;
     }
-    const struct source *first = iterator->heap[0];
-    out_entry->key = first->key;
-    int result = runs_untag(first->value, out_entry, first->run->table, detail);
-    iterator->at_entry = result == 0;
-    return result;
+    run_reader_entry(&iterator->heap[0]->reader, out_entry);
+    iterator->at_entry = true;
+    return 0;
 }

@@ -12,7 +12,7 @@
 #include "tables/runs_private.h"
 
 enum {
-    LIST_VERSION = 1,
+    LIST_VERSION = 2, /* 1: a record for each entry */
     LIST_HEADER_SIZE = 5,
     LIST_RUN_SIZE = 29,
     LIST_RUNS_MAX = 100000,

@@ -9,13 +9,16 @@
 #include "stoa/error.h"
 #include "tables/runs_private.h"
 
+static_assert(RUNS_VALUE_SIZE_MAX + RUN_PAGE_OVERHEAD_MAX <= KV_VALUE_SIZE_MAX, "a page with one");
+
 enum { STOP_EVERY = 4096, FILTER_ROUND = 16 * FILTER_BLOCK_SIZE, LEVEL_MAX = UINT8_MAX };
 
 int runs_maker_open(struct runs_maker *maker, struct runs *runs, struct kv_session *session,
                     uint64_t key_bound, struct error_detail *detail)
 {
-    *maker = (struct runs_maker){.key_bound = key_bound};
-    buffer_init(&maker->value);
+    maker->key_bound = key_bound;
+    maker->filter_count = 0;
+    run_page_maker_init(&maker->page);
     maker->run = runs_run_create(runs, runs_take_number(runs));
     uint64_t size = (filter_size(key_bound) + FILTER_ROUND - 1) / FILTER_ROUND * FILTER_ROUND;
     if (maker->run == NULL || filter_init(&maker->run->filter, size) != 0) {
@@ -29,25 +32,54 @@ int runs_maker_open(struct runs_maker *maker, struct runs *runs, struct kv_sessi
     return result;
 }
 
+/* Put the page that is full, or the last one, into the table. */
+static int put_page(struct runs_maker *maker, struct error_detail *detail)
+{
+    struct bytes key;
+    struct bytes page;
+    if (run_page_maker_take(&maker->page, &key, &page) != 0) {
+        return error_set(detail, STOA_ENOMEM, "make %s: out of memory", maker->run->table);
+    }
+    return page.size == 0 ? 0 : kv_bulk_put(maker->bulk, key, page, detail);
+}
+
+/* Keys come in order, so those that are the same to the filter come together. */
+static void add_to_filter(struct runs_maker *maker, struct bytes key)
+{
+    if (maker->filter_count == 0 ||
+        !bytes_equal(key, bytes_of(maker->filter_key, maker->filter_size))) {
+        filter_add(&maker->run->filter, filter_hash(key));
+        memcpy(maker->filter_key, key.data, key.size);
+        maker->filter_size = key.size;
+        maker->filter_count++;
+    }
+}
+
 int runs_maker_put(struct runs_maker *maker, const struct runs_entry *entry,
                    struct error_detail *detail)
 {
     struct run *run = maker->run;
-    bool empty = entry->removed || entry->absent;
-    uint8_t tag = entry->removed  ? RUNS_TAG_REMOVED
-                  : entry->absent ? RUNS_TAG_ABSENT
-                                  : RUNS_TAG_VALUE;
-    buffer_clear(&maker->value);
-    int result = empty ? 0 : buffer_append(&maker->value, entry->value.data, entry->value.size);
-    result = result != 0 ? result : buffer_append(&maker->value, &tag, sizeof(tag));
-    if (result != 0) {
-        return error_set(detail, result, "make %s: out of memory", run->table);
+    enum run_tag tag = entry->removed  ? RUN_TAG_REMOVED
+                       : entry->absent ? RUN_TAG_ABSENT
+                                       : RUN_TAG_VALUE;
+    struct bytes value = tag == RUN_TAG_VALUE ? entry->value : bytes_of(NULL, 0);
+    int result = 0;
+    if (entry->key.size == 0 || entry->key.size > KV_KEY_SIZE_MAX ||
+        value.size > RUNS_VALUE_SIZE_MAX) {
+        return error_set(detail, entry->key.size == 0 ? STOA_EINVAL : STOA_ETOOBIG,
+                         "make %s: a key of %zu, a value of %zu bytes", run->table, entry->key.size,
+                         value.size);
     }
-    result = kv_bulk_put(maker->bulk, entry->key, buffer_bytes(&maker->value), detail);
+    if (!run_page_maker_has_room(&maker->page, entry->key, value)) {
+        result = put_page(maker, detail);
+    }
     if (result != 0) {
         return result;
     }
-    filter_add(&run->filter, filter_hash(runs_filter_key(run->filter_size, entry->key)));
+    if (run_page_maker_put(&maker->page, entry->key, value, tag) != 0) {
+        return error_set(detail, STOA_ENOMEM, "make %s: out of memory", run->table);
+    }
+    add_to_filter(maker, runs_filter_key(run->filter_size, entry->key));
     if (run->entry_count == 0) {
         memcpy(run->min, entry->key.data, entry->key.size);
         run->min_size = (uint16_t)entry->key.size;
@@ -63,13 +95,15 @@ int runs_maker_close(struct runs_maker *maker, struct runs *runs, struct kv_sess
                      int failure, struct run **out_run, struct error_detail *detail)
 {
     struct run *run = maker->run;
+    failure = failure != 0 ? failure : put_page(maker, detail);
     int closed = kv_bulk_close(maker->bulk, failure == 0 ? detail : NULL);
     int result = failure != 0 ? failure : closed;
-    buffer_deinit(&maker->value);
+    run_page_maker_deinit(&maker->page);
     bool keep = result == 0 && run->entry_count != 0;
     if (keep) {
         while (run->filter.block_count % 2 == 0 &&
-               run->filter.block_count / 2 * FILTER_BLOCK_SIZE >= filter_size(run->entry_count)) {
+               run->filter.block_count / 2 * FILTER_BLOCK_SIZE >=
+                   filter_size(maker->filter_count)) {
             filter_fold(&run->filter, 2);
         }
         result = runs_list_write_filter(runs, session, run, detail);

@@ -2,11 +2,10 @@
 /* runs_private.h: what the files of runs.h share.
  *
  * Stored: in table "runs" one record an index, its list of runs; in table "filters" each run's
- * filter in chunks; each run in table run-INDEX-NUMBER, the values with one byte more at their end
- * that tells a value from a tombstone and from an absent value. A run that no list names, and its
- * chunks, are leftovers and go at open. Where versions were dropped, INDEX-floor in table "runs"
- * says below which height. What is made anew beside an index has a list of its own (INDEX-new), and
- * tables and filters named and numbered as the index's own are. */
+ * filter in chunks; each run in table run-INDEX-NUMBER, in pages (run_page.h). A run that no list
+ * names, and its chunks, are leftovers and go at open. Where versions were dropped, INDEX-floor in
+ * table "runs" says below which height. What is made anew beside an index has a list of its own
+ * (INDEX-new), and tables and filters named and numbered as the index's own are. */
 #ifndef RUNS_PRIVATE_H
 #define RUNS_PRIVATE_H
 
@@ -14,9 +13,8 @@
 
 #include "base/buffer.h"
 #include "tables/filter.h"
+#include "tables/run_reader.h"
 #include "tables/runs.h"
-
-enum { RUNS_TAG_VALUE = 0, RUNS_TAG_REMOVED = 1, RUNS_TAG_ABSENT = 2 };
 
 #define RUNS_LIST_TABLE "runs"
 #define RUNS_FILTER_TABLE "filters"
@@ -64,8 +62,11 @@ struct runs {
 struct runs_maker {
     struct run *run;
     struct kv_bulk *bulk;
-    struct buffer value; /* with its tag */
-    uint64_t key_bound;  /* that the filter was made for */
+    struct run_page_maker page;
+    uint64_t key_bound;    /* that the filter was made for */
+    uint64_t filter_count; /* of keys that the filter holds: of those that begin alike, one */
+    size_t filter_size;    /* of the last one */
+    uint8_t filter_key[KV_KEY_SIZE_MAX];
 };
 
 /* What of KEY a run's filter holds. */
@@ -153,9 +154,5 @@ void runs_iterator_destroy(struct runs_iterator *iterator);
 /* STOA_ENOTFOUND at the end. The views live until the next call. */
 int runs_iterator_next(struct runs_iterator *iterator, struct runs_entry *out_entry,
                        struct error_detail *detail);
-
-/* Take the tag off a stored value: OUT_ENTRY's value, removed and absent. */
-int runs_untag(struct bytes stored, struct runs_entry *out_entry, const char *table,
-               struct error_detail *detail);
 
 #endif

@@ -99,23 +99,92 @@ static void side_blocks_survive_coding(void **state)
         STOA_ECORRUPT);
 }
 
-static void transaction_keys_hold_prefix_height_and_index(void **state)
+/* Numbers at which keys become longer, and their neighbours. */
+static const uint64_t steps[] = {
+    0,
+    1,
+    127,
+    128,
+    16383,
+    16384,
+    2097151,
+    2097152,
+    268435455,
+    268435456,
+    34359738367,
+    34359738368,
+    PLACE_HEIGHT_MAX - 1,
+    PLACE_HEIGHT_MAX,
+};
+enum { STEPS = sizeof(steps) / sizeof(steps[0]) };
+
+static uint32_t index_of(size_t step)
 {
-    (void)state;
-    uint8_t key[PLACE_TRANSACTION_KEY_SIZE];
+    return (uint32_t)(steps[step] < PLACE_TRANSACTION_INDEX_MAX ? steps[step]
+                                                                : PLACE_TRANSACTION_INDEX_MAX);
+}
+
+static void expect_transaction_key(struct bytes key, uint64_t wanted_height, uint32_t wanted_index)
+{
     uint64_t prefix;
     uint64_t height;
     uint32_t index;
-    place_encode_transaction_key(UINT64_MAX - 1, PLACE_HEIGHT_MAX, PLACE_TRANSACTION_INDEX_MAX,
-                                 key);
+    assert_int_equal(place_decode_transaction_key(key, &prefix, &height, &index), 0);
+    assert_true(prefix == UINT64_MAX - 1 && height == wanted_height && index == wanted_index);
+    for (size_t size = 0; size < key.size; size++) {
+        struct bytes cut = bytes_of(key.data, size);
+        assert_int_equal(place_decode_transaction_key(cut, &prefix, &height, &index),
+                         STOA_ECORRUPT);
+    }
+    uint8_t more[PLACE_TRANSACTION_KEY_MAX + 1] = {0};
+    memcpy(more, key.data, key.size);
     assert_int_equal(
-        place_decode_transaction_key(bytes_of(key, sizeof(key)), &prefix, &height, &index), 0);
-    assert_true(prefix == UINT64_MAX - 1 && height == PLACE_HEIGHT_MAX);
-    assert_int_equal(index, PLACE_TRANSACTION_INDEX_MAX);
-    place_encode_transaction_key(5, 6, 7, key);
-    assert_int_equal(
-        place_decode_transaction_key(bytes_of(key, sizeof(key)), &prefix, &height, &index), 0);
-    assert_true(prefix == 5 && height == 6 && index == 7);
+        place_decode_transaction_key(bytes_of(more, key.size + 1), &prefix, &height, &index),
+        STOA_ECORRUPT);
+}
+
+static void transaction_keys_hold_prefix_height_and_index_and_sort(void **state)
+{
+    (void)state;
+    uint8_t last[PLACE_TRANSACTION_KEY_MAX];
+    size_t last_size = 0;
+    for (size_t i = 0; i < STEPS; i++) {
+        for (size_t j = 0; j < STEPS && (j == 0 || index_of(j) != index_of(j - 1)); j++) {
+            uint8_t key[PLACE_TRANSACTION_KEY_MAX];
+            size_t size = place_encode_transaction_key(UINT64_MAX - 1, steps[i], index_of(j), key);
+            expect_transaction_key(bytes_of(key, size), steps[i], index_of(j));
+            assert_true(bytes_compare(bytes_of(last, last_size), bytes_of(key, size)) < 0);
+            memcpy(last, key, size);
+            last_size = size;
+        }
+    }
+    assert_int_equal(last_size, PLACE_TRANSACTION_KEY_MAX);
+}
+
+static void posting_keys_hold_prefix_height_and_index(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * STEPS; i++) {
+        struct posting posting = {
+            .prefix = UINT64_C(0xfedcba987654),
+            .kind = i % 2 == 0 ? POSTING_ADDRESS : POSTING_LOG,
+            .index = i % 2 == 0 ? index_of(i / 2) : 0,
+        };
+        struct posting out;
+        uint8_t key[PLACE_POSTING_KEY_MAX];
+        uint8_t prefix[PLACE_POSTING_PREFIX_SIZE];
+        uint64_t height;
+        size_t size = place_encode_posting_key(&posting, steps[i / 2], key);
+        place_encode_posting_prefix(posting.prefix, prefix);
+        assert_memory_equal(key, prefix, sizeof(prefix));
+        assert_int_equal(place_decode_posting_key(bytes_of(key, size), posting.kind, &height, &out),
+                         0);
+        assert_true(out.prefix == posting.prefix && out.index == posting.index &&
+                    out.kind == posting.kind && height == steps[i / 2]);
+        assert_int_equal(
+            place_decode_posting_key(bytes_of(key, size - 1), posting.kind, &height, &out),
+            STOA_ECORRUPT);
+    }
 }
 
 static void the_applied_position_reads_back(void **state)
@@ -167,7 +236,8 @@ int main(void)
         cmocka_unit_test(height_keys_sort_as_numbers),
         cmocka_unit_test(values_read_back_and_other_sizes_are_corrupt),
         cmocka_unit_test(side_blocks_survive_coding),
-        cmocka_unit_test(transaction_keys_hold_prefix_height_and_index),
+        cmocka_unit_test(transaction_keys_hold_prefix_height_and_index_and_sort),
+        cmocka_unit_test(posting_keys_hold_prefix_height_and_index),
         cmocka_unit_test(the_applied_position_reads_back),
         cmocka_unit_test(an_identity_reads_back_and_a_flipped_bit_is_found),
     };

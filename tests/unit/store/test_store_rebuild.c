@@ -75,7 +75,8 @@ static bool harm(struct simtree *tree, unsigned index, enum harm what)
     struct runs *runs;
     assert_int_equal(kv_memory_open(tree->sim.tables, &kv, NULL), 0);
     assert_int_equal(kv_session_open(kv, &session, NULL), 0);
-    assert_int_equal(runs_open(session, names[index], 8, &runs, NULL), 0);
+    size_t filter_size = index == 0 ? PLACE_TRANSACTION_PREFIX_SIZE : PLACE_POSTING_PREFIX_SIZE;
+    assert_int_equal(runs_open(session, names[index], filter_size, &runs, NULL), 0);
     struct runs_version *version = runs_acquire(runs);
     struct first_entry first = {.size = 0};
     assert_int_equal(runs_prefix(version, session, bytes_of(NULL, 0), take_first, &first, NULL), 1);
