@@ -267,7 +267,8 @@ int ledger_open(const struct ledger_options *options, uint64_t proven_sequence,
                 struct ledger **out_ledger, struct ledger_recovery *out_recovery,
                 struct error_detail *detail)
 {
-    int result = open_quiet(options, proven_sequence, UINT64_MAX, out_ledger, out_recovery, detail);
+    uint64_t keep = options->keep_sequence == 0 ? UINT64_MAX : options->keep_sequence;
+    int result = open_quiet(options, proven_sequence, keep, out_ledger, out_recovery, detail);
     if (result == 0) {
         ledger_spare_start(*out_ledger);
         ledger_commit_arm_mark(*out_ledger);
@@ -395,6 +396,33 @@ void ledger_stats(const struct ledger *ledger, struct ledger_stats *out_stats)
     out_stats->last_sequence = ledger->next_sequence - 1;
     out_stats->durable_sequence = ledger->durable_sequence;
     out_stats->stopped = ledger->stopped;
+}
+
+int ledger_get_end(const struct ledger *ledger, uint64_t keep, struct ledger_end *out_end)
+{
+    const struct ledger_segment *segment = &ledger->segment;
+    ensure(keep <= ledger->durable_sequence);
+    if (keep == 0 || segment->number == 0) {
+        return STOA_EBUSY;
+    }
+    uint32_t count = segment->entry_count;
+    while (count > 0 && segment->entries[count - 1].sequence > keep) {
+        count--;
+    }
+    *out_end = (struct ledger_end){.segment = segment->number, .sequence = keep};
+    if (count > 0) {
+        const struct segment_entry *last = &segment->entries[count - 1];
+        out_end->size = segment_align((uint64_t)last->offset + last->size);
+        out_end->checksum = last->sequence == keep ? last->checksum : 0;
+        out_end->offset = last->offset;
+        return 0;
+    }
+    if (segment->number == 1) {
+        return STOA_EBUSY;
+    }
+    out_end->segment--; /* sealed, and whole */
+    out_end->size = ledger->files[out_end->segment - 1]->size;
+    return 0;
 }
 
 int ledger_stopped(const struct ledger *ledger, struct error_detail *detail)

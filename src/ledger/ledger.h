@@ -74,6 +74,8 @@ struct ledger_options {
     unsigned mark_delay_ms; /* idle time after which a mark proves the last group. 0: 20 */
     unsigned spare_count;   /* segments kept ready, all but the first made only while nothing is
                                written and space is plentiful, at most LEDGER_SPARES_MAX. 0: 1 */
+    uint64_t keep_sequence; /* frames behind it are cut at open, for a copy that is to end there. 0:
+                               none */
 };
 
 /* What opening found. */
@@ -220,6 +222,21 @@ struct ledger_stats {
 };
 
 void ledger_stats(const struct ledger *ledger, struct ledger_stats *out_stats);
+
+/* Where a copy of the ledger ends: the frames up to SEQUENCE lie in the segments before SEGMENT and
+ * in its first SIZE bytes, which never change again. What of those bytes lies behind SEQUENCE is
+ * cut by opening the copy with keep_sequence. */
+struct ledger_end {
+    uint32_t segment;
+    uint64_t size; /* a multiple of IO_ALIGNMENT */
+    uint64_t sequence;
+    uint64_t checksum; /* of the frame with that sequence; 0: not known, nor is its place */
+    uint32_t offset;   /* where that frame lies in SEGMENT */
+};
+
+/* The end at frame KEEP, which is durable and among the last. STOA_EBUSY: it cannot be told now,
+ * as nothing of the ledger is durable yet. */
+int ledger_get_end(const struct ledger *ledger, uint64_t keep, struct ledger_end *out_end);
 
 /* 0 while the ledger takes appends; else STOA_ESTOPPED with the write or flush that failed first.
  */

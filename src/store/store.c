@@ -407,6 +407,31 @@ void store_get_head(const struct store *store, struct stoa_head *out_head)
     memcpy(out_head->finalized_hash, store->finalized.hash, 32);
 }
 
+int store_get_point(const struct store *store, struct store_point *out_point)
+{
+    struct ledger_stats ledger;
+    ledger_stats(store->ledger, &ledger);
+    if (!store->head.present) {
+        return STOA_ENOTFOUND;
+    }
+    uint64_t keep = ledger.durable_sequence;
+    const struct store_put *first = store->appended.first;
+    if (store->changing != NULL || (first != NULL && first->batch != NULL)) {
+        return STOA_EBUSY;
+    }
+    if (first != NULL && first->durable && first->append.result == 0) {
+        /* Durable and not acknowledged yet, as are those behind it. */
+        bool has_changes = first->prepare.changes.size != 0 && !first->update;
+        keep = first->append.position.sequence - 1 - (has_changes ? 1 : 0);
+    } else if (first != NULL && first->durable) {
+        return STOA_EBUSY;
+    }
+    int result = ledger_get_end(store->ledger, keep, &out_point->end);
+    store_get_head(store, &out_point->head);
+    out_point->store_id = store->identity.store_id;
+    return result;
+}
+
 void store_get_stats(struct store *store, struct stoa_stats *out_stats)
 {
     struct ledger_stats ledger;

@@ -197,6 +197,17 @@ void store_view_release(struct stoa_view *view);
 
 void store_get_head(const struct store *store, struct stoa_head *out_head);
 
+/* A state of the store that a copy of its files can be brought back to: all that was acknowledged,
+ * and nothing else. */
+struct store_point {
+    struct ledger_end end;
+    struct stoa_head head;
+    uint64_t store_id;
+};
+
+/* STOA_EBUSY: none can be told now, but soon. STOA_ENOTFOUND: nothing is stored yet. */
+int store_get_point(const struct store *store, struct store_point *out_point);
+
 /* Counts what makes answers about the canonical chain old: each change of branch, and its arrival
  * in the tables. A query that takes several steps begins again where this has changed meanwhile. */
 uint64_t store_branch_epoch(const struct store *store);
