@@ -11,7 +11,6 @@
 enum {
     BYTES_A_BUCKET = 256, /* of the size: about one object a bucket where they are small */
     BUCKETS_A_GHOST = 2,
-    BUCKETS_A_HINT = 4,
     SHARE_WHOLE = 1 << 16,
     HEADROOM_PARTS = 16,  /* one of so many is left to no budget: room for what is leaving */
     SWEEPS_A_TURN = 1024, /* buckets */
@@ -111,9 +110,13 @@ static bool make_parts(struct cache *cache, const struct cache_options *options)
     if (cache->doors == NULL) {
         return false;
     }
-    size_t hints = buckets / BUCKETS_A_HINT;
-    if (!slab_charge(cache->slab, cache_hint_size(hints)) || !cache_hint_init(cache, hints)) {
-        return false;
+    static const size_t buckets_a_hint[] = {[CACHE_HINTS_PLACES] = 4, [CACHE_HINTS_STATE] = 2};
+    for (unsigned i = 0; i < CACHE_HINTS_COUNT; i++) {
+        size_t hints = buckets / buckets_a_hint[i];
+        if (!slab_charge(cache->slab, cache_hint_size(hints)) ||
+            !cache_hint_init(cache, (enum cache_hints)i, hints)) {
+            return false;
+        }
     }
     struct cache_table *table = cache_table_create(buckets, 0);
     atomic_init(&cache->table, table);
@@ -155,7 +158,9 @@ void cache_destroy(struct cache *cache)
         memory_free(atomic_load_explicit(&cache->table, memory_order_relaxed));
         memory_free(cache->old_table);
         memory_free(cache->doors);
-        memory_free(cache->hints);
+        for (unsigned i = 0; i < CACHE_HINTS_COUNT; i++) {
+            memory_free(cache->hints[i].places);
+        }
         ghost_deinit(&cache->ghost);
         slab_destroy(cache->slab);
         memory_free(cache);
@@ -208,6 +213,16 @@ void cache_describe(const struct cache_object *object, struct bytes *out_key,
         .height = object->height,
         .flags = object->flags,
     };
+}
+
+uint64_t cache_hash(const struct cache *cache, enum cache_class class, struct bytes key)
+{
+    return cache_table_hash(cache, class, key);
+}
+
+bool cache_is_shut(const struct cache *cache, uint64_t hash)
+{
+    return cache_is_closed(cache, CACHE_STATE, hash);
 }
 
 void cache_pin(struct cache_object *object)
@@ -437,7 +452,12 @@ bool cache_put(struct cache *cache, const struct cache_entry *entry)
 
 void cache_remove(struct cache *cache, enum cache_class class, struct bytes key)
 {
-    uint64_t hash = cache_table_hash(cache, class, key);
+    cache_remove_hashed(cache, class, key, cache_table_hash(cache, class, key));
+}
+
+void cache_remove_hashed(struct cache *cache, enum cache_class class, struct bytes key,
+                         uint64_t hash)
+{
     ++*changes_of(cache, hash);
     struct cache_object *old = cache_table_find(cache, hash, class, key);
     if (old != NULL) {
@@ -446,9 +466,8 @@ void cache_remove(struct cache *cache, enum cache_class class, struct bytes key)
     }
 }
 
-void cache_close(struct cache *cache, struct bytes key, uint64_t sequence)
+void cache_close(struct cache *cache, uint64_t hash, uint64_t sequence)
 {
-    uint64_t hash = cache_table_hash(cache, CACHE_STATE, key);
     ++*changes_of(cache, hash);
     atomic_store_explicit(&cache->doors[hash >> 32 & cache->door_mask], sequence,
                           memory_order_relaxed);
@@ -510,6 +529,17 @@ bool cache_publish(struct cache *cache, struct cache_object *object, struct cach
     cache_pin(object); /* the cache's own */
     link_object(cache, object, old, false);
     return true;
+}
+
+void cache_put_reserved(struct cache *cache, struct cache_object *object, bool head)
+{
+    enum cache_class class = (enum cache_class)object->class;
+    ensure(object->state == CACHE_MADE);
+    ++*changes_of(cache, object->hash);
+    struct cache_object *old = cache_table_find(cache, object->hash, class, cache_key_of(object));
+    cache_pin(object); /* the cache's own */
+    link_object(cache, object, old, head);
+    note_held(cache);
 }
 
 bool cache_admit(struct cache *cache, enum cache_class class, struct bytes key, size_t size)
@@ -726,7 +756,7 @@ uint64_t cache_views_out(struct cache *cache)
 }
 
 void cache_list(const struct cache *cache, enum cache_class class, size_t count,
-                void (*each)(void *context, struct bytes key), void *context)
+                cache_each_type *each, void *context)
 {
     static const enum cache_queue_kind order[] = {CACHE_QUEUE_MAIN, CACHE_QUEUE_HEAD,
                                                   CACHE_QUEUE_SMALL};
@@ -737,7 +767,7 @@ void cache_list(const struct cache *cache, enum cache_class class, size_t count,
             for (; object != NULL && count > 0; object = object->older) {
                 bool read = atomic_load_explicit(&object->frequency, memory_order_relaxed) != 0;
                 if (read == (unread == 0) && !cache_reclaim_is_stale(cache, object)) {
-                    each(context, cache_key_of(object));
+                    each(context, cache_key_of(object), cache_contents_of(object), read);
                     count--;
                 }
             }

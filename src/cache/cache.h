@@ -91,9 +91,20 @@ struct cache_hit {
 bool cache_find(struct cache *cache, enum cache_class class, struct bytes key,
                 struct cache_hit *out_hit);
 
+/* The hash of KEY, for the calls that take one. */
+uint64_t cache_hash(const struct cache *cache, enum cache_class class, struct bytes key);
+
+/* Whether the key of CACHE_STATE with HASH is closed (cache_close). To be asked before a hint that
+ * leads to its value is looked for. */
+bool cache_is_shut(const struct cache *cache, uint64_t hash);
+
+/* Two tables of hints. */
+enum cache_hints { CACHE_HINTS_PLACES, CACHE_HINTS_STATE, CACHE_HINTS_COUNT };
+
 /* What the writer noted last under HASH, if it was not overwritten by others, higher ones first;
  * or what was noted under another hash with the same part. Look at what it leads to. */
-bool cache_find_hint(const struct cache *cache, uint64_t hash, uint64_t *out_number);
+bool cache_find_hint(const struct cache *cache, enum cache_hints hints, uint64_t hash,
+                     uint64_t *out_number);
 
 /* The writer: the same, counted as neither hit nor use. */
 bool cache_peek(struct cache *cache, enum cache_class class, struct bytes key,
@@ -148,32 +159,33 @@ struct cache_entry {
  * gone all the same. */
 bool cache_put(struct cache *cache, const struct cache_entry *entry);
 
-/* KEY has another value now, or none: forget it. */
+/* KEY has another value now, or none: forget it. HASH is its hash. */
 void cache_remove(struct cache *cache, enum cache_class class, struct bytes key);
+void cache_remove_hashed(struct cache *cache, enum cache_class class, struct bytes key,
+                         uint64_t hash);
 
 /* Whether anything of CLASS is there; whether any packed block is. */
 bool cache_holds(const struct cache *cache, enum cache_class class);
 bool cache_holds_packed(const struct cache *cache);
 
-/* Where many keys will be put soon: begin to fetch what one will touch. In three steps, some keys
- * apart: each looks at what the one before it brought. */
-void cache_fetch_ahead(const struct cache *cache, enum cache_class class, struct bytes key);
-void cache_fetch_object(const struct cache *cache, enum cache_class class, struct bytes key);
-void cache_fetch_neighbours(const struct cache *cache, enum cache_class class, struct bytes key);
+/* Where many keys will be removed soon: begin to fetch what one will touch. */
+void cache_fetch_ahead(const struct cache *cache, uint64_t hash);
 
-/* KEY of CACHE_STATE has another value from change SEQUENCE on, which is put or removed later:
- * until cache_open nobody finds it, nor a few others that share its place, and tickets are not
- * valid. So much cheaper than a change of the objects that it can be done for a thousand keys
- * before the caller of a write is told. Sequences only rise. */
-void cache_close(struct cache *cache, struct bytes key, uint64_t sequence);
+/* The key of CACHE_STATE with HASH has another value from change SEQUENCE on, which is put or
+ * removed later: until cache_open nobody finds it, nor a few others that share its place, and
+ * tickets are not valid. So much cheaper than a change of the objects that it can be done for a
+ * thousand keys before the caller of a write is told. Sequences only rise. */
+void cache_close(struct cache *cache, uint64_t hash, uint64_t sequence);
 
 /* All keys of the changes up to SEQUENCE have their values. */
 void cache_open(struct cache *cache, uint64_t sequence);
 
 /* Note NUMBER, of CACHE_HINT_BITS, under HASH. The table's size is fixed: where there is no room
- * the lowest number goes. Fetch it ahead where many are noted. */
-void cache_hint(struct cache *cache, uint64_t hash, uint64_t number);
-void cache_fetch_hint(const struct cache *cache, uint64_t hash);
+ * the lowest number goes. Fetch it ahead where many are noted. Whatever was noted under HASH, and
+ * under others with the same part, is gone; by cache_drop_hint too. */
+void cache_hint(struct cache *cache, enum cache_hints hints, uint64_t hash, uint64_t number);
+void cache_fetch_hint(const struct cache *cache, enum cache_hints hints, uint64_t hash);
+void cache_drop_hint(struct cache *cache, enum cache_hints hints, uint64_t hash);
 
 struct cache_ticket {
     uint32_t changes;
@@ -227,13 +239,20 @@ struct cache_object *cache_reserve(struct cache *cache, const struct cache_entry
                                    size_t size, uint8_t **out_value);
 bool cache_publish(struct cache *cache, struct cache_object *object, struct cache_ticket ticket);
 
-/* Keys of CLASS, at most COUNT, those most used first, as far as the queues tell. */
-void cache_list(const struct cache *cache, enum cache_class class, size_t count,
-                void (*each)(void *context, struct bytes key), void *context);
+/* Store such an object as cache_put does, with HEAD as there. */
+void cache_put_reserved(struct cache *cache, struct cache_object *object, bool head);
 
-/* The same a little at a time, in no order: those in BUCKETS places from *CURSOR on, 0 at first;
- * READ: they were read more than once, or since they were queued. False: that was the end. */
+/* READ: it was read more than once, or since it was queued. */
+typedef void cache_each_type(void *context, struct bytes key, struct bytes value, bool read);
+
+/* Objects of CLASS, at most COUNT, those most used first, as far as the queues tell: READ is that
+ * then. */
+void cache_list(const struct cache *cache, enum cache_class class, size_t count,
+                cache_each_type *each, void *context);
+
+/* The same a little at a time, in no order: those in BUCKETS places from *CURSOR on, 0 at first.
+ * False: that was the end. */
 bool cache_walk(const struct cache *cache, enum cache_class class, size_t *cursor, size_t buckets,
-                void (*each)(void *context, struct bytes key, bool read), void *context);
+                cache_each_type *each, void *context);
 
 #endif

@@ -14,9 +14,10 @@ static uint64_t mix(const struct cache *cache, uint64_t hash)
     return (hash ^ cache->seed) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static _Atomic(uint64_t) *set_of(const struct cache *cache, uint64_t mixed)
+static _Atomic(uint64_t) *set_of(const struct cache *cache, enum cache_hints hints, uint64_t mixed)
 {
-    return &cache->hints[(mixed >> 16 & cache->hint_mask) * WAYS];
+    const struct cache_hint_table *table = &cache->hints[hints];
+    return &table->places[(mixed >> 16 & table->mask) * WAYS];
 }
 
 /* Never 0 with its number: that marks an empty place. */
@@ -31,22 +32,34 @@ size_t cache_hint_size(size_t count)
     return count * sizeof(_Atomic(uint64_t));
 }
 
-bool cache_hint_init(struct cache *cache, size_t count)
+bool cache_hint_init(struct cache *cache, enum cache_hints hints, size_t count)
 {
-    cache->hint_mask = count / WAYS - 1;
-    cache->hints = memory_alloc_zeroed(count, sizeof(*cache->hints));
-    return cache->hints != NULL;
+    struct cache_hint_table *table = &cache->hints[hints];
+    table->mask = count / WAYS - 1;
+    table->places = memory_alloc_zeroed(count, sizeof(*table->places));
+    return table->places != NULL;
 }
 
-void cache_fetch_hint(const struct cache *cache, uint64_t hash)
+void cache_fetch_hint(const struct cache *cache, enum cache_hints hints, uint64_t hash)
 {
-    __builtin_prefetch((void *)(uintptr_t)set_of(cache, mix(cache, hash)), 1);
+    __builtin_prefetch((void *)(uintptr_t)set_of(cache, hints, mix(cache, hash)), 1);
 }
 
-void cache_hint(struct cache *cache, uint64_t hash, uint64_t number)
+void cache_drop_hint(struct cache *cache, enum cache_hints hints, uint64_t hash)
 {
     uint64_t mixed = mix(cache, hash);
-    _Atomic(uint64_t) *set = set_of(cache, mixed);
+    _Atomic(uint64_t) *set = set_of(cache, hints, mixed);
+    for (unsigned i = 0; i < WAYS; i++) {
+        if (atomic_load_explicit(&set[i], memory_order_relaxed) >> TAG_SHIFT == tag_of(mixed)) {
+            atomic_store_explicit(&set[i], 0, memory_order_relaxed);
+        }
+    }
+}
+
+void cache_hint(struct cache *cache, enum cache_hints hints, uint64_t hash, uint64_t number)
+{
+    uint64_t mixed = mix(cache, hash);
+    _Atomic(uint64_t) *set = set_of(cache, hints, mixed);
     uint64_t tag = tag_of(mixed);
     unsigned place = 0;
     uint64_t least = UINT64_MAX;
@@ -65,10 +78,11 @@ void cache_hint(struct cache *cache, uint64_t hash, uint64_t number)
                           memory_order_relaxed);
 }
 
-bool cache_find_hint(const struct cache *cache, uint64_t hash, uint64_t *out_number)
+bool cache_find_hint(const struct cache *cache, enum cache_hints hints, uint64_t hash,
+                     uint64_t *out_number)
 {
     uint64_t mixed = mix(cache, hash);
-    const _Atomic(uint64_t) *set = set_of(cache, mixed);
+    const _Atomic(uint64_t) *set = set_of(cache, hints, mixed);
     uint64_t tag = tag_of(mixed);
     for (unsigned i = 0; i < WAYS; i++) {
         uint64_t entry = atomic_load_explicit(&set[i], memory_order_relaxed);

@@ -92,6 +92,12 @@ struct cache_class_state {
     _Atomic(uint64_t) refused;
 };
 
+/* cache_hint.c */
+struct cache_hint_table {
+    _Atomic(uint64_t) *places;
+    size_t mask; /* of sets */
+};
+
 struct cache {
     struct readers readers;
     _Atomic(struct cache_table *) table;
@@ -101,8 +107,7 @@ struct cache {
     _Atomic(struct cache_object *) returned;           /* left, and released by another thread */
     _Atomic(uint64_t) *doors;                          /* by hash: the last change that closed it */
     size_t door_mask;
-    _Atomic(uint64_t) *hints; /* cache_hint.c */
-    size_t hint_mask;         /* of sets */
+    struct cache_hint_table hints[CACHE_HINTS_COUNT];
     _Atomic(uint64_t) opened; /* changes up to this one are there */
 
     struct slab *slab;
@@ -166,6 +171,11 @@ static inline uint8_t *cache_value_of(struct cache_object *object)
     return (uint8_t *)object + object->value_offset;
 }
 
+static inline struct bytes cache_contents_of(const struct cache_object *object)
+{
+    return bytes_of((const uint8_t *)object + object->value_offset, object->value_size);
+}
+
 static inline uint64_t cache_size_of(const struct cache_object *object)
 {
     return slab_size_of(&object->chunk);
@@ -201,7 +211,8 @@ bool cache_table_rebuild(struct cache *cache, size_t buckets);
 void cache_table_free_old(struct cache *cache);
 
 /* cache_hint.c */
-bool cache_hint_init(struct cache *cache, size_t count); /* a power of two; freed with the cache */
+/* COUNT is a power of two; freed with the cache. */
+bool cache_hint_init(struct cache *cache, enum cache_hints hints, size_t count);
 size_t cache_hint_size(size_t count);
 
 /* cache_queue.c */

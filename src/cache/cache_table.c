@@ -83,33 +83,10 @@ struct cache_object *cache_table_find(const struct cache *cache, uint64_t hash,
     return NULL;
 }
 
-void cache_fetch_ahead(const struct cache *cache, enum cache_class class, struct bytes key)
+void cache_fetch_ahead(const struct cache *cache, uint64_t hash)
 {
     const struct cache_table *table = table_of(cache);
-    __builtin_prefetch(&table->buckets[cache_table_hash(cache, class, key) & table->mask]);
-}
-
-void cache_fetch_object(const struct cache *cache, enum cache_class class, struct bytes key)
-{
-    const struct cache_table *table = table_of(cache);
-    uint64_t hash = cache_table_hash(cache, class, key);
-    const struct cache_object *object =
-        atomic_load_explicit(&table->buckets[hash & table->mask], memory_order_relaxed);
-    if (object != NULL) {
-        __builtin_prefetch(object);
-        __builtin_prefetch(&object->key);
-    }
-}
-
-void cache_fetch_neighbours(const struct cache *cache, enum cache_class class, struct bytes key)
-{
-    const struct cache_table *table = table_of(cache);
-    uint64_t hash = cache_table_hash(cache, class, key);
-    const struct cache_object *object =
-        atomic_load_explicit(&table->buckets[hash & table->mask], memory_order_relaxed);
-    if (object != NULL && object->hash == hash) {
-        cache_table_fetch(cache, object);
-    }
+    __builtin_prefetch(&table->buckets[hash & table->mask]);
 }
 
 void cache_table_fetch(const struct cache *cache, const struct cache_object *object)
@@ -163,7 +140,7 @@ bool cache_table_rebuild(struct cache *cache, size_t buckets)
 }
 
 bool cache_walk(const struct cache *cache, enum cache_class class, size_t *cursor, size_t buckets,
-                void (*each)(void *context, struct bytes key, bool read), void *context)
+                cache_each_type *each, void *context)
 {
     const struct cache_table *table = table_of(cache);
     for (size_t i = 0; i < buckets && *cursor <= table->mask; i++, ++*cursor) {
@@ -173,7 +150,7 @@ bool cache_walk(const struct cache *cache, enum cache_class class, size_t *curso
              object = atomic_load_explicit(&object->chain[table->which], memory_order_relaxed)) {
             if (object->class == class && !cache_reclaim_is_stale(cache, object)) {
                 bool main = object->queue == CACHE_QUEUE_MAIN;
-                each(context, cache_key_of(object),
+                each(context, cache_key_of(object), cache_contents_of(object),
                      main || atomic_load_explicit(&object->frequency, memory_order_relaxed) != 0);
             }
         }

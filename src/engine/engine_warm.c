@@ -19,7 +19,7 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "engine/engine_private.h"
-#include "store/hot.h"
+#include "store/hot_values.h"
 
 enum {
     KEYS_MAX = 65536,
@@ -42,14 +42,28 @@ static bool path_of(const struct stoa *stoa, const char *name, char out[PATH_SIZ
 
 /* ---- the file ---- */
 
+struct key_list {
+    struct cache *cache;
+    struct buffer content; /* with room for all */
+    unsigned count;
+};
+
 static void add_key(void *context, struct bytes key)
 {
-    struct buffer *out = context;
+    struct key_list *list = context;
     struct bytes raw = hot_raw_key(key);
     uint8_t size = (uint8_t)raw.size;
-    if (size != 0) {
-        ensure(buffer_append(out, &size, 1) == 0 && buffer_append(out, raw.data, raw.size) == 0);
+    if (size != 0 && list->count < KEYS_MAX) {
+        ensure(buffer_append(&list->content, &size, 1) == 0);
+        ensure(buffer_append(&list->content, raw.data, raw.size) == 0);
+        list->count++;
     }
+}
+
+static void add_keys(void *context, struct bytes key, struct bytes value, bool read)
+{
+    struct key_list *list = context;
+    hot_values_list(list->cache, key, value, read, add_key, list);
 }
 
 static int64_t file_call(struct stoa *stoa, struct io_request request)
@@ -110,21 +124,21 @@ int engine_warm_seal(struct buffer *out)
 
 void engine_warm_save(struct stoa *stoa)
 {
-    struct buffer content;
+    struct key_list list = {.cache = stoa->cache};
     if (stoa->cache == NULL) {
         return;
     }
-    buffer_init(&content);
-    if (buffer_reserve(&content, FILE_SIZE_MAX) == 0) {
-        ensure(engine_warm_head(&content) == 0);
-        cache_list(stoa->cache, CACHE_STATE, KEYS_MAX, add_key, &content);
-        bool some = content.size > HEAD_SIZE;
-        ensure(engine_warm_seal(&content) == 0);
+    buffer_init(&list.content);
+    if (buffer_reserve(&list.content, FILE_SIZE_MAX) == 0) {
+        ensure(engine_warm_head(&list.content) == 0);
+        cache_list(stoa->cache, CACHE_STATE, KEYS_MAX, add_keys, &list);
+        bool some = list.content.size > HEAD_SIZE;
+        ensure(engine_warm_seal(&list.content) == 0);
         if (some) {
-            write_file(stoa, &content);
+            write_file(stoa, &list.content);
         }
     }
-    buffer_deinit(&content);
+    buffer_deinit(&list.content);
 }
 
 /* The keys, into stoa->warm_keys. */

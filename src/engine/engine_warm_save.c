@@ -9,7 +9,7 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "engine/engine_private.h"
-#include "store/hot.h"
+#include "store/hot_values.h"
 
 enum {
     BUCKETS_A_TURN = 256, /* some 20 us */
@@ -66,10 +66,8 @@ void engine_warm_save_soon(struct stoa *stoa)
     save->next_ns = save->next_ns == UINT64_MAX ? UINT64_MAX : 0;
 }
 
-static void note_key(void *context, struct bytes key, bool read)
+static void note_key(struct buffer *out, struct bytes key)
 {
-    struct engine_warm_save *save = context;
-    struct buffer *out = read ? &save->used : &save->rest;
     struct bytes raw = hot_raw_key(key);
     uint8_t size = (uint8_t)raw.size;
     if (size == 0 || out->size + raw.size >= KEYS_SIZE_MAX) {
@@ -78,6 +76,24 @@ static void note_key(void *context, struct bytes key, bool read)
     if (buffer_append(out, &size, 1) == 0 && buffer_append(out, raw.data, raw.size) != 0) {
         out->size--; /* a size without its key */
     }
+}
+
+static void note_used(void *context, struct bytes key)
+{
+    struct engine_warm_save *save = context;
+    note_key(&save->used, key);
+}
+
+static void note_rest(void *context, struct bytes key)
+{
+    struct engine_warm_save *save = context;
+    note_key(&save->rest, key);
+}
+
+static void note_keys(void *context, struct bytes key, struct bytes value, bool read)
+{
+    struct engine_warm_save *save = context;
+    hot_values_list(save->stoa->cache, key, value, read, read ? note_used : note_rest, save);
 }
 
 /* ---- the file ---- */
@@ -183,7 +199,7 @@ bool engine_warm_save_step(struct stoa *stoa)
             return false;
         }
     }
-    if (cache_walk(stoa->cache, CACHE_STATE, &save->cursor, BUCKETS_A_TURN, note_key, save)) {
+    if (cache_walk(stoa->cache, CACHE_STATE, &save->cursor, BUCKETS_A_TURN, note_keys, save)) {
         return true;
     }
     save->collecting = false;

@@ -3,6 +3,7 @@
 
 #include "base/ensure.h"
 #include "store/hot_places.h"
+#include "store/hot_values.h"
 #include "store/state_key.h"
 
 enum { VIEW_MARK = 1 };
@@ -207,17 +208,24 @@ bool hot_get_state(struct cache *cache, struct bytes key, struct stoa_bytes *out
                    struct stoa_view **out_view, int *out_result)
 {
     struct cache_hit hit;
-    if (cache == NULL || key.size < 1 || key.size > CACHE_KEY_MAX ||
-        !cache_find(cache, CACHE_STATE, key, &hit)) {
+    struct hot_value found;
+    if (cache == NULL || key.size < 1 || key.size > CACHE_KEY_MAX) {
         return false;
     }
-    if ((hit.flags & HOT_ABSENT) != 0) {
-        cache_release(hit.object);
+    if (!hot_values_find(cache, key, cache_hash(cache, CACHE_STATE, key), &found)) {
+        if (!cache_find(cache, CACHE_STATE, key, &hit)) {
+            return false;
+        }
+        found = (struct hot_value){
+            .object = hit.object, .value = hit.value, .absent = (hit.flags & HOT_ABSENT) != 0};
+    }
+    if (found.absent) {
+        cache_release(found.object);
         *out_result = STOA_ENOTFOUND;
         return true;
     }
-    *out_value = public_bytes(hit.value);
-    *out_view = hot_view(hit.object);
+    *out_value = public_bytes(found.value);
+    *out_view = hot_view(found.object);
     *out_result = 0;
     return true;
 }

@@ -9,6 +9,7 @@
  * | heights | "head"                       | struct stoa_head                             |
  * | places  | height, 8 bytes, big-endian  | all transactions of its block (hot_places.h) |
  * | places  | transaction hash             | struct hot_place                             |
+ * | state   | a number                     | all values a block made (hot_values.h)       |
  * | state   | state key (state_key.h)      | value, or nothing with HOT_ABSENT            |
  *
  * What is kept was checked when it was read or verified when it was stored. The view that a hit

@@ -153,9 +153,11 @@ void hot_places_put(struct cache *cache, uint64_t height, struct bytes places,
     }
     for (size_t i = 0; i < count && i >> INDEX_BITS == 0; i++) {
         if (i + AHEAD < count) {
-            cache_fetch_hint(cache, bytes_load_be64(hash_at(places, i + AHEAD)));
+            cache_fetch_hint(cache, CACHE_HINTS_PLACES,
+                             bytes_load_be64(hash_at(places, i + AHEAD)));
         }
-        cache_hint(cache, bytes_load_be64(hash_at(places, i)), height << INDEX_BITS | i);
+        cache_hint(cache, CACHE_HINTS_PLACES, bytes_load_be64(hash_at(places, i)),
+                   height << INDEX_BITS | i);
     }
 }
 
@@ -165,7 +167,7 @@ bool hot_places_find(struct cache *cache, hot_find_fn *find, const uint8_t hash[
     uint64_t hint;
     struct hot_height_key key;
     struct cache_hit hit;
-    if (!cache_find_hint(cache, bytes_load_be64(hash), &hint) ||
+    if (!cache_find_hint(cache, CACHE_HINTS_PLACES, bytes_load_be64(hash), &hint) ||
         !find(cache, CACHE_PLACES, hot_height_key(hint >> INDEX_BITS, &key), &hit)) {
         return false;
     }

@@ -2,12 +2,13 @@
 /* The store's side of the cache. A block that becomes visible goes in before it is acknowledged;
  * what a read brought from the tables or the ledger goes in if nothing changed meanwhile.
  *
- * Keys that a block changes are closed before it is acknowledged, and put in with their new values
- * after it has settled (store_fill.c); then they open. So a thread that has seen one of the new
- * values finds no old one beside it, and the acknowledgement does not wait for a thousand copies.
+ * Keys that a block changes are closed before it is acknowledged, and open when their new values
+ * are there (store_fill.c), which may be later. So a thread that has seen one of the new values
+ * finds no old one beside it, and the acknowledgement does not wait for a thousand copies.
  */
 #include "base/ensure.h"
 #include "store/hot_places.h"
+#include "store/hot_values.h"
 #include "store/state_key.h"
 #include "store/store_private.h"
 
@@ -54,28 +55,29 @@ static void put_name(struct store *store, enum cache_class class, struct bytes k
     (void)cache_put(store->cache, &entry); /* no room: it is read when asked for */
 }
 
-static void put_record(struct store *store, const struct store_put *put,
-                       const struct pending_block *block)
+void store_cache_record(const struct store_put *put, struct cache_entry *out_entry)
 {
-    struct cache_entry entry = {
+    *out_entry = (struct cache_entry){
         .class = CACHE_BLOCKS,
-        .key = bytes_of(block->hash, 32),
+        .key = bytes_of(put->prepare.block.hash, 32),
         .part_count = put->append.part_count,
-        .height = block->height,
+        .height = put->append.height,
         .head = true,
     };
     static_assert((int)LEDGER_PARTS_MAX <= (int)CACHE_PARTS_MAX,
                   "an object takes the parts of a frame");
-    for (unsigned i = 0; i < entry.part_count; i++) {
-        entry.parts[i] = put->append.parts[i];
+    for (unsigned i = 0; i < put->append.part_count; i++) {
+        out_entry->parts[i] = put->append.parts[i];
     }
+}
+
+static void put_names(struct store *store, const struct pending_block *block)
+{
     struct hot_height_key height;
-    if (cache_put(store->cache, &entry)) {
-        if (block->has_envelope) {
-            put_name(store, CACHE_BLOCKS, bytes_of(block->envelope_hash, 32), block);
-        }
-        put_name(store, CACHE_HEIGHTS, hot_height_key(block->height, &height), block);
+    if (block->has_envelope) {
+        put_name(store, CACHE_BLOCKS, bytes_of(block->envelope_hash, 32), block);
     }
+    put_name(store, CACHE_HEIGHTS, hot_height_key(block->height, &height), block);
 }
 
 void store_cache_forget(struct store *store, struct bytes changes)
@@ -83,23 +85,36 @@ void store_cache_forget(struct store *store, struct bytes changes)
     struct record_change change;
     struct bytes cursor = changes;
     while (store->cache != NULL && record_next_change(&cursor, &change) == 0) {
-        cache_remove(store->cache, CACHE_STATE, change.key);
+        uint64_t hash = cache_hash(store->cache, CACHE_STATE, change.key);
+        cache_remove_hashed(store->cache, CACHE_STATE, change.key, hash);
+        cache_drop_hint(store->cache, CACHE_HINTS_STATE, hash);
+    }
+}
+
+static void close_keys(struct store_put *put)
+{
+    struct cache *cache = put->store->cache;
+    struct record_change change;
+    struct bytes cursor = buffer_bytes(&put->prepare.changes);
+    const uint64_t *hashes = (const uint64_t *)(const void *)put->value_hashes.data;
+    size_t count = put->value_hashes.size / sizeof(*hashes);
+    for (size_t i = 0; i < count; i++) {
+        cache_close(cache, hashes[i], put->cache_sequence);
+    }
+    while (count == 0 && record_next_change(&cursor, &change) == 0) {
+        cache_close(cache, cache_hash(cache, CACHE_STATE, change.key), put->cache_sequence);
     }
 }
 
 void store_cache_close(struct store_put *put)
 {
     struct store *store = put->store;
-    struct record_change change;
-    struct bytes cursor = buffer_bytes(&put->prepare.changes);
     if (store->cache == NULL || put->cache_sequence != 0) {
         return;
     }
     put->cache_sequence = ++store->cache_sequence;
     store->cache_closed++;
-    while (record_next_change(&cursor, &change) == 0) {
-        cache_close(store->cache, change.key, put->cache_sequence);
-    }
+    close_keys(put);
 }
 
 void store_cache_open(struct store_put *put)
@@ -127,6 +142,12 @@ void store_cache_find_places(struct store_put *put)
     const struct prepare *prepare = &put->prepare;
     buffer_clear(&put->places);
     if (prepare->keep_hashes && prepare->result == 0 &&
+        hot_values_index(put->store->cache, buffer_bytes(&prepare->changes), &put->values,
+                         &put->value_hashes) != 0) {
+        buffer_clear(&put->values);
+        buffer_clear(&put->value_hashes);
+    }
+    if (prepare->keep_hashes && prepare->result == 0 &&
         hot_places_build(&prepare->block, prepare->kept_receipts, prepare->transaction_hashes.data,
                          &put->places) != 0) {
         buffer_clear(&put->places);
@@ -140,8 +161,10 @@ void store_cache_block(struct store_put *put, const struct pending_block *block)
         return;
     }
     store_cache_close(put);
-    if (!store->options.bulk) {
-        put_record(store, put, block);
+    struct cache_entry record;
+    store_cache_record(put, &record);
+    if (!store->options.bulk && (store_fill_show(put) || cache_put(store->cache, &record))) {
+        put_names(store, block);
     }
     store_cache_head(store);
 }

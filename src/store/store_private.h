@@ -52,12 +52,21 @@ struct store_tip {
 };
 
 /* How far a block's values are in the cache; places among its changes. */
+enum store_fill_stage {
+    STORE_FILL_RECORD, /* next: its record is copied */
+    STORE_FILL_VALUES, /* its values are */
+    STORE_FILL_HINTS,  /* hints are written to those */
+    STORE_FILL_READY,
+};
+
 struct store_fill {
-    bool begun;
-    struct bytes next;
-    struct bytes buckets; /* these are fetched */
-    struct bytes objects;
-    struct bytes neighbours;
+    enum store_fill_stage stage;
+    struct cache_object *record; /* not in reach yet, or NULL; likewise the values */
+    struct cache_object *values;
+    uint64_t number;   /* of the values */
+    bool forget;       /* there was no room for them */
+    struct bytes rest; /* changes that have no hint yet */
+    size_t next;       /* the first of those */
 };
 
 struct store_put {
@@ -73,6 +82,8 @@ struct store_put {
     uint8_t record_header[RECORD_HEADER_SIZE];
     uint8_t total_difficulty[32];
     struct buffer places; /* hot_places.h; empty where they are not wanted */
+    struct buffer values; /* what precedes them (hot_values.h); empty where it is not made yet */
+    struct buffer value_hashes;
     uint8_t update_header[RECORD_UPDATE_HEADER_SIZE];
     struct pending_block block; /* once it is acknowledged */
     uint64_t cache_sequence;    /* by which it closed its keys in the cache; 0: it has not */
@@ -214,7 +225,8 @@ struct store {
     struct cache *cache;     /* or NULL */
     uint64_t cache_sequence; /* of the block that closed keys in it last */
     uint64_t cache_opened;
-    unsigned cache_closed; /* blocks whose keys are closed */
+    unsigned cache_closed;  /* blocks whose keys are closed */
+    uint64_t values_number; /* of the newest object of values in the cache */
     struct store_packing packing;
     struct kv *kv;
     struct kv_session *session; /* the loop's own: opening, closing and verify only */
@@ -475,7 +487,8 @@ int store_settle(struct store *store);
 void store_settle_before_look(const struct store *store);
 void store_settle_push(struct store *store, struct store_put *put); /* PUT is acknowledged */
 void store_settle_soon(struct store *store); /* a group is about to be written: do it beside that */
-void store_settle_drop(struct store *store); /* forget them; a replay brings them back */
+void store_settle_go_on(struct store *store); /* there is more to be done beside it */
+void store_settle_drop(struct store *store);  /* forget them; a replay brings them back */
 
 /* store_through.c */
 /* A write is done, and what it left is in the batches before the loop's next turn; or a checkpoint
@@ -485,6 +498,10 @@ void store_through_step(struct store *store); /* a batch was applied, or the tab
 void store_through_checkpointed(struct store *store); /* a checkpoint has ended */
 
 /* store_fill.c */
+void store_fill_begin(struct store_put *put); /* PUT is appended */
+void store_fill_drop(struct store_put *put);  /* what was made for it is not wanted any more */
+/* PUT is durable: what is ready is put in reach. True: its record is. */
+bool store_fill_show(struct store_put *put);
 void store_fill_push(struct store *store, struct store_put *put); /* PUT has settled */
 /* A few values more. False: all are there. */
 bool store_fill_piece(struct store *store);
@@ -530,6 +547,7 @@ void store_tries_switched(struct store *store);
 void store_cache_close(struct store_put *put);
 /* PUT is visible now and not yet acknowledged: what it changes is closed, the block is kept. */
 void store_cache_block(struct store_put *put, const struct pending_block *block);
+void store_cache_record(const struct store_put *put, struct cache_entry *out_entry);
 /* PUT's values are there, or it failed: its keys open, as soon as those before it have. */
 void store_cache_open(struct store_put *put);
 void store_cache_head(struct store *store); /* the head has changed */

@@ -34,6 +34,9 @@ static void put_destroy(struct store_put *put)
     }
     prepare_deinit(&put->prepare);
     buffer_deinit(&put->places);
+    store_fill_drop(put);
+    buffer_deinit(&put->values);
+    buffer_deinit(&put->value_hashes);
     trie_layer_release(put->layer);
     memory_free(put->parent_read); /* a power cut left it under way */
     memory_free(put);
@@ -79,6 +82,7 @@ static void free_put(struct store_put *put)
     struct store *store = put->store;
     trie_layer_release(put->layer);
     put->layer = NULL;
+    store_fill_drop(put);
     put->next = store->put_pool;
     store->put_pool = put;
 }
@@ -127,6 +131,7 @@ static void done_index(struct workers_job *job)
     struct store_put *put = job->context;
     put->indexed = true;
     store_put_advance_appended(put->store);
+    store_settle_go_on(put->store);
 }
 
 /* The block's own frame comes after it and answers for both. */
@@ -211,6 +216,7 @@ static void append(struct store_put *put, const uint8_t parent_difficulty[32])
     put->indexed = false;
     put->cache_sequence = 0;
     put->settled = false;
+    store_fill_begin(put);
     if (!put->side) {
         uint64_t state_end = store->tip.state_end;
         store->tip =
@@ -645,6 +651,9 @@ struct store_put *store_put_take(struct store *store)
     put->prepare.detail.code = 0;
     put->prepare.detail.text[0] = '\0';
     put->prepare.keep_hashes = false;
+    buffer_clear(&put->values);
+    buffer_clear(&put->value_hashes);
+    put->fill = (struct store_fill){.stage = STORE_FILL_READY};
     return put;
 }
 

@@ -59,7 +59,7 @@ static void arm(struct store *store, uint64_t deadline_ns);
 static void close_appended(struct store *store)
 {
     for (struct store_put *put = store->appended.first; put != NULL; put = put->next) {
-        if (!put->side) {
+        if (!put->side && put->indexed) {
             store_cache_close(put);
         }
     }
@@ -79,12 +79,12 @@ static void settle_turn(struct io_request *timer)
     }
     close_appended(store);
     bool quiet = store->appended.first != NULL || io_now_ns(store->io) >= store->settle_quiet_ns;
-    if (store->settling.count != 0 && quiet) {
+    if (store_fill_piece(store)) {
+        arm(store, 0);
+    } else if (store->settling.count != 0 && quiet) {
         if (settle_until(store, store->settling.count - 1) == 0) {
             arm(store, 0);
         }
-    } else if (store_fill_piece(store)) {
-        arm(store, 0);
     } else if (store->settling.count != 0) {
         arm(store, store->settle_quiet_ns);
     }
@@ -112,7 +112,15 @@ void store_settle_push(struct store *store, struct store_put *put)
     (void)settle_until(store, SETTLE_MAX); /* a failure stays and is told to whoever looks */
     store->settle_turns = 0;
     store->settle_quiet_ns = io_now_ns(store->io) + quiet_ns;
-    arm(store, store->filling.first != NULL ? 0 : store->settle_quiet_ns);
+    arm(store, store->filling.first != NULL || !put->settled ? 0 : store->settle_quiet_ns);
+}
+
+void store_settle_go_on(struct store *store)
+{
+    if (!store->settle_timer.pending || store->settle_turns == 0) {
+        arm(store, 0);
+        (void)io_cancel(store->io, &store->settle_timer); /* as below */
+    }
 }
 
 void store_settle_soon(struct store *store)
@@ -145,6 +153,7 @@ void store_settle_drop(struct store *store)
         store->settling.count--;
         store_cache_forget(store, buffer_bytes(&put->prepare.changes));
         store_cache_open(put);
+        store_fill_drop(put);
         trie_layer_release(put->layer);
         put->layer = NULL;
         put->next = store->put_pool;

@@ -154,6 +154,7 @@ static void append(struct store_put *put)
     put->indexed = true;
     put->cache_sequence = 0;
     put->settled = false;
+    store_fill_begin(put);
     buffer_clear(&put->places);
     store_put_push_appended(put);
     ledger_append(store->ledger, &put->append);
@@ -321,6 +322,7 @@ void store_update_make_visible(struct store_put *put)
     store->top.state_position = put->append.position;
     put->block = store->top;
     store_cache_close(put);
+    (void)store_fill_show(put); /* it has no record */
 }
 
 int store_update_take_in(struct store *store, const struct pending_block *block,

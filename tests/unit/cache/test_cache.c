@@ -195,15 +195,15 @@ static void a_closed_key_is_not_found_until_it_is_opened(void **state)
     struct cache *cache = make(4 * MIB);
     assert_true(put(cache, CACHE_STATE, "key", "old", 1));
     assert_true(put(cache, CACHE_STATE, "other", "same", 1));
-    cache_close(cache, text("key"), 1);
+    cache_close(cache, cache_hash(cache, CACHE_STATE, text("key")), 1);
     assert_false(has(cache, CACHE_STATE, "key", "old"));
     assert_true(has(cache, CACHE_STATE, "other", "same"));
     assert_true(put(cache, CACHE_STATE, "key", "new", 2));
     assert_false(has(cache, CACHE_STATE, "key", "new"));
     cache_open(cache, 1);
     assert_true(has(cache, CACHE_STATE, "key", "new"));
-    cache_close(cache, text("key"), 2);
-    cache_close(cache, text("key"), 3);
+    cache_close(cache, cache_hash(cache, CACHE_STATE, text("key")), 2);
+    cache_close(cache, cache_hash(cache, CACHE_STATE, text("key")), 3);
     cache_open(cache, 2);
     assert_false(has(cache, CACHE_STATE, "key", "new"));
     cache_open(cache, 3);
@@ -217,7 +217,7 @@ static void a_ticket_taken_before_or_while_a_key_is_closed_is_not_valid(void **s
     (void)state;
     struct cache *cache = make(4 * MIB);
     struct cache_ticket before = cache_take_ticket(cache, CACHE_STATE, text("key"));
-    cache_close(cache, text("key"), 1);
+    cache_close(cache, cache_hash(cache, CACHE_STATE, text("key")), 1);
     struct cache_ticket during = cache_take_ticket(cache, CACHE_STATE, text("key"));
     cache_open(cache, 1);
     struct cache_entry entry = {
@@ -421,18 +421,19 @@ static void a_hint_leads_to_the_number_noted_last(void **state)
     enum { MANY = 100000, KNOWN = 500 }; /* of 1,024 places in a cache of 1 MiB */
     struct cache *cache = make(MIB);
     uint64_t number = 0;
-    assert_false(cache_find_hint(cache, 7, &number));
-    cache_hint(cache, 7, 1);
-    cache_hint(cache, 7, 2);
-    assert_true(cache_find_hint(cache, 7, &number));
+    assert_false(cache_find_hint(cache, CACHE_HINTS_STATE, 7, &number));
+    cache_hint(cache, CACHE_HINTS_STATE, 7, 1);
+    cache_hint(cache, CACHE_HINTS_STATE, 7, 2);
+    assert_true(cache_find_hint(cache, CACHE_HINTS_STATE, 7, &number));
     assert_int_equal(number, 2);
     for (uint64_t i = 1; i <= MANY; i++) {
-        cache_fetch_hint(cache, i);
-        cache_hint(cache, i * UINT64_C(0x2545f4914f6cdd1d), i);
+        cache_fetch_hint(cache, CACHE_HINTS_STATE, i);
+        cache_hint(cache, CACHE_HINTS_STATE, i * UINT64_C(0x2545f4914f6cdd1d), i);
     }
     unsigned known = 0;
     for (uint64_t i = MANY - KNOWN + 1; i <= MANY; i++) {
-        bool found = cache_find_hint(cache, i * UINT64_C(0x2545f4914f6cdd1d), &number);
+        bool found =
+            cache_find_hint(cache, CACHE_HINTS_STATE, i * UINT64_C(0x2545f4914f6cdd1d), &number);
         known += found && number == i ? 1 : 0;
     }
     print_message("of the newest %d hints %u are there\n", KNOWN, known);
@@ -693,8 +694,10 @@ static void options_out_of_range_are_refused(void **state)
     cache_destroy(cache);
 }
 
-static void keep_key(void *context, struct bytes key)
+static void keep_key(void *context, struct bytes key, struct bytes value, bool read)
 {
+    assert_int_equal(value.size, 10);
+    (void)read;
     uint64_t **next = context;
     memcpy((*next)++, key.data, sizeof(uint64_t));
 }
