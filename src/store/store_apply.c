@@ -242,8 +242,8 @@ static void done_checkpoint(struct workers_job *job)
     } else if (store->checkpoint_result != 0) {
         fail(store, METRICS_JOB_CHECKPOINT, store->checkpoint_result, &store->checkpoint_detail);
     }
+    store_through_checkpointed(store); /* first: the other may begin the next, with its result */
     store_rebuild_continue(store);
-    store_through_checkpointed(store);
 }
 
 static void start_checkpoint(struct store *store)
