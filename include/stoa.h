@@ -272,6 +272,26 @@ enum {
 int stoa_store_block(struct stoa *stoa, const struct stoa_store_block *block,
                      struct stoa_detail *detail);
 
+/* The receipts of a block that was stored without them, canonical or not. */
+struct stoa_store_receipts {
+    size_t size;
+    const uint8_t *block_hash;  /* 32 bytes; its envelope's will do */
+    struct stoa_bytes receipts; /* as struct stoa_store_block has them */
+    unsigned skip;              /* STOA_SKIP_RECEIPTS: do not hold them against the header */
+};
+#define STOA_STORE_RECEIPTS_INIT                    \
+    {                                               \
+        .size = sizeof(struct stoa_store_receipts), \
+    }
+
+/* Store them durably, and index their logs: from then on it is as if they had come with the block,
+ * which is written once more for that. STOA_ENOTFOUND: the block is not stored; STOA_EEXISTS: it
+ * has receipts; STOA_EREFUSED, STOA_EINVAL: they are not its receipts, DETAIL says why; STOA_EBUSY:
+ * an index is being made anew. Logs have no message of their own (STOA_MESSAGE_STORE_LOGS is
+ * answered with STOA_ENOTSUP): only in its receipts can a block's header vouch for them. */
+int stoa_store_receipts(struct stoa *stoa, const struct stoa_store_receipts *receipts,
+                        struct stoa_detail *detail);
+
 /* Changes of the raw state that come without a block: all of them or none, and readable at once. Of
  * a key that is named twice the last change counts. Changes that wait together become one frame of
  * the ledger, with each key once; each call is answered on its own.
@@ -786,6 +806,8 @@ struct stoa_completion {
  * succeed; a refusal may come before the answers of stores submitted earlier. */
 int stoa_submit_store_block(struct stoa *stoa, const struct stoa_store_block *block,
                             const struct stoa_call *call);
+int stoa_submit_store_receipts(struct stoa *stoa, const struct stoa_store_receipts *receipts,
+                               const struct stoa_call *call);
 int stoa_submit_update_state(struct stoa *stoa, const struct stoa_state_update *update,
                              const struct stoa_call *call);
 int stoa_submit_batch_write(struct stoa *stoa, const struct stoa_batch *batch,

@@ -49,6 +49,13 @@ int stoa_store_block(struct stoa *stoa, const struct stoa_store_block *block,
     return ask(stoa, STOA_MESSAGE_STORE_BLOCK, block, &request, detail);
 }
 
+int stoa_store_receipts(struct stoa *stoa, const struct stoa_store_receipts *receipts,
+                        struct stoa_detail *detail)
+{
+    struct store_request request;
+    return ask(stoa, STOA_MESSAGE_STORE_RECEIPTS, receipts, &request, detail);
+}
+
 int stoa_update_state(struct stoa *stoa, const struct stoa_state_update *update,
                       struct stoa_detail *detail)
 {
@@ -349,6 +356,12 @@ int stoa_submit_set_finalized(struct stoa *stoa, const struct stoa_block_key *ke
                               const struct stoa_call *call)
 {
     return stoa_submit(stoa, STOA_MESSAGE_SET_FINALIZED, key, call);
+}
+
+int stoa_submit_store_receipts(struct stoa *stoa, const struct stoa_store_receipts *receipts,
+                               const struct stoa_call *call)
+{
+    return stoa_submit(stoa, STOA_MESSAGE_STORE_RECEIPTS, receipts, call);
 }
 
 int stoa_submit_update_state(struct stoa *stoa, const struct stoa_state_update *update,

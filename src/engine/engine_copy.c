@@ -181,6 +181,7 @@ int engine_copy_arguments(struct engine_request *own)
     switch (own->request.kind) {
     case STORE_PUT_BLOCK:
     case STORE_UPDATE_STATE:
+    case STORE_RECEIPTS:
         result = copy_put(own);
         own->owned = result == 0;
         break;

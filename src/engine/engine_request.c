@@ -126,6 +126,25 @@ static int copy_update(const struct stoa_state_update *update, struct stoa_store
     return 0;
 }
 
+/* Receipts that come alone, likewise. */
+static int copy_receipts(const struct stoa_store_receipts *receipts, struct stoa_store_block *out)
+{
+    struct stoa_store_receipts own = STOA_STORE_RECEIPTS_INIT;
+    if (!engine_size_is_valid(receipts->size, sizeof(own))) {
+        return STOA_EINVAL;
+    }
+    memcpy(&own, receipts, receipts->size);
+    if (own.block_hash == NULL || own.receipts.data == NULL ||
+        (own.skip & ~(unsigned)STOA_SKIP_RECEIPTS) != 0) {
+        return STOA_EINVAL;
+    }
+    *out = (struct stoa_store_block)STOA_STORE_BLOCK_INIT;
+    out->receipts = own.receipts;
+    out->expected_hash = own.block_hash;
+    out->skip = own.skip;
+    return 0;
+}
+
 static const char *const message_names[STOA_MESSAGE_END] = {
     [STOA_MESSAGE_NONE] = "None",
 #define STOA_MESSAGE(name, text, priority, kind) [STOA_MESSAGE_##name] = text,
@@ -174,6 +193,9 @@ static bool find_kind(enum stoa_message message, enum store_request_kind *out_ki
         return true;
     case STOA_MESSAGE_UPDATE_STATE:
         *out_kind = STORE_UPDATE_STATE;
+        return true;
+    case STOA_MESSAGE_STORE_RECEIPTS:
+        *out_kind = STORE_RECEIPTS;
         return true;
     case STOA_MESSAGE_SET_SAFE:
         *out_kind = STORE_SET_SAFE;
@@ -328,6 +350,8 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
         return engine_request_copy_put(what, &request->put);
     case STORE_UPDATE_STATE:
         return copy_update(what, &request->put);
+    case STORE_RECEIPTS:
+        return copy_receipts(what, &request->put);
     case STORE_SET_SAFE:
     case STORE_SET_FINALIZED:
     case STORE_GET_BLOCK:

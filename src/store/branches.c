@@ -210,6 +210,15 @@ const struct branches_block *branches_find(const struct branches *branches, cons
     return node == NULL ? NULL : &node->block;
 }
 
+void branches_set_position(struct branches *branches, const uint8_t hash[32],
+                           const struct ledger_position *position)
+{
+    struct node *node = find(branches, hash);
+    if (node != NULL) {
+        node->block.position = *position;
+    }
+}
+
 static struct node *find_child(const struct branches *branches, const uint8_t parent_hash[32])
 {
     struct node *node = branches->parents[slot(branches, parent_hash)];

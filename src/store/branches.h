@@ -47,6 +47,10 @@ int branches_reserve(struct branches *branches, size_t count);
 /* The block has become canonical; those on top of it stay. */
 void branches_remove(struct branches *branches, const uint8_t hash[32]);
 
+/* The block's frame is another now. Nothing where it is absent. */
+void branches_set_position(struct branches *branches, const uint8_t hash[32],
+                           const struct ledger_position *position);
+
 /* NULL where absent. Valid until the next change. */
 const struct branches_block *branches_find(const struct branches *branches, const uint8_t hash[32]);
 

@@ -121,6 +121,11 @@ int index_anew_merge(struct index_anew *anew, struct kv_session *session,
 int index_anew_finish(struct index_anew *anew, struct kv_session *session,
                       const struct index_progress *progress, struct error_detail *detail);
 
+/* The block at HEIGHT has other postings now: indexes that were begun to be made anew, and have it,
+ * are begun once more. None is under way. */
+int index_anew_withdraw(struct index *index, struct kv_session *session, uint64_t height,
+                        struct error_detail *detail);
+
 /* Forget what was loaded. */
 int index_anew_drop(struct index_anew *anew, struct kv_session *session,
                     struct error_detail *detail);

@@ -239,3 +239,25 @@ int index_anew_drop(struct index_anew *anew, struct kv_session *session,
     struct index_progress none;
     return start(anew, session, &none, detail);
 }
+
+int index_anew_withdraw(struct index *index, struct kv_session *session, uint64_t height,
+                        struct error_detail *detail)
+{
+    static const enum index_kind kinds[] = {INDEX_ADDRESSES, INDEX_LOGS};
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct index_progress progress;
+        struct index_anew *anew;
+        struct index_anew key = {.key = keys[kinds[i]]};
+        result = read_progress(&key, session, &progress, detail);
+        if (result != 0 || progress.next <= height) {
+            continue; /* not begun, mostly */
+        }
+        result = index_anew_open(index, session, kinds[i], &anew, &progress, detail);
+        if (result == 0) {
+            result = index_anew_drop(anew, session, detail);
+            index_anew_close(anew);
+        }
+    }
+    return result;
+}

@@ -459,6 +459,34 @@ int pending_add(struct pending *pending, const struct pending_block *block,
     return 0;
 }
 
+int pending_replace(struct pending *pending, const struct pending_block *block,
+                    const struct pending_entries *entries, size_t count)
+{
+    struct pending_room room = {.blocks =
+                                    1 + count}; /* the lists of postings have room by blocks */
+    for (size_t i = 0; i < count; i++) {
+        room.postings += entries[i].posting_count;
+    }
+    ensure(pending->block_count == 0 && pending->cut == UINT64_MAX);
+    int result = pending_reserve(pending, &room);
+    if (result != 0) {
+        return result;
+    }
+    size_t index = add_block(pending, block);
+    if (!block->side) {
+        pending->canonical[pending->canonical_count++] = (uint32_t)index;
+    }
+    for (size_t i = 0; i < count; i++) {
+        add_postings(pending, block->height, &entries[i]);
+    }
+    return 0;
+}
+
+bool pending_replaces(const struct pending *pending)
+{
+    return pending->block_count == 1 && pending->blocks[0].replaced.sequence != 0;
+}
+
 int pending_update(struct pending *pending, const struct pending_block *block,
                    const struct pending_entries *entries)
 {

@@ -30,6 +30,7 @@ struct pending_block {
     uint64_t height;
     struct ledger_position position;
     struct ledger_position state_position; /* of its state changes; sequence 0: none */
+    struct ledger_position replaced; /* the frame that its own took the place of; or sequence 0 */
     bool side;
     bool moved; /* a change of branch took it onto the canonical chain or off it */
     bool has_envelope;
@@ -84,6 +85,16 @@ int pending_add(struct pending *pending, const struct pending_block *block,
  * nothing was added. */
 int pending_update(struct pending *pending, const struct pending_block *block,
                    const struct pending_entries *entries);
+
+/* BLOCK, which is in the tables or an older batch, has another place from now on; and of ENTRIES
+ * the postings, as those of a block at its height. The batch is empty. STOA_ENOMEM: nothing was
+ * added.
+ */
+int pending_replace(struct pending *pending, const struct pending_block *block,
+                    const struct pending_entries *entries, size_t count);
+
+/* Whether pending_replace was what filled it. */
+bool pending_replaces(const struct pending *pending);
 
 /* Room for BLOCKS more blocks with as many entries and bytes of changes in all, so that adding them
  * cannot fail. STOA_ENOMEM. */

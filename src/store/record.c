@@ -21,7 +21,9 @@ enum {
 
 static const unsigned known_flags = RECORD_SIDE | RECORD_RECEIPTS | RECORD_SENDERS |
                                     RECORD_ENVELOPE | RECORD_CHANGES | RECORD_ANY_STATE |
-                                    RECORD_BATCH;
+                                    RECORD_BATCH | RECORD_AGAIN;
+
+static_assert((int)RECORD_PREVIOUS_SIZE == (int)POSITION_SIZE, "it is a position");
 
 void record_encode_header(const struct record *record, uint8_t out[RECORD_HEADER_SIZE])
 {
@@ -73,7 +75,9 @@ int record_decode(struct bytes payload, struct record *out_record, struct error_
     uint64_t envelope_size = bytes_load_le32(p + OFFSET_ENVELOPE_SIZE);
     uint64_t senders_size =
         (record.flags & RECORD_SENDERS) != 0 ? (uint64_t)record.transaction_count * 20 : 0;
-    uint64_t total = RECORD_HEADER_SIZE + block_size + receipts_size + senders_size + envelope_size;
+    uint64_t previous_size = (record.flags & RECORD_AGAIN) != 0 ? RECORD_PREVIOUS_SIZE : 0;
+    uint64_t total = RECORD_HEADER_SIZE + block_size + receipts_size + senders_size +
+                     envelope_size + previous_size;
     if (total != payload.size) {
         return error_set(detail, STOA_ECORRUPT, "block record: %zu bytes instead of %llu",
                          payload.size, (unsigned long long)total);
@@ -83,6 +87,7 @@ int record_decode(struct bytes payload, struct record *out_record, struct error_
     record.receipts = take(&rest, receipts_size);
     record.senders = take(&rest, senders_size);
     record.envelope = take(&rest, envelope_size);
+    record.previous = take(&rest, previous_size).data;
     ensure(rest.size == 0);
     *out_record = record;
     return 0;

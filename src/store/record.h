@@ -8,7 +8,8 @@
  *        1     1  flags: RECORD_SIDE, RECORD_RECEIPTS, RECORD_SENDERS, RECORD_ENVELOPE,
  *                 RECORD_CHANGES (its state changes are in the LEDGER_STATE frame before it),
  *                 RECORD_ANY_STATE (the root they make is not compared with the header's),
- *                 RECORD_BATCH (it counts where batch_record.h says so)
+ *                 RECORD_BATCH (it counts where batch_record.h says so), RECORD_AGAIN (the block
+ *                 is stored already: this is it with its receipts, which came later)
  *        2     2  zero
  *        4     4  number of transactions
  *        8     4  block size
@@ -18,7 +19,8 @@
  *       24    32  block hash
  *       56    32  total difficulty, big-endian, this block included
  *       88    32  envelope hash, zero without one
- *      120        block (RLP), receipts (RLP list), senders (20 bytes a transaction), envelope
+ *      120        block (RLP), receipts (RLP list), senders (20 bytes a transaction), envelope;
+ * with RECORD_AGAIN the position (position.h) of the block's frame before this one
  *
  * LEDGER_STATE, the state changes of the block in the next LEDGER_BLOCK frame. They stand apart, in
  * the same group, so that reading a block does not fetch them; before the block, so that a block is
@@ -63,6 +65,8 @@ enum {
     RECORD_CHANGES = 1 << 4,
     RECORD_ANY_STATE = 1 << 5,
     RECORD_BATCH = 1 << 6,
+    RECORD_AGAIN = 1 << 7,
+    RECORD_PREVIOUS_SIZE = 20,
     RECORD_STATE_HEADER_SIZE = 40,
     RECORD_CHANGE_HEADER_SIZE = 6,
     RECORD_STATE_VERSION = 2,
@@ -83,6 +87,7 @@ struct record {
     struct bytes receipts;
     struct bytes senders;
     struct bytes envelope;
+    const uint8_t *previous; /* RECORD_PREVIOUS_SIZE, with RECORD_AGAIN */
 };
 
 /* Write the fixed part of RECORD (sizes, hashes) to OUT. */

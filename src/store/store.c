@@ -286,6 +286,7 @@ static void release(struct store *store)
     store_branch_free(store);
     store_put_free_pool(store);
     store_packed_deinit(store);
+    store_receipts_free(store);
     store_query_free_all(store);
     store_get_free_pool(store);
     branches_destroy(store->branches);

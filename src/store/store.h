@@ -97,6 +97,8 @@ enum store_request_kind {
     STORE_SET_FINALIZED,
     STORE_UPDATE_STATE, /* the changes in PUT, which has nothing else */
     STORE_BATCH,        /* BATCH, and with it the changes in PUT, which has nothing else */
+    STORE_RECEIPTS,     /* those in PUT, of the block with its expected hash, which was stored
+                           without; of PUT's skip STOA_SKIP_RECEIPTS counts */
 };
 
 /* Blocks and a change of head, as one. */

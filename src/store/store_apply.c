@@ -93,7 +93,7 @@ static void retire_first(struct store *store)
     metrics_record(store->io->metrics, METRICS_BATCH_BLOCKS, pending_block_count(batch));
     store->applied = store->frozen_applied[0];
     store_tries_applied(store);
-    store->branch_epoch += pending_is_cut(batch, PLACE_HEIGHT_MAX);
+    store->branch_epoch += pending_is_cut(batch, PLACE_HEIGHT_MAX) || pending_replaces(batch);
     store->frozen_count--;
     for (unsigned i = 0; i < store->frozen_count; i++) {
         store->frozen[i] = store->frozen[i + 1];
@@ -223,6 +223,22 @@ int store_apply_add(struct store *store, const struct pending_block *block,
     }
     store_apply_freeze_full(store);
     return 0;
+}
+
+bool store_apply_has_room_apart(const struct store *store)
+{
+    return store->frozen_count + 2 <= STORE_FROZEN_MAX;
+}
+
+int store_apply_replace(struct store *store, const struct pending_block *block,
+                        const struct pending_entries *entries, size_t count)
+{
+    int result = pending_replace(store->open, block, entries, count);
+    if (result == 0) {
+        store->open_since_ns = io_now_ns(store->io);
+        store->open_applied.position = block->position;
+    }
+    return result;
 }
 
 static void run_checkpoint(struct workers_job *job, void *worker_state)

@@ -106,6 +106,20 @@ static void close_keys(struct store_put *put)
     }
 }
 
+void store_cache_forget_block(struct store *store, const struct pending_block *block,
+                              struct bytes hashes)
+{
+    struct hot_height_key key;
+    if (store->cache == NULL) {
+        return;
+    }
+    cache_remove(store->cache, CACHE_BLOCKS, bytes_of(block->hash, 32));
+    cache_remove(store->cache, CACHE_PLACES, hot_height_key(block->height, &key));
+    for (size_t i = 0; i + 32 <= hashes.size; i += 32) {
+        cache_remove(store->cache, CACHE_PLACES, bytes_of(hashes.data + i, 32));
+    }
+}
+
 void store_cache_close(struct store_put *put)
 {
     struct store *store = put->store;

@@ -304,7 +304,7 @@ static void run_lookup(struct workers_job *job, void *worker_state)
 }
 
 /* What the tables say of heights that the pending batches settle is old, unless it is the same
- * block: an update of its state brought that back into a batch. */
+ * block: an update of its state, or its receipts, brought that back into a batch. */
 static int sift_candidates(struct store_get *get)
 {
     size_t kept = 0;
@@ -318,8 +318,10 @@ static int sift_candidates(struct store_get *get)
         bool settled;
         const struct pending_block *block =
             store_find_pending_height(get->store, candidate->height, &settled);
-        if (settled &&
-            (block == NULL || !position_is_same(&block->position, &candidate->position))) {
+        bool same = block != NULL && (position_is_same(&block->position, &candidate->position) ||
+                                      (block->replaced.sequence != 0 &&
+                                       position_is_same(&block->replaced, &candidate->position)));
+        if (settled && !same) {
             continue;
         }
         if (candidate->position.sequence == 0) {
@@ -327,7 +329,11 @@ static int sift_candidates(struct store_get *get)
                              "tables: a transaction names height %llu, which is not there",
                              (unsigned long long)candidate->height);
         }
-        get->candidates[kept++] = *candidate;
+        get->candidates[kept] = *candidate;
+        if (settled) {
+            get->candidates[kept].position = block->position;
+        }
+        kept++;
     }
     get->candidate_count = kept;
     return 0;

@@ -243,7 +243,8 @@ struct store {
     struct head_mark safe;
     struct head_mark finalized;
     struct branches *branches;
-    struct branch_change *changing; /* under way; NULL: none, or it is its batch's by now */
+    struct receipts_change *receipts; /* under way; NULL: none */
+    struct branch_change *changing;   /* under way; NULL: none, or it is its batch's by now */
     uint64_t branch_epoch;
     uint64_t unwind_max;
     struct index_floors floors; /* reached so far: store_retention.c */
@@ -369,6 +370,15 @@ void store_batch_submit(struct store_put *put);
 void store_batch_start(struct store_put *put);   /* first of the queue, and alone */
 void store_batch_release(struct store_put *put); /* forget what it was at; NULL-safe */
 
+/* store_receipts.c */
+bool store_receipts_may_start(const struct store *store);
+void store_receipts_start(struct store_put *put); /* first of the queue, and alone */
+void store_receipts_free(struct store *store);    /* after a power cut */
+/* The frame at POSITION is PREPARE's block again, with its receipts: into the open batch, which is
+ * empty. BLOCK: where it was so far. */
+int store_receipts_take_in(struct store *store, struct pending_block *block,
+                           const struct ledger_position *position, const struct prepare *prepare);
+
 /* store_update.c */
 void store_update_submit(struct store_put *put);
 /* The first of the queue: append it with those behind it, or let it wait. */
@@ -454,6 +464,11 @@ bool store_apply_has_room(const struct store *store);
 int store_apply_check_space(struct store *store, struct error_detail *detail);
 int store_apply_add(struct store *store, const struct pending_block *block,
                     const struct pending_entries *entries);
+/* Room for a batch by itself behind the open one: freeze, store_apply_replace, freeze. */
+bool store_apply_has_room_apart(const struct store *store);
+/* BLOCK's frame is another now, with these entries (pending_replace). The open batch is empty. */
+int store_apply_replace(struct store *store, const struct pending_block *block,
+                        const struct pending_entries *entries, size_t count);
 void store_apply_freeze(struct store *store);
 void store_apply_freeze_full(struct store *store); /* where it is full */
 void store_apply_start_timer(struct store *store);
@@ -550,6 +565,9 @@ void store_cache_block(struct store_put *put, const struct pending_block *block)
 void store_cache_record(const struct store_put *put, struct cache_entry *out_entry);
 /* PUT's values are there, or it failed: its keys open, as soon as those before it have. */
 void store_cache_open(struct store_put *put);
+/* BLOCK has another record; HASHES are those of its transactions. */
+void store_cache_forget_block(struct store *store, const struct pending_block *block,
+                              struct bytes hashes);
 void store_cache_head(struct store *store); /* the head has changed */
 /* Blocks of HEIGHT and above leave the canonical chain. Before anything says so. */
 void store_cache_drop(struct store *store, uint64_t height);

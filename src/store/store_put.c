@@ -324,7 +324,8 @@ void store_put_finish_first(struct store_put *put, int result)
 /* A change of branch or of a mark: alone, behind all that was appended. */
 static void start_branch(struct store *store, struct store_put *put)
 {
-    if (store->appended.first != NULL || store_tries_merging(store)) {
+    if (store->appended.first != NULL || store_tries_merging(store) ||
+        (put->request->kind == STORE_RECEIPTS && !store_receipts_may_start(store))) {
         return;
     }
     int result = store_settle(store);
@@ -340,6 +341,8 @@ static void start_branch(struct store *store, struct store_put *put)
         store_branch_update_head(put);
     } else if (put->request->kind == STORE_BATCH) {
         store_batch_start(put);
+    } else if (put->request->kind == STORE_RECEIPTS) {
+        store_receipts_start(put);
     } else {
         store_branch_set_mark(put);
     }

@@ -153,6 +153,8 @@ void store_rebuild_start(struct store *store, struct store_rebuild *rebuild)
     rebuild->detail = (struct error_detail){.code = 0};
     if (store->rebuild != NULL) {
         rebuild->result = error_set(&rebuild->detail, STOA_EBUSY, "an index is being rebuilt");
+    } else if (store->receipts != NULL) {
+        rebuild->result = error_set(&rebuild->detail, STOA_EBUSY, "receipts are being stored");
     } else if (store->writers == NULL || store->apply_failed != 0) {
         rebuild->detail = store->failed_detail;
         rebuild->result = store->apply_failed;

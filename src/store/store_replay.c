@@ -122,6 +122,76 @@ static int make_layer(struct replay *replay, uint64_t height, struct bytes *chan
     return result;
 }
 
+/* Where the block of RECORD is so far. STOA_ENOTFOUND: its frame is damaged, and says no more. */
+static int find_place(struct replay *replay, const struct record *record,
+                      struct pending_block *out_block)
+{
+    struct store *store = replay->store;
+    struct index_place place;
+    const struct pending_block *recent = store_find_pending_hash(store, record->hash);
+    if (recent != NULL) {
+        *out_block = *recent;
+        return 0;
+    }
+    int result =
+        index_find_hash(store->index, store->session, record->hash, &place, replay->detail);
+    if (result != 0 && result != STOA_ENOTFOUND) {
+        store_note_tables(store, result);
+    }
+    if (result == 0) {
+        *out_block = (struct pending_block){
+            .height = place.height,
+            .position = place.position,
+            .state_position = place.state_position,
+            .side = !place.canonical,
+        };
+    }
+    return result;
+}
+
+/* A block once more, with its receipts: a batch by itself, as when they came. */
+static int replay_again(struct replay *replay, const struct ledger_frame *frame,
+                        const struct record *record)
+{
+    struct store *store = replay->store;
+    struct prepare *prepare = &replay->prepare;
+    struct pending_block block;
+    bool of_damaged = replay->has_damaged && replay->damaged.height == frame->height;
+    int result = store_replay_let_go(replay);
+    if (result == 0) {
+        result = store_replay_add_damaged(replay, of_damaged ? record->hash : NULL);
+    }
+    if (result == 0) {
+        result = find_place(replay, record, &block);
+    }
+    if (result != 0) {
+        return result == STOA_ENOTFOUND ? 0 : result;
+    }
+    memcpy(block.hash, record->hash, 32);
+    memcpy(block.total_difficulty, record->total_difficulty, 32);
+    memcpy(block.parent_hash, prepare->block.header.parent_hash, 32);
+    memcpy(block.envelope_hash, record->envelope_hash, 32);
+    block.has_envelope = (record->flags & RECORD_ENVELOPE) != 0;
+    prepare->keep_hashes = store->cache != NULL;
+    result = prepare_index(prepare, bytes_of(NULL, 0));
+    prepare->keep_hashes = false;
+    if (result != 0) {
+        if (replay->detail != NULL) {
+            *replay->detail = prepare->detail;
+        }
+        return result;
+    }
+    result = store_apply_here(store, replay->detail);
+    if (result == 0) {
+        result = index_anew_withdraw(store->index, store->session, block.height, replay->detail);
+        store_note_tables(store, result);
+    }
+    if (result == 0) {
+        result = store_receipts_take_in(store, &block, &frame->position, prepare);
+    }
+    return result == 0 ? store_apply_here(store, replay->detail) : result;
+}
+
 static int replay_block(struct replay *replay, const struct ledger_frame *frame)
 {
     struct record record;
@@ -133,6 +203,9 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
     if (result != 0) {
         error_prefix(replay->detail, "frame %llu", (unsigned long long)frame->position.sequence);
         return STOA_ECORRUPT;
+    }
+    if ((record.flags & RECORD_AGAIN) != 0) {
+        return replay_again(replay, frame, &record);
     }
     struct pending_block block = {
         .height = prepare->block.header.number,

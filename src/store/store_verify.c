@@ -105,8 +105,10 @@ static int find_height(struct verify *verify, uint64_t height, uint8_t out_hash[
     return looked(verify, result, out_found);
 }
 
+/* POSITION: where the block is to be found: of FRAME, or of a later one. */
 static int check_place(struct verify *verify, const struct ledger_frame *frame,
-                       const uint8_t key[32], bool canonical)
+                       const struct ledger_position *position, const uint8_t key[32],
+                       bool canonical)
 {
     struct index_place place;
     bool found;
@@ -115,8 +117,8 @@ static int check_place(struct verify *verify, const struct ledger_frame *frame,
     if (result != 0) {
         return result;
     }
-    if (!found || !position_is_same(&place.position, &frame->position) ||
-        place.height != frame->height || place.canonical != canonical) {
+    if (!found || !position_is_same(&place.position, position) || place.height != frame->height ||
+        place.canonical != canonical) {
         verify_report(verify, frame, "tables/blocks", "entry of this block is missing or wrong");
     }
     return 0;
@@ -125,7 +127,8 @@ static int check_place(struct verify *verify, const struct ledger_frame *frame,
 /* Whether the block is on the canonical chain, as the heights have it; then they have its place,
  * and its parent below it. */
 static int check_height(struct verify *verify, const struct ledger_frame *frame,
-                        const struct record *record, const struct block *block, bool *out_canonical)
+                        const struct ledger_position *position, const struct block *block,
+                        bool *out_canonical)
 {
     struct index_place place = {.height = 0};
     uint8_t hash[32];
@@ -134,11 +137,11 @@ static int check_height(struct verify *verify, const struct ledger_frame *frame,
     if (result != 0) {
         return result;
     }
-    *out_canonical = found && memcmp(hash, record->hash, 32) == 0;
+    *out_canonical = found && memcmp(hash, block->hash, 32) == 0;
     if (!*out_canonical) {
         return 0;
     }
-    if (!position_is_same(&place.position, &frame->position)) {
+    if (!position_is_same(&place.position, position)) {
         verify_report(verify, frame, "tables/heights", "entry of this height is wrong");
     }
     if (frame->height == 0) {
@@ -300,10 +303,79 @@ static int check_update(struct verify *verify, const struct ledger_frame *frame,
     return 0;
 }
 
+static void note_read(struct ledger_read *read)
+{
+    bool *done = read->context;
+    *done = true;
+}
+
+/* Whether the frame at LATER is the block of FRAME again, with its receipts. */
+static int is_again(struct verify *verify, const struct ledger_frame *frame,
+                    const struct ledger_position *later, bool *out_again)
+{
+    bool done = false;
+    struct record record;
+    struct ledger_read read = {.position = *later, .done = note_read, .context = &done};
+    ledger_read(verify->store->ledger, &read);
+    while (!done) {
+        int ran = io_run(verify->store->io, 1000000000);
+        if (ran < 0) {
+            return error_set(verify->detail, ran, "verify");
+        }
+    }
+    *out_again = false;
+    if (read.result == 0 && read.kind == LEDGER_BLOCK &&
+        record_decode(read.payload, &record, NULL) == 0 && record.previous != NULL) {
+        struct ledger_position before = position_decode(record.previous);
+        *out_again = position_is_same(&before, &frame->position);
+    }
+    ledger_read_release(&read);
+    return 0; /* one that is damaged is reported where it stands */
+}
+
+/* The block of FRAME may have another frame by now, with its receipts: which one the indexes are to
+ * name. */
+static int find_newest(struct verify *verify, const struct ledger_frame *frame,
+                       const uint8_t hash[32], struct ledger_position *out_position)
+{
+    struct index_place place;
+    bool found;
+    bool again = false;
+    *out_position = frame->position;
+    int result = find_block(verify, hash, &place, &found);
+    if (result == 0 && found && place.position.sequence > frame->position.sequence) {
+        result = is_again(verify, frame, &place.position, &again);
+    }
+    if (again) {
+        *out_position = place.position;
+    }
+    return result;
+}
+
+/* A block again, with its receipts. All that is said of the block was checked with its first frame;
+ * what its receipts add to the indexes comes here. */
+static int check_again(struct verify *verify, const struct ledger_frame *frame,
+                       const struct record *record, const struct block *block)
+{
+    struct index_place place = {.height = 0};
+    bool found;
+    int result = find_block(verify, record->hash, &place, &found);
+    if (result != 0) {
+        return result;
+    }
+    if (!found || !position_is_same(&place.position, &frame->position)) {
+        verify_report(verify, frame, "tables/blocks", "receipts of this block are missing");
+        return 0;
+    }
+    verify->report.receipts += block->transaction_count;
+    return place.canonical ? check_postings(verify, frame, record) : 0;
+}
+
 /* A frame of a batch that was not written to its end counts nowhere. Whether it is in the tables:
  * all frames of a batch are, or none. */
 static int note_batched(struct verify *verify, const struct ledger_frame *frame,
-                        const uint8_t hash[32], bool update, bool *out_known)
+                        const struct ledger_position *position, const uint8_t hash[32],
+                        bool *out_known)
 {
     struct index_place place;
     bool found;
@@ -311,8 +383,10 @@ static int note_batched(struct verify *verify, const struct ledger_frame *frame,
     if (result != 0) {
         return result;
     }
-    *out_known = found && (update ? place.state_position.sequence >= frame->position.sequence
-                                  : position_is_same(&place.position, &frame->position));
+    /* POSITION: of the block; NULL: an update. */
+    *out_known =
+        found && (position == NULL ? place.state_position.sequence >= frame->position.sequence
+                                   : position_is_same(&place.position, position));
     verify->batch_frames++;
     verify->batch_known += *out_known;
     return 0;
@@ -365,12 +439,57 @@ static int check_state(struct verify *verify, const struct ledger_frame *frame)
     if (!record_is_batch(frame->payload)) {
         end_batch(verify, frame, 0);
     } else if (update) {
-        found = note_batched(verify, frame, hash, true, &known);
+        found = note_batched(verify, frame, NULL, hash, &known);
     }
     if (!update && verify->deep) {
         verify_deep_note(verify, hash, all);
     }
     return found == 0 && update && known ? check_update(verify, frame, hash, &previous) : found;
+}
+
+/* A block whose contents are sound. */
+static int check_block(struct verify *verify, const struct ledger_frame *frame,
+                       const struct record *record, const struct block *block)
+{
+    struct ledger_position newest;
+    bool canonical = false;
+    bool known = true;
+    int result = find_newest(verify, frame, record->hash, &newest);
+    if (result == 0 && (record->flags & RECORD_BATCH) != 0) {
+        result = note_batched(verify, frame, &newest, record->hash, &known);
+    } else {
+        end_batch(verify, frame, 0);
+    }
+    if (result != 0 || !known) {
+        return result;
+    }
+    bool replaced = !position_is_same(&newest, &frame->position);
+    note_block(verify, record, block);
+    verify->report.blocks++;
+    if ((record->flags & RECORD_RECEIPTS) != 0) {
+        verify->report.receipts += block->transaction_count;
+    }
+    result = check_height(verify, frame, &newest, block, &canonical);
+    if (result == 0) {
+        result = check_place(verify, frame, &newest, record->hash, canonical);
+    }
+    if (result == 0 && (record->flags & RECORD_ENVELOPE) != 0) {
+        result = check_place(verify, frame, &newest, record->envelope_hash, canonical);
+    }
+    verify->canonical += canonical;
+    verify->sides += !canonical;
+    if (result != 0 || !canonical) {
+        return result;
+    }
+    const uint8_t *state_root = NULL;
+    result = check_transactions(verify, frame, block);
+    if (result == 0) {
+        result = check_state_root(verify, frame, record, block, &state_root);
+    }
+    if (result == 0 && verify->deep) {
+        result = verify_deep_block(verify, frame->height, block->hash, state_root);
+    }
+    return result == 0 && !replaced ? check_postings(verify, frame, record) : result;
 }
 
 static int verify_frame(void *context, const struct ledger_frame *frame)
@@ -399,42 +518,11 @@ static int verify_frame(void *context, const struct ledger_frame *frame)
     if (!check_contents(verify, frame, &record, &block)) {
         return 0;
     }
-    bool canonical = false;
-    bool known = true;
-    int noted = 0;
-    if ((record.flags & RECORD_BATCH) != 0) {
-        noted = note_batched(verify, frame, record.hash, false, &known);
-    } else {
+    if ((record.flags & RECORD_AGAIN) != 0) {
         end_batch(verify, frame, 0);
+        return check_again(verify, frame, &record, &block);
     }
-    if (noted != 0 || !known) {
-        return noted;
-    }
-    note_block(verify, &record, &block);
-    verify->report.blocks++;
-    if ((record.flags & RECORD_RECEIPTS) != 0) {
-        verify->report.receipts += block.transaction_count;
-    }
-    int result = check_height(verify, frame, &record, &block, &canonical);
-    if (result == 0) {
-        result = check_place(verify, frame, record.hash, canonical);
-    }
-    if (result == 0 && (record.flags & RECORD_ENVELOPE) != 0) {
-        result = check_place(verify, frame, record.envelope_hash, canonical);
-    }
-    verify->canonical += canonical;
-    verify->sides += !canonical;
-    if (result == 0 && canonical) {
-        result = check_transactions(verify, frame, &block);
-    }
-    if (result == 0 && canonical) {
-        const uint8_t *state_root = NULL;
-        result = check_state_root(verify, frame, &record, &block, &state_root);
-        if (result == 0 && verify->deep) {
-            result = verify_deep_block(verify, frame->height, block.hash, state_root);
-        }
-    }
-    return result == 0 && canonical ? check_postings(verify, frame, &record) : result;
+    return check_block(verify, frame, &record, &block);
 }
 
 static void report_count(struct verify *verify, const char *file, uint64_t has, uint64_t wanted)

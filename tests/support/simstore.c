@@ -210,6 +210,15 @@ int simstore_put(struct simstore *sim, const struct stoa_store_block *block)
     return ask(sim, &request);
 }
 
+int simstore_receipts(struct simstore *sim, const struct made_block *block)
+{
+    struct store_request request = {.kind = STORE_RECEIPTS};
+    request.put = (struct stoa_store_block)STOA_STORE_BLOCK_INIT;
+    request.put.expected_hash = block->hash;
+    request.put.receipts = (struct stoa_bytes){block->receipts.data, block->receipts.size};
+    return ask(sim, &request);
+}
+
 int simstore_update(struct simstore *sim, const struct stoa_change *changes, size_t count)
 {
     struct store_request request = {.kind = STORE_UPDATE_STATE};

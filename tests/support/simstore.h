@@ -58,6 +58,7 @@ void simstore_lose_tables(struct simstore *sim);
 struct stoa_store_block simstore_put_of(const struct made_block *block);
 
 int simstore_put(struct simstore *sim, const struct stoa_store_block *block);
+int simstore_receipts(struct simstore *sim, const struct made_block *block); /* of a stored one */
 int simstore_update(struct simstore *sim, const struct stoa_change *changes, size_t count);
 /* BATCH, with changes of the head it leaves. */
 int simstore_batch(struct simstore *sim, struct store_batch *batch,

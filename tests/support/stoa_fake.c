@@ -335,6 +335,14 @@ int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head)
     return 0;
 }
 
+int stoa_store_receipts(struct stoa *stoa, const struct stoa_store_receipts *receipts,
+                        struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)receipts;
+    return no_state(detail);
+}
+
 /* The fake has one branch. */
 
 int stoa_update_state(struct stoa *stoa, const struct stoa_state_update *update,
