@@ -2,17 +2,22 @@
 #include "store/index.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "store/index_private.h"
 #include "store/state_key.h"
 
-static const char table_heights[] = "heights";
-static const char table_blocks[] = "blocks";
-static const char table_sides[] = "sides";
+static const char table_heights[] = INDEX_TABLE_HEIGHTS;
+static const char table_blocks[] = INDEX_TABLE_BLOCKS;
+static const char table_sides[] = INDEX_TABLE_SIDES;
 static const char table_meta[] = INDEX_META_TABLE;
-static const char key_applied[] = "applied";
+static const char key_applied[] = "applied";   /* by the last batch */
+static const char key_complete[] = "complete"; /* by the last one that came with its tries */
+static const char key_tries_floor[] = "tries-floor";
+
+const struct index_tries index_tries_of_batch = {.held = false};
 
 struct runs *index_runs_at(const struct index *index, unsigned place)
 {
@@ -23,12 +28,11 @@ struct runs *index_runs_at(const struct index *index, unsigned place)
                         : index->postings[place - INDEX_RUNS_FIXED];
 }
 
-static int read_applied(struct kv_session *session, uint64_t store_id,
+static int read_applied(struct kv_session *session, struct bytes key, uint64_t store_id,
                         struct place_applied *out_applied, struct error_detail *detail)
 {
     struct bytes value;
-    int result =
-        kv_get(session, table_meta, bytes_of(key_applied, sizeof(key_applied) - 1), &value, detail);
+    int result = kv_get(session, table_meta, key, &value, detail);
     if (result == STOA_ENOTFOUND) {
         *out_applied = (struct place_applied){.store_id = store_id};
         return 0;
@@ -45,6 +49,38 @@ static int read_applied(struct kv_session *session, uint64_t store_id,
     }
     *out_applied = applied;
     return 0;
+}
+
+static struct bytes meta_key(const char *key)
+{
+    return bytes_of(key, strlen(key));
+}
+
+/* How far the tables are. */
+static int read_meta(struct index *index, struct kv_session *session, uint64_t store_id,
+                     struct place_applied *out_applied, struct error_detail *detail)
+{
+    struct bytes value;
+    int result = read_applied(session, meta_key(key_applied), store_id, out_applied, detail);
+    if (result != 0) {
+        return result;
+    }
+    index->newest = out_applied->position.sequence;
+    result = kv_get(session, table_meta, meta_key(key_tries_floor), &value, detail);
+    if (result == 0 && value.size != sizeof(uint64_t)) {
+        return error_set(detail, STOA_ECORRUPT, "tables: the floor of the tries is not readable");
+    }
+    if (result == 0) {
+        index->tries_floor = bytes_load_be64(value.data);
+    }
+    return result == 0 || result == STOA_ENOTFOUND
+               ? read_applied(session, meta_key(key_complete), store_id, out_applied, detail)
+               : result;
+}
+
+uint64_t index_newest(const struct index *index)
+{
+    return index->newest;
 }
 
 int index_open(struct kv *kv, struct kv_session *session, uint64_t store_id,
@@ -85,7 +121,7 @@ int index_open(struct kv *kv, struct kv_session *session, uint64_t store_id,
                            &index->postings[POSTING_LOG], detail);
     }
     if (result == 0) {
-        result = read_applied(session, store_id, out_applied, detail);
+        result = read_meta(index, session, store_id, out_applied, detail);
     }
     if (result != 0) {
         index_close(index);
@@ -138,10 +174,14 @@ static size_t state_key_bytes(const struct pending *batch)
 }
 
 /* Of the keys that load_trie makes. */
-static size_t trie_key_bytes(const struct pending *batch, size_t *out_count)
+static size_t trie_key_bytes(const struct pending *batch, const struct index_tries *tries,
+                             size_t *out_count)
 {
-    size_t count = 0;
+    size_t count = tries->count;
     size_t size = 0;
+    for (size_t i = 0; i < tries->count; i++) {
+        size += tries->versions[i].key.size;
+    }
     for (const struct trie_layer *layer = pending_layers(batch); layer != NULL;
          layer = layer->next) {
         count += layer->count;
@@ -151,7 +191,8 @@ static size_t trie_key_bytes(const struct pending *batch, size_t *out_count)
     return size + count * RUNS_VERSION_SIZE;
 }
 
-int index_reserve_scratch(struct index *index, const struct pending *batch)
+int index_reserve_scratch(struct index *index, const struct pending *batch,
+                          const struct index_tries *tries)
 {
     size_t transactions = pending_transaction_count(batch);
     size_t changes = pending_change_count(batch);
@@ -167,7 +208,7 @@ int index_reserve_scratch(struct index *index, const struct pending *batch)
     size_t state_keys = state_key_bytes(batch);
     size_t keys = short_bytes > state_keys ? short_bytes : state_keys;
     size_t records;
-    size_t trie_keys = trie_key_bytes(batch, &records);
+    size_t trie_keys = trie_key_bytes(batch, tries, &records);
     keys = keys > trie_keys ? keys : trie_keys;
     entries = entries > records ? entries : records;
     if (scratch((void **)&index->entries, &index->entry_capacity, entries,
@@ -217,26 +258,39 @@ static int load_state(struct index *index, struct kv_session *session, const str
     return runs_load(index->state, session, index->entries, count, detail);
 }
 
+/* A version of a record as an entry, with its key at *KEY, which goes on. */
+static struct runs_entry trie_entry(const struct trie_layer_entry *from, bool withdrawn,
+                                    uint8_t **key)
+{
+    size_t size = from->base.size;
+    uint8_t *start = *key;
+    memcpy(start, from->base.data, size);
+    runs_version_key(start, size, from->height);
+    *key += size + RUNS_VERSION_SIZE;
+    return (struct runs_entry){.key = bytes_of(start, size + RUNS_VERSION_SIZE),
+                               .value = from->record,
+                               .removed = withdrawn,
+                               .absent = from->record.size == 0};
+}
+
 static int load_trie(struct index *index, struct kv_session *session, const struct pending *batch,
-                     struct error_detail *detail)
+                     const struct index_tries *tries, struct error_detail *detail)
 {
     size_t count = 0;
     uint8_t *key = index->keys;
-    for (const struct trie_layer *layer = pending_layers(batch); layer != NULL;
+    struct trie_layer_entry entry;
+    ensure(!tries->held || tries->count == 0);
+    for (const struct trie_layer *layer = tries->held ? NULL : pending_layers(batch); layer != NULL;
          layer = layer->next) {
         struct bytes cursor = buffer_bytes(&layer->entries);
-        struct trie_layer_entry entry;
         while (trie_layer_next(&cursor, &entry)) {
-            size_t size = entry.base.size;
-            memcpy(key, entry.base.data, size);
-            runs_version_key(key, size, layer->height);
-            size += RUNS_VERSION_SIZE;
-            index->entries[count++] = (struct runs_entry){.key = bytes_of(key, size),
-                                                          .value = entry.record,
-                                                          .removed = layer->withdrawn,
-                                                          .absent = entry.record.size == 0};
-            key += size;
+            index->entries[count++] = trie_entry(&entry, layer->withdrawn, &key);
         }
+    }
+    for (size_t i = 0; i < tries->count; i++) {
+        const struct trie_cache_version *version = &tries->versions[i];
+        entry = (struct trie_layer_entry){version->key, version->record, version->height};
+        index->entries[count++] = trie_entry(&entry, false, &key);
     }
     ensure(key <= index->keys + index->key_capacity);
     return runs_load(index->trie, session, index->entries, count, detail);
@@ -268,11 +322,11 @@ static int load_postings(struct index *index, struct kv_session *session,
 }
 
 int index_load_runs(struct index *index, struct kv_session *session, const struct pending *batch,
-                    unsigned place, struct error_detail *detail)
+                    const struct index_tries *tries, unsigned place, struct error_detail *detail)
 {
     return place == 0   ? load_transactions(index, session, batch, detail)
            : place == 1 ? load_state(index, session, batch, detail)
-           : place == 2 ? load_trie(index, session, batch, detail)
+           : place == 2 ? load_trie(index, session, batch, tries, detail)
                         : load_postings(index, session, batch, place - INDEX_RUNS_FIXED, detail);
 }
 
@@ -377,25 +431,36 @@ static int put_blocks(struct index *index, struct kv_session *session, const str
 }
 
 static int put_applied(struct kv_session *session, const struct place_applied *applied,
-                       struct error_detail *detail)
+                       const struct index_tries *tries, struct error_detail *detail)
 {
     uint8_t value[PLACE_APPLIED_SIZE];
+    uint8_t floor[sizeof(uint64_t)];
     place_encode_applied(applied, value);
-    return kv_put(session, table_meta, bytes_of(key_applied, sizeof(key_applied) - 1),
-                  bytes_of(value, sizeof(value)), detail);
+    int result =
+        kv_put(session, table_meta, meta_key(key_applied), bytes_of(value, sizeof(value)), detail);
+    if (result == 0 && !tries->held) {
+        result = kv_put(session, table_meta, meta_key(key_complete), bytes_of(value, sizeof(value)),
+                        detail);
+    }
+    if (result == 0 && tries->floor != 0) {
+        bytes_store_be64(floor, tries->floor);
+        result = kv_put(session, table_meta, meta_key(key_tries_floor),
+                        bytes_of(floor, sizeof(floor)), detail);
+    }
+    return result;
 }
 
 /* The transaction that makes a batch visible: mutable tables, lists of runs, applied position. */
 static int commit_batch(struct index *index, struct kv_session *session,
                         const struct pending *batch, const struct place_applied *applied,
-                        struct error_detail *detail)
+                        const struct index_tries *tries, struct error_detail *detail)
 {
     int result = kv_begin(session, detail);
     if (result != 0) {
         return result;
     }
     struct place_applied before;
-    result = read_applied(session, applied->store_id, &before, detail);
+    result = read_applied(session, meta_key(key_applied), applied->store_id, &before, detail);
     if (result == 0) {
         result = put_heights(session, batch, &before, applied, detail);
     }
@@ -406,7 +471,7 @@ static int commit_batch(struct index *index, struct kv_session *session,
         result = runs_record(index_runs_at(index, i), session, detail);
     }
     if (result == 0) {
-        result = put_applied(session, applied, detail);
+        result = put_applied(session, applied, tries, detail);
     }
     if (result != 0) {
         kv_rollback(session);
@@ -416,23 +481,24 @@ static int commit_batch(struct index *index, struct kv_session *session,
 }
 
 int index_apply(struct index *index, struct kv_session *session, const struct pending *batch,
-                const struct place_applied *applied, struct error_detail *detail)
+                const struct place_applied *applied, const struct index_tries *tries,
+                struct error_detail *detail)
 {
-    if (index_reserve_scratch(index, batch) != 0) {
+    if (index_reserve_scratch(index, batch, tries) != 0) {
         return error_set(detail, STOA_ENOMEM, "apply %zu blocks", pending_block_count(batch));
     }
     unsigned loaded = 0;
     int result = 0;
     while (result == 0 && loaded < INDEX_RUNS) {
-        result = index_load_runs(index, session, batch, loaded, detail);
+        result = index_load_runs(index, session, batch, tries, loaded, detail);
         loaded += result == 0;
     }
     /* A merge that changed the list of runs in the same moment makes the transaction fail: once
      * more. */
     bool again = result == 0;
-    for (unsigned tries = 0; again; tries++) {
-        result = commit_batch(index, session, batch, applied, detail);
-        again = result == STOA_EBUSY && tries < INDEX_COMMIT_TRIES;
+    for (unsigned turns = 0; again; turns++) {
+        result = commit_batch(index, session, batch, applied, tries, detail);
+        again = result == STOA_EBUSY && turns < INDEX_COMMIT_TRIES;
     }
     if (result != 0) {
         error_prefix(detail, "apply %zu blocks", pending_block_count(batch));
@@ -485,8 +551,11 @@ int index_merge(struct index *index, struct kv_session *session, const struct in
 
 void index_get_floors(const struct index *index, struct index_floors *out_floors)
 {
-    *out_floors =
-        (struct index_floors){.values = runs_floor(index->state), .tries = runs_floor(index->trie)};
+    uint64_t tries = runs_floor(index->trie);
+    *out_floors = (struct index_floors){
+        .values = runs_floor(index->state),
+        .tries = tries > index->tries_floor ? tries : index->tries_floor,
+    };
 }
 
 int index_find_height(struct index *index, struct kv_session *session, uint64_t height,
@@ -651,87 +720,5 @@ int index_check_posting(struct index *index, struct kv_session *session,
         result = same ? 0 : STOA_ENOTFOUND;
     }
     runs_release(runs, version);
-    return result;
-}
-
-static int count_table(struct kv_session *session, const char *table, uint64_t *out_count,
-                       struct error_detail *detail)
-{
-    struct kv_cursor *cursor;
-    int result = kv_cursor_open(session, table, &cursor, detail);
-    if (result != 0) {
-        return result;
-    }
-    uint64_t count = 0;
-    while ((result = kv_cursor_next(cursor, detail)) == 0) {
-        count++;
-    }
-    kv_cursor_close(cursor);
-    *out_count = count;
-    return result == STOA_ENOTFOUND ? 0 : result;
-}
-
-static int count_entry(void *context, struct bytes key, struct bytes value)
-{
-    uint64_t *count = context;
-    (void)key;
-    (void)value;
-    (*count)++;
-    return 0;
-}
-
-static int count_runs(struct runs *runs, struct kv_session *session, uint64_t *out_count,
-                      struct error_detail *detail)
-{
-    struct runs_version *version = runs_acquire(runs);
-    int result = runs_prefix(version, session, bytes_of(NULL, 0), count_entry, out_count, detail);
-    runs_release(runs, version);
-    return result;
-}
-
-static int walk_runs(struct runs *runs, struct kv_session *session,
-                     int (*entry)(void *context, const struct runs_entry *entry), void *context,
-                     struct error_detail *detail)
-{
-    struct runs_version *version = runs_acquire(runs);
-    int result = runs_walk(version, session, bytes_of(NULL, 0), entry, context, detail);
-    runs_release(runs, version);
-    return result;
-}
-
-int index_walk_state(struct index *index, struct kv_session *session,
-                     int (*entry)(void *context, const struct runs_entry *entry), void *context,
-                     struct error_detail *detail)
-{
-    return walk_runs(index->state, session, entry, context, detail);
-}
-
-int index_walk_trie(struct index *index, struct kv_session *session,
-                    int (*entry)(void *context, const struct runs_entry *entry), void *context,
-                    struct error_detail *detail)
-{
-    return walk_runs(index->trie, session, entry, context, detail);
-}
-
-int index_count(struct index *index, struct kv_session *session, struct index_counts *out_counts,
-                struct error_detail *detail)
-{
-    struct index_counts counts = {0};
-    int result = count_table(session, table_heights, &counts.heights, detail);
-    if (result == 0) {
-        result = count_table(session, table_blocks, &counts.blocks, detail);
-    }
-    if (result == 0) {
-        result = count_table(session, table_sides, &counts.sides, detail);
-    }
-    if (result == 0) {
-        result = count_runs(index->transactions, session, &counts.transactions, detail);
-    }
-    for (unsigned kind = 0; result == 0 && kind < POSTING_KINDS; kind++) {
-        result = count_runs(index->postings[kind], session, &counts.postings[kind], detail);
-    }
-    if (result == 0) {
-        *out_counts = counts;
-    }
     return result;
 }

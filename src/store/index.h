@@ -7,6 +7,7 @@
 
 #include "store/pending.h"
 #include "store/place.h"
+#include "store/trie_cache.h"
 #include "tables/kv.h"
 #include "tables/runs.h"
 
@@ -29,17 +30,33 @@ struct index_transaction {
 
 enum { INDEX_CANDIDATES_MAX = 8 };
 
-/* Open the tables of the store STORE_ID in KV, making them where absent. STOA_ECORRUPT: they are
+/* Open the tables of the store STORE_ID in KV, making them where absent. OUT_APPLIED is where they
+ * are to be brought forward from, which may be before the last that they know (index_newest).
+ * STOA_ECORRUPT: they are
  * not this store's, or not in order; the caller makes them anew from the ledger. */
 int index_open(struct kv *kv, struct kv_session *session, uint64_t store_id,
                struct index **out_index, struct place_applied *out_applied,
                struct error_detail *detail);
 void index_close(struct index *index);
 
+/* The sequence of the last frame that anything in the tables came from, as they were opened. */
+uint64_t index_newest(const struct index *index);
+
+/* What becomes of the tries with a batch. Mostly nothing: what many blocks make of them comes to
+ * the tables at once, with a later batch, and until then the tables begin again where they had it
+ * last: what they know beyond that does no harm when it comes once more. */
+struct index_tries {
+    bool held;                                 /* they stay as they are */
+    const struct trie_cache_version *versions; /* else this comes, with the batch's layers */
+    size_t count;
+    uint64_t floor; /* as of heights below, some of it is missing */
+};
+
 /* Bring the tables forward by BATCH and to APPLIED, in one transaction. Nothing changes on failure.
  */
 int index_apply(struct index *index, struct kv_session *session, const struct pending *batch,
-                const struct place_applied *applied, struct error_detail *detail);
+                const struct place_applied *applied, const struct index_tries *tries,
+                struct error_detail *detail);
 
 /* The lowest heights as of which values and tries are asked for: merges drop what is older. 0: they
  * keep all. */

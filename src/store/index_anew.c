@@ -138,10 +138,11 @@ int index_anew_load(struct index_anew *anew, struct kv_session *session,
                     const struct pending *batch, const struct index_progress *progress,
                     struct error_detail *detail)
 {
-    if (index_reserve_scratch(&anew->part, batch) != 0) {
+    if (index_reserve_scratch(&anew->part, batch, &index_tries_of_batch) != 0) {
         return error_set(detail, STOA_ENOMEM, "rebuild an index");
     }
-    int result = index_load_runs(&anew->part, session, batch, anew->kind, detail);
+    int result =
+        index_load_runs(&anew->part, session, batch, &index_tries_of_batch, anew->kind, detail);
     if (result == 0 && progress == NULL) {
         result = runs_anew_keep(anew->anew, detail);
     } else if (result == 0) {

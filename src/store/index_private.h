@@ -7,6 +7,10 @@
 
 #define INDEX_META_TABLE "meta"
 
+#define INDEX_TABLE_HEIGHTS "heights"
+#define INDEX_TABLE_BLOCKS "blocks"
+#define INDEX_TABLE_SIDES "sides"
+
 enum {
     INDEX_COMMIT_TRIES = 1000,
     INDEX_RUNS_FIXED = 3,
@@ -18,6 +22,8 @@ struct index {
     struct runs *state;
     struct runs *trie;
     struct runs *postings[POSTING_KINDS];
+    uint64_t newest;      /* index_newest */
+    uint64_t tries_floor; /* as it was opened */
     /* Scratch of index_apply, kept from batch to batch. */
     struct runs_entry *entries;
     size_t entry_capacity;
@@ -37,11 +43,14 @@ struct block_row {
 /* The runs of enum index_kind. */
 struct runs *index_runs_at(const struct index *index, unsigned place);
 
-/* Scratch for the entries of BATCH. STOA_ENOMEM. */
-int index_reserve_scratch(struct index *index, const struct pending *batch);
+/* Scratch for the entries of BATCH and TRIES. STOA_ENOMEM. */
+int index_reserve_scratch(struct index *index, const struct pending *batch,
+                          const struct index_tries *tries);
+
+extern const struct index_tries index_tries_of_batch; /* those of its layers */
 
 /* Load what BATCH has for the runs at PLACE. */
 int index_load_runs(struct index *index, struct kv_session *session, const struct pending *batch,
-                    unsigned place, struct error_detail *detail);
+                    const struct index_tries *tries, unsigned place, struct error_detail *detail);
 
 #endif

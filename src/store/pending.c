@@ -408,6 +408,14 @@ static size_t add_block(struct pending *pending, const struct pending_block *blo
     return index;
 }
 
+void pending_add_layer(struct pending *pending, struct trie_layer *layer)
+{
+    layer->next = NULL;
+    *pending->layers_last = layer;
+    pending->layers_last = &layer->next;
+    pending->size += layer->entries.size;
+}
+
 int pending_add(struct pending *pending, const struct pending_block *block,
                 const struct pending_entries *entries)
 {
@@ -450,11 +458,8 @@ int pending_add(struct pending *pending, const struct pending_block *block,
     }
     add_postings(pending, block->height, entries);
     if (entries->layer != NULL) {
-        entries->layer->next = NULL;
         entries->layer->withdrawn = entries->removed;
-        *pending->layers_last = entries->layer;
-        pending->layers_last = &entries->layer->next;
-        pending->size += entries->layer->entries.size;
+        pending_add_layer(pending, entries->layer);
     }
     return 0;
 }

@@ -107,6 +107,9 @@ struct pending_room {
 };
 int pending_reserve(struct pending *pending, const struct pending_room *room);
 
+/* LAYER belongs to no block of the batch; it takes it over. */
+void pending_add_layer(struct pending *pending, struct trie_layer *layer);
+
 /* The canonical chain ends below HEIGHT, whatever this batch, older ones and the tables say; the
  * blocks that left it are then added as side blocks, and what follows begins at HEIGHT. */
 void pending_cut(struct pending *pending, uint64_t height);

@@ -69,7 +69,11 @@ static struct pending *take_idle(struct store *store)
 
 static void freeze(struct store *store)
 {
-    if (pending_block_count(store->open) == 0 || store->frozen_count == STORE_FROZEN_MAX) {
+    /* One without blocks takes what is held of the tries into the tables. */
+    bool empty = pending_block_count(store->open) == 0;
+    bool flushes = store->frozen_count == 0 && store->tries.flush_wanted &&
+                   store_tries_unsettled(store) && store->apply_failed == 0;
+    if ((empty && !flushes) || store->frozen_count == STORE_FROZEN_MAX) {
         return;
     }
     store->frozen_applied[store->frozen_count] = store->open_applied;
@@ -90,7 +94,9 @@ static void retire_first(struct store *store)
 {
     ensure(store->frozen_count > 0);
     struct pending *batch = store->frozen[0];
-    metrics_record(store->io->metrics, METRICS_BATCH_BLOCKS, pending_block_count(batch));
+    if (pending_block_count(batch) != 0) {
+        metrics_record(store->io->metrics, METRICS_BATCH_BLOCKS, pending_block_count(batch));
+    }
     store->applied = store->frozen_applied[0];
     store_tries_applied(store);
     store->branch_epoch += pending_is_cut(batch, PLACE_HEIGHT_MAX) || pending_replaces(batch);
@@ -108,8 +114,9 @@ static void run_apply(struct workers_job *job, void *worker_state)
     struct store *store = job->context;
     /* The loop touches neither the first frozen batch's contents nor its applied position until
      * done. */
-    store->apply_result = index_apply(store->index, worker_state, store->frozen[0],
-                                      &store->frozen_applied[0], &store->apply_detail);
+    store->apply_result =
+        index_apply(store->index, worker_state, store->frozen[0], &store->frozen_applied[0],
+                    &store->tries.flush, &store->apply_detail);
 }
 
 static void done_apply(struct workers_job *job)
@@ -148,6 +155,19 @@ static void start_apply(struct store *store)
         return;
     }
     store->applying = true;
+    if (store_tries_flush(store)) {
+        store_apply_gathered(store, 0);
+    }
+}
+
+void store_apply_gathered(struct store *store, int result)
+{
+    ensure(store->applying);
+    if (result != 0) {
+        store->apply_result = error_set(&store->apply_detail, result, "gather the tries");
+        done_apply(&store->apply_job);
+        return;
+    }
     store->apply_job = (struct workers_job){
         .run = run_apply, .done = done_apply, .context = store, .kind = METRICS_JOB_APPLY};
     workers_submit(store->writers, &store->apply_job);
@@ -267,6 +287,7 @@ static void start_checkpoint(struct store *store)
     ensure(!store->checkpointing);
     store->checkpointing = true;
     store->checkpoint_last_ns = io_now_ns(store->io);
+    store->tries.flush_ended = false;
     store->checkpointed_sequence = store->applied.position.sequence;
     store->checkpoint_job = (struct workers_job){.run = run_checkpoint,
                                                  .done = done_checkpoint,
@@ -278,6 +299,18 @@ static void start_checkpoint(struct store *store)
 void store_apply_start_checkpoint(struct store *store)
 {
     start_checkpoint(store);
+}
+
+/* After one that comes with the tries no more than a checkpoint's time is replayed. */
+static void checkpoint_is_due(struct store *store)
+{
+    struct store_tries *tries = &store->tries;
+    if (!tries->flush_ended && store_tries_unsettled(store)) {
+        tries->flush_wanted = true;
+        store_apply_freeze(store);
+    } else if (store->applied.position.sequence != store->checkpointed_sequence) {
+        start_checkpoint(store);
+    }
 }
 
 static void tick(struct io_request *timer)
@@ -294,9 +327,8 @@ static void tick(struct io_request *timer)
         store_apply_freeze(store);
     }
     if (whole && !store->checkpointing && store->apply_failed == 0 &&
-        now - store->checkpoint_last_ns >= store->checkpoint_ns &&
-        store->applied.position.sequence != store->checkpointed_sequence) {
-        start_checkpoint(store);
+        now - store->checkpoint_last_ns >= store->checkpoint_ns) {
+        checkpoint_is_due(store);
     }
     store_metrics_tick(store, now);
     timer->deadline_ns = now + tick_ns;
@@ -337,7 +369,8 @@ int store_apply_all(struct store *store, struct error_detail *detail)
     int result = 0;
     while (result == 0 && store->apply_failed == 0 &&
            (store->settling.count != 0 || store->frozen_count != 0 ||
-            pending_block_count(store->open) != 0)) {
+            pending_block_count(store->open) != 0 || store_tries_unsettled(store))) {
+        store->tries.flush_wanted = true;
         store_apply_freeze(store);
         start_apply(store);
         result = turn(store);
@@ -356,8 +389,8 @@ int store_apply_here(struct store *store, struct error_detail *detail)
     if (pending_block_count(store->open) == 0) {
         return 0;
     }
-    int result =
-        index_apply(store->index, store->session, store->open, &store->open_applied, detail);
+    int result = index_apply(store->index, store->session, store->open, &store->open_applied,
+                             &(struct index_tries){.held = false}, detail);
     if (result != 0) {
         store_note_tables(store, result);
         return result;

@@ -39,6 +39,7 @@ void store_branch_deinit(struct branch_change *change)
     }
     memory_free(change->items);
     buffer_deinit(&change->record);
+    trie_layer_release(change->held);
 }
 
 void store_branch_free(struct store *store)
@@ -433,6 +434,10 @@ void store_branch_switch_over(struct branch_change *change, const struct ledger_
     store_cache_drop(store, change->ancestor.height + 1);
     store_tries_switch(store, change->ancestor.height, position);
     pending_cut(store->open, change->ancestor.height + 1);
+    if (change->held != NULL) {
+        pending_add_layer(store->open, change->held);
+        change->held = NULL;
+    }
     for (size_t i = 0; i < change->item_count; i++) {
         struct branch_item *item = &change->items[i];
         if (item->role == PARENT) {

@@ -63,6 +63,9 @@ struct branch_change {
     uint64_t state_end;   /* once it is made */
     uint64_t state_bound; /* the tables are to be asked up to this height */
     struct workers_job tries_job;
+    bool holds;              /* HELD is to be made */
+    uint64_t held_below;     /* the tables have all of the tries below */
+    struct trie_layer *held; /* what they do not have up to the ancestor; or NULL */
     struct tries_reader reader;
     struct tries_work tries;
     struct buffer record;

@@ -106,13 +106,28 @@ static int win_layers(struct branch_change *change)
     return result;
 }
 
+/* The batch that takes the change brings the tables up to itself. One that has a change already
+ * does so for what came before it, and has all that has come since. */
+static int hold_back(struct branch_change *change)
+{
+    if (!change->holds) {
+        return 0;
+    }
+    change->held =
+        store_tries_hold_back(change->store, change->held_below, change->ancestor.height);
+    return change->held == NULL ? STOA_ENOMEM : 0;
+}
+
 static void run_tries(struct workers_job *job, void *worker_state)
 {
     struct branch_change *change = job->context;
     change->reader.session = worker_state;
     tries_work_init(&change->tries);
-    int result = lose_layers(change);
-    if (result == 0) {
+    int result = hold_back(change);
+    if (result == 0 && change->state_known) {
+        result = lose_layers(change);
+    }
+    if (result == 0 && change->state_known) {
         result = win_layers(change);
     }
     if (result != 0 && change->detail != NULL) {
@@ -133,7 +148,10 @@ static void done_tries(struct workers_job *job)
 void store_branch_tries(struct branch_change *change)
 {
     struct store *store = change->store;
-    if (change->result != 0 || !change->state_known) {
+    change->holds = store->readers != NULL && store->tries.unsettled != 0 &&
+                    !pending_is_cut(store->open, PLACE_HEIGHT_MAX);
+    change->held_below = store_tries_below(store);
+    if (change->result != 0 || (!change->state_known && !change->holds)) {
         store_branch_record(change);
         return;
     }

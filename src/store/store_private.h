@@ -133,6 +133,7 @@ struct store_probe {
 /* Whoever wants to read the cache of the tries, later. */
 struct store_tries_waiter {
     void (*enter)(struct store_tries_waiter *waiter);
+    void *context;
     struct store_tries_waiter *next;
 };
 
@@ -197,7 +198,26 @@ struct store_tries {
     struct trie_layer *merging_now;
     uint64_t merge_drop_from;
     uint64_t merge_below;
+    uint64_t merge_floor;
+    bool merge_settles;
+    size_t merge_unsettled; /* bytes, when it has ended */
     int merge_result;
+    /* What the tables do not have: store_tries_flush.c. */
+    bool flushed_any; /* the tables have all up to the height FLUSHED */
+    uint64_t flushed;
+    size_t unsettled; /* bytes that the cache has and the tables not */
+    size_t unsettled_max;
+    bool flush_wanted;
+    bool flush_ended; /* one that was wanted, since the last checkpoint began */
+    bool settle_due;  /* one has ended, and the cache does not know yet */
+    bool pinned;
+    struct store_tries_waiter flush_waiter;
+    struct workers_job flush_job;
+    struct buffer flush_versions;
+    uint64_t flush_below;
+    uint64_t flush_last;
+    int flush_result;
+    struct index_tries flush; /* of the batch that is applied */
 };
 
 /* Requests that are done but for their answer. */
@@ -470,7 +490,8 @@ bool store_apply_has_room_apart(const struct store *store);
 int store_apply_replace(struct store *store, const struct pending_block *block,
                         const struct pending_entries *entries, size_t count);
 void store_apply_freeze(struct store *store);
-void store_apply_freeze_full(struct store *store); /* where it is full */
+void store_apply_freeze_full(struct store *store);          /* where it is full */
+void store_apply_gathered(struct store *store, int result); /* store_tries_flush */
 void store_apply_start_timer(struct store *store);
 int store_apply_all(struct store *store,
                     struct error_detail *detail); /* blocking, on the workers */
@@ -544,7 +565,9 @@ void store_tries_fall_back(struct store *store);
 bool store_tries_enter(struct store *store, struct store_tries_waiter *waiter);
 void store_tries_leave(struct store *store);
 void store_tries_reader(const struct store *store, uint64_t bound, struct tries_reader *out_reader);
-void store_tries_applied(struct store *store); /* a batch is in the tables */
+/* What the tables have of the tries is below this height. */
+uint64_t store_tries_below(const struct store *store);
+void store_tries_settle(struct store *store); /* the cache is to know how far that is */
 int store_tries_check_root(const uint8_t computed[32], const uint8_t wanted[32], uint64_t height,
                            struct error_detail *detail);
 /* Blocking, while opening: the layer of the next block, NULL where its state is not known. */
@@ -556,6 +579,18 @@ void store_tries_switch(struct store *store, uint64_t ancestor,
                         const struct ledger_position *position);
 void store_tries_switch_to(struct store *store, struct trie_layer *layer);
 void store_tries_switched(struct store *store);
+
+/* store_tries_flush.c */
+void store_tries_flush_reset(struct store *store);
+/* Whether there is, or may be, anything that the tables do not have. */
+bool store_tries_unsettled(const struct store *store);
+/* Before the first frozen batch is applied: true where tries.flush says what becomes of the tries,
+ * else store_apply_gathered follows. */
+bool store_tries_flush(struct store *store);
+void store_tries_applied(struct store *store); /* a batch is in the tables */
+/* What is held of heights from BELOW to ANCESTOR. NULL: no memory. */
+struct trie_layer *store_tries_hold_back(const struct store *store, uint64_t below,
+                                         uint64_t ancestor);
 
 /* store_cache.c: nothing happens without a cache */
 /* What PUT changes is out of reach from now on. May be done before it is durable. */

@@ -412,7 +412,7 @@ static int replay_frame(void *context, const struct ledger_frame *frame)
 
 static int check_ends(const struct store *store, struct error_detail *detail)
 {
-    uint64_t applied = store->applied.position.sequence;
+    uint64_t applied = index_newest(store->index);
     if (applied <= store->recovery.last_sequence) {
         return 0;
     }

@@ -29,6 +29,12 @@ static int settle_first(struct store *store)
         return store->apply_failed;
     }
     struct pending_entries entries = store_put_entries(put);
+    if (!pending_is_cut(store->open,
+                        PLACE_HEIGHT_MAX)) { /* the cache has it: store_tries_flush.c */
+        entries.layer = NULL;
+        trie_layer_release(put->layer);
+        put->layer = NULL;
+    }
     int result = put->update ? store_update_take_in(store, &put->block, &entries)
                              : store_apply_add(store, &put->block, &entries);
     if (result != 0) {

@@ -94,7 +94,8 @@ void store_through_checkpointed(struct store *store)
 void store_through_step(struct store *store)
 {
     struct store_through *own = &store->through;
-    if (own->frozen.first != NULL && store->applied.position.sequence >= own->sequence) {
+    if (own->frozen.first != NULL && store->applied.position.sequence >= own->sequence &&
+        !store->tries.flush_wanted) {
         struct store_answers in = own->frozen;
         own->frozen.first = NULL;
         give_held(store, &in);
@@ -103,6 +104,7 @@ void store_through_step(struct store *store)
     if (own->waiting.first != NULL && free && store_settle(store) == 0) {
         struct store_answers moved = own->waiting;
         own->waiting.first = NULL;
+        store->tries.flush_wanted = store_tries_unsettled(store);
         store_apply_freeze(store);
         if (store->frozen_count == 0) {
             give_held(store, &moved);

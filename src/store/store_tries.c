@@ -25,7 +25,10 @@ int store_tries_init(struct store *store, struct error_detail *detail)
     tries->cap = UINT64_MAX;
     tries->drop_from = UINT64_MAX;
     tries_work_init(&tries->work);
-    tries->cache = trie_cache_create(size != 0 ? (size_t)size : CACHE_SIZE_DEFAULT);
+    buffer_init(&tries->flush_versions);
+    size = size != 0 ? size : CACHE_SIZE_DEFAULT;
+    tries->unsettled_max = (size_t)size / 2;
+    tries->cache = trie_cache_create((size_t)size);
     return tries->cache == NULL ? error_set(detail, STOA_ENOMEM, "open") : 0;
 }
 
@@ -52,6 +55,7 @@ void store_tries_deinit(struct store *store)
     }
     drop_merges(tries);
     tries_work_deinit(&tries->work);
+    buffer_deinit(&tries->flush_versions);
     trie_cache_destroy(tries->cache);
     tries->cache = NULL;
 }
@@ -88,6 +92,7 @@ int store_tries_reset(struct store *store, struct error_detail *detail)
     struct store_tries *tries = &store->tries;
     drop_merges(tries);
     trie_cache_clear(tries->cache);
+    store_tries_flush_reset(store);
     tries->cap = UINT64_MAX;
     tries->drop_from = UINT64_MAX;
     store->tip.state_known = true;
@@ -114,13 +119,13 @@ void store_tries_reader(const struct store *store, uint64_t bound, struct tries_
 bool store_tries_merging(const struct store *store)
 {
     const struct store_tries *tries = &store->tries;
-    return tries->merging || tries->merges != NULL || tries->drop_from != UINT64_MAX;
+    return tries->merging || tries->merges != NULL || tries->drop_from != UINT64_MAX ||
+           tries->settle_due;
 }
 
-/* What the tables have is below this height. */
-static uint64_t applied_below(const struct store *store)
+uint64_t store_tries_below(const struct store *store)
 {
-    uint64_t below = store->applied.has_head ? store->applied.head_height + 1 : 0;
+    uint64_t below = store->tries.flushed_any ? store->tries.flushed + 1 : 0;
     uint64_t cap = store->tries.cap;
     return cap != UINT64_MAX && cap + 1 < below ? cap + 1 : below;
 }
@@ -128,14 +133,25 @@ static uint64_t applied_below(const struct store *store)
 static int merge_all(struct store_tries *tries)
 {
     int result = 0;
+    struct trie_cache_stats stats;
+    trie_cache_raise_floor(tries->cache, tries->merge_floor);
     if (tries->merge_drop_from != UINT64_MAX) {
         trie_cache_drop(tries->cache, tries->merge_drop_from);
+    }
+    if (tries->merge_settles) {
+        if (tries->pinned) {
+            trie_cache_unpin(tries->cache);
+            tries->pinned = false;
+        }
+        trie_cache_settle(tries->cache, tries->merge_below);
     }
     for (const struct trie_layer *layer = tries->merging_now; result == 0 && layer != NULL;
          layer = layer->merge_next) {
         result = tries_merge(tries->cache, layer, tries->merge_below);
     }
     trie_cache_trim(tries->cache, tries->merge_below);
+    trie_cache_stats(tries->cache, &stats);
+    tries->merge_unsettled = stats.unsettled_bytes;
     return result;
 }
 
@@ -148,7 +164,11 @@ static void take_merges(struct store *store)
     tries->merge_last = &tries->merges;
     tries->merge_drop_from = tries->drop_from;
     tries->drop_from = UINT64_MAX;
-    tries->merge_below = applied_below(store);
+    tries->merge_below = store_tries_below(store);
+    (void)store_floors_to_merge(store); /* what it has reached counts */
+    tries->merge_floor = store->floors.tries;
+    tries->merge_settles = tries->settle_due;
+    tries->settle_due = false;
 }
 
 static void run_merge(struct workers_job *job, void *worker_state)
@@ -158,8 +178,6 @@ static void run_merge(struct workers_job *job, void *worker_state)
     store->tries.merge_result = merge_all(&store->tries);
 }
 
-static void start_merge(struct store *store);
-
 static void note_failure(struct store *store, int result)
 {
     if (result != 0 && store->apply_failed == 0) {
@@ -168,11 +186,14 @@ static void note_failure(struct store *store, int result)
     }
 }
 
+static void start_merge(struct store *store);
+
 static void done_merge(struct workers_job *job)
 {
     struct store *store = job->context;
     struct store_tries *tries = &store->tries;
     tries->merging = false;
+    tries->unsettled = tries->merge_unsettled;
     while (tries->merging_now != NULL) {
         struct trie_layer *layer = tries->merging_now;
         tries->merging_now = layer->merge_next;
@@ -271,12 +292,15 @@ void store_tries_leave(struct store *store)
     start_merge(store);
 }
 
-void store_tries_applied(struct store *store)
+void store_tries_settle(struct store *store)
 {
     struct store_tries *tries = &store->tries;
-    if (store->applied.position.sequence >= tries->cap_sequence) {
-        tries->cap = UINT64_MAX;
+    tries->settle_due = true;
+    if (store->readers == NULL) { /* replay */
+        tries->settle_due = false;
+        return;
     }
+    start_merge(store);
 }
 
 /* ---- a block's root ---- */
@@ -417,6 +441,7 @@ static int merge_here(struct store *store)
 {
     take_merges(store);
     int result = merge_all(&store->tries);
+    store->tries.unsettled = store->tries.merge_unsettled;
     drop_merges(&store->tries);
     return result;
 }

@@ -11,6 +11,9 @@ enum {
     BUCKETS_MIN = 1 << 12,
     OVERHEAD = 16, /* of an allocation */
     TRIM_STEP = 1 << 14,
+    SHORTEN_FROM = 4, /* versions of a key */
+    LINE = 64,
+    LINES_AHEAD = 5, /* of a record */
 };
 
 struct version {
@@ -24,7 +27,12 @@ struct entry {
     struct entry *next; /* of the bucket */
     uint64_t hash;
     struct version *newest; /* there is one */
-    bool used;              /* put since the hand passed */
+    struct entry *before;   /* of those that are not settled */
+    struct entry *after;
+    uint32_t count;   /* of versions */
+    uint32_t shorten; /* from so many on it is looked whether some can go */
+    bool unsettled;
+    bool used; /* put since the hand passed */
     uint8_t key_size;
     uint8_t key[];
 };
@@ -36,6 +44,14 @@ struct trie_cache {
     size_t bytes;
     size_t budget;
     size_t hand; /* bucket where the next trim begins */
+    uint64_t floor;
+    struct entry *unsettled;
+    size_t unsettled_count;
+    size_t unsettled_bytes; /* of their versions */
+    /* Gone while pinned. */
+    bool pinned;
+    struct version *gone_versions;
+    struct entry *gone_entries;
 };
 
 struct trie_cache *trie_cache_create(size_t budget)
@@ -59,22 +75,108 @@ static size_t version_bytes(const struct version *version)
     return sizeof(*version) + version->size + OVERHEAD;
 }
 
-static void free_versions(struct trie_cache *cache, struct version *version)
+/* ---- what is not settled ---- */
+
+static void link_unsettled(struct trie_cache *cache, struct entry *entry)
+{
+    if (entry->unsettled) {
+        return;
+    }
+    entry->unsettled = true;
+    entry->before = NULL;
+    entry->after = cache->unsettled;
+    if (entry->after != NULL) {
+        entry->after->before = entry;
+    }
+    cache->unsettled = entry;
+    cache->unsettled_count++;
+    for (const struct version *version = entry->newest; version != NULL; version = version->older) {
+        cache->unsettled_bytes += version_bytes(version);
+    }
+}
+
+static void unlink_unsettled(struct trie_cache *cache, struct entry *entry)
+{
+    if (!entry->unsettled) {
+        return;
+    }
+    for (const struct version *version = entry->newest; version != NULL; version = version->older) {
+        cache->unsettled_bytes -= version_bytes(version);
+    }
+    if (entry->before != NULL) {
+        entry->before->after = entry->after;
+    } else {
+        ensure(cache->unsettled == entry);
+        cache->unsettled = entry->after;
+    }
+    if (entry->after != NULL) {
+        entry->after->before = entry->before;
+    }
+    entry->unsettled = false;
+    cache->unsettled_count--;
+}
+
+/* ---- freeing ---- */
+
+static void count_version(struct trie_cache *cache, struct entry *entry,
+                          const struct version *version)
+{
+    entry->count++;
+    cache->bytes += version_bytes(version);
+    cache->unsettled_bytes += entry->unsettled ? version_bytes(version) : 0;
+}
+
+static void free_versions(struct trie_cache *cache, struct entry *entry, struct version *version)
 {
     while (version != NULL) {
         struct version *older = version->older;
+        entry->count--;
         cache->bytes -= version_bytes(version);
-        memory_free(version);
+        cache->unsettled_bytes -= entry->unsettled ? version_bytes(version) : 0;
+        if (cache->pinned) {
+            version->older = cache->gone_versions;
+            cache->gone_versions = version;
+        } else {
+            memory_free(version);
+        }
         version = older;
     }
 }
 
 static void free_entry(struct trie_cache *cache, struct entry *entry)
 {
-    free_versions(cache, entry->newest);
+    unlink_unsettled(cache, entry);
+    free_versions(cache, entry, entry->newest);
     cache->bytes -= sizeof(*entry) + entry->key_size + OVERHEAD;
     cache->count--;
-    memory_free(entry);
+    if (cache->pinned) {
+        entry->next = cache->gone_entries;
+        cache->gone_entries = entry;
+    } else {
+        memory_free(entry);
+    }
+}
+
+void trie_cache_pin(struct trie_cache *cache)
+{
+    ensure(!cache->pinned);
+    cache->pinned = true;
+}
+
+void trie_cache_unpin(struct trie_cache *cache)
+{
+    ensure(cache->pinned);
+    cache->pinned = false;
+    while (cache->gone_versions != NULL) {
+        struct version *version = cache->gone_versions;
+        cache->gone_versions = version->older;
+        memory_free(version);
+    }
+    while (cache->gone_entries != NULL) {
+        struct entry *entry = cache->gone_entries;
+        cache->gone_entries = entry->next;
+        memory_free(entry);
+    }
 }
 
 void trie_cache_clear(struct trie_cache *cache)
@@ -86,17 +188,24 @@ void trie_cache_clear(struct trie_cache *cache)
             free_entry(cache, entry);
         }
     }
+    cache->floor = 0;
     ensure(cache->count == 0 && cache->bytes == 0);
+    ensure(cache->unsettled_count == 0 && cache->unsettled_bytes == 0);
 }
 
 void trie_cache_destroy(struct trie_cache *cache)
 {
     if (cache != NULL) {
         trie_cache_clear(cache);
+        if (cache->pinned) {
+            trie_cache_unpin(cache);
+        }
         memory_free((void *)cache->buckets);
         memory_free(cache);
     }
 }
+
+/* ---- finding ---- */
 
 static struct entry *find(const struct trie_cache *cache, struct bytes key, uint64_t hash)
 {
@@ -108,15 +217,39 @@ static struct entry *find(const struct trie_cache *cache, struct bytes key, uint
     return entry;
 }
 
-static uint64_t hash_of(struct bytes key)
+uint64_t trie_cache_hash(struct bytes key)
 {
     return XXH3_64bits(key.data, key.size);
+}
+
+void trie_cache_fetch_ahead(const struct trie_cache *cache, uint64_t hash,
+                            enum trie_cache_step step)
+{
+    struct entry *const *bucket = &cache->buckets[hash & (cache->bucket_count - 1)];
+    if (step == TRIE_CACHE_BUCKET) {
+        __builtin_prefetch((const void *)bucket);
+        return;
+    }
+    const struct entry *entry = *bucket;
+    if (step == TRIE_CACHE_ENTRY) {
+        if (entry != NULL) {
+            __builtin_prefetch(entry);
+            __builtin_prefetch((const uint8_t *)entry + LINE);
+        }
+        return;
+    }
+    while (entry != NULL && entry->hash != hash) {
+        entry = entry->next;
+    }
+    for (size_t i = 0; entry != NULL && i < LINES_AHEAD; i++) {
+        __builtin_prefetch((const uint8_t *)entry->newest + LINE * i);
+    }
 }
 
 bool trie_cache_find(const struct trie_cache *cache, struct bytes key, uint64_t bound,
                      struct bytes *out_record)
 {
-    const struct entry *entry = find(cache, key, hash_of(key));
+    const struct entry *entry = find(cache, key, trie_cache_hash(key));
     const struct version *version = entry == NULL ? NULL : entry->newest;
     while (version != NULL && version->height > bound) {
         version = version->older;
@@ -166,13 +299,13 @@ static struct version *make_version(struct bytes record, uint64_t height)
     return version;
 }
 
-static int add_entry(struct trie_cache *cache, struct bytes key, uint64_t hash,
-                     struct version *version)
+static struct entry *add_entry(struct trie_cache *cache, struct bytes key, uint64_t hash,
+                               struct version *version)
 {
     struct entry *entry = memory_alloc(sizeof(*entry) + key.size);
     ensure(key.size > 0 && key.size <= UINT8_MAX);
     if (entry == NULL) {
-        return STOA_ENOMEM;
+        return NULL;
     }
     grow(cache);
     struct entry **bucket = &cache->buckets[hash & (cache->bucket_count - 1)];
@@ -180,64 +313,130 @@ static int add_entry(struct trie_cache *cache, struct bytes key, uint64_t hash,
         .next = *bucket,
         .hash = hash,
         .newest = version,
+        .shorten = SHORTEN_FROM,
         .key_size = (uint8_t)key.size,
     };
     memcpy(entry->key, key.data, key.size);
     *bucket = entry;
     cache->count++;
     cache->bytes += sizeof(*entry) + key.size + OVERHEAD;
-    return 0;
+    count_version(cache, entry, version);
+    return entry;
 }
 
-static int add(struct trie_cache *cache, struct bytes key, uint64_t hash, struct bytes record,
-               uint64_t height)
+/* Drop what the tables have, but for the newest version, and what nobody asks for. */
+static void shorten(struct trie_cache *cache, struct entry *entry, uint64_t below)
 {
-    struct version *version = make_version(record, height);
-    if (version == NULL || add_entry(cache, key, hash, version) != 0) {
-        memory_free(version);
-        return STOA_ENOMEM;
+    struct version *version = entry->newest;
+    while (version->older != NULL && version->older->height >= below &&
+           version->height > cache->floor) {
+        version = version->older;
     }
-    cache->bytes += version_bytes(version);
-    return 0;
+    free_versions(cache, entry, version->older);
+    version->older = NULL;
+    entry->shorten = 2 * entry->count + SHORTEN_FROM;
 }
 
 int trie_cache_put(struct trie_cache *cache, struct bytes key, struct bytes record, uint64_t height,
                    uint64_t below)
 {
-    uint64_t hash = hash_of(key);
+    uint64_t hash = trie_cache_hash(key);
     struct entry *entry = find(cache, key, hash);
-    if (entry == NULL) {
-        return add(cache, key, hash, record, height);
-    }
     struct version *version = make_version(record, height);
     if (version == NULL) {
         return STOA_ENOMEM;
     }
-    struct version *before = entry->newest;
-    ensure(before->height <= height);
-    if (before->height == height) {
-        version->older = before->older;
-        before->older = NULL;
-        free_versions(cache, before);
+    if (entry == NULL) {
+        entry = add_entry(cache, key, hash, version);
+        if (entry == NULL) {
+            memory_free(version);
+            return STOA_ENOMEM;
+        }
     } else {
+        struct version *before = entry->newest;
+        ensure(before->height <= height);
         version->older = before;
+        if (before->height == height) {
+            version->older = before->older;
+            before->older = NULL;
+            free_versions(cache, entry, before);
+        }
+        entry->newest = version;
+        entry->used = true;
+        count_version(cache, entry, version);
     }
-    cache->bytes += version_bytes(version);
-    entry->newest = version;
-    entry->used = true;
-    while (version->older != NULL && version->older->height >= below) {
-        version = version->older;
+    if (height >= below) {
+        link_unsettled(cache, entry);
     }
-    free_versions(cache, version->older);
-    version->older = NULL;
+    if (entry->count >= entry->shorten) {
+        shorten(cache, entry, below);
+    }
     return 0;
 }
 
 int trie_cache_keep(struct trie_cache *cache, struct bytes key, struct bytes record,
                     uint64_t height)
 {
-    uint64_t hash = hash_of(key);
-    return find(cache, key, hash) != NULL ? 0 : add(cache, key, hash, record, height);
+    uint64_t hash = trie_cache_hash(key);
+    if (find(cache, key, hash) != NULL) {
+        return 0;
+    }
+    struct version *version = make_version(record, height);
+    if (version == NULL || add_entry(cache, key, hash, version) == NULL) {
+        memory_free(version);
+        return STOA_ENOMEM;
+    }
+    return 0;
+}
+
+void trie_cache_raise_floor(struct trie_cache *cache, uint64_t floor)
+{
+    cache->floor = floor > cache->floor ? floor : cache->floor;
+}
+
+static int gather_entry(const struct trie_cache *cache, const struct entry *entry, uint64_t below,
+                        uint64_t last, struct buffer *out)
+{
+    const struct version *version = entry->newest;
+    bool asked = true; /* for what is older */
+    int result = 0;
+    for (; result == 0 && asked && version != NULL && version->height >= below;
+         version = version->older) {
+        asked = version->height > cache->floor;
+        if (version->height > last) {
+            continue;
+        }
+        struct trie_cache_version gathered = {
+            .key = bytes_of(entry->key, entry->key_size),
+            .record = bytes_of(version->data, version->size),
+            .height = version->height,
+        };
+        result = buffer_append(out, &gathered, sizeof(gathered));
+    }
+    return result;
+}
+
+int trie_cache_gather(const struct trie_cache *cache, uint64_t below, uint64_t last,
+                      struct buffer *out)
+{
+    int result = 0;
+    const struct entry *entry = cache->unsettled;
+    for (; result == 0 && entry != NULL; entry = entry->after) {
+        result = gather_entry(cache, entry, below, last, out);
+    }
+    return result;
+}
+
+void trie_cache_settle(struct trie_cache *cache, uint64_t below)
+{
+    struct entry *after;
+    for (struct entry *entry = cache->unsettled; entry != NULL; entry = after) {
+        after = entry->after;
+        shorten(cache, entry, below);
+        if (entry->newest->height < below) {
+            unlink_unsettled(cache, entry);
+        }
+    }
 }
 
 void trie_cache_drop(struct trie_cache *cache, uint64_t height)
@@ -250,7 +449,7 @@ void trie_cache_drop(struct trie_cache *cache, uint64_t height)
                 struct version *dropped = entry->newest;
                 entry->newest = dropped->older;
                 dropped->older = NULL;
-                free_versions(cache, dropped);
+                free_versions(cache, entry, dropped);
             }
             if (entry->newest != NULL) {
                 link = &entry->next;
@@ -282,5 +481,10 @@ void trie_cache_trim(struct trie_cache *cache, uint64_t below)
 
 void trie_cache_stats(const struct trie_cache *cache, struct trie_cache_stats *out_stats)
 {
-    *out_stats = (struct trie_cache_stats){.records = cache->count, .bytes = cache->bytes};
+    *out_stats = (struct trie_cache_stats){
+        .records = cache->count,
+        .bytes = cache->bytes,
+        .unsettled = cache->unsettled_count,
+        .unsettled_bytes = cache->unsettled_bytes,
+    };
 }

@@ -76,15 +76,20 @@ static int append(struct buffer *buffer, const struct trie_layer_entry *entry)
     return 0;
 }
 
+int trie_layer_add_older(struct trie_layer *layer, const struct trie_layer_entry *entry)
+{
+    int result = append(&layer->entries, entry);
+    if (result == 0) {
+        layer->count++;
+        layer->base_bytes += entry->base.size;
+    }
+    return result;
+}
+
 int trie_layer_add(struct trie_layer *layer, struct bytes base, struct bytes record)
 {
     struct trie_layer_entry entry = {.base = base, .record = record, .height = layer->height};
-    int result = append(&layer->entries, &entry);
-    if (result == 0) {
-        layer->count++;
-        layer->base_bytes += base.size;
-    }
-    return result;
+    return trie_layer_add_older(layer, &entry);
 }
 
 int trie_layer_add_found(struct buffer *found, const struct trie_layer_entry *entry)

@@ -27,6 +27,12 @@ enum {
  */
 size_t trie_layer_base(struct bytes trie, struct bytes path, uint8_t out[TRIE_LAYER_BASE_MAX]);
 
+struct trie_layer_entry {
+    struct bytes base;
+    struct bytes record; /* size 0: there is none from there on */
+    uint64_t height;     /* that made it */
+};
+
 struct trie_layer {
     struct trie_layer *next;       /* of the batch */
     struct trie_layer *merge_next; /* of those that the cache does not know yet */
@@ -39,12 +45,6 @@ struct trie_layer {
     struct buffer found;   /* what was found in the tables meanwhile, with its height */
 };
 
-struct trie_layer_entry {
-    struct bytes base;
-    struct bytes record; /* size 0: there is none from there on */
-    uint64_t height;     /* of what was found */
-};
-
 /* With one reference. NULL: no memory. */
 struct trie_layer *trie_layer_create(uint64_t height);
 
@@ -53,6 +53,9 @@ void trie_layer_release(struct trie_layer *layer);
 
 /* STOA_ENOMEM. */
 int trie_layer_add(struct trie_layer *layer, struct bytes base, struct bytes record);
+
+/* Likewise of a height before the layer's: what is on its way to the tables with it. */
+int trie_layer_add_older(struct trie_layer *layer, const struct trie_layer_entry *entry);
 int trie_layer_add_found(struct buffer *found, const struct trie_layer_entry *entry);
 
 /* Walk entries or found: *CURSOR begins as the buffer's bytes. False at the end. */

@@ -3,6 +3,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -51,18 +52,115 @@ static void versions_are_found_by_height(void **context)
     trie_cache_destroy(cache);
 }
 
+static size_t bytes_of_cache(const struct trie_cache *cache)
+{
+    struct trie_cache_stats stats;
+    trie_cache_stats(cache, &stats);
+    return stats.bytes;
+}
+
 static void versions_that_the_tables_have_go_but_for_the_newest(void **context)
 {
     (void)context;
     struct trie_cache *cache = trie_cache_create(1 << 20);
+    put(cache, "a", "value", 1, 0);
+    size_t one = bytes_of_cache(cache);
+    put(cache, "a", "value", 2, 0);
+    size_t version = bytes_of_cache(cache) - one;
+    for (uint64_t height = 3; height < 1000; height++) {
+        put(cache, "a", "value", height, height - 1); /* all but the last are in the tables */
+        assert_true(bytes_of_cache(cache) <= one + 8 * version);
+    }
+    trie_cache_settle(cache, 1000);
+    assert_int_equal(bytes_of_cache(cache), one);
+    check(cache, "a", 998, NULL);
+    check(cache, "a", 999, "value");
+    trie_cache_destroy(cache);
+}
+
+/* What is gathered, as "key@height ". */
+static void check_gathered(const struct trie_cache *cache, uint64_t below, uint64_t last,
+                           const char *wanted)
+{
+    struct buffer out;
+    char text_out[200] = "";
+    buffer_init(&out);
+    assert_int_equal(trie_cache_gather(cache, below, last, &out), 0);
+    const struct trie_cache_version *versions = (const void *)out.data;
+    for (size_t i = 0; i < out.size / sizeof(*versions); i++) {
+        size_t used = strlen(text_out);
+        (void)snprintf(text_out + used, sizeof(text_out) - used, "%.*s@%d ",
+                       (int)versions[i].key.size, (const char *)versions[i].key.data,
+                       (int)versions[i].height);
+    }
+    assert_string_equal(text_out, wanted);
+    buffer_deinit(&out);
+}
+
+static void what_the_tables_do_not_have_is_gathered(void **context)
+{
+    (void)context;
+    struct trie_cache *cache = trie_cache_create(1 << 20);
     put(cache, "a", "one", 1, 0);
-    put(cache, "a", "three", 3, 0);
-    put(cache, "a", "five", 5, 3); /* 0 to 2 are in the tables */
-    check(cache, "a", 2, NULL);
-    check(cache, "a", 3, "three");
+    put(cache, "a", "two", 2, 0);
+    put(cache, "a", "five", 5, 0);
+    put(cache, "b", "three", 3, 0);
+    assert_int_equal(trie_cache_keep(cache, text("c"), text("one"), 1), 0); /* they have it */
+    check_gathered(cache, 0, 9, "b@3 a@5 a@2 a@1 ");
+    check_gathered(cache, 0, 4, "b@3 a@2 a@1 ");
+    check_gathered(cache, 2, 3, "b@3 a@2 ");
+    trie_cache_raise_floor(cache, 3); /* a@2 is asked for as of 3, a@1 never */
+    check_gathered(cache, 0, 9, "b@3 a@5 a@2 ");
+    trie_cache_settle(cache, 4);
+    check_gathered(cache, 4, 9, "a@5 ");
+    trie_cache_settle(cache, 6);
+    check_gathered(cache, 6, 9, "");
+    struct trie_cache_stats stats;
+    trie_cache_stats(cache, &stats);
+    assert_int_equal(stats.unsettled, 0);
+    assert_int_equal(stats.unsettled_bytes, 0);
     put(cache, "a", "six", 6, 6);
-    check(cache, "a", 5, NULL);
-    check(cache, "a", 6, "six");
+    check_gathered(cache, 6, 9, "a@6 ");
+    trie_cache_drop(cache, 6);
+    check_gathered(cache, 6, 9, "");
+    check(cache, "b", 9, "three");
+    trie_cache_destroy(cache);
+}
+
+static void what_nobody_asks_for_goes_though_the_tables_never_had_it(void **context)
+{
+    (void)context;
+    struct trie_cache *cache = trie_cache_create(1 << 20);
+    put(cache, "a", "value", 1, 0);
+    size_t one = bytes_of_cache(cache);
+    for (uint64_t height = 2; height < 1000; height++) {
+        trie_cache_raise_floor(cache, height);
+        put(cache, "a", "value", height, 0);
+        assert_true(bytes_of_cache(cache) <= 10 * one);
+    }
+    check_gathered(cache, 0, 1000, "a@999 ");
+    trie_cache_destroy(cache);
+}
+
+static void what_was_gathered_stays_while_pinned(void **context)
+{
+    (void)context;
+    struct trie_cache *cache = trie_cache_create(1 << 20);
+    struct buffer out;
+    buffer_init(&out);
+    put(cache, "key", "one", 1, 0);
+    put(cache, "key", "two", 2, 0);
+    trie_cache_pin(cache);
+    assert_int_equal(trie_cache_gather(cache, 0, 2, &out), 0);
+    trie_cache_drop(cache, 1);
+    check(cache, "key", 9, NULL);
+    const struct trie_cache_version *versions = (const void *)out.data;
+    assert_int_equal(out.size, 2 * sizeof(*versions));
+    assert_memory_equal(versions[0].record.data, "two", 3);
+    assert_memory_equal(versions[1].record.data, "one", 3);
+    assert_memory_equal(versions[1].key.data, "key", 3);
+    trie_cache_unpin(cache);
+    buffer_deinit(&out);
     trie_cache_destroy(cache);
 }
 
@@ -170,6 +268,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(versions_are_found_by_height),
         cmocka_unit_test(versions_that_the_tables_have_go_but_for_the_newest),
+        cmocka_unit_test(what_the_tables_do_not_have_is_gathered),
+        cmocka_unit_test(what_nobody_asks_for_goes_though_the_tables_never_had_it),
+        cmocka_unit_test(what_was_gathered_stays_while_pinned),
         cmocka_unit_test(what_is_found_in_the_tables_replaces_nothing),
         cmocka_unit_test(a_lost_branch_is_forgotten),
         cmocka_unit_test(only_what_the_tables_have_is_trimmed),

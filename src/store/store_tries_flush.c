@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The way of the tries' records from the cache into the tables. They do not go with the blocks that
+ * made them: a record near the root changes with each block, and most of its versions are not asked
+ * for any more by the time the tables would have them. So batches are applied without, and the
+ * tables note up to which they have come with their tries; there the replay begins after a crash.
+ *
+ *   hold     a batch is applied without; its records are in the cache only
+ *   gather   where there is enough, or a checkpoint or a close wants it: a worker lists what the
+ *            cache has up to the batch's last block, and it is pinned
+ *   apply    what was listed goes into the tables with the batch, while blocks go on
+ *   settle   the cache learns that the tables have it, and may let it go
+ *
+ * A batch with a change of branch is not held: it has the records of its blocks as layers, and what
+ * was held of the blocks before as one more (store_tries_hold_back). Before it is applied the cache
+ * is ahead of the tables on another branch, so what is applied meanwhile is held. */
+#include "base/ensure.h"
+#include "store/store_private.h"
+
+bool store_tries_unsettled(const struct store *store)
+{
+    return store->tries.unsettled != 0 || store_tries_merging(store);
+}
+
+void store_tries_flush_reset(struct store *store)
+{
+    struct store_tries *tries = &store->tries;
+    if (tries->pinned) {
+        trie_cache_unpin(tries->cache);
+        tries->pinned = false;
+    }
+    buffer_clear(&tries->flush_versions);
+    tries->unsettled = 0;
+    tries->flush_wanted = false;
+    tries->flush_ended = false;
+    tries->settle_due = false;
+    tries->flush = (struct index_tries){.held = false};
+    tries->flushed_any = store->applied.has_head;
+    tries->flushed = store->applied.head_height;
+}
+
+/* A later batch than the first frozen one has a change of branch. */
+static bool cut_follows(const struct store *store)
+{
+    bool cut = pending_is_cut(store->open, PLACE_HEIGHT_MAX);
+    for (unsigned i = 1; i < store->frozen_count; i++) {
+        cut = cut || pending_is_cut(store->frozen[i], PLACE_HEIGHT_MAX);
+    }
+    return cut;
+}
+
+static void run_gather(struct workers_job *job, void *worker_state)
+{
+    struct store *store = job->context;
+    struct store_tries *tries = &store->tries;
+    (void)worker_state; /* the tables are not asked */
+    tries->flush_result = trie_cache_gather(tries->cache, tries->flush_below, tries->flush_last,
+                                            &tries->flush_versions);
+}
+
+static void done_gather(struct workers_job *job)
+{
+    struct store *store = job->context;
+    struct store_tries *tries = &store->tries;
+    tries->flush = (struct index_tries){
+        .versions = (const struct trie_cache_version *)(const void *)tries->flush_versions.data,
+        .count = tries->flush_versions.size / sizeof(struct trie_cache_version),
+        .floor = store->floors.tries,
+    };
+    store_tries_leave(store);
+    store_apply_gathered(store, tries->flush_result);
+}
+
+static void enter_gather(struct store_tries_waiter *waiter)
+{
+    struct store *store = waiter->context;
+    struct store_tries *tries = &store->tries;
+    ensure(!tries->pinned && store->frozen_count != 0);
+    if (cut_follows(store)) { /* by now */
+        store_tries_leave(store);
+        store_apply_gathered(store, 0);
+        return;
+    }
+    trie_cache_pin(tries->cache); /* nothing is merged while there are readers */
+    tries->pinned = true;
+    tries->flush_below = store_tries_below(store);
+    tries->flush_last = store->frozen_applied[0].head_height;
+    buffer_clear(&tries->flush_versions);
+    tries->flush_job = (struct workers_job){
+        .run = run_gather, .done = done_gather, .context = store, .kind = METRICS_JOB_TRIE};
+    workers_submit(store->writers, &tries->flush_job);
+}
+
+bool store_tries_flush(struct store *store)
+{
+    struct store_tries *tries = &store->tries;
+    ensure(store->frozen_count != 0);
+    tries->flush = (struct index_tries){.floor = store->floors.tries};
+    if (pending_is_cut(store->frozen[0], PLACE_HEIGHT_MAX) || !store_tries_unsettled(store)) {
+        return true;
+    }
+    bool wanted = tries->flush_wanted || tries->unsettled >= tries->unsettled_max;
+    tries->flush = (struct index_tries){.held = true};
+    if (!wanted || cut_follows(store) || tries->settle_due || tries->pinned) {
+        return true;
+    }
+    tries->flush_waiter = (struct store_tries_waiter){.enter = enter_gather, .context = store};
+    if (store_tries_enter(store, &tries->flush_waiter)) {
+        enter_gather(&tries->flush_waiter);
+    }
+    return false;
+}
+
+void store_tries_applied(struct store *store)
+{
+    struct store_tries *tries = &store->tries;
+    if (tries->flush.held) {
+        return;
+    }
+    tries->flushed_any = store->applied.has_head;
+    tries->flushed = store->applied.head_height;
+    tries->flush_ended = tries->flush_ended || tries->flush_wanted;
+    tries->flush_wanted = false;
+    store->checkpointed_sequence = tries->pinned ? 0 : store->checkpointed_sequence;
+    if (store->applied.position.sequence >= tries->cap_sequence) {
+        tries->cap = UINT64_MAX;
+    }
+    store_tries_settle(store);
+}
+
+struct trie_layer *store_tries_hold_back(const struct store *store, uint64_t below,
+                                         uint64_t ancestor)
+{
+    struct buffer versions;
+    struct trie_layer *layer = trie_layer_create(ancestor);
+    buffer_init(&versions);
+    int result = layer == NULL ? STOA_ENOMEM
+                               : trie_cache_gather(store->tries.cache, below, ancestor, &versions);
+    const struct trie_cache_version *version = (const void *)versions.data;
+    for (size_t left = versions.size / sizeof(*version); result == 0 && left != 0; left--) {
+        struct trie_layer_entry entry = {version->key, version->record, version->height};
+        result = trie_layer_add_older(layer, &entry);
+        version++;
+    }
+    buffer_deinit(&versions);
+    if (result != 0) {
+        trie_layer_release(layer);
+        return NULL;
+    }
+    return layer;
+}
