@@ -126,9 +126,9 @@ static int wipe_storage(struct trie_task *task, struct state_account_change *acc
     return trie_update_wipe(bytes_of(account->address_hash, HASH_SIZE), task, note_wiped, &wipe);
 }
 
-/* The root of ACCOUNT's storage with its slots put; FRESH: into an empty trie. */
+/* Put ACCOUNT's slots into its storage (FRESH: an empty trie), but for the hashing. */
 static int update_storage(struct trie_task *task, struct state_account_change *account, bool fresh,
-                          uint8_t out_root[32])
+                          struct trie_update *update)
 {
     static_assert(sizeof(uint8_t[HASH_NIBBLES + 33 + 7]) % 8 == 0, "one piece a slot");
     enum { PIECE = HASH_NIBBLES + 40 };
@@ -151,23 +151,39 @@ static int update_storage(struct trie_task *task, struct state_account_change *a
             .value = bytes_of(piece + HASH_NIBBLES, size),
         };
     }
-    struct trie_update update = {
+    *update = (struct trie_update){
         .trie = bytes_of(account->address_hash, HASH_SIZE),
         .changes = changes,
         .count = count,
         .fresh = fresh,
     };
-    return trie_update_run(&update, task, out_root);
+    return trie_update_change(update, task);
 }
 
-/* ---- an account ---- */
+/* ---- accounts ---- */
 
-/* The account that is left of OLD's storage and what CHANGE says. */
-static int change_account(struct trie_task *task, struct state_account_change *change,
-                          struct state_account *account)
+/* One on its way. */
+struct settling {
+    struct state_account account;
+    struct trie_update storage; /* with changes: an update whose root becomes the account's */
+    uint64_t place;             /* the reader's, of the storage's root */
+};
+
+static bool has_storage(const struct state_account_change *change,
+                        const struct state_account *account)
 {
-    bool had_storage =
-        change->existed && memcmp(account->storage_root, trie_empty_root, HASH_SIZE) != 0;
+    return change->existed && memcmp(account->storage_root, trie_empty_root, HASH_SIZE) != 0;
+}
+
+/* The account that is left of what CHANGE says, but for the root of its storage. */
+static int change_account(struct trie_task *task, struct state_account_change *change,
+                          struct settling *settling)
+{
+    struct state_account *account = &settling->account;
+    bool had_storage = has_storage(change, account);
+    if ((change->flags & STATE_ACCOUNT_REMOVED) != 0) {
+        return had_storage ? wipe_storage(task, change) : 0;
+    }
     if ((change->flags & STATE_ACCOUNT_FIELDS) != 0) {
         account->nonce = change->nonce;
         memcpy(account->balance, change->balance, sizeof(account->balance));
@@ -181,36 +197,83 @@ static int change_account(struct trie_task *task, struct state_account_change *c
         memcpy(account->storage_root, trie_empty_root, HASH_SIZE);
     }
     if (result == 0 && change->slot_count > 0) {
-        result = update_storage(task, change, wiped || !had_storage, account->storage_root);
+        result = update_storage(task, change, wiped || !had_storage, &settling->storage);
     }
     return result;
 }
 
-static int settle_account(struct trie_task *task, struct trie_change *trie_change, struct bytes old)
+/* The account as the leaf's new value, with what its storage has come to. */
+static int finish_account(struct trie_task *task, struct trie_change *trie_change,
+                          struct state_account_change *change, struct settling *settling)
 {
-    struct state_account_change *change = trie_change->settle;
-    struct state_account account = {.nonce = 0};
-    change->existed = old.size > 0;
     int result = 0;
-    if (change->existed && state_account_decode(old, &account, &task->detail) != 0) {
-        return error_set(&task->detail, STOA_ECORRUPT, "state trie: a leaf is no account");
-    }
     if ((change->flags & STATE_ACCOUNT_REMOVED) != 0) {
-        bool had_storage =
-            change->existed && memcmp(account.storage_root, trie_empty_root, HASH_SIZE) != 0;
-        return had_storage ? wipe_storage(task, change) : 0;
+        return 0;
     }
-    result = change_account(task, change, &account);
-    if (result != 0) {
-        return result;
+    if (settling->storage.count != 0) {
+        result = trie_update_root_of(&settling->storage, task, settling->account.storage_root);
     }
     buffer_clear(&task->scratch);
-    if (state_account_encode(&account, &task->scratch) != 0) {
-        return no_memory(task);
+    if (result == 0 && state_account_encode(&settling->account, &task->scratch) != 0) {
+        result = no_memory(task);
+    }
+    if (result != 0) {
+        return result;
     }
     change->leaf = arena_copy(&task->arena, buffer_bytes(&task->scratch));
     trie_change->value = change->leaf;
     return change->leaf.data == NULL ? no_memory(task) : 0;
+}
+
+/* The accounts as they were; and what will be read of their storage comes near. */
+static int begin_accounts(struct trie_task *task, const struct trie_change *trie_changes,
+                          struct state_account_change *changes, struct settling *settling,
+                          size_t count)
+{
+    const struct trie_reader *reader = &task->reader;
+    for (size_t i = 0; i < count; i++) {
+        struct bytes old = trie_changes[i].old;
+        settling[i] = (struct settling){.storage = {.count = 0}};
+        changes[i].existed = old.size > 0;
+        if (changes[i].existed &&
+            state_account_decode(old, &settling[i].account, &task->detail) != 0) {
+            return error_set(&task->detail, STOA_ECORRUPT, "state trie: a leaf is no account");
+        }
+    }
+    for (unsigned step = 0; reader->ahead != NULL && step < TRIE_READER_STEPS; step++) {
+        for (size_t i = 0; i < count; i++) {
+            if (changes[i].slot_count != 0 && has_storage(&changes[i], &settling[i].account)) {
+                reader->ahead(reader->context, bytes_of(changes[i].address_hash, HASH_SIZE),
+                              bytes_of(NULL, 0), step, &settling[i].place);
+            }
+        }
+    }
+    return 0;
+}
+
+/* Set the values of the accounts' trie, of part INDEX where it has parts: all storage tries on the
+ * way are changed first, then hashed together. */
+static int settle_accounts(struct state_update *update, struct trie_task *task, unsigned index)
+{
+    size_t count;
+    struct trie_change *trie_changes = trie_update_changes(&update->trie, index, &count);
+    struct state_account_change *changes = update->accounts + (trie_changes - update->trie.changes);
+    struct settling *settling = arena_alloc(&task->arena, count * sizeof(*settling));
+    if (settling == NULL) {
+        return no_memory(task);
+    }
+    int result = trie_update_look_up(&update->trie, task, index);
+    if (result == 0) {
+        result = begin_accounts(task, trie_changes, changes, settling, count);
+    }
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result = change_account(task, &changes[i], &settling[i]);
+    }
+    result = result == 0 ? trie_task_hash(task) : result;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result = finish_account(task, &trie_changes[i], &changes[i], &settling[i]);
+    }
+    return result;
 }
 
 /* ---- public ---- */
@@ -227,25 +290,26 @@ int state_update_begin(struct state_update *update, struct trie_task *task,
     for (size_t i = 0; i < count; i++) {
         uint8_t *key = keys + i * HASH_NIBBLES;
         trie_node_unpack(bytes_of(accounts[i].address_hash, HASH_SIZE), key);
-        changes[i] =
-            (struct trie_change){.key = bytes_of(key, HASH_NIBBLES), .settle = &accounts[i]};
+        changes[i] = (struct trie_change){.key = bytes_of(key, HASH_NIBBLES)};
         accounts[i].leaf = bytes_of(NULL, 0);
         accounts[i].existed = false;
         accounts[i].wiped = NULL;
     }
-    update->trie =
-        (struct trie_update){.changes = changes, .count = count, .settle = settle_account};
+    update->accounts = accounts;
+    update->trie = (struct trie_update){.changes = changes, .count = count};
     return trie_update_begin(&update->trie, task, out_parts);
 }
 
 int state_update_part(struct state_update *update, struct trie_task *task, unsigned index)
 {
-    return trie_update_part(&update->trie, task, index);
+    int result = settle_accounts(update, task, index);
+    return result == 0 ? trie_update_part(&update->trie, task, index) : result;
 }
 
 int state_update_end(struct state_update *update, struct trie_task *task, uint8_t out_root[32])
 {
-    return trie_update_end(&update->trie, task, out_root);
+    int result = update->trie.parted ? 0 : settle_accounts(update, task, 0);
+    return result == 0 ? trie_update_end(&update->trie, task, out_root) : result;
 }
 
 int state_update_run(struct trie_task *task, struct state_account_change *accounts, size_t count,

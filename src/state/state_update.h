@@ -54,6 +54,7 @@ struct state_account_change {
 
 struct state_update {
     struct trie_update trie;
+    struct state_account_change *accounts;
 };
 
 /* ACCOUNTS are sorted by address_hash, each once, and stay until the end. Parts as

@@ -6,6 +6,7 @@
 #include "base/ensure.h"
 #include "chain/keccak.h"
 #include "chain/trie.h"
+#include "state/trie_seal.h"
 
 enum { PARTS_FROM = 64 }; /* changes; fewer are not worth a hand-over */
 
@@ -62,35 +63,6 @@ static struct bytes join(struct trie_task *task, struct bytes a, unsigned nibble
     return bytes_of(out, size);
 }
 
-/* PATH and RECORD are copied. */
-static int add_write(struct trie_task *task, struct bytes trie, struct bytes path,
-                     struct bytes record)
-{
-    struct trie_write *write = arena_alloc(&task->arena, sizeof(*write));
-    uint8_t *copy = arena_alloc(&task->arena, path.size + record.size);
-    if (write == NULL || copy == NULL) {
-        return no_memory(task);
-    }
-    if (path.size > 0) {
-        memcpy(copy, path.data, path.size);
-    }
-    if (record.size > 0) {
-        memcpy(copy + path.size, record.data, record.size);
-    }
-    *write = (struct trie_write){
-        .trie = trie,
-        .path = bytes_of(copy, path.size),
-        .record = bytes_of(copy + path.size, record.size),
-    };
-    if (task->writes.first == NULL) {
-        task->writes.first = write;
-    } else {
-        task->writes.last->next = write;
-    }
-    task->writes.last = write;
-    return 0;
-}
-
 /* The record of SLOT, which has PATH, is not there any more. */
 static int remove_record(struct trie_task *task, struct bytes trie, struct trie_slot *slot,
                          struct bytes path)
@@ -99,7 +71,12 @@ static int remove_record(struct trie_task *task, struct bytes trie, struct trie_
         return 0;
     }
     slot->stored = false;
-    return add_write(task, trie, path, bytes_of(NULL, 0));
+    struct trie_write *write = trie_seal_plan(task, trie, path);
+    if (write == NULL) {
+        return STOA_ENOMEM;
+    }
+    trie_seal_write(task, write);
+    return 0;
 }
 
 /* That no key in SLOT, which was read from below DEPTH nibbles, is longer than keys are. */
@@ -151,17 +128,6 @@ static int load_branch(struct trie_task *task, struct bytes trie, struct bytes p
         return error_set(&task->detail, STOA_ECORRUPT,
                          "trie: the branch %zu nibbles below the root is missing", path.size);
     }
-    return result;
-}
-
-static int settle(const struct trie_update *update, struct trie_task *task,
-                  struct trie_change *change, struct bytes old)
-{
-    if (update->settle == NULL || change->settle == NULL) {
-        return 0;
-    }
-    int result = update->settle(task, change, old);
-    change->settle = NULL;
     return result;
 }
 
@@ -258,8 +224,8 @@ static int leaf_entry(struct trie_task *task, const struct trie_slot *slot, cons
 }
 
 /* What SLOT holds and what SPAN puts there, in order, to OUT. */
-static int gather(const struct trie_update *update, struct trie_task *task,
-                  const struct trie_slot *slot, const struct span *span, struct span *out)
+static int gather(struct trie_task *task, const struct trie_slot *slot, const struct span *span,
+                  struct span *out)
 {
     bool leaf = slot->kind == TRIE_LEAF;
     int result = 0;
@@ -271,9 +237,6 @@ static int gather(const struct trie_update *update, struct trie_task *task,
             result = leaf_entry(task, slot, span, &out->changes[out->count++]);
         }
         leaf = leaf && order > 0;
-        if (result == 0) {
-            result = settle(update, task, change, order == 0 ? slot->value : bytes_of(NULL, 0));
-        }
         if (result == 0 && change->value.size > 0) {
             out->changes[out->count++] = *change;
         }
@@ -292,7 +255,7 @@ static int update_leaf(const struct trie_update *update, struct trie_task *task,
     if (entries.changes == NULL) {
         return no_memory(task);
     }
-    int result = gather(update, task, slot, span, &entries);
+    int result = gather(task, slot, span, &entries);
     if (result != 0) {
         return result;
     }
@@ -372,30 +335,16 @@ static int shrink(const struct trie_update *update, struct trie_task *task, stru
     return result;
 }
 
-/* How far the keys of SPAN that are put go along with SLOT's extension: where not all the way,
- * those that do not are settled. */
-static int measure_split(const struct trie_update *update, struct trie_task *task,
-                         const struct trie_node *node, const struct span *span, size_t *out_shared)
+/* How far the keys of SPAN that are put go along with NODE's extension. */
+static size_t measure_split(const struct trie_node *node, const struct span *span)
 {
-    *out_shared = node->extension.size;
-    if (node->extension.size == 0) {
-        return 0;
-    }
-    for (size_t i = 0; i < span->count; i++) {
-        struct trie_change *change = &span->changes[i];
+    size_t least = node->extension.size;
+    for (size_t i = 0; least != 0 && i < span->count; i++) {
+        const struct trie_change *change = &span->changes[i];
         size_t shared = shared_nibbles(tail_of(change->key, span->depth), node->extension);
-        if (shared == node->extension.size) {
-            continue;
-        }
-        int result = settle(update, task, change, bytes_of(NULL, 0));
-        if (result != 0) {
-            return result;
-        }
-        if (change->value.size > 0 && shared < *out_shared) {
-            *out_shared = shared;
-        }
+        least = change->value.size > 0 && shared < least ? shared : least;
     }
-    return 0;
+    return least;
 }
 
 /* Cut the extension of SLOT's branch after SHARED nibbles by a new branch. */
@@ -439,11 +388,8 @@ static struct span within(const struct trie_node *node, const struct span *span)
 static int update_branch(const struct trie_update *update, struct trie_task *task,
                          struct trie_slot *slot, const struct span *span)
 {
-    size_t shared;
     int result = load_branch(task, update->trie, span_path(span), slot);
-    if (result == 0) {
-        result = measure_split(update, task, slot->node, span, &shared);
-    }
+    size_t shared = result == 0 ? measure_split(slot->node, span) : 0;
     if (result == 0 && shared < slot->node->extension.size) {
         result = split(task, slot, shared);
     }
@@ -454,7 +400,6 @@ static int update_branch(const struct trie_update *update, struct trie_task *tas
     struct span rest = within(node, span);
     if (rest.count > 0 && rest.changes[0].key.size == rest.depth) {
         struct trie_change *change = &rest.changes[0];
-        result = settle(update, task, change, node->value);
         slot->dirty = slot->dirty || !bytes_equal(node->value, change->value);
         node->value = change->value;
         rest.changes++;
@@ -480,43 +425,86 @@ static int update_slot(const struct trie_update *update, struct trie_task *task,
                                      : update_leaf(update, task, slot, span);
 }
 
-/* ---- hashing and writing ---- */
+/* ---- looking up ---- */
 
-/* Hash what is dirty in SLOT, at DEPTH nibbles of PATH, and write its branches' records. */
-static int seal(const struct trie_update *update, struct trie_task *task, struct trie_slot *slot,
-                uint8_t path[TRIE_NIBBLES_MAX], size_t depth)
+/* A slot, and the changes that lead to it. */
+struct look {
+    struct trie_slot *slot;
+    struct span span;
+    uint64_t place; /* the reader's */
+};
+
+/* The old values at LOOK, or where to go on: *COUNT more in NEXT. */
+static int look_at(const struct trie_update *update, struct trie_task *task, struct look *look,
+                   struct look *next, size_t *count)
 {
-    if (!slot->dirty || slot->kind == TRIE_EMPTY) {
+    struct trie_slot *slot = look->slot;
+    struct span *span = &look->span;
+    if (slot->kind == TRIE_LEAF) {
+        for (size_t i = 0; i < span->count; i++) {
+            struct trie_change *change = &span->changes[i];
+            if (bytes_equal(tail_of(change->key, span->depth), slot->suffix)) {
+                change->old = slot->value;
+            }
+        }
+    }
+    if (slot->kind != TRIE_BRANCH) {
         return 0;
     }
-    int result = 0;
-    if (slot->kind == TRIE_BRANCH) {
-        struct trie_node *node = slot->node;
-        size_t below = depth + node->extension.size;
-        ensure(below < TRIE_NIBBLES_MAX);
-        if (node->extension.size > 0) {
-            memcpy(path + depth, node->extension.data, node->extension.size);
-        }
-        for (unsigned i = 0; result == 0 && i < TRIE_CHILDREN; i++) {
-            path[below] = (uint8_t)i;
-            result = seal(update, task, &node->children[i], path, below + 1);
-        }
+    int result = load_branch(task, update->trie, span_path(span), slot);
+    if (result != 0) {
+        return result;
     }
-    if (result == 0) {
-        result = trie_node_hash(slot, &task->scratch);
-        task->hashes++;
+    struct span rest = within(slot->node, span);
+    if (rest.count > 0 && rest.changes[0].key.size == rest.depth) {
+        rest.changes[0].old = slot->node->value;
+        rest.changes++;
+        rest.count--;
     }
-    if (result == 0 && (slot->kind == TRIE_BRANCH || depth == 0)) {
-        buffer_clear(&task->scratch);
-        result = trie_node_encode(slot, &task->scratch);
-        if (result == 0) {
-            result =
-                add_write(task, update->trie, bytes_of(path, depth), buffer_bytes(&task->scratch));
-        }
-        slot->stored = true;
+    size_t at = 0;
+    unsigned nibble;
+    struct span group;
+    while (next_group(&rest, rest.depth, &at, &nibble, &group)) {
+        next[(*count)++] = (struct look){.slot = &slot->node->children[nibble], .span = group};
     }
-    return result == STOA_ENOMEM ? no_memory(task) : result;
+    return 0;
 }
+
+/* Level by level, so that what the records of one need comes from memory side by side. */
+static int look_up(const struct trie_update *update, struct trie_task *task, struct trie_slot *slot,
+                   const struct span *span)
+{
+    const struct trie_reader *reader = &task->reader;
+    struct look *looks = arena_alloc(&task->arena, 2 * span->count * sizeof(*looks));
+    if (looks == NULL) {
+        return no_memory(task);
+    }
+    struct look *next = looks + span->count;
+    size_t count = 1;
+    int result = 0;
+    looks[0] = (struct look){.slot = slot, .span = *span};
+    while (result == 0 && count != 0) {
+        size_t found = 0;
+        for (unsigned step = 0; reader->ahead != NULL && step < TRIE_READER_STEPS; step++) {
+            for (size_t i = 0; i < count; i++) {
+                if (looks[i].slot->kind == TRIE_BRANCH && looks[i].slot->node == NULL) {
+                    reader->ahead(reader->context, update->trie, span_path(&looks[i].span), step,
+                                  &looks[i].place);
+                }
+            }
+        }
+        for (size_t i = 0; result == 0 && i < count; i++) {
+            result = look_at(update, task, &looks[i], next, &found);
+        }
+        struct look *other = looks;
+        looks = next;
+        next = other;
+        count = found;
+    }
+    return result;
+}
+
+/* ---- the root ---- */
 
 /* The root's reference is its hash, however short it is. */
 static void root_of(const struct trie_slot *root, uint8_t out_root[32])
@@ -549,6 +537,8 @@ void trie_task_reset(struct trie_task *task)
 {
     arena_reset(&task->arena);
     task->writes = (struct trie_writes){.first = NULL};
+    memset(task->dirty, 0, sizeof(task->dirty)); /* a failure may have left some */
+    task->levels = 0;
     task->detail = (struct error_detail){.code = 0};
 }
 
@@ -574,26 +564,60 @@ int trie_update_begin(struct trie_update *update, struct trie_task *task, unsign
     return result;
 }
 
+/* The changes of part INDEX; none: COUNT 0. */
+static struct span part_of(const struct trie_update *update, unsigned index)
+{
+    const struct span all = {.changes = update->changes, .count = update->count};
+    size_t at = 0;
+    unsigned nibble;
+    struct span group;
+    while (next_group(&all, 0, &at, &nibble, &group)) {
+        if (nibble == index) {
+            return group;
+        }
+    }
+    return (struct span){.changes = update->changes};
+}
+
+struct trie_change *trie_update_changes(const struct trie_update *update, unsigned index,
+                                        size_t *out_count)
+{
+    if (!update->parted) {
+        *out_count = update->count;
+        return update->changes;
+    }
+    struct span part = part_of(update, index);
+    *out_count = part.count;
+    return part.changes;
+}
+
+int trie_update_look_up(struct trie_update *update, struct trie_task *task, unsigned index)
+{
+    struct span span = {.changes = update->changes, .count = update->count};
+    struct trie_slot *slot = &update->root;
+    if (update->parted) {
+        span = part_of(update, index);
+        slot = &update->root.node->children[index];
+    }
+    return span.count == 0 ? 0 : look_up(update, task, slot, &span);
+}
+
 int trie_update_part(struct trie_update *update, struct trie_task *task, unsigned index)
 {
     ensure(update->parted);
     ensure(index < TRIE_CHILDREN);
-    const struct span all = {.changes = update->changes, .count = update->count};
     struct trie_slot *child = &update->root.node->children[index];
-    size_t at = 0;
-    unsigned nibble;
-    struct span group;
-    while (next_group(&all, 0, &at, &nibble, &group) && nibble < index) {
-    }
-    if (nibble != index) {
+    struct span part = part_of(update, index);
+    if (part.count == 0) {
         return 0;
     }
-    uint8_t path[TRIE_NIBBLES_MAX] = {(uint8_t)index};
-    int result = update_slot(update, task, child, &group);
-    return result == 0 ? seal(update, task, child, path, 1) : result;
+    int result = update_slot(update, task, child, &part);
+    result = result == 0 ? trie_seal(update->trie, task, child, 1, index) : result;
+    return result == 0 ? trie_task_hash(task) : result;
 }
 
-int trie_update_end(struct trie_update *update, struct trie_task *task, uint8_t out_root[32])
+/* With the root's changes made, or its parts'. */
+static int change_root(struct trie_update *update, struct trie_task *task)
 {
     struct trie_slot *root = &update->root;
     const struct span all = {.changes = update->changes, .count = update->count};
@@ -609,25 +633,42 @@ int trie_update_end(struct trie_update *update, struct trie_task *task, uint8_t 
     } else if (update->count > 0) {
         result = update_slot(update, task, root, &all);
     }
-    uint8_t path[TRIE_NIBBLES_MAX];
-    if (result == 0) {
-        result = seal(update, task, root, path, 0);
-    }
-    if (result == 0 && root->kind != TRIE_EMPTY && root->reference_size == 0) { /* unchanged */
-        result = trie_node_hash(root, &task->scratch) == 0 ? 0 : no_memory(task);
-    }
-    if (result == 0) {
-        root_of(root, out_root);
-    }
-    return result;
+    return result == 0 ? trie_seal(update->trie, task, root, 0, 0) : result;
 }
 
-int trie_update_run(struct trie_update *update, struct trie_task *task, uint8_t out_root[32])
+int trie_update_root_of(struct trie_update *update, struct trie_task *task, uint8_t out_root[32])
+{
+    struct trie_slot *root = &update->root;
+    ensure(!root->dirty || root->kind == TRIE_EMPTY);
+    if (root->kind != TRIE_EMPTY && root->reference_size == 0) { /* unchanged */
+        if (trie_node_hash(root, &task->scratch) != 0) {
+            return no_memory(task);
+        }
+    }
+    root_of(root, out_root);
+    return 0;
+}
+
+int trie_update_end(struct trie_update *update, struct trie_task *task, uint8_t out_root[32])
+{
+    int result = change_root(update, task);
+    result = result == 0 ? trie_task_hash(task) : result;
+    return result == 0 ? trie_update_root_of(update, task, out_root) : result;
+}
+
+int trie_update_change(struct trie_update *update, struct trie_task *task)
 {
     unsigned parts;
     int result = trie_update_begin(update, task, &parts);
     update->parted = false;
-    return result == 0 ? trie_update_end(update, task, out_root) : result;
+    return result == 0 ? change_root(update, task) : result;
+}
+
+int trie_update_run(struct trie_update *update, struct trie_task *task, uint8_t out_root[32])
+{
+    int result = trie_update_change(update, task);
+    result = result == 0 ? trie_task_hash(task) : result;
+    return result == 0 ? trie_update_root_of(update, task, out_root) : result;
 }
 
 int trie_update_root(struct bytes trie, struct trie_task *task, uint8_t out_root[32])

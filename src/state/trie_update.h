@@ -4,15 +4,17 @@
  * here: whoever keeps the records applies what comes out, or throws it away.
  *
  * The changes descend from the root together, in key order, so that each branch on their way is
- * read once and hashed once. Values are settled where a key's place is reached, with the old value
- * at hand (settle), so that a value may depend on the old one: an account's, on whose storage trie
- * another update is then run. Branches that lose all but one child collapse on the way back;
- * hashing follows in a second walk over what is dirty.
+ * read once and hashed once. Branches that lose all but one child collapse on the way back. Before,
+ * the old values may be looked up, so that a new one may depend on its old one: an account's, on
+ * whose storage trie another update is then run. That goes down level by level, and the reader is
+ * told of each level's records before they are read.
+ *
+ * Hashing follows: a task gathers what is dirty in all its updates by how far it is from the
+ * leaves, and hashes each such level at once, many side by side.
  *
  * A large update is spread over threads by the root's children: trie_update_begin, then
  * trie_update_part for each part on any thread, then trie_update_end. Each part has an arena and a
- * list of writes of its own. The reader and the settling must then bear calls from those threads.
- */
+ * list of writes of its own. The reader must then bear calls from those threads. */
 #ifndef TRIE_UPDATE_H
 #define TRIE_UPDATE_H
 
@@ -24,13 +26,18 @@ struct trie_reader {
      * STOA_ENOTFOUND. */
     int (*read)(void *context, struct bytes trie, struct bytes path, struct bytes *out_record,
                 struct error_detail *detail);
+    /* That record will be read: bring what is needed for it near, in TRIE_READER_STEPS steps, each
+     * a while after the one before. *PLACE is the reader's, from step to step. NULL: it cannot. */
+    void (*ahead)(void *context, struct bytes trie, struct bytes path, unsigned step,
+                  uint64_t *place);
     void *context;
 };
+enum { TRIE_READER_STEPS = 3 };
 
 struct trie_change {
     struct bytes key;   /* nibbles, at most TRIE_NIBBLES_MAX */
     struct bytes value; /* size 0: the key is removed */
-    void *settle;       /* with a settle function: what it is called with */
+    struct bytes old;   /* set by trie_update_look_up; size 0: there is none */
 };
 
 struct trie_write {
@@ -45,12 +52,23 @@ struct trie_writes {
     struct trie_write *last;
 };
 
+/* A dirty slot. */
+struct trie_dirty {
+    struct trie_dirty *next;
+    struct trie_slot *slot;
+    struct trie_write *write; /* of its record; or NULL */
+};
+
+enum { TRIE_LEVELS = TRIE_NIBBLES_MAX + 1 };
+
 /* One thread's share of updates, with its own reader. */
 struct trie_task {
     struct trie_reader reader;
     struct arena arena;
     struct buffer scratch;
     struct trie_writes writes;
+    struct trie_dirty *dirty[TRIE_LEVELS]; /* by the most branches there are below it */
+    unsigned levels;                       /* that have any */
     struct error_detail detail;
     uint64_t reads;
     uint64_t hashes;
@@ -58,10 +76,7 @@ struct trie_task {
 
 struct trie_update {
     struct bytes trie; /* its name for the reader */
-    /* NULL, or sets CHANGE's value from what it replaces (size 0: nothing); the value has to stay.
-     * It is called once a change at most. */
-    int (*settle)(struct trie_task *task, struct trie_change *change, struct bytes old);
-    bool fresh; /* the trie is empty, whatever the reader has */
+    bool fresh;        /* the trie is empty, whatever the reader has */
     struct trie_slot root;
     struct trie_change *changes; /* sorted by key, each key once; they stay until the end */
     size_t count;
@@ -79,6 +94,14 @@ void trie_task_reset(struct trie_task *task);
  * of all calls are in the task. */
 int trie_update_begin(struct trie_update *update, struct trie_task *task, unsigned *out_parts);
 
+/* Set what is old of the changes: all of them, or with parts those of part INDEX, on any thread
+ * with the task that part is then for. Their values are not looked at. Optional. */
+int trie_update_look_up(struct trie_update *update, struct trie_task *task, unsigned index);
+
+/* The changes of part INDEX. */
+struct trie_change *trie_update_changes(const struct trie_update *update, unsigned index,
+                                        size_t *out_count);
+
 /* Part INDEX of trie_update_begin's, on any thread with a task that no other thread uses. */
 int trie_update_part(struct trie_update *update, struct trie_task *task, unsigned index);
 
@@ -88,6 +111,13 @@ int trie_update_end(struct trie_update *update, struct trie_task *task, uint8_t 
 
 /* All of it. */
 int trie_update_run(struct trie_update *update, struct trie_task *task, uint8_t out_root[32]);
+
+/* The same for many tries, whose nodes are then hashed together: trie_update_change for each, where
+ * that returned 0 for all trie_task_hash, and trie_update_root_of for each. The updates stay until
+ * then. */
+int trie_update_change(struct trie_update *update, struct trie_task *task);
+int trie_task_hash(struct trie_task *task);
+int trie_update_root_of(struct trie_update *update, struct trie_task *task, uint8_t out_root[32]);
 
 /* Add to the task's writes the removal of every record of TRIE, and call LEAF (may be NULL) with
  * the key (nibbles) and value of each leaf. */

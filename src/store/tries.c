@@ -36,9 +36,24 @@ static int read_record(void *context, struct bytes trie, struct bytes path,
     return result;
 }
 
+static void fetch_ahead(void *context, struct bytes trie, struct bytes path, unsigned step,
+                        uint64_t *place)
+{
+    static const enum trie_cache_step steps[TRIE_READER_STEPS] = {
+        TRIE_CACHE_BUCKET, TRIE_CACHE_ENTRY, TRIE_CACHE_RECORD};
+    const struct tries_reader *reader = context;
+    uint8_t key[TRIE_LAYER_BASE_MAX];
+    if (step == 0 && path.size <= TRIE_LAYER_PATH_MAX) {
+        *place = trie_cache_hash(bytes_of(key, trie_layer_base(trie, path, key)));
+    }
+    if (path.size <= TRIE_LAYER_PATH_MAX) {
+        trie_cache_fetch_ahead(reader->cache, *place, steps[step]);
+    }
+}
+
 struct trie_reader tries_reader_of(struct tries_reader *reader)
 {
-    return (struct trie_reader){.read = read_record, .context = reader};
+    return (struct trie_reader){.read = read_record, .ahead = fetch_ahead, .context = reader};
 }
 
 /* ---- the changes of a block ---- */
