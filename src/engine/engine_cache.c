@@ -93,28 +93,66 @@ int engine_cache_create(struct stoa *stoa)
     return 0;
 }
 
+/* The value of a view as the request's own; the view is given back. */
+static void keep_copy(struct store_request *request, const struct stoa_bytes *value,
+                      struct stoa_view *view)
+{
+    uint8_t *copy = memory_alloc(value->size);
+    if (copy != NULL && value->size != 0) {
+        memcpy(copy, value->data, value->size);
+    }
+    hot_release(view);
+    request->value = bytes_of(copy, value->size);
+    request->result = copy == NULL ? STOA_ENOMEM : 0;
+}
+
+static bool answer_storage(struct stoa *stoa, struct store_request *request)
+{
+    uint8_t value[32];
+    const struct stoa_state_query *query = &request->query;
+    if (!hot_get_storage(stoa->cache, query->address, query->slot, value)) {
+        return false;
+    }
+    uint8_t *copy = memory_alloc(sizeof(value));
+    if (copy != NULL) {
+        memcpy(copy, value, sizeof(value));
+    }
+    request->value = bytes_of(copy, sizeof(value));
+    request->result = copy == NULL ? STOA_ENOMEM : 0;
+    return true;
+}
+
 bool engine_cache_answer(struct stoa *stoa, struct store_request *request)
 {
     struct stoa_bytes value;
     struct stoa_view *view;
+    bool at_head = request->query.height == STOA_AT_HEAD;
     switch ((int)request->kind) {
     case STORE_GET_BLOCK:
         return hot_get_block(stoa->cache, &request->key, &request->block);
     case STORE_GET_TRANSACTION:
         return hot_get_transaction(stoa->cache, request->hash, &request->transaction);
     case STORE_GET_STATE:
-        if (request->query.height != STOA_AT_HEAD ||
+        if (!at_head ||
             !hot_get_raw(stoa->cache, request->state_key, &value, &view, &request->result)) {
             return false;
         }
         if (request->result == 0) {
-            uint8_t *copy = memory_alloc(value.size);
-            if (copy != NULL && value.size != 0) {
-                memcpy(copy, value.data, value.size);
-            }
-            hot_release(view);
-            request->value = bytes_of(copy, value.size);
-            request->result = copy == NULL ? STOA_ENOMEM : 0;
+            keep_copy(request, &value, view);
+        }
+        return true;
+    case STORE_GET_ACCOUNT:
+        return at_head && hot_get_account(stoa->cache, request->query.address, &request->account,
+                                          &request->result);
+    case STORE_GET_STORAGE:
+        return at_head && answer_storage(stoa, request);
+    case STORE_GET_CODE:
+        if (!at_head ||
+            !hot_get_code(stoa->cache, request->query.slot, &value, &view, &request->result)) {
+            return false;
+        }
+        if (request->result == 0) {
+            keep_copy(request, &value, view);
         }
         return true;
     default:

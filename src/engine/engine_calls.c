@@ -227,7 +227,13 @@ int stoa_get_account(struct stoa *stoa, const struct stoa_state_query *query,
     if (out_account == NULL) {
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
     }
-    int result = ask(stoa, STOA_MESSAGE_GET_ACCOUNT, query, &request, detail);
+    int result;
+    if (query != NULL && query->height == STOA_AT_HEAD &&
+        hot_get_account(stoa->cache, query->address, out_account, &result)) {
+        return result == 0 ? engine_answered(detail)
+                           : engine_refuse(detail, result, stoa_strerror(result));
+    }
+    result = ask(stoa, STOA_MESSAGE_GET_ACCOUNT, query, &request, detail);
     if (result == 0) {
         *out_account = request.account;
     }
@@ -271,6 +277,10 @@ int stoa_get_storage(struct stoa *stoa, const struct stoa_state_query *query, ui
     struct store_request request;
     if (out_value == NULL) {
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    if (query != NULL && query->height == STOA_AT_HEAD &&
+        hot_get_storage(stoa->cache, query->address, query->slot, out_value)) {
+        return engine_answered(detail);
     }
     int result = ask(stoa, STOA_MESSAGE_GET_STORAGE, query, &request, detail);
     if (result == 0) {

@@ -4,6 +4,7 @@
 #include "base/ensure.h"
 #include "store/hot_places.h"
 #include "store/hot_values.h"
+#include "store/state_change.h"
 #include "store/state_key.h"
 
 enum { VIEW_MARK = 1 };
@@ -11,6 +12,12 @@ enum { VIEW_MARK = 1 };
 struct bytes hot_head_key(void)
 {
     static const uint8_t key[] = {'h', 'e', 'a', 'd'};
+    return bytes_of(key, sizeof(key));
+}
+
+struct bytes hot_known_key(void)
+{
+    static const uint8_t key[] = {'s', 't', 'a', 't', 'e'};
     return bytes_of(key, sizeof(key));
 }
 
@@ -204,20 +211,30 @@ bool hot_get_head(struct cache *cache, struct stoa_head *out_head)
     return cache != NULL && find_head(cache, cache_find, out_head);
 }
 
+/* The newest value of KEY, among those of its block or alone. */
+static bool find_value(struct cache *cache, struct bytes key, struct hot_value *out_value)
+{
+    struct cache_hit hit;
+    if (hot_values_find(cache, key, cache_hash(cache, CACHE_STATE, key), out_value)) {
+        return true;
+    }
+    if (!cache_find(cache, CACHE_STATE, key, &hit)) {
+        return false;
+    }
+    *out_value = (struct hot_value){.object = hit.object,
+                                    .value = hit.value,
+                                    .height = hit.height,
+                                    .absent = (hit.flags & HOT_ABSENT) != 0};
+    return true;
+}
+
 bool hot_get_state(struct cache *cache, struct bytes key, struct stoa_bytes *out_value,
                    struct stoa_view **out_view, int *out_result)
 {
-    struct cache_hit hit;
     struct hot_value found;
-    if (cache == NULL || key.size < 1 || key.size > CACHE_KEY_MAX) {
+    if (cache == NULL || key.size < 1 || key.size > CACHE_KEY_MAX ||
+        !find_value(cache, key, &found)) {
         return false;
-    }
-    if (!hot_values_find(cache, key, cache_hash(cache, CACHE_STATE, key), &found)) {
-        if (!cache_find(cache, CACHE_STATE, key, &hit)) {
-            return false;
-        }
-        found = (struct hot_value){
-            .object = hit.object, .value = hit.value, .absent = (hit.flags & HOT_ABSENT) != 0};
     }
     if (found.absent) {
         cache_release(found.object);
@@ -228,6 +245,82 @@ bool hot_get_state(struct cache *cache, struct bytes key, struct stoa_bytes *out
     *out_view = hot_view(found.object);
     *out_result = 0;
     return true;
+}
+
+static bool state_is_known(struct cache *cache)
+{
+    struct cache_hit hit;
+    if (cache == NULL || !cache_find(cache, CACHE_HEIGHTS, hot_known_key(), &hit)) {
+        return false;
+    }
+    cache_release(hit.object);
+    return true;
+}
+
+bool hot_get_account(struct cache *cache, const uint8_t address[20],
+                     struct stoa_account *out_account, int *out_result)
+{
+    uint8_t key[STATE_KEY_MAX];
+    struct hot_value found;
+    size_t size = state_key_address(STATE_KEY_ACCOUNT, address, key);
+    if (!state_is_known(cache) || !find_value(cache, bytes_of(key, size), &found)) {
+        return false;
+    }
+    *out_result = STOA_ENOTFOUND;
+    if (!found.absent) {
+        struct error_detail detail;
+        *out_result = state_change_read_account(found.value, out_account, &detail);
+    }
+    cache_release(found.object);
+    return *out_result == 0 || *out_result == STOA_ENOTFOUND; /* else let the loop look at it */
+}
+
+/* Whether a slot of ADDRESS that was put at HEIGHT is there since. False as well where that is not
+ * known here. */
+static bool is_not_wiped(struct cache *cache, const uint8_t address[20], uint64_t height)
+{
+    uint8_t key[STATE_KEY_MAX];
+    struct hot_value found;
+    size_t size = state_key_address(STATE_KEY_WIPED, address, key);
+    if (!find_value(cache, bytes_of(key, size), &found)) {
+        return false;
+    }
+    bool kept = found.absent || height >= found.height;
+    cache_release(found.object);
+    return kept;
+}
+
+bool hot_get_storage(struct cache *cache, const uint8_t address[20], const uint8_t slot[32],
+                     uint8_t out_value[32])
+{
+    uint8_t key[STATE_KEY_MAX];
+    struct hot_value found;
+    if (!state_is_known(cache)) {
+        return false;
+    }
+    size_t size = state_key_slot(address, slot, key);
+    if (!find_value(cache, bytes_of(key, size), &found)) {
+        return false;
+    }
+    bool known =
+        found.absent || (found.value.size <= 32 && is_not_wiped(cache, address, found.height));
+    if (known) {
+        memset(out_value, 0, 32);
+        if (!found.absent && found.value.size != 0) {
+            memcpy(out_value + 32 - found.value.size, found.value.data, found.value.size);
+        }
+    }
+    cache_release(found.object);
+    return known;
+}
+
+bool hot_get_code(struct cache *cache, const uint8_t hash[32], struct stoa_bytes *out_value,
+                  struct stoa_view **out_view, int *out_result)
+{
+    uint8_t key[STATE_KEY_MAX];
+    size_t size = state_key_code(hash, key);
+    return state_is_known(cache) &&
+           hot_get_state(cache, bytes_of(key, size), out_value, out_view, out_result);
 }
 
 bool hot_get_raw(struct cache *cache, struct bytes key, struct stoa_bytes *out_value,

@@ -7,10 +7,15 @@
  * | blocks  | envelope hash                | block hash (HOT_ALIAS)                       |
  * | heights | height, 8 bytes, big-endian  | block hash                                   |
  * | heights | "head"                       | struct stoa_head                             |
+ * | heights | "state"                      | nothing: the state is known at the head      |
  * | places  | height, 8 bytes, big-endian  | all transactions of its block (hot_places.h) |
  * | places  | transaction hash             | struct hot_place                             |
  * | state   | a number                     | all values a block made (hot_values.h)       |
  * | state   | state key (state_key.h)      | value, or nothing with HOT_ABSENT            |
+ *
+ * An account's slots are not all known when its storage is emptied. So a slot counts only beside
+ * what the key of that emptying (STATE_KEY_WIPED) has, which is there as well then: nothing, or a
+ * height that is not above the slot's.
  *
  * What is kept was checked when it was read or verified when it was stored. The view that a hit
  * gives is the object itself, told from other views by its address being odd; hot_release gives it
@@ -47,6 +52,7 @@ typedef bool hot_find_fn(struct cache *cache, enum cache_class class, struct byt
                          struct cache_hit *out_hit);
 
 struct bytes hot_head_key(void);
+struct bytes hot_known_key(void);
 struct bytes hot_height_key(uint64_t height, struct hot_height_key *out_key);
 
 /* Any thread. False: it is not here, ask the loop. */
@@ -71,6 +77,14 @@ bool hot_show_transaction(const struct cache_hit *hit, const struct hot_place *p
 /* KEY has its domain. *OUT_RESULT: 0 or STOA_ENOTFOUND; a view only with 0. */
 bool hot_get_state(struct cache *cache, struct bytes key, struct stoa_bytes *out_value,
                    struct stoa_view **out_view, int *out_result);
+/* As of the head. *OUT_RESULT as there; a slot that has no value is zero. */
+bool hot_get_account(struct cache *cache, const uint8_t address[20],
+                     struct stoa_account *out_account, int *out_result);
+bool hot_get_storage(struct cache *cache, const uint8_t address[20], const uint8_t slot[32],
+                     uint8_t out_value[32]);
+bool hot_get_code(struct cache *cache, const uint8_t hash[32], struct stoa_bytes *out_value,
+                  struct stoa_view **out_view, int *out_result);
+
 /* The same of a raw key, as the caller has it. */
 bool hot_get_raw(struct cache *cache, struct bytes key, struct stoa_bytes *out_value,
                  struct stoa_view **out_view, int *out_result);

@@ -145,8 +145,10 @@ bool hot_values_find(struct cache *cache, struct bytes key, uint64_t hash,
     if (__atomic_load_n(mark, __ATOMIC_RELAXED) == 0) {
         __atomic_store_n(mark, 1, __ATOMIC_RELAXED);
     }
-    *out_value =
-        (struct hot_value){.object = hit.object, .value = change.value, .absent = change.removed};
+    *out_value = (struct hot_value){.object = hit.object,
+                                    .value = change.value,
+                                    .height = hit.height,
+                                    .absent = change.removed};
     return true;
 }
 

@@ -44,6 +44,7 @@ bool hot_values_tell(struct cache *cache, uint64_t number, struct bytes hashes,
 struct hot_value {
     struct cache_object *object; /* pinned */
     struct bytes value;
+    uint64_t height; /* that made it */
     bool absent;
 };
 bool hot_values_find(struct cache *cache, struct bytes key, uint64_t hash,

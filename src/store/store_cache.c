@@ -30,6 +30,13 @@ void store_cache_head(struct store *store)
         .head = true,
     };
     (void)cache_put(store->cache, &entry); /* where there is no room the loop answers */
+    if (!store->head.present || !store->head.state_known) {
+        cache_remove(store->cache, CACHE_HEIGHTS, hot_known_key());
+        return;
+    }
+    entry.key = hot_known_key();
+    entry.part_count = 0;
+    (void)cache_put(store->cache, &entry);
 }
 
 void store_cache_drop(struct store *store, uint64_t height)
@@ -37,6 +44,7 @@ void store_cache_drop(struct store *store, uint64_t height)
     if (store->cache != NULL) {
         cache_drop_heights(store->cache, height);
         cache_remove(store->cache, CACHE_HEIGHTS, hot_head_key());
+        cache_remove(store->cache, CACHE_HEIGHTS, hot_known_key());
     }
 }
 
@@ -201,12 +209,21 @@ void store_cache_begin(struct store_get *get)
     const struct store *store = get->store;
     const struct store_request *request = get->request;
     uint8_t buffer[STATE_KEY_MAX];
-    if (store->cache != NULL) {
-        struct bytes key = request->kind == STORE_GET_STATE
-                               ? with_domain(request->state_key, buffer)
-                               : hot_head_key();
-        get->ticket = cache_take_ticket(store->cache, CACHE_STATE, key);
+    if (store->cache == NULL) {
+        return;
     }
+    struct bytes key = hot_head_key();
+    if (request->kind == STORE_GET_STATE) {
+        key = with_domain(request->state_key, buffer);
+    } else if (request->kind == STORE_GET_ACCOUNT) {
+        key =
+            bytes_of(buffer, state_key_address(STATE_KEY_ACCOUNT, request->query.address, buffer));
+    } else if (request->kind == STORE_GET_STORAGE) {
+        key = bytes_of(buffer, state_key_address(STATE_KEY_WIPED, request->query.address, buffer));
+        get->wiped_ticket = cache_take_ticket(store->cache, CACHE_STATE, key);
+        key = bytes_of(buffer, state_key_slot(request->query.address, request->query.slot, buffer));
+    }
+    get->ticket = cache_take_ticket(store->cache, CACHE_STATE, key);
 }
 
 /* A block's own contents never change: only a change of branch since makes it old. */
@@ -291,6 +308,38 @@ void store_cache_fill_transaction(struct store_get *get, const struct record *re
         .height = get->view->read.height,
     };
     fill_if_same_branch(get, &entry);
+}
+
+static void fill_probe(struct store_get *get, const struct store_probe *probe, bool holds,
+                       struct cache_ticket ticket)
+{
+    const struct store *store = get->store;
+    struct cache_entry entry = {
+        .class = CACHE_STATE,
+        .key = bytes_of(probe->key, probe->key_size),
+        .parts = {probe->value},
+        .part_count = holds ? 1 : 0,
+        .height = holds ? probe->height : store->head.height,
+        .flags = holds ? 0 : HOT_ABSENT,
+    };
+    (void)cache_fill(store->cache, &entry, ticket); /* else it is read again */
+}
+
+void store_cache_fill_probes(struct store_get *get)
+{
+    const struct store_probe *probes = get->probes;
+    const struct store_request *request = get->request;
+    bool storage = request->kind == STORE_GET_STORAGE;
+    if (get->store->cache == NULL || request->query.height != STOA_AT_HEAD ||
+        (!storage && request->kind != STORE_GET_ACCOUNT)) {
+        return;
+    }
+    const struct store_probe *wiped = &probes[2];
+    bool holds = probes[0].found && !(storage && wiped->found && wiped->height > probes[0].height);
+    fill_probe(get, &probes[0], holds, get->ticket);
+    if (storage) {
+        fill_probe(get, wiped, wiped->found, get->wiped_ticket);
+    }
 }
 
 void store_cache_fill_state(struct store_get *get, int result)

@@ -161,9 +161,10 @@ struct store_get {
     struct index_transaction candidates[INDEX_CANDIDATES_MAX];
     size_t candidate_count;
     size_t candidate_next;
-    struct buffer places;        /* hot_places.h, of a block to be kept */
-    struct cache_ticket ticket;  /* taken before the read began */
-    struct cache_object *packed; /* being unpacked into the other */
+    struct buffer places;             /* hot_places.h, of a block to be kept */
+    struct cache_ticket ticket;       /* taken before the read began */
+    struct cache_ticket wiped_ticket; /* of a slot: likewise of its account's emptying */
+    struct cache_object *packed;      /* being unpacked into the other */
     struct cache_object *unpacked;
     struct hot_place packed_place;               /* of the transaction in it */
     struct store_probe probes[STORE_PROBES_MAX]; /* of a read of the state (store_state.c) */
@@ -615,6 +616,7 @@ bool store_cache_fill_block(struct store_get *get, const struct record *record);
 void store_cache_fill_places(struct store_get *get);
 void store_cache_fill_transaction(struct store_get *get, const struct record *record);
 void store_cache_fill_state(struct store_get *get, int result);
+void store_cache_fill_probes(struct store_get *get); /* of an account or slot, settled */
 
 /* store_replay.c */
 int store_replay(struct store *store, struct error_detail *detail);

@@ -139,6 +139,9 @@ int store_state_check_kept(struct store_get *get, int result)
 int store_state_finish(struct store_get *get, int result)
 {
     result = result == 0 ? answer(get) : result;
+    if (result == 0 || result == STOA_ENOTFOUND) {
+        store_cache_fill_probes(get);
+    }
     store_state_forget(get);
     return result == STOA_ENOMEM ? error_set(&get->request->detail, result, "read the state")
                                  : result;

@@ -202,12 +202,50 @@ static void check_height(struct rig *rig, uint64_t height)
     }
 }
 
+static uint64_t state_hits(struct rig *rig)
+{
+    struct stoa_cache_stats stats = STOA_CACHE_STATS_INIT;
+    assert_int_equal(stoa_get_cache_stats(rig->stoa, &stats), 0);
+    const struct stoa_cache_class_stats *of = &stats.classes[STOA_CACHE_STATE];
+    uint64_t hits = 0;
+    for (size_t i = 0; i < sizeof(of->hits) / sizeof(of->hits[0]); i++) {
+        hits += of->hits[i];
+    }
+    return hits;
+}
+
+static size_t newest_count(struct rig *rig)
+{
+    const struct version *versions = (const void *)rig->versions.data;
+    size_t count = rig->versions.size / sizeof(*versions);
+    size_t newest = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool again = false;
+        for (size_t j = i + 1; !again && j < count; j++) {
+            again = versions[j].slot == versions[i].slot &&
+                    memcmp(versions[j].address, versions[i].address, 20) == 0 &&
+                    memcmp(versions[j].number, versions[i].number, 32) == 0;
+        }
+        newest += !again;
+    }
+    return newest;
+}
+
+/* What was read once is then read in place, and is the same. */
+static void check_head_again(struct rig *rig)
+{
+    check_height(rig, rig->head);
+    uint64_t hits = state_hits(rig);
+    check_height(rig, rig->head);
+    assert_true(state_hits(rig) >= hits + newest_count(rig));
+}
+
 static void check_heights(struct rig *rig, uint64_t *random, unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         check_height(rig, fixture_random_below(random, rig->head + 1));
     }
-    check_height(rig, rig->head);
+    check_head_again(rig);
 }
 
 /* ---- chains ---- */
