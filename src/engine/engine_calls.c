@@ -163,6 +163,7 @@ int stoa_get_state(struct stoa *stoa, struct stoa_bytes key, struct stoa_bytes *
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
     }
     request.kind = STORE_GET_STATE;
+    request.query.height = STOA_AT_HEAD;
     request.state_key = bytes_of(key.data, key.size);
     if (key.data != NULL && engine_cache_answer(stoa, &request)) {
         if (request.result == 0) {
