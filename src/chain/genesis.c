@@ -608,6 +608,22 @@ static int check_stated_root(const json_t *root, const struct genesis *genesis,
     return result;
 }
 
+static int append_dumped(const char *text, size_t size, void *out)
+{
+    return buffer_append(out, text, size) == 0 ? 0 : -1;
+}
+
+static int keep_config(const json_t *root, struct genesis *genesis, struct error_detail *detail)
+{
+    const json_t *config;
+    int result = find_member(root, "config", &config, detail);
+    if (result == 0 && config != NULL &&
+        json_dump_callback(config, append_dumped, &genesis->config, JSON_COMPACT) != 0) {
+        result = error_set(detail, STOA_ENOMEM, "config: %s", stoa_strerror(STOA_ENOMEM));
+    }
+    return result;
+}
+
 static int parse_root(const json_t *root, struct genesis *genesis, struct fields *fields,
                       struct error_detail *detail)
 {
@@ -617,6 +633,7 @@ static int parse_root(const json_t *root, struct genesis *genesis, struct fields
     int result;
     if ((result = read_fields(root, fields, detail)) != 0 ||
         (result = read_config(root, fields, &genesis->chain_id, detail)) != 0 ||
+        (result = keep_config(root, genesis, detail)) != 0 ||
         (result = read_alloc(root, genesis, detail)) != 0 ||
         (result = compute_state_root(genesis, detail)) != 0 ||
         (result = check_stated_root(root, genesis, detail)) != 0) {
@@ -651,6 +668,7 @@ void genesis_deinit(struct genesis *genesis)
         memory_free(genesis->accounts[i].slots);
     }
     memory_free(genesis->accounts);
+    buffer_deinit(&genesis->config);
     buffer_deinit(&genesis->block);
     *genesis = (struct genesis){.chain_id = 0};
 }

@@ -21,8 +21,9 @@ struct genesis_account {
 };
 
 struct genesis {
-    uint64_t chain_id;   /* 0 where config has none */
-    struct buffer block; /* RLP of block 0 */
+    uint64_t chain_id;    /* 0 where config has none */
+    struct buffer config; /* JSON text of the config; empty where there is none */
+    struct buffer block;  /* RLP of block 0 */
     uint8_t hash[32];
     uint8_t state_root[32];
     struct genesis_account *accounts;

@@ -185,6 +185,12 @@ static int fill(struct io *io, const char *directory, const struct identity *ide
     if (result == 0) {
         result = store_folder_make_file(io, path, detail);
     }
+    if (result == 0 && genesis != NULL && genesis->config.size > 0) {
+        result = store_folder_path(path, directory, STORE_FILE_CHAIN, detail);
+        if (result == 0) {
+            result = store_folder_write_file(io, path, buffer_bytes(&genesis->config), detail);
+        }
+    }
     if (result == 0) {
         result = store_folder_path(path, directory, STORE_FILE_IDENTITY, detail);
     }

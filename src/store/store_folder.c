@@ -68,6 +68,34 @@ int store_folder_make_file(struct io *io, const char *path, struct error_detail 
     return io_wait(io, &close) < 0 ? error_set_errno(detail, close.os_error, "close %s", path) : 0;
 }
 
+int store_folder_write_file(struct io *io, const char *path, struct bytes content,
+                            struct error_detail *detail)
+{
+    struct io_request open = {
+        .op = IO_OPEN,
+        .path = path,
+        .flags = IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_EXCLUSIVE,
+    };
+    int64_t file = io_wait(io, &open);
+    if (file < 0) {
+        return error_set_errno(detail, open.os_error, "create %s", path);
+    }
+    struct io_request write = {
+        .op = IO_WRITE,
+        .file = (int)file,
+        .data = (void *)(uintptr_t)content.data, /* only read */
+        .size = content.size,
+        .flags = IO_WRITE_DURABLE,
+    };
+    int64_t result = io_wait(io, &write);
+    struct io_request close = {.op = IO_CLOSE, .file = (int)file};
+    int64_t closed = io_wait(io, &close);
+    if (result < 0) {
+        return error_set_errno(detail, write.os_error, "write %s", path);
+    }
+    return closed < 0 ? error_set_errno(detail, close.os_error, "close %s", path) : 0;
+}
+
 struct removal {
     struct io *io;
     const char *directory;

@@ -10,6 +10,7 @@ enum { STORE_PATH_SIZE_MAX = 4096 };
 
 #define STORE_FILE_IDENTITY "STORE"
 #define STORE_FILE_LOCK "LOCK"
+#define STORE_FILE_CHAIN "chain.json"
 #define STORE_FOLDER_LEDGER "ledger"
 #define STORE_FOLDER_TABLES "tables"
 
@@ -24,6 +25,10 @@ int store_folder_split(const char *directory, char out[STORE_PATH_SIZE_MAX],
 int store_folder_make(struct io *io, const char *path, struct error_detail *detail);
 int store_folder_sync(struct io *io, const char *path, struct error_detail *detail);
 int store_folder_make_file(struct io *io, const char *path, struct error_detail *detail);
+
+/* A file that must not exist yet, with CONTENT, durable but for its name. */
+int store_folder_write_file(struct io *io, const char *path, struct bytes content,
+                            struct error_detail *detail);
 
 /* Remove the files of a directory that has no directories in it. */
 int store_folder_empty(struct io *io, const char *directory, struct error_detail *detail);

@@ -42,6 +42,22 @@ static size_t block_fields(const struct genesis *genesis, size_t *out_body_items
     return count;
 }
 
+static void the_config_is_kept_as_text(void **state)
+{
+    (void)state;
+    static const char with[] = "{\"config\": {\"chainId\": 7, \"londonBlock\": 3}, \"alloc\": {}, "
+                               "\"gasLimit\": \"0x1\", \"difficulty\": \"0x1\"}";
+    static const char without[] = "{\"alloc\": {}, \"gasLimit\": \"0x1\", \"difficulty\": \"0x1\"}";
+    static const char kept[] = "{\"chainId\":7,\"londonBlock\":3}";
+    struct genesis genesis;
+    assert_int_equal(genesis_parse(bytes_of(with, sizeof(with) - 1), &genesis, NULL), 0);
+    assert_true(bytes_equal(buffer_bytes(&genesis.config), bytes_of(kept, sizeof(kept) - 1)));
+    genesis_deinit(&genesis);
+    assert_int_equal(genesis_parse(bytes_of(without, sizeof(without) - 1), &genesis, NULL), 0);
+    assert_int_equal(genesis.config.size, 0);
+    genesis_deinit(&genesis);
+}
+
 /* ---- real chains ---- */
 
 static void check_chain(const char *chain, size_t header_fields)
@@ -322,6 +338,7 @@ int main(void)
         cmocka_unit_test(accounts_are_handed_out_as_they_stand),
         cmocka_unit_test(bad_files_are_refused_with_the_name_of_the_member),
         cmocka_unit_test(every_cut_of_a_good_file_is_refused),
+        cmocka_unit_test(the_config_is_kept_as_text),
         cmocka_unit_test(no_memory_at_any_point_is_an_error_without_leaks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
