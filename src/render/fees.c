@@ -6,9 +6,6 @@
 
 enum { FIELDS_LONDON = 16, FIELDS_CANCUN = 20, GAS_PER_BLOB = 131072 };
 
-static const uint64_t update_fraction_cancun = 3338477;
-static const uint64_t update_fraction_prague = 5007716;
-
 void fees_gas_price(const struct transaction *transaction, const struct header *header,
                     uint8_t out_price[32])
 {
@@ -43,20 +40,23 @@ static bool exponential(uint64_t numerator, uint64_t denominator, struct wide *o
     return true;
 }
 
-bool fees_blob_price(const struct header *header, uint8_t out_price[32])
+bool fees_blob_price_of(uint64_t excess, uint64_t fraction, uint8_t out_price[32])
 {
-    if (header->field_count < FIELDS_CANCUN) {
-        return false;
-    }
-    uint64_t fraction =
-        header->requests_hash != NULL ? update_fraction_prague : update_fraction_cancun;
+    ensure(fraction != 0);
     struct wide price;
-    if (!exponential(header->excess_blob_gas, fraction, &price)) {
+    if (!exponential(excess, fraction, &price)) {
         return false;
     }
     ensure(!wide_is_zero(&price));
     wide_store(&price, out_price);
     return true;
+}
+
+bool fees_blob_price(const struct header *header, uint8_t out_price[32])
+{
+    uint64_t fraction = header->requests_hash != NULL ? FEES_FRACTION_PRAGUE : FEES_FRACTION_CANCUN;
+    return header->field_count >= FIELDS_CANCUN &&
+           fees_blob_price_of(header->excess_blob_gas, fraction, out_price);
 }
 
 uint64_t fees_blob_gas(size_t count)

@@ -50,10 +50,17 @@ static int append_transactions(struct json_writer *writer, const struct json_blo
                                struct error_detail *detail)
 {
     struct bytes cursor = block->block->transactions;
+    if (block->counted) {
+        json_writer_quantity(writer, "transactionCount", block->block->transaction_count);
+    }
     json_writer_array_begin(writer, "transactions");
     for (size_t i = 0; i < block->block->transaction_count; i++) {
         struct bytes envelope;
         int result = block_next_transaction(&cursor, &envelope, detail);
+        bool shown = !block->counted || (i >= block->first && i - block->first < block->count);
+        if (result == 0 && !shown) {
+            continue;
+        }
         if (result == 0 && !block->full) {
             uint8_t hash[HASH_SIZE];
             transaction_hash(envelope, hash);
@@ -173,5 +180,18 @@ void json_block_append_header(struct json_writer *writer, const char *key,
 {
     json_writer_object_begin(writer, key);
     append_header_members(writer, header, hash);
+    json_writer_object_end(writer);
+}
+
+void json_block_append_uncle(struct json_writer *writer, const char *key,
+                             const struct header *header, const uint8_t hash[32])
+{
+    /* The block that it would be without a body: a list of it, of no transactions and no uncles. */
+    uint64_t payload = header->encoding.size + 2;
+    json_writer_object_begin(writer, key);
+    append_header_members(writer, header, hash);
+    json_writer_quantity(writer, "size", rlp_list_size(payload));
+    json_writer_array_begin(writer, "uncles");
+    json_writer_array_end(writer);
     json_writer_object_end(writer);
 }

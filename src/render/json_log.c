@@ -19,6 +19,6 @@ void json_log_append(struct json_writer *writer, const char *key, const struct j
     json_writer_hex(writer, "transactionHash", log->transaction_hash, HASH_SIZE);
     json_writer_quantity(writer, "transactionIndex", log->transaction_index);
     json_writer_quantity(writer, "logIndex", log->log_index);
-    json_writer_bool(writer, "removed", false);
+    json_writer_bool(writer, "removed", log->removed);
     json_writer_object_end(writer);
 }

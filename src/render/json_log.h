@@ -19,6 +19,7 @@ struct json_log {
     const uint8_t *transaction_hash;
     uint64_t transaction_index;
     uint64_t log_index; /* in the block */
+    bool removed;       /* its block has left the chain */
 };
 
 void json_log_append(struct json_writer *writer, const char *key, const struct json_log *log);

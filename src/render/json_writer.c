@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/ensure.h"
 
@@ -166,6 +167,20 @@ void json_writer_real(struct json_writer *writer, const char *key, double value)
     ensure(isfinite(value));
     char text[400];
     (void)snprintf(text, sizeof(text), "%.3f", value);
+    begin_value(writer, key);
+    append_text(writer, text);
+}
+
+void json_writer_double(struct json_writer *writer, const char *key, double value)
+{
+    ensure(isfinite(value));
+    char text[40];
+    for (int digits = 15; digits <= 17; digits++) {
+        (void)snprintf(text, sizeof(text), "%.*g", digits, value);
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
     begin_value(writer, key);
     append_text(writer, text);
 }

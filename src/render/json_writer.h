@@ -50,6 +50,9 @@ void json_writer_quantity256(struct json_writer *writer, const char *key,
 /* Plain JSON. VALUE of a real is finite; it is written with three decimals. */
 void json_writer_number(struct json_writer *writer, const char *key, uint64_t value);
 void json_writer_real(struct json_writer *writer, const char *key, double value);
+
+/* The shortest decimal number that reads as VALUE, which is finite. */
+void json_writer_double(struct json_writer *writer, const char *key, double value);
 void json_writer_bool(struct json_writer *writer, const char *key, bool value);
 void json_writer_null(struct json_writer *writer, const char *key);
 

@@ -76,6 +76,20 @@ bool wide_multiply(const struct wide *a, uint64_t factor, struct wide *out)
     return true;
 }
 
+void wide_subtract(const struct wide *a, const struct wide *b, struct wide *out)
+{
+    ensure(wide_compare(a, b) >= 0);
+    struct wide difference;
+    uint64_t borrow = 0;
+    for (size_t i = 0; i < WIDE_LIMBS; i++) {
+        wide_product limb = (wide_product)a->limbs[i] - b->limbs[i] - borrow;
+        difference.limbs[i] = (uint64_t)limb;
+        borrow = (uint64_t)(limb >> 64) & 1;
+    }
+    ensure(borrow == 0);
+    *out = difference;
+}
+
 uint64_t wide_divide(const struct wide *a, uint64_t divisor, struct wide *out)
 {
     ensure(divisor != 0);

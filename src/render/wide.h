@@ -27,6 +27,9 @@ int wide_compare(const struct wide *a, const struct wide *b);
 bool wide_add(const struct wide *a, const struct wide *b, struct wide *out);
 bool wide_multiply(const struct wide *a, uint64_t factor, struct wide *out);
 
+/* A - B, of which A is not the smaller one. OUT may be A or B. */
+void wide_subtract(const struct wide *a, const struct wide *b, struct wide *out);
+
 /* Quotient to OUT (may be A), remainder returned. DIVISOR is not 0. */
 uint64_t wide_divide(const struct wide *a, uint64_t divisor, struct wide *out);
 

@@ -12,6 +12,26 @@
 #include "base/memory.h"
 #include "stoa/error.h"
 
+static void doubles_are_as_short_as_reads_back(void **state)
+{
+    (void)state;
+    static const struct {
+        double value;
+        const char *text;
+    } rows[] = {
+        {0, "0"}, {0.5, "0.5"}, {0.1, "0.1"}, {0.0016543629259729885, "0.0016543629259729885"}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct buffer out;
+        struct json_writer writer;
+        buffer_init(&out);
+        json_writer_init(&writer, &out);
+        json_writer_double(&writer, NULL, rows[i].value);
+        assert_int_equal(json_writer_finish(&writer), 0);
+        assert_true(bytes_equal(buffer_bytes(&out), bytes_of(rows[i].text, strlen(rows[i].text))));
+        buffer_deinit(&out);
+    }
+}
+
 static void expect_text(struct buffer *buffer, const char *expected)
 {
     assert_int_equal(buffer->size, strlen(expected));
@@ -100,6 +120,7 @@ int main(void)
         cmocka_unit_test(commas_stand_between_values_at_every_depth),
         cmocka_unit_test(quantities_have_no_leading_zeros_and_bytes_keep_theirs),
         cmocka_unit_test(what_json_must_escape_is_escaped),
+        cmocka_unit_test(doubles_are_as_short_as_reads_back),
         cmocka_unit_test(lack_of_memory_is_told_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

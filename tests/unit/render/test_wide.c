@@ -28,6 +28,18 @@ static void addition_carries_across_limbs_and_tells_overflow(void **state)
     assert_int_equal(out.limbs[0], 7);
 }
 
+static void subtraction_borrows_across_limbs(void **state)
+{
+    (void)state;
+    struct wide a = {.limbs = {0, 0, 1, 0}};
+    struct wide one = wide_of(1);
+    wide_subtract(&a, &one, &a);
+    struct wide expected = {.limbs = {UINT64_MAX, UINT64_MAX, 0, 0}};
+    assert_int_equal(wide_compare(&a, &expected), 0);
+    wide_subtract(&a, &a, &a);
+    assert_true(wide_is_zero(&a));
+}
+
 static void product_divided_by_its_factor_is_itself(void **state)
 {
     (void)state;
@@ -112,6 +124,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addition_carries_across_limbs_and_tells_overflow),
+        cmocka_unit_test(subtraction_borrows_across_limbs),
         cmocka_unit_test(product_divided_by_its_factor_is_itself),
         cmocka_unit_test(big_endian_bytes_round_trip),
         cmocka_unit_test(order_is_that_of_the_most_significant_limb),
