@@ -11,6 +11,7 @@
 #include "ledger/segment.h"
 #include "maint/backup.h"
 #include "store/identity.h"
+#include "store/position.h"
 #include "store/record.h"
 #include "store/store_folder.h"
 
@@ -366,6 +367,9 @@ static int find_block(struct restoring *restoring, struct store *store, uint64_t
     result = record_decode(read->payload, &record, restoring->detail);
     if (result == 0) {
         out_found->flags = record.flags;
+        if (record.previous != NULL) { /* its receipts came later: where it came itself */
+            out_found->position = position_decode(record.previous);
+        }
         memcpy(out_found->hash, record.hash, 32);
         result = block_decode(record.block, &block, restoring->detail);
     }

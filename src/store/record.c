@@ -87,7 +87,8 @@ int record_decode(struct bytes payload, struct record *out_record, struct error_
     record.receipts = take(&rest, receipts_size);
     record.senders = take(&rest, senders_size);
     record.envelope = take(&rest, envelope_size);
-    record.previous = take(&rest, previous_size).data;
+    const uint8_t *previous = take(&rest, previous_size).data;
+    record.previous = previous_size != 0 ? previous : NULL;
     ensure(rest.size == 0);
     *out_record = record;
     return 0;

@@ -9,7 +9,8 @@
  *                 RECORD_CHANGES (its state changes are in the LEDGER_STATE frame before it),
  *                 RECORD_ANY_STATE (the root they make is not compared with the header's),
  *                 RECORD_BATCH (it counts where batch_record.h says so), RECORD_AGAIN (the block
- *                 is stored already: this is it with its receipts, which came later)
+ *                 is stored already: this is it with its receipts, which came later; its other
+ *                 flags are those of its first frame)
  *        2     2  zero
  *        4     4  number of transactions
  *        8     4  block size

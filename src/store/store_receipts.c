@@ -111,7 +111,7 @@ static void append(struct receipts_change *change)
     struct store *store = put->store;
     struct record record = change->record;
     const struct stoa_bytes *receipts = &put->request->put.receipts;
-    record.flags = (record.flags & ~(unsigned)RECORD_BATCH) | RECORD_RECEIPTS | RECORD_AGAIN;
+    record.flags |= RECORD_RECEIPTS | RECORD_AGAIN;
     record.receipts = bytes_of(receipts->data, receipts->size);
     record_encode_header(&record, change->header);
     position_encode(&change->block.position, change->previous);

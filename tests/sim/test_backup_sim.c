@@ -271,6 +271,60 @@ static void a_restore_ends_at_the_height_asked_for(void **state)
     made_chain_destroy(chain);
 }
 
+/* Receipts that came when the chain was higher are not there yet at the height of their block. */
+static void a_restore_ends_before_receipts_that_came_later(void **state)
+{
+    (void)state;
+    enum { LATE = 4, HIGHER = 9 };
+    uint64_t seed = fixture_seed();
+    struct made_chain *chain = made_chain_create(seed, HIGHER + 2);
+    struct simstore sim;
+    struct backup_report made;
+    struct io_sim_options machine = {.seed = seed};
+    start(&sim, seed, chain, &machine);
+    struct backup_options options = options_of(&sim);
+    for (uint64_t i = 1; i <= HIGHER + 1; i++) {
+        struct stoa_store_block put = simstore_put_of(made_chain_block(chain, i));
+        if (i == LATE) {
+            put.receipts = (struct stoa_bytes){NULL, 0};
+        }
+        assert_int_equal(simstore_put(&sim, &put), 0);
+        if (i == HIGHER) {
+            assert_int_equal(simstore_receipts(&sim, made_chain_block(chain, LATE)), 0);
+        }
+    }
+    assert_int_equal(back_up(&sim, &options, &made), 0);
+    const uint64_t heights[] = {LATE - 1, LATE, HIGHER};
+    for (unsigned i = 0; i < sizeof(heights) / sizeof(heights[0]); i++) {
+        struct restore_report report;
+        struct kv_memory_disk *tables = kv_memory_disk_create();
+        struct simstore restored = sim;
+        struct store_options opening = {.io = sim.io,
+                                        .directory = "/restored",
+                                        .segment_size = sim.segment_size,
+                                        .memory_tables = tables};
+        struct stoa_head head;
+        if (restore(&sim, "/backup", &heights[i], tables, &report) != 0) {
+            fail_msg("restore to %llu: %s", (unsigned long long)heights[i], sim.detail.text);
+        }
+        if (heights[i] != LATE) {
+            expect_restored(&sim, chain, heights[i], tables);
+            kv_memory_disk_destroy(tables);
+            continue;
+        }
+        assert_int_equal(store_open(&opening, &restored.store, &restored.detail), 0);
+        store_get_head(restored.store, &head);
+        assert_int_equal(head.height, LATE);
+        assert_int_equal(simstore_receipts(&restored, made_chain_block(chain, LATE)), 0);
+        simstore_expect(&restored, chain, 1, LATE);
+        assert_int_equal(simstore_close(&restored), 0);
+        remove_folder(&sim, "/restored");
+        kv_memory_disk_destroy(tables);
+    }
+    finish(&sim);
+    made_chain_destroy(chain);
+}
+
 /* A store with a branch, its backup, and the branch that won back. */
 static void a_branch_is_restored_to_any_of_its_heights(void **state)
 {
@@ -608,6 +662,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(incremental_backups_under_commits_are_what_the_store_was),
         cmocka_unit_test(a_restore_ends_at_the_height_asked_for),
+        cmocka_unit_test(a_restore_ends_before_receipts_that_came_later),
         cmocka_unit_test(a_branch_is_restored_to_any_of_its_heights),
         cmocka_unit_test(a_power_cut_at_any_io_leaves_what_was_backed_up_before),
         cmocka_unit_test(a_power_cut_while_pruning_leaves_what_stays),

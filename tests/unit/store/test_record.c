@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/position.h"
 #include "store/record.h"
 
 #include <setjmp.h>
@@ -57,6 +58,31 @@ static void a_record_reads_back_as_it_was_written(void **state)
     assert_true(bytes_equal(read.receipts, record.receipts));
     assert_true(bytes_equal(read.senders, record.senders));
     assert_true(bytes_equal(read.envelope, record.envelope));
+    buffer_deinit(&image);
+}
+
+static void a_record_again_names_the_frame_before(void **state)
+{
+    (void)state;
+    const struct ledger_position before = {
+        .segment = 3, .offset = 4096, .size = 700, .sequence = 1 << 20};
+    struct record record = example();
+    struct record read;
+    struct buffer image;
+    uint8_t previous[RECORD_PREVIOUS_SIZE];
+    encode(&record, &image);
+    assert_int_equal(record_decode(buffer_bytes(&image), &read, NULL), 0);
+    assert_null(read.previous);
+    buffer_deinit(&image);
+    record.flags |= RECORD_AGAIN;
+    encode(&record, &image);
+    assert_int_equal(record_decode(buffer_bytes(&image), &read, NULL), STOA_ECORRUPT);
+    position_encode(&before, previous);
+    assert_int_equal(buffer_append(&image, previous, sizeof(previous)), 0);
+    assert_int_equal(record_decode(buffer_bytes(&image), &read, NULL), 0);
+    assert_true(bytes_equal(read.envelope, record.envelope));
+    struct ledger_position named = position_decode(read.previous);
+    assert_true(position_is_same(&named, &before));
     buffer_deinit(&image);
 }
 
@@ -171,6 +197,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_reads_back_as_it_was_written),
+        cmocka_unit_test(a_record_again_names_the_frame_before),
         cmocka_unit_test(a_record_of_another_length_is_corrupt),
         cmocka_unit_test(sizes_that_overflow_are_corrupt),
         cmocka_unit_test(unknown_versions_and_flags_are_refused),
