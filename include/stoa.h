@@ -131,6 +131,37 @@ struct stoa_alert_limits {
 
 #define STOA_NO_RESTARTS UINT32_MAX
 
+/* The jobs of upkeep: stoa/job.def. */
+enum stoa_job {
+#define STOA_JOB(name, text, every, bytes, operations, help) STOA_JOB_##name,
+#include "stoa/job.def"
+#undef STOA_JOB
+    STOA_JOBS
+};
+
+#define STOA_JOB_NEVER UINT32_MAX /* as every_seconds: only when it is asked for */
+
+/* When a job runs by itself, and how fast. Where it is 0, as stoa/job.def has it. */
+struct stoa_job_schedule {
+    uint32_t every_seconds; /* after its last end */
+    uint64_t threshold;     /* or when so many bytes have gathered, of what the job is for */
+    uint16_t window_from; /* minutes of the day, UTC: it begins and goes on only in between, also */
+    uint16_t window_to;   /* over midnight. Both the same: at any time */
+    uint64_t bytes_per_second;
+    uint64_t operations_per_second;
+};
+
+struct stoa_maintenance {
+    size_t size;
+    int off; /* 1: but for checkpoints no job begins by itself, nor goes on where the last process
+                left it */
+    struct stoa_job_schedule jobs[STOA_JOBS];
+};
+#define STOA_MAINTENANCE_INIT                   \
+    {                                           \
+        .size = sizeof(struct stoa_maintenance) \
+    }
+
 struct stoa_options {
     size_t size;
     enum stoa_io io;             /* STOA_IO_AUTO */
@@ -165,7 +196,8 @@ struct stoa_options {
      * kept; else 64 at least */
     uint64_t history_blocks;
     uint64_t trie_history_blocks;
-    uint64_t trie_cache_size; /* bytes for the state's tries in memory. 96 MiB */
+    uint64_t trie_cache_size;                   /* bytes for the state's tries in memory. 96 MiB */
+    const struct stoa_maintenance *maintenance; /* NULL: the defaults. Copied */
 };
 #define STOA_OPTIONS_INIT                    \
     {                                        \
@@ -763,6 +795,8 @@ struct stoa_health;
 struct stoa_verify_report;
 struct stoa_damage;
 struct stoa_analysis;
+struct stoa_job_info;
+struct stoa_job_options;
 
 /* What was submitted, done. */
 struct stoa_completion {
@@ -795,6 +829,9 @@ struct stoa_completion {
     struct stoa_damage *damages; /* DAMAGE_COUNT of them, with their texts */
     size_t damage_count;
     struct stoa_analysis *analysis;
+    struct stoa_job_info *jobs; /* of a job: how it ended, also where it failed; of a list: all.
+                                   JOB_COUNT of them, stoa_free */
+    size_t job_count;
     uint8_t
         hash[32]; /* of a store: the block's; of an update: its block's; of a state root: that */
     uint64_t height;
@@ -864,13 +901,18 @@ int stoa_submit_verify_deep(struct stoa *stoa, const struct stoa_call *call);
 int stoa_submit_analyze(struct stoa *stoa, const struct stoa_call *call);
 /* As stoa_rebuild_index; stoa_cancel and its deadline stop it. */
 int stoa_submit_rebuild_index(struct stoa *stoa, int index, const struct stoa_call *call);
+/* As stoa_run_job; OPTIONS are copied. A deadline, and stoa_cancel, end it. */
+int stoa_submit_job(struct stoa *stoa, const struct stoa_job_options *options,
+                    const struct stoa_call *call);
+int stoa_submit_list_jobs(struct stoa *stoa, const struct stoa_call *call);
 int stoa_submit_flush_cache(struct stoa *stoa, const struct stoa_call *call);
 int stoa_submit_warm_cache(struct stoa *stoa, const struct stoa_call *call);
 
 /* Any message by its number, for programs that pass messages on. ARGUMENT is what the typed form
  * takes (a struct stoa_store_block, struct stoa_state_update, struct stoa_batch, struct
  * stoa_block_key, 32 bytes of hash, struct stoa_bytes, struct stoa_state_at, struct
- * stoa_state_query, struct stoa_proof_query, a height, an int of an index; NULL of those without).
+ * stoa_state_query, struct stoa_proof_query, a height, an int of an index or a job, struct
+ * stoa_job_options; NULL of those without).
  * GetReceipt is answered as GetTransaction, GetBlockReceipts as GetBlock: with all of it.
  * STOA_ENOTSUP: this version does not serve it. */
 int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argument,
@@ -1014,6 +1056,104 @@ struct stoa_analysis {
 
 /* Count it, by reading all of it. Other calls wait meanwhile. */
 int stoa_analyze(struct stoa *stoa, struct stoa_analysis *out_analysis, struct stoa_detail *detail);
+
+/* ---- jobs of upkeep ----
+ *
+ * They run beside everything else, in small steps: by their schedule (struct stoa_maintenance), or
+ * when they are asked for. While blocks are written they give way. A job that was under way when
+ * the process ended goes on where it was, when the store is opened again with its maintenance on,
+ * or when it is asked for with the same options. */
+
+enum {
+    STOA_JOB_DRY_RUN = 1 << 0, /* find out what it would do, and do nothing */
+    STOA_JOB_HURRY = 1 << 1,   /* without budget, and without giving way */
+    STOA_JOB_DETACH = 1 << 2,  /* of a message: it is answered when the job has begun */
+};
+
+struct stoa_job_options {
+    size_t size;
+    int job;                   /* STOA_JOB_… */
+    unsigned flags;            /* STOA_JOB_DRY_RUN and so on */
+    uint64_t bytes_per_second; /* 0: as by schedule, also the next */
+    uint64_t operations_per_second;
+    uint64_t from; /* heights, of jobs that take a range */
+    uint64_t to;
+    const char *name; /* of what it makes, at most 63 characters; copied, as the next */
+    const char *path; /* where to; at most 1,023 */
+};
+#define STOA_JOB_OPTIONS_INIT                   \
+    {                                           \
+        .size = sizeof(struct stoa_job_options) \
+    }
+
+enum stoa_job_state {
+    STOA_JOB_IDLE,
+    STOA_JOB_RUNNING,
+    STOA_JOB_WAITING, /* it has begun, and waits for its window, for space, for another job */
+    STOA_JOB_PAUSED,  /* until it is resumed, also over restarts */
+};
+
+/* "idle", "running", "waiting", "paused". */
+const char *stoa_job_state_name(int state);
+
+enum { STOA_JOB_FACTS_MAX = 24 };
+
+/* A result of a job, by name: "freedBytes". */
+struct stoa_job_fact {
+    char name[32];
+    uint64_t value;
+};
+
+struct stoa_job_info {
+    int job;
+    int state;       /* STOA_JOB_… */
+    int active;      /* 1: it has begun and not ended */
+    unsigned flags;  /* it began with, STOA_JOB_… */
+    int interrupted; /* 1: it was under way when the last process ended, and has not gone on */
+    uint64_t done;   /* of TOTAL, in steps of the job's own size; 0 of 0: not known yet */
+    uint64_t total;
+    uint64_t bytes; /* that it moved, in this run or the last */
+    uint64_t operations;
+    uint64_t elapsed_ms;   /* of this run, or the last */
+    uint64_t remaining_ms; /* estimated; UINT64_MAX: not known */
+    uint64_t started; /* seconds since 1970: this run, or the last one that is known; 0: none */
+    uint64_t ended;   /* the last run */
+    uint64_t next;    /* when it is due by its schedule; 0: it has none */
+    uint64_t runs;    /* ended, since the store was created, as far as the tables know */
+    uint64_t failures;
+    int last_result; /* STOA_E… */
+    char last_error[160];
+    char text[128]; /* what it is at, or waits for */
+    unsigned fact_count;
+    struct stoa_job_fact facts[STOA_JOB_FACTS_MAX]; /* of this run or the last */
+};
+
+/* "checkpoint" and so on, and what it is for; NULL for what is none. */
+const char *stoa_job_name(int job);
+const char *stoa_job_help(int job);
+
+/* Begin a job, or go on with it. It goes on when this returns. STOA_EBUSY: it is under way, or
+ * paused (STOA_JOB_CHECKPOINT: it will be done again). STOA_EINVAL. */
+int stoa_start_job(struct stoa *stoa, const struct stoa_job_options *options,
+                   struct stoa_detail *detail);
+
+/* The same, and wait for its end. OUT_INFO (may be NULL) tells how it ended, also where that is an
+ * error: STOA_ECANCELED where it was canceled or the store was closed. */
+int stoa_run_job(struct stoa *stoa, const struct stoa_job_options *options,
+                 struct stoa_job_info *out_info, struct stoa_detail *detail);
+
+/* Up to CAPACITY jobs in the order of stoa/job.def. *OUT_COUNT is how many there are. */
+int stoa_list_jobs(struct stoa *stoa, struct stoa_job_info *out, size_t capacity, size_t *out_count,
+                   struct stoa_detail *detail);
+
+/* A job that is paused holds still at its next step and does not begin by its schedule, until it is
+ * resumed; also after the store was closed. */
+int stoa_pause_job(struct stoa *stoa, int job, struct stoa_detail *detail);
+int stoa_resume_job(struct stoa *stoa, int job, struct stoa_detail *detail);
+
+/* End a job for good: what it did stays done, and it does not go on. STOA_ENOTFOUND: it does not
+ * run. */
+int stoa_cancel_job(struct stoa *stoa, int job, struct stoa_detail *detail);
 
 /* The indexes that can be made anew by themselves. */
 enum stoa_index {

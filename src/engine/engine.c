@@ -182,11 +182,17 @@ int stoa_open(const char *directory, const struct stoa_options *options, struct 
     if (checked != 0) {
         return checked;
     }
+    struct stoa_maintenance maintenance;
+    checked = engine_jobs_check(&own, &maintenance, detail);
+    if (checked != 0) {
+        return checked;
+    }
     struct stoa *stoa = engine_make(directory, &own);
     if (stoa == NULL) {
         return engine_refuse(detail, STOA_ENOMEM, "open");
     }
     stoa->cache_options = cache_options;
+    stoa->maintenance = maintenance;
     int error = pthread_create(&stoa->thread, NULL, engine_loop_thread, stoa);
     if (error == 0) {
         (void)pthread_setname_np(stoa->thread, "stoa-loop"); /* works as well without */
@@ -231,6 +237,7 @@ static void run_close(struct stoa *stoa, struct engine_call *call)
                                  "close: %llu views are not released; release them, then close",
                                  (unsigned long long)out);
         stoa->giving_up = false;
+        jobs_go_on(stoa->jobs);
     } else {
         stoa->closing = true;
     }

@@ -59,7 +59,15 @@ static void fill_served(const struct engine_request *own, struct stoa_completion
     case STOA_MESSAGE_ANALYZE_STORE:
         out->analysis = own->report;
         break;
+    case STOA_MESSAGE_LIST_JOBS:
+        out->jobs = own->report;
+        out->job_count = own->report_count;
+        break;
     default:
+        if (engine_jobs_find(own->what) >= 0) {
+            out->jobs = own->report;
+            out->job_count = own->report_count;
+        }
         break;
     }
 }
@@ -85,6 +93,7 @@ void engine_completion_drop(struct stoa_completion *completion)
     memory_free(completion->verified);
     memory_free(completion->damages);
     memory_free(completion->analysis);
+    memory_free(completion->jobs);
 }
 
 void engine_completion_fill(const struct engine_request *own, struct stoa_completion *out)

@@ -365,9 +365,6 @@ static void begin(struct stoa *stoa, struct engine_request *own)
         }
         return;
     }
-    if (own->what == STOA_MESSAGE_CHECKPOINT) {
-        engine_warm_save_soon(stoa);
-    }
     engine_deliver_is_in_store(own);
     own->request.done = engine_deliver_done;
     own->request.on_append = own->durability == STOA_BUFFERED && own->owned ? done_append : NULL;
@@ -535,7 +532,8 @@ static void give_up(void *context, struct agenda_entry *entry)
 void engine_deliver_give_up(struct stoa *stoa)
 {
     stoa->giving_up = true;
-    store_rebuild_stop(stoa->store); /* else it is waited for */
+    store_rebuild_stop(stoa->store); /* else it is waited for, as are jobs */
+    jobs_stop(stoa->jobs);
     engine_supervise_end(stoa);
     agenda_each(stoa->agenda, give_up, stoa);
 }

@@ -137,7 +137,7 @@ static int open_on_loop(struct stoa *stoa)
         .segment_size = stoa->options.segment_size,
         .table_workers = stoa->options.table_workers,
         .verify_workers = stoa->options.verify_workers,
-        .checkpoint_ns = (uint64_t)stoa->options.checkpoint_seconds * 1000000000,
+        .checkpoint_ns = UINT64_MAX, /* a job sees to that */
         .unwind_max = stoa->options.unwind_max,
         .history_blocks = stoa->options.history_blocks,
         .trie_history_blocks = stoa->options.trie_history_blocks,
@@ -160,6 +160,11 @@ static int open_on_loop(struct stoa *stoa)
         return result;
     }
     stoa->chain_id = store_chain_id(stoa->store);
+    result = engine_jobs_create(stoa, &detail);
+    if (result != 0) {
+        stoa->open_detail = detail;
+        (void)store_close(stoa->store, NULL); /* what failed first is told */
+    }
     return result;
 }
 
@@ -186,6 +191,7 @@ void *engine_loop_thread(void *context)
     engine_warm_end(stoa);
     engine_warm_save_end(stoa);
     engine_warm_save(stoa);
+    engine_jobs_end(stoa);
     stoa->close_result = store_close(stoa->store, &stoa->close_detail);
     while (sem_wait(&stoa->left_to_end) != 0) {
         ensure(errno == EINTR);

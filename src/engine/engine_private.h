@@ -11,6 +11,7 @@
 #include "actor/dead_letters.h"
 #include "actor/mailbox.h"
 #include "actor/supervisor.h"
+#include "maint/job.h"
 #include "metrics/metrics.h"
 #include "stoa.h"
 #include "store/store.h"
@@ -83,6 +84,7 @@ struct engine_request {
     engine_serve_type serve;          /* NULL: it is the store's */
     int index;                        /* to be made anew; to verify: 1 deeply */
     struct store_rebuild rebuild;
+    struct engine_job *job; /* of upkeep (engine_jobs.c), or NULL */
     struct stoa_head head;
     void *report; /* of what was asked for; the caller's with the answer, as is the next */
     struct stoa_damage *damages;
@@ -140,6 +142,8 @@ struct stoa {
     struct mailbox *mailbox;
     struct metrics *metrics;
     struct engine_health *health;
+    struct jobs *jobs; /* of upkeep, the loop's */
+    struct stoa_maintenance maintenance;
     char *directory;
     struct stoa_options options;
 
@@ -344,6 +348,22 @@ void engine_serve_forget(struct engine_request *own);        /* what it was to b
 bool engine_serve_is_last(const struct engine_request *own); /* it wants the loop for itself */
 /* On the loop: end what OWN began, soon. False: it did not begin anything. */
 bool engine_serve_stop(struct engine_request *own);
+
+/* ---- engine_jobs.c ---- */
+
+/* Of the settings that OPTIONS bring. STOA_EINVAL. Any thread. */
+int engine_jobs_check(const struct stoa_options *options, struct stoa_maintenance *out,
+                      struct stoa_detail *detail);
+/* The job that MESSAGE asks for; -1: none. */
+int engine_jobs_find(enum stoa_message message);
+engine_serve_type engine_jobs_serve(enum stoa_message message); /* NULL: it is not about jobs */
+int engine_jobs_fill(struct engine_request *own, const void *argument);
+void engine_jobs_forget(struct engine_request *own); /* before OWN goes to the pool */
+bool engine_jobs_stop(
+    struct engine_request *own); /* soon; false: it asked for none, or shares it */
+int engine_jobs_create(struct stoa *stoa,
+                       struct error_detail *detail); /* on the loop, as the next */
+void engine_jobs_end(struct stoa *stoa);             /* before the store's end; blocks */
 
 /* ---- engine_supervise.c, the loop ---- */
 

@@ -41,6 +41,7 @@ struct engine_request *engine_request_take(struct stoa *stoa)
 void engine_request_to_pool(struct stoa *stoa, struct engine_request *own)
 {
     memory_free(own->copy);
+    engine_jobs_forget(own);
     memory_free(own->changes);
     memory_free(own->blocks);
     own->copy = NULL;

@@ -236,13 +236,16 @@ engine_serve_type engine_serve_find(enum stoa_message message)
     case STOA_MESSAGE_REBUILD_INDEX:
         return serve_rebuild;
     default:
-        return NULL;
+        return engine_jobs_serve(message);
     }
 }
 
 int engine_serve_fill(struct engine_request *own, const void *argument)
 {
     own->owned = true;
+    if (engine_jobs_serve(own->what) != NULL) {
+        return engine_jobs_fill(own, argument);
+    }
     if (own->what == STOA_MESSAGE_VERIFY) {
         own->index = argument != NULL && *(const int *)argument != 0; /* deep */
         return 0;
@@ -275,7 +278,7 @@ bool engine_serve_is_last(const struct engine_request *own)
 bool engine_serve_stop(struct engine_request *own)
 {
     if (own->serve != serve_rebuild) {
-        return false;
+        return engine_jobs_stop(own);
     }
     store_rebuild_stop(own->stoa->store);
     return true;

@@ -133,7 +133,9 @@ static void reopen(struct stoa *stoa)
     struct stoa_head before;
     struct stoa_head after;
     store_rebuild_stop(stoa->store);
-    while (store_pending(stoa->store) != 0) { /* none of them is held up by the trouble */
+    jobs_hold(stoa->jobs, JOBS_FROZEN);
+    while (store_pending(stoa->store) != 0 ||
+           !jobs_are_quiet(stoa->jobs)) { /* none of them is held up by the trouble */
         if (io_run(stoa->io, LOOP_WAIT_NS) < 0) {
             return; /* the loop's next turn finds that as well */
         }
@@ -141,6 +143,7 @@ static void reopen(struct stoa *stoa)
     supervisor_note_start(&own->supervisor, io_now_ns(stoa->io));
     store_get_head(stoa->store, &before);
     int result = store_reopen(stoa->store, &detail);
+    jobs_hold(stoa->jobs, JOBS_TROUBLED);
     if (result != 0) {
         if (detail.code == 0) {
             (void)error_set(&detail, result, "%s", stoa_strerror(result)); /* told below */
@@ -158,6 +161,7 @@ static void reopen(struct stoa *stoa)
         return;
     }
     own->state = ENGINE_SOUND;
+    jobs_hold(stoa->jobs, JOBS_FREE);
     own->restarts++;
     store_get_head(stoa->store, &after);
     if (stoa->cache != NULL &&
@@ -176,6 +180,7 @@ void engine_supervise_notice(struct stoa *stoa)
     if (own->state == ENGINE_SOUND && store_is_broken(stoa->store, &detail)) {
         own->state = ENGINE_TROUBLED;
         own->why = detail;
+        jobs_hold(stoa->jobs, JOBS_TROUBLED);
         plan(stoa);
         engine_health_look(stoa);
     }

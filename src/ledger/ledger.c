@@ -396,6 +396,9 @@ void ledger_stats(const struct ledger *ledger, struct ledger_stats *out_stats)
     out_stats->last_sequence = ledger->next_sequence - 1;
     out_stats->durable_sequence = ledger->durable_sequence;
     out_stats->stopped = ledger->stopped;
+    out_stats->segment_size = ledger->segment_size;
+    out_stats->tail_segment = ledger->segment.number;
+    out_stats->tail_offset = ledger->segment.tail;
 }
 
 int ledger_get_end(const struct ledger *ledger, uint64_t keep, struct ledger_end *out_end)

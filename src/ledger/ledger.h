@@ -213,6 +213,9 @@ struct ledger_stats {
     uint64_t durable_sequence;
     uint32_t segment_count;
     uint64_t segment_bytes; /* of the files */
+    uint32_t segment_size;  /* of new ones */
+    uint32_t tail_segment;  /* where the next frame goes */
+    uint64_t tail_offset;
     uint64_t frame_bytes;   /* appended since open: frames, headers included */
     uint64_t written_bytes; /* written since open: groups, padding, prewriting, seals, marks */
     uint64_t group_count;

@@ -12,6 +12,7 @@ enum metrics_labels {
     LABELS_ERROR,
     LABELS_IO,
     LABELS_JOB,
+    LABELS_UPKEEP,
     LABELS_CHILD,
     LABELS_CLASS,
     LABELS_TIER,
@@ -58,6 +59,12 @@ static const struct row rows[] = {
 #undef ROW
 
 enum { ROW_COUNT = sizeof(rows) / sizeof(rows[0]) };
+
+#define STOA_JOB(name, text, every, bytes, operations, help) #text,
+static const char *const upkeep_names[] = {
+#include "stoa/job.def"
+};
+#undef STOA_JOB
 
 #define TEXT(name, text) text,
 static const char *const job_names[] = {METRICS_JOB_TABLE(TEXT)};
@@ -109,6 +116,9 @@ static const char *label_of(enum metrics_labels labels, unsigned i, const char *
         return "operation";
     case LABELS_JOB:
         *out_value = job_names[i];
+        return "job";
+    case LABELS_UPKEEP:
+        *out_value = upkeep_names[i];
         return "job";
     case LABELS_CHILD:
         *out_value = child_names[i];

@@ -28,7 +28,8 @@
     ROW(REBUILD, "rebuild")       \
     ROW(CHECKPOINT, "checkpoint") \
     ROW(PACK, "pack")             \
-    ROW(STATISTICS, "statistics")
+    ROW(STATISTICS, "statistics") \
+    ROW(UPKEEP, "upkeep")
 
 #define METRICS_CHILD_TABLE(ROW) \
     ROW(TABLES, "tables")        \
@@ -85,6 +86,7 @@ enum metrics_values {
     METRICS_VALUES_ERROR = METRICS_ERROR_MAX,
     METRICS_VALUES_IO = METRICS_IO_COUNT,
     METRICS_VALUES_JOB = METRICS_JOB_COUNT,
+    METRICS_VALUES_UPKEEP = STOA_JOBS,
     METRICS_VALUES_CHILD = METRICS_CHILD_COUNT,
     METRICS_VALUES_CLASS = METRICS_CLASS_COUNT,
     METRICS_VALUES_TIER = METRICS_TIER_COUNT,

@@ -38,6 +38,9 @@ const struct command *command_at(size_t index)
 int command_open(const struct options *options, bool bulk, struct stoa **out_stoa)
 {
     struct stoa_options open_options = STOA_OPTIONS_INIT;
+    struct stoa_maintenance maintenance = STOA_MAINTENANCE_INIT;
+    maintenance.off = 1; /* a command does what it is told and no more */
+    open_options.maintenance = &maintenance;
     open_options.bulk = bulk ? 1 : 0;
     open_options.progress = show_rebuild;
     open_options.history_blocks = options->keep_history;

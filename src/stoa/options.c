@@ -257,6 +257,9 @@ static void take_option(struct argp_state *state, struct options *options, enum 
     case OPTION_DEEP:
         options->deep = true;
         break;
+    case OPTION_DRY_RUN:
+        options->dry_run = true;
+        break;
     case OPTION_PROMETHEUS:
         options->prometheus = true;
         break;

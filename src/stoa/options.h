@@ -23,6 +23,7 @@ enum {
     OPTIONS_LOGS = 1 << 7,
     OPTIONS_HISTORY = 1 << 8,
     OPTIONS_VERIFY = 1 << 9,
+    OPTIONS_JOB = 1 << 10, /* of upkeep */
 };
 
 enum { OPTIONS_TOPICS_MAX = 4 };
@@ -51,6 +52,7 @@ struct options {
     bool raw;
     bool prometheus;
     bool deep;
+    bool dry_run;
     bool has_at;
     uint64_t at;
     bool has_block;

@@ -13,6 +13,8 @@
 
 struct index;
 
+#define INDEX_META "meta" /* the table of what is not looked up by users */
+
 /* Where a block is. */
 struct index_place {
     uint64_t height;

@@ -5,7 +5,7 @@
 
 #include "store/index.h"
 
-#define INDEX_META_TABLE "meta"
+#define INDEX_META_TABLE INDEX_META
 
 #define INDEX_TABLE_HEIGHTS "heights"
 #define INDEX_TABLE_BLOCKS "blocks"

@@ -8,7 +8,7 @@
 #include "store/store_private.h"
 
 static const uint64_t checkpoint_ns_default = 30000000000;
-enum { TABLE_WORKERS_DEFAULT = 4, WRITER_COUNT = 4, VERIFY_WORKERS_DEFAULT = 2 };
+enum { TABLE_WORKERS_DEFAULT = 4, WRITER_COUNT = 4, KEEPER_COUNT = 2, VERIFY_WORKERS_DEFAULT = 2 };
 
 static int start_session(void *context, unsigned index, void **out_state,
                          struct error_detail *detail)
@@ -146,6 +146,11 @@ int store_start_table_workers(struct store *store, struct error_detail *detail)
         tables.gives_way = true;
         result = workers_create(&tables, &store->writers, detail);
     }
+    if (result == 0) {
+        tables.count = KEEPER_COUNT;
+        tables.name = "stoa-keep";
+        result = workers_create(&tables, &store->keepers, detail);
+    }
     return result;
 }
 
@@ -265,6 +270,7 @@ int store_open(const struct store_options *options, struct store **out_store,
         return result;
     }
     store->checkpointed_sequence = store->rebuilt ? 0 : store->applied.position.sequence;
+    store->checkpoint_at = store->applied.position;
     store_metrics_start(store);
     store_apply_start_timer(store);
     store->cache = options->cache;
@@ -280,6 +286,7 @@ static void release(struct store *store)
     workers_destroy(store->verifiers);
     workers_destroy(store->readers);
     workers_destroy(store->writers);
+    workers_destroy(store->keepers);
     store_rebuild_free(store);
     store_close_tables(store);
     store_tries_deinit(store);

@@ -277,6 +277,8 @@ static void done_checkpoint(struct workers_job *job)
         store->checkpointed_sequence = 0; /* the next tick tries again */
     } else if (store->checkpoint_result != 0) {
         fail(store, METRICS_JOB_CHECKPOINT, store->checkpoint_result, &store->checkpoint_detail);
+    } else {
+        store->checkpoint_at = store->checkpoint_next;
     }
     store_through_checkpointed(store); /* first: the other may begin the next, with its result */
     store_rebuild_continue(store);
@@ -289,6 +291,7 @@ static void start_checkpoint(struct store *store)
     store->checkpoint_last_ns = io_now_ns(store->io);
     store->tries.flush_ended = false;
     store->checkpointed_sequence = store->applied.position.sequence;
+    store->checkpoint_next = store->applied.position;
     store->checkpoint_job = (struct workers_job){.run = run_checkpoint,
                                                  .done = done_checkpoint,
                                                  .context = store,
@@ -357,7 +360,7 @@ void store_apply_wait_idle(struct store *store)
 {
     store_rebuild_stop(store);
     while (store->applying || store->merging || store_tries_merging(store) ||
-           store->checkpointing || store->counting || store->rebuild != NULL) {
+           store->checkpointing || store->counting || store->works != 0 || store->rebuild != NULL) {
         if (turn(store) != 0) {
             return; /* a loop that is broken completes nothing more */
         }

@@ -114,8 +114,10 @@ static int mend_tables(struct store *store, struct error_detail *detail)
     store_apply_wait_idle(store);
     workers_destroy(store->readers);
     workers_destroy(store->writers);
+    workers_destroy(store->keepers);
     store->readers = NULL;
     store->writers = NULL;
+    store->keepers = NULL;
     empty_batches(store);
     store->apply_failed = 0;
     store->checkpointed_sequence = 0;

@@ -255,6 +255,8 @@ struct store {
     struct workers *verifiers;
     struct workers *readers;
     struct workers *writers;
+    struct workers *keepers;      /* for works of upkeep: store_upkeep.h */
+    unsigned works;               /* of theirs, under way */
     struct store_options options; /* as given to store_open; its path is not used again */
     enum store_damage tables_damage;
     bool given_up; /* nobody mends it any more */
@@ -337,6 +339,8 @@ struct store {
     uint64_t checkpoint_ns;
     uint64_t checkpoint_last_ns;
     uint64_t checkpointed_sequence;
+    struct ledger_position checkpoint_at;   /* the last frame that is in the tables for good; */
+    struct ledger_position checkpoint_next; /* of the one under way */
     bool closing;
 
     struct ledger_recovery recovery;

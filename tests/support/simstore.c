@@ -15,7 +15,9 @@ static const uint64_t turn_ns = 1000000000;
 
 void simstore_init(struct simstore *sim, uint64_t seed)
 {
-    *sim = (struct simstore){.segment_size = LEDGER_SEGMENT_SIZE_MIN};
+    *sim = (struct simstore){.segment_size = LEDGER_SEGMENT_SIZE_MIN,
+                             .maintenance = STOA_MAINTENANCE_INIT};
+    sim->maintenance.off = 1;
     sim->disk = io_disk_create(seed);
     sim->tables = kv_memory_disk_create();
     assert_non_null(sim->disk);
@@ -66,11 +68,24 @@ int simstore_open(struct simstore *sim)
         .memory_tables = sim->tables,
     };
     sim->detail = (struct error_detail){.code = 0};
-    return store_open(&options, &sim->store, &sim->detail);
+    int result = store_open(&options, &sim->store, &sim->detail);
+    struct jobs_options jobs = {
+        .store = sim->store, .io = sim->io, .settings = &sim->maintenance, .kinds = sim->kinds};
+    if (result == 0 && sim->with_jobs) {
+        result = jobs_create(&jobs, &sim->jobs, &sim->detail);
+        if (result != 0) {
+            store_abandon(sim->store);
+            sim->store = NULL;
+        }
+    }
+    return result;
 }
 
 int simstore_close(struct simstore *sim)
 {
+    jobs_stop(sim->jobs);
+    jobs_destroy(sim->jobs);
+    sim->jobs = NULL;
     int result = store_close(sim->store, &sim->detail);
     sim->store = NULL;
     return result;
@@ -82,6 +97,8 @@ void simstore_cut(struct simstore *sim, uint64_t seed, bool torn)
     assert_non_null(left);
     store_abandon(sim->store);
     sim->store = NULL;
+    jobs_destroy(sim->jobs);
+    sim->jobs = NULL;
     simstore_unpower(sim);
     io_disk_destroy(sim->disk);
     sim->disk = left;
@@ -181,6 +198,32 @@ int simstore_query_history(struct simstore *sim, const struct stoa_history_query
         *out_history = request.history;
     }
     return result;
+}
+
+static void note_job_ended(struct job_waiter *waiter)
+{
+    bool *done = waiter->context;
+    *done = true;
+}
+
+int simstore_run_job(struct simstore *sim, enum stoa_job number, const struct job_order *order,
+                     struct stoa_job_info *out_info)
+{
+    bool done = false;
+    struct job_waiter waiter = {.done = note_job_ended, .context = &done};
+    int result = jobs_start(sim->jobs, number, order, &waiter, &sim->detail);
+    while (result == 0 && !done) {
+        int ran = io_run(sim->io, turn_ns);
+        result = ran < 0 ? ran : 0;
+    }
+    if (result != 0) {
+        return result;
+    }
+    if (out_info != NULL) {
+        *out_info = waiter.info;
+    }
+    sim->detail = waiter.detail;
+    return waiter.result;
 }
 
 static void note_rebuilt(struct store_rebuild *rebuild)

@@ -5,6 +5,7 @@
 #define SIMSTORE_H
 
 #include "io/io_sim.h"
+#include "maint/job.h"
 #include "store/store.h"
 #include "support/made_chain.h"
 
@@ -13,7 +14,11 @@ struct simstore {
     struct kv_memory_disk *tables;
     struct io *io;
     struct store *store;
-    struct error_detail detail; /* of the last call */
+    struct jobs *jobs; /* where WITH_JOBS */
+    bool with_jobs;
+    const struct job_kind *const *kinds; /* NULL: the real ones */
+    struct stoa_maintenance maintenance; /* off, but for what a test sets */
+    struct error_detail detail;          /* of the last call */
     uint32_t segment_size;
     uint64_t unwind_max; /* 0: as ever */
     bool write_through;
@@ -86,6 +91,10 @@ int simstore_query_logs(struct simstore *sim, const struct stoa_log_filter *filt
                         struct stoa_logs *out_logs);
 int simstore_query_history(struct simstore *sim, const struct stoa_history_query *query,
                            struct stoa_history *out_history);
+
+/* Run job NUMBER to its end; OUT_INFO may be NULL. */
+int simstore_run_job(struct simstore *sim, enum stoa_job number, const struct job_order *order,
+                     struct stoa_job_info *out_info);
 
 /* Make INDEX anew. */
 int simstore_rebuild(struct simstore *sim, enum store_index index);

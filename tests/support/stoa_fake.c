@@ -320,6 +320,42 @@ int stoa_rebuild_index(struct stoa *stoa, int index,
     return no_state(detail);
 }
 
+int stoa_submit_job(struct stoa *stoa, const struct stoa_job_options *options,
+                    const struct stoa_call *call)
+{
+    (void)stoa;
+    (void)options;
+    (void)call;
+    return STOA_ENOTSUP;
+}
+
+int stoa_list_jobs(struct stoa *stoa, struct stoa_job_info *out, size_t capacity, size_t *out_count,
+                   struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)out;
+    (void)capacity;
+    (void)out_count;
+    return no_state(detail);
+}
+
+int stoa_pause_job(struct stoa *stoa, int job, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)job;
+    return no_state(detail);
+}
+
+int stoa_resume_job(struct stoa *stoa, int job, struct stoa_detail *detail)
+{
+    return stoa_pause_job(stoa, job, detail);
+}
+
+int stoa_cancel_job(struct stoa *stoa, int job, struct stoa_detail *detail)
+{
+    return stoa_pause_job(stoa, job, detail);
+}
+
 void stoa_free(void *pointer)
 {
     memory_free(pointer);

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "maint/job.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/ensure.h"
+#include "maint/job_private.h"
+
+static const char *const names[STOA_JOBS] = {
+#define STOA_JOB(name, text, every, bytes, operations, help) #text,
+#include "stoa/job.def"
+#undef STOA_JOB
+};
+
+static const char *const helps[STOA_JOBS] = {
+#define STOA_JOB(name, text, every, bytes, operations, help) help,
+#include "stoa/job.def"
+#undef STOA_JOB
+};
+
+static const char *const states[] = {
+    [STOA_JOB_IDLE] = "idle",
+    [STOA_JOB_RUNNING] = "running",
+    [STOA_JOB_WAITING] = "waiting",
+    [STOA_JOB_PAUSED] = "paused",
+};
+
+const char *stoa_job_name(int job)
+{
+    return job < 0 || job >= STOA_JOBS ? NULL : names[job];
+}
+
+const char *stoa_job_help(int job)
+{
+    return job < 0 || job >= STOA_JOBS ? NULL : helps[job];
+}
+
+const char *stoa_job_state_name(int state)
+{
+    return state < STOA_JOB_IDLE || state > STOA_JOB_PAUSED ? NULL : states[state];
+}
+
+const char *job_name(const struct job *job)
+{
+    return names[job->kind->number];
+}
+
+/* ---- what a kind is told ---- */
+
+void *job_state(struct job *job)
+{
+    return job->state;
+}
+
+const struct job_order *job_order(const struct job *job)
+{
+    return &job->order;
+}
+
+struct store *job_store(struct job *job)
+{
+    return job->jobs->store;
+}
+
+struct io *job_loop(struct job *job)
+{
+    return job->jobs->io;
+}
+
+const struct stoa_maintenance *job_settings(const struct job *job)
+{
+    return &job->jobs->settings;
+}
+
+struct error_detail *job_detail(struct job *job)
+{
+    return &job->detail;
+}
+
+bool job_is_stopping(const struct job *job)
+{
+    return __atomic_load_n(&job->stopping, __ATOMIC_RELAXED); /* a hint only */
+}
+
+/* ---- what a kind tells ---- */
+
+void job_set_error(struct job *job, int result)
+{
+    job->result = result;
+    if (result != 0 && job->detail.code == 0) {
+        (void)error_set(&job->detail, result, "%s", stoa_strerror(result)); /* text only */
+    }
+}
+
+enum job_next job_fail(struct job *job, int result)
+{
+    ensure(result < 0);
+    job_set_error(job, result);
+    return JOB_ENDED;
+}
+
+void job_spend(struct job *job, uint64_t bytes, uint64_t operations)
+{
+    __atomic_fetch_add(&job->spent_bytes, bytes, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&job->spent_operations, operations, __ATOMIC_RELAXED);
+}
+
+void job_progress(struct job *job, uint64_t done, uint64_t total)
+{
+    ensure(done <= total);
+    if (!job->measured) {
+        job->measured = true;
+        job->done_at_begin = done;
+    }
+    job->info.done = done;
+    job->info.total = total;
+}
+
+void job_say(struct job *job, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(job->info.text, sizeof(job->info.text), format, arguments);
+    va_end(arguments);
+}
+
+void job_fact(struct job *job, const char *name, uint64_t value)
+{
+    struct stoa_job_info *info = &job->info;
+    unsigned i = 0;
+    ensure(strlen(name) < sizeof(info->facts[0].name));
+    while (i < info->fact_count && strcmp(info->facts[i].name, name) != 0) {
+        i++;
+    }
+    ensure(i < STOA_JOB_FACTS_MAX);
+    if (i == info->fact_count) {
+        info->fact_count++;
+        (void)snprintf(info->facts[i].name, sizeof(info->facts[i].name), "%s", name);
+    }
+    info->facts[i].value = value;
+}
+
+uint64_t job_fact_get(const struct job *job, const char *name)
+{
+    for (unsigned i = 0; i < job->info.fact_count; i++) {
+        if (strcmp(job->info.facts[i].name, name) == 0) {
+            return job->info.facts[i].value;
+        }
+    }
+    return 0;
+}
+
+void job_keep(struct job *job, struct bytes point)
+{
+    ensure(point.size <= JOB_POINT_SIZE_MAX);
+    buffer_clear(&job->point);
+    int result = buffer_append(&job->point, point.data, point.size);
+    ensure(result == 0); /* its room was made before */
+    job->point_is_new = true;
+}
+
+/* ---- waiting ---- */
+
+void job_continue(struct job *job)
+{
+    if (job->stepping) {
+        job->continued = true;
+        return;
+    }
+    ensure(job->waits);
+    job->waits = false;
+    job_advance(job);
+}
+
+static void end_work(struct job *job, int result, const struct error_detail *detail)
+{
+    if (result != 0 && job->result == 0) {
+        if (detail != NULL && detail->code != 0) {
+            job->detail = *detail;
+        }
+        job_set_error(job, result);
+    }
+    job_continue(job);
+}
+
+static int run_on_tables(struct store_work *work, struct kv_session *session)
+{
+    struct job *job = work->context;
+    return job->run(job, session);
+}
+
+static void done_on_tables(struct store_work *work)
+{
+    end_work(work->context, work->result, &work->detail);
+}
+
+static void run_plain(struct workers_job *work, void *worker_state)
+{
+    struct job *job = work->context;
+    (void)worker_state; /* there is none */
+    job->table_work.result = job->run(job, NULL);
+}
+
+static void done_plain(struct workers_job *work)
+{
+    struct job *job = work->context;
+    end_work(job, job->table_work.result, NULL);
+}
+
+enum job_next job_work(struct job *job, bool tables,
+                       int (*run)(struct job *job, struct kv_session *session))
+{
+    job->run = run;
+    if (tables) {
+        job->table_work.run = run_on_tables;
+        job->table_work.done = done_on_tables;
+        job->table_work.context = job;
+        int result = store_work_start(job->jobs->store, &job->table_work);
+        if (result != 0) {
+            job->detail = job->table_work.detail;
+            return job_fail(job, result);
+        }
+        return JOB_WAITS;
+    }
+    job->plain_work = (struct workers_job){
+        .run = run_plain, .done = done_plain, .context = job, .kind = METRICS_JOB_UPKEEP};
+    workers_submit(job->jobs->workers, &job->plain_work);
+    return JOB_WAITS;
+}
+
+static void done_io(struct io_request *request)
+{
+    job_continue(request->context);
+}
+
+enum job_next job_io(struct job *job, struct io_request *request)
+{
+    request->done = done_io;
+    request->context = job;
+    io_submit(job->jobs->io, request);
+    return JOB_WAITS;
+}

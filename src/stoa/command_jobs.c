@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "stoa/command_jobs.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "render/json_writer.h"
+#include "stoa/console.h"
+#include "stoa/interrupt.h"
+#include "stoa/sheet.h"
+
+enum { LOOK_MS = 200, PERCENT = 100 };
+
+/* ---- what is shown of a job ---- */
+
+static void add_facts_json(struct json_writer *json, const struct stoa_job_info *info)
+{
+    json_writer_object_begin(json, "results");
+    for (unsigned i = 0; i < info->fact_count; i++) {
+        json_writer_number(json, info->facts[i].name, info->facts[i].value);
+    }
+    json_writer_object_end(json);
+}
+
+static void add_json(struct json_writer *json, const struct stoa_job_info *info)
+{
+    json_writer_object_begin(json, NULL);
+    json_writer_text(json, "job", stoa_job_name(info->job));
+    json_writer_text(json, "state", stoa_job_state_name(info->state));
+    json_writer_bool(json, "active", info->active != 0);
+    json_writer_bool(json, "interrupted", info->interrupted != 0);
+    json_writer_bool(json, "dryRun", (info->flags & STOA_JOB_DRY_RUN) != 0);
+    json_writer_number(json, "done", info->done);
+    json_writer_number(json, "total", info->total);
+    json_writer_number(json, "bytes", info->bytes);
+    json_writer_number(json, "operations", info->operations);
+    json_writer_number(json, "elapsedMs", info->elapsed_ms);
+    if (info->remaining_ms != UINT64_MAX) {
+        json_writer_number(json, "remainingMs", info->remaining_ms);
+    } else {
+        json_writer_null(json, "remainingMs");
+    }
+    json_writer_number(json, "started", info->started);
+    json_writer_number(json, "ended", info->ended);
+    json_writer_number(json, "next", info->next);
+    json_writer_number(json, "runs", info->runs);
+    json_writer_number(json, "failures", info->failures);
+    json_writer_text(json, "lastResult", stoa_error_name(info->last_result));
+    json_writer_text(json, "lastError", info->last_error);
+    json_writer_text(json, "text", info->text);
+    add_facts_json(json, info);
+    json_writer_object_end(json);
+}
+
+static void add_fact(struct sheet *sheet, const struct stoa_job_fact *fact)
+{
+    char text[SHEET_TEXT_SIZE];
+    size_t length = strlen(fact->name);
+    bool size = length >= 5 && strcasecmp(fact->name + length - 5, "bytes") == 0;
+    sheet_line(sheet, fact->name, "%s",
+               size ? sheet_size_text(fact->value, text) : sheet_count_text(fact->value, text));
+}
+
+static const char *time_text(uint64_t seconds, char out[SHEET_TEXT_SIZE])
+{
+    time_t at = (time_t)seconds;
+    struct tm parts;
+    if (seconds == 0 || gmtime_r(&at, &parts) == NULL) {
+        (void)snprintf(out, SHEET_TEXT_SIZE, "never");
+    } else {
+        (void)strftime(out, SHEET_TEXT_SIZE, "%Y-%m-%d %H:%M:%S UTC", &parts);
+    }
+    return out;
+}
+
+/* One line. */
+static void add_job(struct sheet *sheet, const struct stoa_job_info *info)
+{
+    char ended[SHEET_TEXT_SIZE];
+    char progress[SHEET_TEXT_SIZE] = "";
+    const char *result = info->ended == 0 ? "" : info->last_result == 0 ? ", done" : ", failed";
+    if (info->active != 0 && info->total != 0) {
+        (void)snprintf(progress, sizeof(progress), " %u %%",
+                       (unsigned)((double)info->done * PERCENT / (double)info->total));
+    }
+    sheet_line(sheet, stoa_job_name(info->job), "%s%s%s%s%s; last %s%s%s%s",
+               stoa_job_state_name(info->state), progress,
+               info->interrupted != 0 ? ", interrupted" : "", info->text[0] != '\0' ? ", " : "",
+               info->text, time_text(info->ended, ended), result,
+               info->last_error[0] != '\0' ? ": " : "", info->last_error);
+}
+
+static bool print_list(const struct options *options, const struct stoa_job_info *infos,
+                       size_t count)
+{
+    struct buffer buffer;
+    struct json_writer json;
+    struct sheet sheet;
+    buffer_init(&buffer);
+    json_writer_init(&json, &buffer);
+    sheet_init(&sheet);
+    json_writer_array_begin(&json, NULL);
+    for (size_t i = 0; i < count; i++) {
+        add_json(&json, &infos[i]);
+        add_job(&sheet, &infos[i]);
+    }
+    json_writer_array_end(&json);
+    bool printed = options->json ? console_write_json(&json, &buffer) : sheet_print(&sheet);
+    buffer_deinit(&buffer);
+    sheet_deinit(&sheet);
+    return printed;
+}
+
+static bool print_end(const struct options *options, const struct stoa_job_info *info)
+{
+    struct buffer buffer;
+    struct json_writer json;
+    struct sheet sheet;
+    buffer_init(&buffer);
+    json_writer_init(&json, &buffer);
+    sheet_init(&sheet);
+    add_json(&json, info);
+    sheet_line(&sheet, stoa_job_name(info->job), "%s in %.3f s",
+               (info->flags & STOA_JOB_DRY_RUN) != 0 ? "dry run done" : "done",
+               (double)info->elapsed_ms / 1e3);
+    for (unsigned i = 0; i < info->fact_count; i++) {
+        add_fact(&sheet, &info->facts[i]);
+    }
+    bool printed = options->json ? console_write_json(&json, &buffer) : sheet_print(&sheet);
+    buffer_deinit(&buffer);
+    sheet_deinit(&sheet);
+    return printed;
+}
+
+/* ---- a job that is run ---- */
+
+static void show_progress(struct stoa *stoa, int job)
+{
+    struct stoa_job_info infos[STOA_JOBS];
+    size_t count = 0;
+    if (!console_progress_due() || stoa_list_jobs(stoa, infos, STOA_JOBS, &count, NULL) != 0 ||
+        (size_t)job >= count) {
+        return;
+    }
+    const struct stoa_job_info *info = &infos[job];
+    if (info->remaining_ms != UINT64_MAX) {
+        console_progress("%s: %" PRIu64 " of %" PRIu64 ", %.0f s left %s", stoa_job_name(job),
+                         info->done, info->total, (double)info->remaining_ms / 1e3, info->text);
+    } else {
+        console_progress("%s: %" PRIu64 " of %" PRIu64 " %s", stoa_job_name(job), info->done,
+                         info->total, info->text);
+    }
+}
+
+/* Its end. False: an interrupt came before it. */
+static bool wait_for_end(struct stoa *stoa, int job, struct stoa_completion *out)
+{
+    while (stoa_reap(stoa, out, 1, LOOK_MS) == 0) {
+        if (interrupt_requested()) {
+            return false;
+        }
+        show_progress(stoa, job);
+    }
+    return true;
+}
+
+static int run(struct stoa *stoa, const struct options *options, const struct stoa_job_options *job)
+{
+    struct stoa_completion completion;
+    int result = stoa_submit_job(stoa, job, NULL);
+    if (result != 0) {
+        struct stoa_detail detail = {.code = 0};
+        return command_fail(result, &detail, stoa_job_name(job->job));
+    }
+    bool ended = wait_for_end(stoa, job->job, &completion);
+    console_progress_clear();
+    if (!ended) {
+        console_error("%s: interrupted; it goes on where it was when it is run again",
+                      stoa_job_name(job->job));
+        return COMMAND_FAILED;
+    }
+    int status = COMMAND_DONE;
+    if (completion.result != 0) {
+        status = command_fail(completion.result, &completion.detail, stoa_job_name(job->job));
+    } else if (completion.job_count == 1 && !print_end(options, completion.jobs)) {
+        status = COMMAND_FAILED;
+    }
+    stoa_free(completion.jobs);
+    return status;
+}
+
+int command_jobs_run(const struct options *options, const struct stoa_job_options *job)
+{
+    struct stoa_job_options asked = *job;
+    struct stoa *stoa;
+    int status = command_open(options, false, &stoa);
+    if (status != COMMAND_DONE) {
+        return status;
+    }
+    asked.flags |= options->dry_run ? (unsigned)STOA_JOB_DRY_RUN : 0;
+    interrupt_catch();
+    status = run(stoa, options, &asked);
+    return command_close(stoa, status);
+}
+
+int command_jobs_checkpoint(const struct options *options)
+{
+    struct stoa_job_options job = STOA_JOB_OPTIONS_INIT;
+    job.job = STOA_JOB_CHECKPOINT;
+    return command_jobs_run(options, &job);
+}
+
+/* ---- all jobs ---- */
+
+static int find_job(const char *name)
+{
+    for (int i = 0; i < STOA_JOBS; i++) {
+        if (strcmp(stoa_job_name(i), name) == 0) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static const struct {
+    const char *name;
+    int (*tell)(struct stoa *stoa, int job, struct stoa_detail *detail);
+} verbs[] = {
+    {"pause", stoa_pause_job},
+    {"resume", stoa_resume_job},
+    {"cancel", stoa_cancel_job},
+};
+
+/* The verb and the job of the line, or -1 for the verb where it has none. False, told: it is wrong.
+ */
+static bool take_words(const struct options *options, int *out_verb, int *out_job)
+{
+    *out_verb = -1;
+    *out_job = -1;
+    if (options->argument_count == 0) {
+        return true;
+    }
+    for (int i = 0; i < (int)(sizeof(verbs) / sizeof(verbs[0])); i++) {
+        *out_verb = strcmp(options->arguments[0], verbs[i].name) == 0 ? i : *out_verb;
+    }
+    if (*out_verb < 0 || options->argument_count != 2) {
+        console_error("jobs: pause, resume or cancel, and the name of a job");
+        return false;
+    }
+    *out_job = find_job(options->arguments[1]);
+    if (*out_job < 0) {
+        console_error("%s: no such job; stoa jobs lists them", options->arguments[1]);
+    }
+    return *out_job >= 0;
+}
+
+int command_jobs_list(const struct options *options)
+{
+    struct stoa_job_info infos[STOA_JOBS];
+    struct stoa_detail detail = {.code = 0};
+    struct stoa *stoa;
+    size_t count = 0;
+    int verb;
+    int job;
+    if (!take_words(options, &verb, &job)) {
+        return COMMAND_USAGE;
+    }
+    int status = command_open(options, false, &stoa);
+    if (status != COMMAND_DONE) {
+        return status;
+    }
+    int result = verb < 0 ? 0 : verbs[verb].tell(stoa, job, &detail);
+    if (result == 0) {
+        result = stoa_list_jobs(stoa, infos, STOA_JOBS, &count, &detail);
+    }
+    if (result != 0) {
+        status = command_fail(result, &detail, "jobs");
+    } else if (verb < 0 ? !print_list(options, infos, count)
+                        : !print_list(options, &infos[job], 1)) {
+        status = COMMAND_FAILED;
+    }
+    return command_close(stoa, status);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* command_jobs.h: jobs of upkeep from the command line: one is run and waited for, with its
+ * progress; all are listed, paused, resumed, canceled. */
+#ifndef COMMAND_JOBS_H
+#define COMMAND_JOBS_H
+
+#include "stoa/command.h"
+
+/* Open the store of OPTIONS, run JOB (flags of the line are added), show how it ended: its results
+ * by name, or a JSON object. An interrupt ends it so that it can go on. Returns an exit status. */
+int command_jobs_run(const struct options *options, const struct stoa_job_options *job);
+
+#endif

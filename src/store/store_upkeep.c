@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "store/store_upkeep.h"
+
+#include <stdio.h>
+
+#include "base/ensure.h"
+#include "store/index.h"
+#include "store/store_private.h"
+
+enum { NOTE_TRIES = 1000, NOTE_KEY_SIZE = 64, PRESSED_PERCENT = 60 };
+
+static const uint64_t cache_size_default = 256 << 20;
+
+static void run_work(struct workers_job *job, void *worker_state)
+{
+    struct store_work *work = job->context;
+    work->result = work->run(work, worker_state);
+}
+
+static void done_work(struct workers_job *job)
+{
+    struct store_work *work = job->context;
+    struct store *store = work->store;
+    store->works--;
+    store_note_tables(store, work->result);
+    if (work->noted) {
+        store->checkpointed_sequence = 0; /* the next checkpoint has something to do */
+    }
+    work->done(work);
+}
+
+int store_work_start(struct store *store, struct store_work *work)
+{
+    if (store->keepers == NULL || store->tables_damage != STORE_SOUND) {
+        return error_set(&work->detail, STOA_ESTOPPED, "the tables are being opened again");
+    }
+    work->store = store;
+    work->noted = false;
+    work->result = 0;
+    work->detail = (struct error_detail){.code = 0};
+    work->job = (struct workers_job){
+        .run = run_work, .done = done_work, .context = work, .kind = METRICS_JOB_UPKEEP};
+    store->works++;
+    workers_submit(store->keepers, &work->job);
+    return 0;
+}
+
+static struct bytes note_key(char key[NOTE_KEY_SIZE], const char *name)
+{
+    int size = snprintf(key, NOTE_KEY_SIZE, "job-%s", name);
+    ensure(size > 4 && size < NOTE_KEY_SIZE);
+    return bytes_of(key, (size_t)size);
+}
+
+int store_note_put(struct store_work *work, struct kv_session *session, const char *name,
+                   struct bytes value)
+{
+    char key[NOTE_KEY_SIZE];
+    int result = STOA_EBUSY;
+    for (unsigned i = 0; i < NOTE_TRIES && result == STOA_EBUSY; i++) {
+        result = kv_put(session, INDEX_META, note_key(key, name), value, &work->detail);
+    }
+    work->noted = work->noted || result == 0;
+    return result;
+}
+
+int store_note_get(struct store *store, const char *name, struct buffer *out,
+                   struct error_detail *detail)
+{
+    char key[NOTE_KEY_SIZE];
+    struct bytes value;
+    buffer_clear(out);
+    if (store->session == NULL) {
+        return error_set(detail, STOA_ESTOPPED, "the tables are being opened again");
+    }
+    int result = kv_get(store->session, INDEX_META, note_key(key, name), &value, detail);
+    if (result != 0) {
+        return result == STOA_ENOTFOUND ? 0 : result;
+    }
+    result = buffer_append(out, value.data, value.size);
+    return result == 0 ? 0 : error_set(detail, result, "%s", stoa_strerror(result));
+}
+
+void store_get_load(const struct store *store, struct store_load *out_load)
+{
+    struct ledger_stats ledger;
+    const struct kv_statistics *tables = &store->statistics;
+    uint64_t size = store->options.table_cache_size;
+    size = size != 0 ? size : cache_size_default;
+    ledger_stats(store->ledger, &ledger);
+    out_load->groups = ledger.group_count;
+    out_load->writing = store->puts.count + store->appended.count != 0;
+    out_load->pressed = store->frozen_count >= STORE_FROZEN_MAX - 1 ||
+                        tables->cache_dirty_bytes > size / 100 * PRESSED_PERCENT;
+}
+
+uint64_t store_replay_bytes(const struct store *store)
+{
+    struct ledger_stats ledger;
+    const struct ledger_position *from = &store->checkpoint_at;
+    ledger_stats(store->ledger, &ledger);
+    uint64_t segments = ledger.tail_segment - from->segment;
+    uint64_t bytes = segments * ledger.segment_size + ledger.tail_offset;
+    return bytes > from->offset ? bytes - from->offset : 0;
+}
+
+bool store_has_unsaved(const struct store *store)
+{
+    return store->apply_failed == 0 && !store->checkpointing &&
+           (store->applied.position.sequence != store->checkpointed_sequence ||
+            pending_block_count(store->open) + store->frozen_count + store->settling.count != 0);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* store_upkeep.h: what the jobs of upkeep (src/maint) are given of a store: workers that have a
+ * session of the tables, notes in the table "meta", how busy it is. All but what a work runs is
+ * called on the loop. */
+#ifndef STORE_UPKEEP_H
+#define STORE_UPKEEP_H
+
+#include "base/buffer.h"
+#include "io/workers.h"
+#include "store/store.h"
+
+/* A piece of work for a worker that is nice to all others, embedded in its owner until DONE. Of no
+ * kind that readers, applier or merges wait for: it has threads of its own. */
+struct store_work {
+    struct workers_job job; /* the store's */
+    struct store *store;
+    int (*run)(struct store_work *work,
+               struct kv_session *session); /* holds no cursor at its end */
+    void (*done)(struct store_work *work);  /* on the loop, always later */
+    void *context;
+    bool noted; /* the store's: the tables have something new */
+    int result; /* of RUN */
+    struct error_detail detail;
+};
+
+/* STOA_ESTOPPED: the tables are closed, being opened again; nothing was begun. */
+int store_work_start(struct store *store, struct store_work *work);
+
+/* Inside WORK's RUN: keep VALUE under NAME in the table "meta", by a transaction of its own. It is
+ * durable with the next checkpoint of the tables, and lost with them. */
+int store_note_put(struct store_work *work, struct kv_session *session, const char *name,
+                   struct bytes value);
+/* Blocking, while no work is under way. Empty where there is none. */
+int store_note_get(struct store *store, const char *name, struct buffer *out,
+                   struct error_detail *detail);
+
+struct store_load {
+    uint64_t groups; /* committed so far: whoever looks twice knows whether somebody writes */
+    bool writing;    /* something waits to be written at this moment */
+    bool pressed;    /* the tables fall behind, or their cache is full of what is not written */
+};
+void store_get_load(const struct store *store, struct store_load *out_load);
+
+/* The tables have something that is not durable yet. */
+bool store_has_unsaved(const struct store *store);
+
+/* About how many bytes of the ledger an opening would replay. */
+uint64_t store_replay_bytes(const struct store *store);
+
+#endif
