@@ -124,7 +124,9 @@ static void settle(struct stoa *stoa, struct engine_request *own)
         view->home = stoa;
     }
     for (size_t i = 0; i < request->block_count; i++) {
-        request->blocks[i].view->home = stoa;
+        if (!hot_is_view(request->blocks[i].view)) {
+            request->blocks[i].view->home = stoa;
+        }
     }
     engine_tell_answer(stoa, own);
 }

@@ -27,6 +27,13 @@ struct bytes hot_height_key(uint64_t height, struct hot_height_key *out_key)
     return bytes_of(out_key->bytes, sizeof(out_key->bytes));
 }
 
+struct bytes hot_entry_key(uint64_t spot, const uint8_t address[20], struct hot_entry_key *out_key)
+{
+    bytes_store_be64(out_key->bytes, spot);
+    memcpy(out_key->bytes + 8, address, 20);
+    return bytes_of(out_key->bytes, sizeof(out_key->bytes));
+}
+
 /* ---- views ---- */
 
 bool hot_is_view(const struct stoa_view *view)
@@ -183,6 +190,37 @@ bool hot_get_block(struct cache *cache, const struct stoa_block_key *key,
     struct cache_hit hit;
     return cache != NULL && find_block(cache, cache_find, key, &hit) &&
            hot_show_hit(&hit, out_block);
+}
+
+bool hot_get_record(struct cache *cache, const uint8_t hash[32], struct bytes *out_record,
+                    struct stoa_view **out_view)
+{
+    struct cache_hit hit;
+    if (cache == NULL || !find_record(cache, cache_find, bytes_of(hash, 32), &hit)) {
+        return false;
+    }
+    if ((hit.flags & CACHE_FLAG_PACKED) != 0) { /* the loop unpacks, or it is read */
+        cache_release(hit.object);
+        return false;
+    }
+    *out_record = hit.value;
+    *out_view = hot_view(hit.object);
+    return true;
+}
+
+bool hot_get_entry(struct cache *cache, uint64_t spot, const uint8_t address[20],
+                   struct stoa_history_entry *out_entry)
+{
+    struct hot_entry_key key;
+    struct cache_hit hit;
+    if (cache == NULL ||
+        !cache_find(cache, CACHE_PLACES, hot_entry_key(spot, address, &key), &hit)) {
+        return false;
+    }
+    ensure(hit.value.size == sizeof(*out_entry));
+    memcpy(out_entry, hit.value.data, sizeof(*out_entry));
+    cache_release(hit.object);
+    return true;
 }
 
 bool hot_get_transaction(struct cache *cache, const uint8_t hash[32],

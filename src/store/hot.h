@@ -10,6 +10,7 @@
  * | heights | "state"                      | nothing: the state is known at the head      |
  * | places  | height, 8 bytes, big-endian  | all transactions of its block (hot_places.h) |
  * | places  | transaction hash             | struct hot_place                             |
+ * | places  | struct hot_entry_key         | struct stoa_history_entry, of that address   |
  * | state   | a number                     | all values a block made (hot_values.h)       |
  * | state   | state key (state_key.h)      | value, or nothing with HOT_ABSENT            |
  *
@@ -51,9 +52,16 @@ struct hot_height_key {
 typedef bool hot_find_fn(struct cache *cache, enum cache_class class, struct bytes key,
                          struct cache_hit *out_hit);
 
+/* A transaction of the canonical chain by its place (posting_stream_spot), and an address that has
+ * to do with it. */
+struct hot_entry_key {
+    uint8_t bytes[8 + 20];
+};
+
 struct bytes hot_head_key(void);
 struct bytes hot_known_key(void);
 struct bytes hot_height_key(uint64_t height, struct hot_height_key *out_key);
+struct bytes hot_entry_key(uint64_t spot, const uint8_t address[20], struct hot_entry_key *out_key);
 
 /* Any thread. False: it is not here, ask the loop. */
 bool hot_get_block(struct cache *cache, const struct stoa_block_key *key,
@@ -61,6 +69,12 @@ bool hot_get_block(struct cache *cache, const struct stoa_block_key *key,
 bool hot_get_transaction(struct cache *cache, const uint8_t hash[32],
                          struct stoa_transaction *out_transaction);
 bool hot_get_head(struct cache *cache, struct stoa_head *out_head);
+bool hot_get_entry(struct cache *cache, uint64_t spot, const uint8_t address[20],
+                   struct stoa_history_entry *out_entry);
+
+/* The record of the block with HASH, on any branch, and where it lies. */
+bool hot_get_record(struct cache *cache, const uint8_t hash[32], struct bytes *out_record,
+                    struct stoa_view **out_view);
 
 /* The writer: the block that a request leads to, packed (CACHE_FLAG_PACKED) or not, pinned. */
 bool hot_peek_block(struct cache *cache, const struct stoa_block_key *key,

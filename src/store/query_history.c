@@ -3,6 +3,7 @@
  * whether it is that address, and which transaction. */
 #include "base/memory.h"
 #include "chain/transaction.h"
+#include "store/hot.h"
 #include "store/store_query.h"
 
 enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 10000, STEPS_MAX = 65536 };
@@ -56,6 +57,31 @@ static void move_on(struct store_query *query, uint64_t spot)
     }
 }
 
+/* An item of the page. STOA_ETOOBIG: it would need one slot too many. */
+static int add_item(struct store_query *query, struct kv_session *session, uint64_t spot,
+                    bool *full)
+{
+    struct query_item *item = &query->items[query->item_count];
+    const uint8_t *address = query->request->history_query.address;
+    uint64_t height = spot >> 24;
+    item->spot = spot;
+    item->found = false;
+    item->known = hot_get_entry(query->store->cache, spot, address, &item->entry);
+    if (!item->known) {
+        bool there = query->slot_count != 0 && query->slots[query->slot_count - 1].height == height;
+        if (!there && *full) {
+            return STOA_ETOOBIG;
+        }
+        int result = there ? 0 : store_query_add_slot(query, session, height, full);
+        if (result != 0) {
+            return result;
+        }
+        item->slot = query->slot_count - 1;
+    }
+    query->item_count++;
+    return 0;
+}
+
 static int gather(struct store_query *query, struct kv_session *session,
                   struct posting_stream *stream)
 {
@@ -77,24 +103,17 @@ static int gather(struct store_query *query, struct kv_session *session,
             return result;
         }
         if ((found.roles & history_mask(query)) != 0) {
-            bool known =
-                query->slot_count != 0 && query->slots[query->slot_count - 1].height == height;
-            if (!known && full) {
-                return 0;
-            }
-            if (!known) {
-                result = store_query_add_slot(query, session, height, &full);
-            }
+            result = add_item(query, session, found.spot, &full);
             if (result != 0) {
-                return result;
+                return result == STOA_ETOOBIG ? 0 : result;
             }
-            query->items[query->item_count++] =
-                (struct query_item){.spot = found.spot, .slot = query->slot_count - 1};
         }
         move_on(query, found.spot);
     }
     return 0;
 }
+
+static int history_judge(struct store_query *query);
 
 static int history_page(struct store_query *query, struct kv_session *session)
 {
@@ -117,11 +136,18 @@ static int history_page(struct store_query *query, struct kv_session *session)
     }
     posting_stream_close(stream);
     runs_release(runs, version);
+    if (result == 0 && query->slot_count == 0 && query->item_count != 0) { /* all are known */
+        result = history_judge(query);
+        query->item_count = 0;
+    }
     return result;
 }
 
-static int judge_item(struct store_query *query, const struct query_item *item)
+static int judge_item(struct store_query *query, struct query_item *item)
 {
+    if (item->known) {
+        return 0;
+    }
     struct query_slot *slot = &query->slots[item->slot];
     uint32_t index = (uint32_t)(item->spot & POSTING_INDEX_MAX);
     unsigned roles;
@@ -133,7 +159,7 @@ static int judge_item(struct store_query *query, const struct query_item *item)
                          "block %llu has no transaction %u, though an index says so",
                          (unsigned long long)slot->height, index);
     }
-    if ((roles & history_mask(query)) == 0) {
+    if (roles == 0) {
         return 0; /* another address that hashes alike */
     }
     struct stoa_history_entry entry = {
@@ -146,7 +172,9 @@ static int judge_item(struct store_query *query, const struct query_item *item)
     if (envelope.data != NULL) {
         transaction_hash(envelope, entry.transaction_hash);
     }
-    return buffer_append(&query->answers, &entry, sizeof(entry));
+    item->entry = entry;
+    item->found = true;
+    return 0;
 }
 
 static int history_judge(struct store_query *query)
@@ -158,17 +186,37 @@ static int history_judge(struct store_query *query)
         }
     }
     for (unsigned i = 0; i < query->item_count; i++) {
-        int result = judge_item(query, &query->items[i]);
+        struct query_item *item = &query->items[i];
+        int result = judge_item(query, item);
+        bool wanted = item->known || item->found;
+        if (result == 0 && wanted && (item->entry.roles & history_mask(query)) != 0) {
+            result = buffer_append(&query->answers, &item->entry, sizeof(item->entry));
+        }
         if (result != 0) {
             return result;
         }
     }
-    store_query_set_anchor(query, &query->slots[query->slot_count - 1]);
+    const struct query_item *last = &query->items[query->item_count - 1];
+    const struct query_slot *slot = &query->slots[last->slot];
+    store_query_set_anchor(query, last->spot >> 24,
+                           last->known ? last->entry.block_hash : slot->record.hash);
     size_t have = query->answers.size / sizeof(struct stoa_history_entry);
     if (!query->finished && have >= history_limit(query)) {
         store_query_stop(query);
     }
     return 0;
+}
+
+/* So that whoever pages through the same history again reads no block. */
+static void history_judged(struct store_query *query)
+{
+    for (unsigned i = 0; i < query->item_count; i++) {
+        const struct query_item *item = &query->items[i];
+        if (item->found) {
+            store_cache_fill_entry(query->store, item->spot, query->request->history_query.address,
+                                   &item->entry);
+        }
+    }
 }
 
 static int history_answer(struct store_query *query)
@@ -198,5 +246,6 @@ const struct store_query_kind query_history_kind = {
     .begin = history_begin,
     .page = history_page,
     .judge = history_judge,
+    .judged = history_judged,
     .answer = history_answer,
 };

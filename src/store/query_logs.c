@@ -402,7 +402,7 @@ static int logs_judge(struct store_query *query)
         if (result != 0) {
             return result;
         }
-        store_query_set_anchor(query, slot);
+        store_query_set_anchor(query, slot->height, slot->record.hash);
         if (slot->block.transaction_count == 0) {
             continue;
         }

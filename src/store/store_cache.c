@@ -360,3 +360,21 @@ void store_cache_fill_state(struct store_get *get, int result)
     };
     (void)cache_fill(store->cache, &entry, get->ticket); /* else it is read again */
 }
+
+void store_cache_fill_entry(struct store *store, uint64_t spot, const uint8_t address[20],
+                            const struct stoa_history_entry *found)
+{
+    struct hot_entry_key key;
+    if (store->cache == NULL) {
+        return;
+    }
+    struct cache_entry entry = {
+        .class = CACHE_PLACES,
+        .key = hot_entry_key(spot, address, &key),
+        .parts = {bytes_of(found, sizeof(*found))},
+        .part_count = 1,
+        .height = found->height,
+    };
+    struct cache_ticket ticket = cache_take_ticket(store->cache, CACHE_PLACES, entry.key);
+    (void)cache_fill(store->cache, &entry, ticket); /* else it is judged again */
+}

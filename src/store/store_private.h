@@ -621,6 +621,9 @@ void store_cache_fill_places(struct store_get *get);
 void store_cache_fill_transaction(struct store_get *get, const struct record *record);
 void store_cache_fill_state(struct store_get *get, int result);
 void store_cache_fill_probes(struct store_get *get); /* of an account or slot, settled */
+/* ENTRY, at SPOT, of ADDRESS, is what a query found on the branch that is canonical now. */
+void store_cache_fill_entry(struct store *store, uint64_t spot, const uint8_t address[20],
+                            const struct stoa_history_entry *entry);
 
 /* store_replay.c */
 int store_replay(struct store *store, struct error_detail *detail);

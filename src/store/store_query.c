@@ -5,6 +5,7 @@
 
 #include "base/ensure.h"
 #include "base/memory.h"
+#include "store/hot.h"
 
 enum { TRIES_MAX = 16 };
 
@@ -48,12 +49,29 @@ static void finish(struct store_query *query, int result)
     store_finish_request(store, request, result);
 }
 
+static void release_hot(struct stoa_view *view)
+{
+    if (hot_is_view(view)) {
+        hot_release(view);
+    }
+}
+
+/* The ledger, gone, has freed what its views show; those of the cache are to be given back. */
 void store_query_free_all(struct store *store)
 {
-    while (store->queries != NULL) { /* the ledger, gone, has freed what the views show */
-        store->queries->slot_count = 0;
-        buffer_clear(&store->queries->answers);
-        destroy(store->queries);
+    while (store->queries != NULL) {
+        struct store_query *query = store->queries;
+        for (unsigned i = 0; i < query->slot_count; i++) {
+            release_hot(query->slots[i].view);
+        }
+        const struct stoa_block *blocks = (const void *)query->answers.data;
+        size_t count = query->kind == &query_range_kind ? query->answers.size / sizeof(*blocks) : 0;
+        for (size_t i = 0; i < count; i++) {
+            release_hot(blocks[i].view);
+        }
+        query->slot_count = 0;
+        buffer_clear(&query->answers);
+        destroy(query);
     }
 }
 
@@ -261,12 +279,14 @@ int store_query_open_stream(struct store_query *query, struct runs_version *vers
     return result;
 }
 
-static void add_slot(struct store_query *query, uint64_t height,
+static void add_slot(struct store_query *query, uint64_t height, const uint8_t hash[32],
                      const struct ledger_position *position)
 {
     ensure(query->slot_count < QUERY_SLOTS_MAX);
-    query->slots[query->slot_count++] =
-        (struct query_slot){.query = query, .height = height, .position = *position};
+    struct query_slot *slot = &query->slots[query->slot_count++];
+    *slot = (struct query_slot){.query = query, .height = height, .position = *position};
+    (void)hot_get_record(query->store->cache, hash, &slot->payload,
+                         &slot->view); /* or it is read */
 }
 
 int store_query_add_slot(struct store_query *query, struct kv_session *session, uint64_t height,
@@ -275,7 +295,7 @@ int store_query_add_slot(struct store_query *query, struct kv_session *session, 
     struct error_detail *detail = &query->request->detail;
     const struct query_height *known = find_height(query, height);
     if (known != NULL) {
-        add_slot(query, height, &known->position);
+        add_slot(query, height, known->hash, &known->position);
     } else {
         uint8_t hash[32];
         struct index_place place;
@@ -287,7 +307,7 @@ int store_query_add_slot(struct store_query *query, struct kv_session *session, 
         if (result != 0) {
             return result;
         }
-        add_slot(query, height, &place.position);
+        add_slot(query, height, hash, &place.position);
     }
     uint64_t size = 0;
     for (unsigned i = 0; i < query->slot_count; i++) {
@@ -321,7 +341,7 @@ int store_query_add_noted(struct store_query *query, struct kv_session *session,
             index_find_hash(query->store->index, session, hash, &place, &query->request->detail);
     }
     if (result == 0) {
-        add_slot(query, place.height, &place.position);
+        add_slot(query, place.height, hash, &place.position);
     }
     query->finished = true;
     return result;
@@ -330,21 +350,24 @@ int store_query_add_noted(struct store_query *query, struct kv_session *session,
 int store_query_slot_decode(struct query_slot *slot)
 {
     struct error_detail *detail = &slot->query->request->detail;
-    const struct ledger_read *read = &slot->view->read;
-    if (read->kind != LEDGER_BLOCK) {
-        return error_set(detail, STOA_ECORRUPT,
-                         "tables: frame %llu is not a block, though an index says so",
-                         (unsigned long long)read->position.sequence);
+    if (!hot_is_view(slot->view)) {
+        const struct ledger_read *read = &slot->view->read;
+        if (read->kind != LEDGER_BLOCK) {
+            return error_set(detail, STOA_ECORRUPT,
+                             "tables: frame %llu is not a block, though an index says so",
+                             (unsigned long long)read->position.sequence);
+        }
+        slot->payload = read->payload;
     }
-    int result = record_decode(read->payload, &slot->record, detail);
+    int result = record_decode(slot->payload, &slot->record, detail);
     return result == 0 ? block_decode(slot->record.block, &slot->block, detail) : result;
 }
 
-void store_query_set_anchor(struct store_query *query, const struct query_slot *slot)
+void store_query_set_anchor(struct store_query *query, uint64_t height, const uint8_t hash[32])
 {
     query->has_anchor = true;
-    query->anchor.anchor_height = slot->height;
-    memcpy(query->anchor.anchor_hash, slot->record.hash, 32);
+    query->anchor.anchor_height = height;
+    memcpy(query->anchor.anchor_hash, hash, 32);
 }
 
 void store_query_make_cursor(const struct store_query *query, struct stoa_cursor *out_cursor)
@@ -485,6 +508,9 @@ static void done_judge(struct workers_job *job)
         finish(query, query->result);
         return;
     }
+    if (query->kind->judged != NULL) {
+        query->kind->judged(query);
+    }
     release_slots(query);
     next_step(query);
 }
@@ -524,6 +550,10 @@ static void start_reads(struct store_query *query)
     while (query->result == 0 && query->slot_next < query->slot_count &&
            query->reading < QUERY_READS_MAX) {
         struct query_slot *slot = &query->slots[query->slot_next];
+        if (slot->view != NULL) { /* it was in the cache */
+            query->slot_next++;
+            continue;
+        }
         slot->view = store_view_take(store);
         if (slot->view == NULL) {
             query->result = error_set(&query->request->detail, STOA_ENOMEM, "read a block");

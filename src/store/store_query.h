@@ -31,6 +31,8 @@ struct store_query_kind {
     /* Fill slots from the spot on, move the spot. Sets FINISHED where there are no more; a page may
      * be empty where finding candidates takes long. */
     int (*page)(struct store_query *query, struct kv_session *session);
+    /* On the loop, or NULL: the slots were judged, on the branch that is canonical. */
+    void (*judged)(struct store_query *query);
     /* On the loop: hand the answer to the request. */
     int (*answer)(struct store_query *query);
 };
@@ -40,9 +42,10 @@ struct query_slot {
     struct store_query *query;
     uint64_t height;
     struct ledger_position position;
-    struct stoa_view *view;
-    struct record record; /* once it is read */
-    struct block block;   /* by store_query_slot_decode */
+    struct stoa_view *view; /* at once where the cache has the block */
+    struct bytes payload;   /* of the frame, once it is there */
+    struct record record;   /* by store_query_slot_decode, with the block */
+    struct block block;
 };
 
 /* A canonical block in a pending batch. */
@@ -63,7 +66,10 @@ struct query_list {
 
 struct query_item { /* of a page of query_history.c */
     uint64_t spot;
-    unsigned slot;
+    unsigned slot; /* not used where it is known */
+    bool known;    /* ENTRY is from the cache */
+    bool found;    /* ENTRY is what judging came to */
+    struct stoa_history_entry entry;
 };
 
 struct store_query {
@@ -130,8 +136,8 @@ int store_query_add_noted(struct store_query *query, struct kv_session *session,
                           const uint8_t hash[32]);
 /* Decode slot->block. STOA_ECORRUPT. */
 int store_query_slot_decode(struct query_slot *slot);
-/* The slot was judged: cursors that are made now hold on to it. */
-void store_query_set_anchor(struct store_query *query, const struct query_slot *slot);
+/* The block was judged: cursors that are made now hold on to it. */
+void store_query_set_anchor(struct store_query *query, uint64_t height, const uint8_t hash[32]);
 /* The answer is full: finished, and more where the spot is still in the range. */
 void store_query_stop(struct store_query *query);
 /* The first block of the range on a list of what is missing, by MISSING's bit. */
