@@ -1,94 +1,67 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* stoa-bench-query: what queries of logs and changes of branch cost, on a made chain of small
- * blocks.
+/* stoa-bench-query: what queries, changes of branch and indexes cost, on a made chain of blocks of
+ * 200 transactions (made_load.h), beside RocksDB with the usual secondary indexes.
  *
  *   stoa-bench-query [BLOCKS [DIRECTORY]]
  *
- * Logs with a topic that few blocks of the chain have: by the index, at a quarter of the chain's
- * length and at its whole length (the same answer; medians), and by what one would do without it:
- * read all headers, and of those whose bloom filter admits the topic the block. Then changes of
- * branch, 16 blocks off and 16 on; the chain's ingest, to the last checkpoint, with all indexes and
- * with none but that of blocks, by turns, verified but for the senders, and not at all; and what
- * the indexes take on disk. One JSON object on standard output. */
+ * Logs with a topic that one block has: by the index, at a quarter of the chain's length and at its
+ * whole length (the same answer; medians), and by what one would do without it: read all headers,
+ * and of those whose bloom filter admits the topic the block. A transaction with its receipt and
+ * sender by its hash, and the 50 newest transactions of an address: some of them again and again
+ * (hot), and each of others once after the store was opened and its files dropped from the page
+ * cache (cold), one at a time; the answers of both are compared. Changes of branch, 16 blocks off
+ * and 16 on. The chain's ingest, bench_query_ingest.c; and what the indexes take on disk. One JSON
+ * object on standard output. */
+#include "bench_query.h"
+
+#include <fcntl.h>
+#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "chain/block.h"
 #include "chain/header.h"
 #include "chain/receipt.h"
-#include "stoa.h"
-#include "store/store.h"
-#include "support/made_chain.h"
+#include "chain/transaction.h"
+#include "support/made_load.h"
+#include "support/made_random.h"
 
-enum { INGESTS = 3, UNDER_WAY = 64, WARM_ROUNDS = 20 };
-enum { BLOCKS_DEFAULT = 20000, ROUNDS = 51, DEEP = 16, CHANGES = 20, HEADERS_AT_ONCE = 1000 };
+enum {
+    BLOCKS_DEFAULT = 5000,
+    ROUNDS = 51,
+    WARM_ROUNDS = 20,
+    DEEP = 16,
+    CHANGES = 20,
+    HEADERS_AT_ONCE = 1000,
+    NEWEST = 50,
+    HOT_TRANSACTIONS = 1000,
+    HOT_ADDRESSES = 30,
+    HOT_ROUNDS = 12,
+    WARM_HOT_ROUNDS = 4,
+    COLD_TRANSACTIONS = 400,
+    COLD_ADDRESSES = 120,
+};
 
-static double now_us(void)
+double bench_query_now_us(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
 }
 
-static void require(int result, const char *what)
+void bench_query_require(int result, const char *what)
 {
     if (result != 0) {
         (void)fprintf(stderr, "%s: %s\n", what, stoa_strerror(result));
         exit(1);
     }
-}
-
-static void store(struct stoa *stoa, const struct made_block *block, unsigned flags)
-{
-    struct stoa_store_block put = STOA_STORE_BLOCK_INIT;
-    put.block = (struct stoa_bytes){block->block.data, block->block.size};
-    put.receipts = (struct stoa_bytes){block->receipts.data, block->receipts.size};
-    put.senders = block->senders.data;
-    put.skip = STOA_SKIP_SENDERS;
-    put.flags = flags;
-    require(stoa_store_block(stoa, &put, NULL), "store");
-}
-
-/* A topic at one of a log's places. */
-struct wanted {
-    unsigned place;
-    uint8_t topic[32];
-};
-
-static struct stoa_log_filter filter_of(const struct wanted *wanted)
-{
-    struct stoa_log_filter filter = STOA_LOG_FILTER_INIT;
-    filter.topics[wanted->place] = (struct stoa_topics){wanted->topic, 1};
-    filter.topic_count = wanted->place + 1;
-    return filter;
-}
-
-/* The rarest of those that logs of early blocks have. */
-static void choose_topic(struct stoa *stoa, struct wanted *out)
-{
-    struct stoa_log_filter filter = STOA_LOG_FILTER_INIT;
-    struct stoa_logs logs;
-    size_t fewest = SIZE_MAX;
-    filter.limit = 20;
-    filter.topic_count = 1; /* any, but one */
-    require(stoa_query_logs(stoa, &filter, &logs, NULL), "logs");
-    for (size_t i = 0; i < logs.count; i++) {
-        for (unsigned place = 0; place < logs.logs[i].topic_count; place++) {
-            struct wanted wanted = {.place = place};
-            memcpy(wanted.topic, logs.logs[i].topics[place], 32);
-            struct stoa_log_filter one = filter_of(&wanted);
-            struct stoa_logs found;
-            require(stoa_query_logs(stoa, &one, &found, NULL), "logs");
-            if (found.count < fewest) {
-                fewest = found.count;
-                *out = wanted;
-            }
-            stoa_free(found.logs);
-        }
-    }
-    stoa_free(logs.logs);
 }
 
 static int compare_times(const void *a, const void *b)
@@ -98,30 +71,120 @@ static int compare_times(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
-static double median(double *times, size_t count)
+double bench_query_median(double *times, size_t count)
 {
     qsort(times, count, sizeof(*times), compare_times);
     return times[count / 2];
 }
 
-/* The median of some, once readers have opened what they need. */
-static double time_query(struct stoa *stoa, const struct wanted *wanted, uint64_t to,
-                         size_t *out_count)
+uint64_t bench_query_sum_entry(const struct stoa_history_entry *entry)
 {
-    struct stoa_log_filter filter = filter_of(wanted);
+    uint64_t numbers[4] = {entry->height, entry->index, entry->roles, entry->timestamp};
+    return XXH3_64bits(numbers, sizeof(numbers)) ^ XXH3_64bits(entry->transaction_hash, 32) ^
+           3 * XXH3_64bits(entry->block_hash, 32);
+}
+
+uint64_t bench_query_sum_transaction(struct bytes envelope, struct bytes receipt,
+                                     struct bytes sender)
+{
+    return XXH3_64bits(envelope.data, envelope.size) ^ XXH3_64bits(receipt.data, receipt.size) ^
+           XXH3_64bits(sender.data, sender.size);
+}
+
+/* ---- the chain ---- */
+
+struct chain {
+    struct bench_query_block *blocks;
+    uint64_t count;
+};
+
+static struct bytes copy(const void *data, size_t size)
+{
+    uint8_t *to = malloc(size);
+    bench_query_require(to == NULL ? STOA_ENOMEM : 0, "memory");
+    memcpy(to, data, size);
+    return bytes_of(to, size);
+}
+
+/* COUNT blocks of SEED from number FIRST on. */
+static struct chain make_chain(uint64_t seed, uint64_t first, const uint8_t parent[32],
+                               uint64_t count)
+{
+    struct made_load *load = made_load_create(seed);
+    struct made_load_block *made = calloc(1, sizeof(*made));
+    struct chain chain = {calloc(count, sizeof(*chain.blocks)), count};
+    uint8_t last[32];
+    bench_query_require(made == NULL || chain.blocks == NULL ? STOA_ENOMEM : 0, "memory");
+    memcpy(last, parent, 32);
+    made_load_set_rooted(load);
+    for (uint64_t i = 0; i < count; i++) {
+        struct bench_query_block *block = &chain.blocks[i];
+        made_load_make(load, first + i, last, made);
+        memcpy(last, made->hash, 32);
+        block->number = first + i;
+        memcpy(block->hash, made->hash, 32);
+        block->block = copy(made->block.data, made->block.size);
+        block->receipts = copy(made->receipts.data, made->receipts.size);
+        block->senders = copy(made->senders, sizeof(made->senders));
+        block->hashes = copy(made->transaction_hashes, sizeof(made->transaction_hashes)).data;
+        block->transactions = MADE_LOAD_TRANSACTIONS;
+    }
+    made_load_block_deinit(made);
+    made_load_destroy(load);
+    free(made);
+    return chain;
+}
+
+static void store(struct stoa *stoa, const struct bench_query_block *block, unsigned flags)
+{
+    struct stoa_store_block put = STOA_STORE_BLOCK_INIT;
+    put.block = (struct stoa_bytes){block->block.data, block->block.size};
+    put.receipts = (struct stoa_bytes){block->receipts.data, block->receipts.size};
+    put.senders = block->senders.data;
+    put.skip = STOA_SKIP_SENDERS;
+    put.flags = flags;
+    bench_query_require(stoa_store_block(stoa, &put, NULL), "store");
+}
+
+/* ---- logs ---- */
+
+static struct stoa_log_filter filter_of(const uint8_t *topic)
+{
+    struct stoa_log_filter filter = STOA_LOG_FILTER_INIT;
+    filter.topics[1] = (struct stoa_topics){topic, 1};
+    filter.topic_count = 2;
+    return filter;
+}
+
+/* The second topic of the first log there is: no other log has it. */
+static void choose_topic(struct stoa *stoa, uint8_t out_topic[32])
+{
+    struct stoa_log_filter filter = STOA_LOG_FILTER_INIT;
+    struct stoa_logs logs;
+    filter.limit = 1;
+    bench_query_require(stoa_query_logs(stoa, &filter, &logs, NULL), "logs");
+    bench_query_require(logs.count == 1 ? 0 : STOA_ENOTFOUND, "a log");
+    memcpy(out_topic, logs.logs[0].topics[1], 32);
+    stoa_free(logs.logs);
+}
+
+/* The median of some, once readers have opened what they need. */
+static double time_query(struct stoa *stoa, const uint8_t topic[32], uint64_t to, size_t *out_count)
+{
+    struct stoa_log_filter filter = filter_of(topic);
     double times[ROUNDS] = {0};
     filter.to = to;
     for (unsigned i = 0; i < WARM_ROUNDS + ROUNDS; i++) {
         struct stoa_logs logs;
-        double begin = now_us();
-        require(stoa_query_logs(stoa, &filter, &logs, NULL), "logs");
+        double begin = bench_query_now_us();
+        bench_query_require(stoa_query_logs(stoa, &filter, &logs, NULL), "logs");
         if (i >= WARM_ROUNDS) {
-            times[i - WARM_ROUNDS] = now_us() - begin;
+            times[i - WARM_ROUNDS] = bench_query_now_us() - begin;
         }
         *out_count = logs.count;
         stoa_free(logs.logs);
     }
-    return median(times, ROUNDS);
+    return bench_query_median(times, ROUNDS);
 }
 
 static bool bloom_admits(const uint8_t *bloom, const uint8_t wanted[HEADER_BLOOM_SIZE])
@@ -140,166 +203,290 @@ static double time_scan(struct stoa *stoa, const uint8_t topic[32], uint64_t blo
 {
     uint8_t wanted[HEADER_BLOOM_SIZE] = {0};
     receipt_bloom_add(wanted, bytes_of(topic, 32));
-    double begin = now_us();
+    double begin = bench_query_now_us();
     *out_candidates = 0;
-    for (uint64_t from = 0; from <= blocks; from += HEADERS_AT_ONCE) {
+    for (uint64_t from = 0; from < blocks; from += HEADERS_AT_ONCE) {
         struct stoa_block_range range = {from, HEADERS_AT_ONCE};
         struct stoa_headers headers;
-        require(stoa_get_header_range(stoa, &range, &headers, NULL), "headers");
+        bench_query_require(stoa_get_header_range(stoa, &range, &headers, NULL), "headers");
         for (size_t i = 0; i < headers.count; i++) {
             struct stoa_bytes encoding = headers.headers[i].header;
             struct header header;
-            require(header_decode(bytes_of(encoding.data, encoding.size), &header, NULL), "header");
+            bench_query_require(
+                header_decode(bytes_of(encoding.data, encoding.size), &header, NULL), "header");
             if (bloom_admits(header.logs_bloom, wanted)) {
                 struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = header.number};
                 struct stoa_block block;
-                require(stoa_get_block(stoa, &key, &block, NULL), "block");
+                bench_query_require(stoa_get_block(stoa, &key, &block, NULL), "block");
                 stoa_release(block.view);
                 ++*out_candidates;
             }
         }
         stoa_free(headers.headers);
     }
-    return now_us() - begin;
+    return bench_query_now_us() - begin;
 }
 
-static double time_changes(struct stoa *stoa, const struct made_chain *chain, uint64_t blocks)
+static double time_changes(struct stoa *stoa, const struct chain *chain)
 {
-    struct made_chain *rival = made_chain_create_rival(chain, blocks - DEEP, 77, DEEP);
-    for (uint64_t i = 1; i <= DEEP; i++) {
-        store(stoa, made_chain_block(rival, blocks - DEEP + i), STOA_STORE_SIDE);
+    const struct bench_query_block *fork = &chain->blocks[chain->count - DEEP - 1];
+    struct chain rival = make_chain(77, fork->number + 1, fork->hash, DEEP);
+    for (uint64_t i = 0; i < DEEP; i++) {
+        store(stoa, &rival.blocks[i], STOA_STORE_SIDE);
     }
-    const uint8_t *heads[] = {made_chain_block(rival, blocks)->hash,
-                              made_chain_block(chain, blocks)->hash};
-    double begin = now_us();
+    const uint8_t *heads[] = {rival.blocks[DEEP - 1].hash, chain->blocks[chain->count - 1].hash};
+    double begin = bench_query_now_us();
     for (unsigned i = 0; i < CHANGES; i++) {
-        require(stoa_update_head(stoa, heads[i % 2], NULL), "head");
+        bench_query_require(stoa_update_head(stoa, heads[i % 2], NULL), "head");
     }
-    double each = (now_us() - begin) / CHANGES;
-    made_chain_destroy(rival);
+    return (bench_query_now_us() - begin) / CHANGES; /* the rival's memory is the process's */
+}
+
+/* ---- single answers, of both ---- */
+
+/* Who is asked. */
+struct asked {
+    struct stoa *stoa;
+    struct bench_query_peer *peer;
+};
+
+static uint64_t ask_transaction(const struct asked *asked, const uint8_t hash[32])
+{
+    if (asked->peer != NULL) {
+        return bench_query_peer_transaction(asked->peer, hash);
+    }
+    struct stoa_transaction found;
+    bench_query_require(stoa_get_transaction(asked->stoa, hash, &found, NULL), "transaction");
+    uint64_t sum = bench_query_sum_transaction(
+        bytes_of(found.transaction.data, found.transaction.size),
+        bytes_of(found.receipt.data, found.receipt.size), bytes_of(found.sender, 20));
+    stoa_release(found.block.view);
+    return sum;
+}
+
+static uint64_t ask_history(const struct asked *asked, const uint8_t address[20])
+{
+    size_t count;
+    if (asked->peer != NULL) {
+        return bench_query_peer_history(asked->peer, address, NEWEST, &count);
+    }
+    struct stoa_history_query query = STOA_HISTORY_QUERY_INIT;
+    struct stoa_history history;
+    memcpy(query.address, address, 20);
+    query.limit = NEWEST;
+    bench_query_require(stoa_get_address_transactions(asked->stoa, &query, &history, NULL),
+                        "history");
+    uint64_t sum = 0;
+    for (size_t i = 0; i < history.count; i++) {
+        sum = 31 * sum + bench_query_sum_entry(&history.entries[i]);
+    }
+    stoa_free(history.entries);
+    return sum;
+}
+
+/* What is asked for: the same of both. */
+struct questions {
+    uint8_t hashes[HOT_TRANSACTIONS + COLD_TRANSACTIONS][32];
+    uint8_t addresses[HOT_ADDRESSES + COLD_ADDRESSES][20];
+};
+
+/* By turns the sender and the recipient of transactions drawn from all. */
+static void draw_questions(const struct chain *chain, struct questions *out)
+{
+    struct made_random random = made_random_of(4711, 1);
+    for (unsigned i = 0; i < HOT_TRANSACTIONS + COLD_TRANSACTIONS; i++) {
+        const struct bench_query_block *from =
+            &chain->blocks[made_random_below(&random, chain->count)];
+        uint64_t index = made_random_below(&random, from->transactions);
+        memcpy(out->hashes[i], from->hashes + 32 * index, 32);
+        if (i >= HOT_ADDRESSES + COLD_ADDRESSES) {
+            continue;
+        }
+        struct block block;
+        struct bytes envelope = bytes_of(NULL, 0);
+        struct transaction transaction;
+        memcpy(out->addresses[i], from->senders.data + 20 * index, 20);
+        bench_query_require(block_decode(from->block, &block, NULL), "block");
+        for (uint64_t j = 0; j <= index; j++) {
+            bench_query_require(block_next_transaction(&block.transactions, &envelope, NULL),
+                                "transactions");
+        }
+        bench_query_require(transaction_decode(envelope, &transaction, NULL), "transaction");
+        if (i % 2 == 0 && transaction.to != NULL) {
+            memcpy(out->addresses[i], transaction.to, 20);
+        }
+    }
+}
+
+struct times {
+    double transaction_us; /* medians */
+    double history_us;
+    double transaction_mean_us;
+    double history_mean_us;
+    uint64_t sum; /* of all answers */
+};
+
+static double mean(const double *times, size_t count)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        sum += times[i];
+    }
+    return sum / (double)count;
+}
+
+/* COUNT questions of each kind from the given ones on, ROUNDS times; the rounds behind WARM ones
+ * are timed. */
+static struct times time_answers(const struct asked *asked, const struct questions *questions,
+                                 bool hot)
+{
+    unsigned rounds = hot ? HOT_ROUNDS : 1;
+    unsigned warm = hot ? WARM_HOT_ROUNDS : 0;
+    unsigned hashes = hot ? HOT_TRANSACTIONS : COLD_TRANSACTIONS;
+    unsigned addresses = hot ? HOT_ADDRESSES : COLD_ADDRESSES;
+    const uint8_t(*hash)[32] = questions->hashes + (hot ? 0 : HOT_TRANSACTIONS);
+    const uint8_t(*address)[20] = questions->addresses + (hot ? 0 : HOT_ADDRESSES);
+    double *took = calloc((size_t)HOT_TRANSACTIONS * HOT_ROUNDS, sizeof(*took));
+    struct times times = {.sum = 0};
+    size_t taken = 0;
+    bench_query_require(took == NULL ? STOA_ENOMEM : 0, "memory");
+    for (unsigned i = 0; i < (rounds + warm) * hashes; i++) {
+        double begin = bench_query_now_us();
+        times.sum += ask_transaction(asked, hash[i % hashes]);
+        if (i >= warm * hashes) {
+            took[taken++] = bench_query_now_us() - begin;
+        }
+    }
+    times.transaction_mean_us = mean(took, taken);
+    times.transaction_us = bench_query_median(took, taken);
+    taken = 0;
+    for (unsigned i = 0; i < (rounds + warm) * addresses; i++) {
+        double begin = bench_query_now_us();
+        times.sum += ask_history(asked, address[i % addresses]);
+        if (i >= warm * addresses) {
+            took[taken++] = bench_query_now_us() - begin;
+        }
+    }
+    times.history_mean_us = mean(took, taken);
+    times.history_us = bench_query_median(took, taken);
+    free(took);
+    return times;
+}
+
+static int drop_file(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status;
+    (void)place;
+    int file = type == FTW_F ? open(path, O_RDONLY) : -1;
+    if (file >= 0) {
+        (void)fsync(file);
+        (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+        (void)close(file);
+    }
+    return 0;
+}
+
+/* Nothing of the files is in memory any more. */
+static void drop_pages(const char *directory)
+{
+    bench_query_require(nftw(directory, drop_file, 16, FTW_PHYS) == 0 ? 0 : STOA_EIO, "drop pages");
+}
+
+static void print_times(const char *name, const struct times *times)
+{
+    (void)printf("\"%s\": {\"transaction_us\": %.1f, \"transaction_mean_us\": %.1f, "
+                 "\"history_us\": %.1f, \"history_mean_us\": %.1f}, ",
+                 name, times->transaction_us, times->transaction_mean_us, times->history_us,
+                 times->history_mean_us);
+}
+
+/* The peer's times; they are of the answers that SUMS are of. */
+static double measure_peer(const char *base, const struct chain *chain,
+                           const struct questions *questions, const uint64_t sums[2])
+{
+    char directory[300];
+    (void)snprintf(directory, sizeof(directory), "%s/peer", base);
+    struct asked asked = {.peer = bench_query_peer_open(directory, false)};
+    if (asked.peer == NULL) {
+        return 0;
+    }
+    for (uint64_t i = 0; i < chain->count; i++) {
+        bench_query_peer_put(asked.peer, &chain->blocks[i]);
+    }
+    bench_query_peer_finish(asked.peer);
+    double each = (double)bench_query_peer_index_bytes(asked.peer) /
+                  (double)(chain->count * MADE_LOAD_TRANSACTIONS);
+    struct times hot = time_answers(&asked, questions, true);
+    bench_query_peer_close(asked.peer);
+    drop_pages(directory);
+    asked.peer = bench_query_peer_open(directory, true);
+    struct times cold = time_answers(&asked, questions, false);
+    bench_query_peer_close(asked.peer);
+    bench_query_require(hot.sum == sums[0] && cold.sum == sums[1] ? 0 : STOA_ECORRUPT,
+                        "the peer's answers are not the same");
+    print_times("rocksdb_hot", &hot);
+    print_times("rocksdb_cold", &cold);
+    (void)printf("\"rocksdb_index_bytes_a_transaction\": %.1f, ", each);
     return each;
 }
 
-/* ---- ingest ---- */
-
-struct ingest {
-    struct store *store;
-    const struct made_chain *chain;
-    unsigned skip;
-    uint64_t next;
-    uint64_t last;
-    unsigned under_way;
-    struct store_request requests[UNDER_WAY];
-};
-
-static void submit_next(struct ingest *ingest, struct store_request *request);
-
-static void done_block(struct store_request *request)
+/* Store the chain and ask. The sums of the answers, hot and cold, go to OUT_SUMS. */
+static void measure_stoa(const char *base, const struct chain *chain,
+                         const struct questions *questions, uint64_t out_sums[2])
 {
-    struct ingest *ingest = request->context;
-    require(request->result, "store");
-    ingest->under_way--;
-    if (ingest->next <= ingest->last) {
-        submit_next(ingest, request);
-    }
-}
-
-static void submit_next(struct ingest *ingest, struct store_request *request)
-{
-    const struct made_block *block = made_chain_block(ingest->chain, ingest->next++);
-    *request =
-        (struct store_request){.kind = STORE_PUT_BLOCK, .done = done_block, .context = ingest};
-    request->put = (struct stoa_store_block)STOA_STORE_BLOCK_INIT;
-    request->put.block = (struct stoa_bytes){block->block.data, block->block.size};
-    request->put.receipts = (struct stoa_bytes){block->receipts.data, block->receipts.size};
-    request->put.senders = block->senders.data;
-    request->put.skip = ingest->skip;
-    ingest->under_way++;
-    store_submit(ingest->store, request);
-}
-
-static uint64_t bytes_of_tables(const char *directory)
-{
-    char command[400];
-    unsigned long long bytes = 0;
-    (void)snprintf(command, sizeof(command), "du -sb '%s/tables' | cut -f1", directory);
-    FILE *pipe = popen(command, "r");
-    if (pipe == NULL || fscanf(pipe, "%llu", &bytes) != 1) {
-        bytes = 0;
-    }
-    if (pipe != NULL) {
-        (void)pclose(pipe);
-    }
-    return bytes;
-}
-
-/* Seconds for the whole chain, applied and checkpointed; what the tables take goes to OUT_BYTES. */
-static double time_ingest(const char *base, const struct ingest *wanted, bool plain,
-                          uint64_t *out_bytes)
-{
-    struct ingest ingest = *wanted;
-    struct bytes genesis = made_chain_genesis_json(ingest.chain);
     struct stoa_create_options create = STOA_CREATE_OPTIONS_INIT;
-    struct io_options io_options = {.entries = 512};
-    struct io *io;
+    struct stoa_options options = STOA_OPTIONS_INIT;
+    struct asked asked = {.peer = NULL};
     char directory[300];
-    char command[320];
-    (void)snprintf(directory, sizeof(directory), "%s/ingest", base);
-    create.genesis_json = (const char *)genesis.data;
-    create.genesis_json_size = genesis.size;
-    require(stoa_create(directory, &create, NULL), "create");
-    require(io_create(&io_options, &io, NULL), "io");
-    struct store_options options = {.io = io, .directory = directory, .bulk = true, .plain = plain};
-    require(store_open(&options, &ingest.store, NULL), "open");
-    double begin = now_us();
-    for (unsigned i = 0; i < UNDER_WAY && ingest.next <= ingest.last; i++) {
-        submit_next(&ingest, &ingest.requests[i]);
+    uint8_t topic[32] = {0};
+    size_t quarter_count = 0;
+    size_t count = 0;
+    uint64_t candidates = 0;
+    double quarter = 0;
+    (void)snprintf(directory, sizeof(directory), "%s/store", base);
+    bench_query_require(stoa_create(directory, &create, NULL), "create");
+    bench_query_require(stoa_open(directory, &options, &asked.stoa, NULL), "open");
+    for (uint64_t i = 0; i < chain->count; i++) {
+        store(asked.stoa, &chain->blocks[i], 0);
+        if (i == chain->count / 4) {
+            bench_query_require(stoa_checkpoint(asked.stoa, NULL), "checkpoint");
+            choose_topic(asked.stoa, topic);
+            quarter = time_query(asked.stoa, topic, chain->count / 4, &quarter_count);
+        }
     }
-    while (ingest.under_way != 0) {
-        int ran = io_run(io, 1000000000);
-        require(ran < 0 ? ran : 0, "run");
-    }
-    require(store_checkpoint(ingest.store, NULL), "checkpoint");
-    double seconds = (now_us() - begin) / 1e6;
-    require(store_close(ingest.store, NULL), "close");
-    io_destroy(io);
-    *out_bytes = bytes_of_tables(directory);
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", directory);
-    require(system(command) == 0 ? 0 : STOA_EIO, "remove");
-    return seconds;
-}
-
-static void measure_ingest(const char *base, const struct made_chain *chain, uint64_t blocks,
-                           const char *name, unsigned skip)
-{
-    struct ingest wanted = {.chain = chain, .skip = skip, .next = 1, .last = blocks};
-    double with[INGESTS];
-    double without[INGESTS];
-    uint64_t bytes_with = 0;
-    uint64_t bytes_without = 0;
-    uint64_t transactions = 0;
-    for (uint64_t i = 1; i <= blocks; i++) {
-        transactions += made_chain_block(chain, i)->transaction_count;
-    }
-    for (unsigned i = 0; i < INGESTS; i++) {
-        without[i] = time_ingest(base, &wanted, true, &bytes_without);
-        with[i] = time_ingest(base, &wanted, false, &bytes_with);
-    }
-    double all = median(with, INGESTS);
-    double none = median(without, INGESTS);
-    (void)printf("\"ingest_%s\": {\"transactions\": %" PRIu64
-                 ", \"blocks_per_s\": %.0f, \"plain_blocks_per_s\": %.0f, "
-                 "\"slower_percent\": %.1f, \"index_bytes_a_transaction\": %.1f}, ",
-                 name, transactions, (double)blocks / all, (double)blocks / none,
-                 (1 - none / all) * 100,
-                 (double)(bytes_with - bytes_without) / (double)transactions);
+    bench_query_require(stoa_checkpoint(asked.stoa, NULL), "checkpoint");
+    double same = time_query(asked.stoa, topic, chain->count / 4, &count);
+    double whole = time_query(asked.stoa, topic, UINT64_MAX, &count);
+    double scan = time_scan(asked.stoa, topic, chain->count, &candidates);
+    double change = time_changes(asked.stoa, chain);
+    struct times hot = time_answers(&asked, questions, true);
+    bench_query_require(stoa_close(asked.stoa, NULL), "close");
+    drop_pages(directory);
+    struct stoa_cache_options cache = STOA_CACHE_OPTIONS_INIT;
+    options.cache = &cache;
+    bench_query_require(stoa_open(directory, &options, &asked.stoa, NULL), "open");
+    struct times cold = time_answers(&asked, questions, false);
+    bench_query_require(stoa_close(asked.stoa, NULL), "close");
+    (void)printf("\"query_quarter_us\": %.1f, \"same_query_whole_us\": %.1f, "
+                 "\"logs_quarter\": %zu, \"query_us\": %.1f, \"logs\": %zu, \"bloom_scan_us\": "
+                 "%.1f, \"bloom_candidates\": %" PRIu64 ", \"scan_to_query\": %.1f, "
+                 "\"change_of_branch_us\": %.1f, \"change_depth\": %d, ",
+                 quarter, same, quarter_count, whole, count, scan, candidates, scan / whole, change,
+                 DEEP);
+    print_times("stoa_hot", &hot);
+    print_times("stoa_cold", &cold);
+    out_sums[0] = hot.sum;
+    out_sums[1] = cold.sum;
 }
 
 int main(int argc, char **argv)
 {
+    static const uint8_t none[32];
     uint64_t blocks = argc > 1 ? strtoull(argv[1], NULL, 10) : BLOCKS_DEFAULT;
+    static struct questions questions;
     char base[256];
     char command[320];
+    uint64_t sums[2];
     if (blocks < 4 * DEEP) {
         (void)fprintf(stderr, "usage: stoa-bench-query [BLOCKS [DIRECTORY]], 64 blocks at least\n");
         return 2;
@@ -309,47 +496,18 @@ int main(int argc, char **argv)
         perror(base);
         return 1;
     }
-    struct made_chain *chain = made_chain_create(7, blocks);
-    struct bytes genesis = made_chain_genesis_json(chain);
-    struct stoa_create_options create = STOA_CREATE_OPTIONS_INIT;
-    struct stoa_options options = STOA_OPTIONS_INIT;
-    struct stoa *stoa;
-    char directory[300];
-    (void)snprintf(directory, sizeof(directory), "%s/store", base);
-    create.genesis_json = (const char *)genesis.data;
-    create.genesis_json_size = genesis.size;
-    require(stoa_create(directory, &create, NULL), "create");
-    require(stoa_open(directory, &options, &stoa, NULL), "open");
-    struct wanted wanted = {.place = 0};
-    size_t quarter_count = 0;
-    size_t count = 0;
-    uint64_t candidates = 0;
-    double quarter = 0;
-    for (uint64_t i = 1; i <= blocks; i++) {
-        store(stoa, made_chain_block(chain, i), 0);
-        if (i == blocks / 4) {
-            require(stoa_checkpoint(stoa, NULL), "checkpoint");
-            choose_topic(stoa, &wanted);
-            quarter = time_query(stoa, &wanted, blocks / 4, &quarter_count);
-        }
-    }
-    require(stoa_checkpoint(stoa, NULL), "checkpoint");
-    double same = time_query(stoa, &wanted, blocks / 4, &count);
-    double whole = time_query(stoa, &wanted, UINT64_MAX, &count);
-    double scan = time_scan(stoa, wanted.topic, blocks, &candidates);
-    double change = time_changes(stoa, chain, blocks);
-    (void)printf(
-        "{\"blocks\": %" PRIu64 ", \"query_quarter_us\": %.1f, \"same_query_whole_us\": "
-        "%.1f, \"logs_quarter\": %zu, \"query_us\": %.1f, \"logs\": %zu, \"bloom_scan_us\": "
-        "%.1f, \"bloom_candidates\": %" PRIu64 ", \"scan_to_query\": %.1f, "
-        "\"change_of_branch_us\": %.1f, \"change_depth\": %d, ",
-        blocks, quarter, same, quarter_count, whole, count, scan, candidates, scan / whole, change,
-        DEEP);
-    require(stoa_close(stoa, NULL), "close");
-    measure_ingest(base, chain, blocks, "verified", STOA_SKIP_SENDERS);
-    measure_ingest(base, chain, blocks, "unverified", STOA_SKIP_ALL);
-    (void)printf("\"directory\": \"%s\"}\n", argc > 2 ? argv[2] : "/tmp");
-    made_chain_destroy(chain);
+    struct chain chain = make_chain(7, 0, none, blocks);
+    draw_questions(&chain, &questions);
+    (void)printf("{\"blocks\": %" PRIu64 ", \"transactions\": %" PRIu64 ", ", blocks,
+                 blocks * MADE_LOAD_TRANSACTIONS);
+    measure_stoa(base, &chain, &questions, sums);
+    (void)fflush(stdout);
+    double theirs = measure_peer(base, &chain, &questions, sums);
+    (void)fflush(stdout);
+    double ours = bench_query_ingest(base, chain.blocks, blocks, "verified", STOA_SKIP_SENDERS);
+    (void)bench_query_ingest(base, chain.blocks, blocks, "unverified", STOA_SKIP_ALL);
+    (void)printf("\"index_bytes_to_rocksdb\": %.2f, \"directory\": \"%s\"}\n",
+                 theirs == 0 ? 0 : ours / theirs, argc > 2 ? argv[2] : "/tmp");
     (void)snprintf(command, sizeof(command), "rm -rf '%s'", base);
     return system(command) == 0 ? 0 : 1;
 }

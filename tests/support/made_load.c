@@ -6,6 +6,8 @@
 #include "base/memory.h"
 #include "chain/block.h"
 #include "chain/keccak.h"
+#include "chain/receipt.h"
+#include "chain/trie.h"
 #include "made_random.h"
 #include "made_rlp.h"
 #include "store/posting.h"
@@ -18,6 +20,10 @@ struct made_load {
     struct buffer list;
     struct buffer body;
     uint32_t *stamps; /* by key number: the last block that took it, plus one */
+    bool rooted;
+    uint8_t bloom[256]; /* of the block that is made */
+    uint8_t transactions_root[32];
+    uint8_t receipts_root[32];
 };
 
 struct made_load *made_load_create(uint64_t seed)
@@ -28,6 +34,11 @@ struct made_load *made_load_create(uint64_t seed)
     load->stamps = memory_alloc_zeroed(MADE_LOAD_KEYS, sizeof(*load->stamps));
     ensure(load->stamps != NULL);
     return load;
+}
+
+void made_load_set_rooted(struct made_load *load)
+{
+    load->rooted = true;
 }
 
 void made_load_destroy(struct made_load *load)
@@ -137,9 +148,14 @@ static bool put_transaction(struct made_load *load, struct made_random *random, 
     return legacy;
 }
 
-static void set_bloom_bits(uint8_t bloom[256], const uint8_t *value)
+static void set_bloom_bits(const struct made_load *load, uint8_t bloom[256], const uint8_t *value,
+                           size_t size)
 {
-    for (unsigned i = 0; i < 6; i += 2) {
+    if (load->rooted) {
+        receipt_bloom_add(bloom, bytes_of(value, size));
+        return;
+    }
+    for (unsigned i = 0; i < 6; i += 2) { /* as many bits, without the hash */
         unsigned bit = (((unsigned)value[i] << 8) | value[i + 1]) & 2047;
         bloom[bit / 8] = (uint8_t)(bloom[bit / 8] | (1U << (bit % 8)));
     }
@@ -159,8 +175,11 @@ static void put_receipt(struct made_load *load, struct made_random *random, bool
         made_random_fill(random, log + 20, sizeof(log) - 20);
         memset(log + 20, 0xdd, 32); /* the event's name */
         for (unsigned i = 0; i < 4; i++) {
-            set_bloom_bits(bloom, i == 0 ? log : log + 20 + (i - 1) * 32);
+            set_bloom_bits(load, bloom, i == 0 ? log : log + 20 + (i - 1) * 32, i == 0 ? 20 : 32);
         }
+    }
+    for (unsigned i = 0; i < sizeof(bloom); i++) {
+        load->bloom[i] |= bloom[i];
     }
     buffer_clear(payload);
     made_rlp_uint(payload, made_random_below(random, 20) == 0 ? 0 : 1);
@@ -218,9 +237,32 @@ static void make_changes(struct made_load *load, struct made_random *random,
     }
 }
 
+/* The root of the items that NEXT walks. */
+static void find_root(struct bytes items,
+                      int (*next)(struct bytes *cursor, struct bytes *out_item,
+                                  struct error_detail *detail),
+                      uint8_t out[32])
+{
+    struct bytes values[MADE_LOAD_TRANSACTIONS];
+    for (unsigned i = 0; i < MADE_LOAD_TRANSACTIONS; i++) {
+        ensure(next(&items, &values[i], NULL) == 0);
+    }
+    ensure(trie_ordered_root(values, MADE_LOAD_TRANSACTIONS, out) == 0);
+}
+
+static void find_roots(struct made_load *load, const struct buffer *receipts)
+{
+    struct bytes cursor = buffer_bytes(receipts);
+    struct bytes payload;
+    ensure(rlp_read_list(&cursor, &payload, NULL) == 0);
+    find_root(buffer_bytes(&load->body), block_next_transaction, load->transactions_root);
+    find_root(payload, receipt_next, load->receipts_root);
+}
+
 /* A header of London's 16 fields. */
-static void put_header(const struct made_load_block *block, const uint8_t parent_hash[32],
-                       uint64_t gas_used, struct made_random *random, struct buffer *out)
+static void put_header(const struct made_load *load, const struct made_load_block *block,
+                       const uint8_t parent_hash[32], uint64_t gas_used, struct made_random *random,
+                       struct buffer *out)
 {
     uint8_t bytes[256];
     made_rlp_string(out, parent_hash, 32);
@@ -230,10 +272,11 @@ static void put_header(const struct made_load_block *block, const uint8_t parent
     made_rlp_string(out, bytes, 20);
     for (unsigned i = 0; i < 3; i++) { /* roots */
         made_random_fill(random, bytes, 32);
-        made_rlp_string(out, bytes, 32);
+        const uint8_t *root = i == 1 ? load->transactions_root : load->receipts_root;
+        made_rlp_string(out, load->rooted && i != 0 ? root : bytes, 32);
     }
     made_random_fill(random, bytes, sizeof(bytes));
-    made_rlp_string(out, bytes, sizeof(bytes));
+    made_rlp_string(out, load->rooted ? load->bloom : bytes, sizeof(bytes));
     made_rlp_uint(out, 1); /* difficulty */
     made_rlp_uint(out, block->number);
     made_rlp_uint(out, 60000000);
@@ -258,6 +301,7 @@ void made_load_make(struct made_load *load, uint64_t number, const uint8_t paren
         legacy[i] = put_transaction(load, &random, out->transaction_hashes[i], &load->body);
     }
     buffer_clear(&out->block); /* for a while: the receipts' payload */
+    memset(load->bloom, 0, sizeof(load->bloom));
     uint64_t gas_used = 0;
     for (unsigned i = 0; i < MADE_LOAD_TRANSACTIONS; i++) {
         gas_used += made_random_between(&random, 21000, 200000);
@@ -265,10 +309,13 @@ void made_load_make(struct made_load *load, uint64_t number, const uint8_t paren
     }
     buffer_clear(&out->receipts);
     made_rlp_list(&out->receipts, &out->block);
+    if (load->rooted) {
+        find_roots(load, &out->receipts);
+    }
     make_changes(load, &random, out);
 
     buffer_clear(&load->payload);
-    put_header(out, parent_hash, gas_used, &random, &load->payload);
+    put_header(load, out, parent_hash, gas_used, &random, &load->payload);
     buffer_clear(&load->list);
     made_rlp_list(&load->list, &load->payload);
     keccak_256(load->list.data, load->list.size, out->hash);

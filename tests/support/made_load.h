@@ -4,7 +4,8 @@
  * with logs, and 1,000 changes of distinct 32-byte state keys, drawn by Zipf's law from 2 million,
  * with values of 32 to 100 bytes; about 175 KB in all. Encodings are well formed, and hashes and
  * parent links true; roots, blooms and signatures only look like it, so the blocks are stored with
- * STOA_SKIP_ALL and the senders that come with them. One thread. */
+ * STOA_SKIP_ALL and the senders that come with them; unless they are to be rooted: then all is true
+ * but the signatures and the state root, at twice the price. One thread. */
 #ifndef MADE_LOAD_H
 #define MADE_LOAD_H
 
@@ -35,6 +36,9 @@ struct made_load;
 
 struct made_load *made_load_create(uint64_t seed);
 void made_load_destroy(struct made_load *load);
+
+/* Blocks have their true roots and blooms from now on. */
+void made_load_set_rooted(struct made_load *load);
 
 /* OUT is zeroed before its first use and reuses its memory after; made_load_block_deinit frees it.
  * PARENT_HASH is 32 zeros for number 0. */
