@@ -389,3 +389,56 @@ void transaction_created_address(const uint8_t sender[20], uint64_t nonce, uint8
     keccak_256(encoding, 2 + ADDRESS_SIZE + nonce_size, hash);
     memcpy(out, hash + 12, ADDRESS_SIZE);
 }
+
+/* A string of at most 55 bytes off the front of CURSOR. */
+static bool take_short(struct bytes *cursor, struct bytes *out)
+{
+    if (cursor->size == 0) {
+        return false;
+    }
+    uint8_t first = cursor->data[0];
+    size_t head = first >= 0x80;
+    size_t size = head == 0 ? 1 : (size_t)first - 0x80;
+    if (first > 0xb7 || cursor->size < head + size) {
+        return false;
+    }
+    *out = bytes_of(cursor->data + head, size);
+    *cursor = bytes_of(out->data + size, cursor->size - head - size);
+    return true;
+}
+
+int transaction_read_ends(struct bytes envelope, const uint8_t **out_to, uint64_t *out_nonce)
+{
+    /* Fields before the nonce and between it and the recipient, by type. */
+    static const uint8_t before[] = {0, 1, 1, 1, 1};
+    static const uint8_t between[] = {2, 2, 3, 3, 3};
+    struct bytes fields;
+    struct bytes field;
+    size_t type = envelope.size != 0 && envelope.data[0] < 0xc0 ? envelope.data[0] : 0;
+    struct bytes list = type == 0 ? envelope : bytes_of(envelope.data + 1, envelope.size - 1);
+    if (type >= sizeof(before) || rlp_read_list(&list, &fields, NULL) != 0) {
+        return STOA_EINVAL;
+    }
+    for (unsigned i = 0; i < before[type]; i++) {
+        if (!take_short(&fields, &field)) {
+            return STOA_EINVAL;
+        }
+    }
+    if (!take_short(&fields, &field) || field.size > 8) {
+        return STOA_EINVAL;
+    }
+    *out_nonce = 0;
+    for (size_t i = 0; i < field.size; i++) {
+        *out_nonce = *out_nonce << 8 | field.data[i];
+    }
+    for (unsigned i = 0; i < between[type]; i++) {
+        if (!take_short(&fields, &field)) {
+            return STOA_EINVAL;
+        }
+    }
+    if (!take_short(&fields, &field) || (field.size != 0 && field.size != 20)) {
+        return STOA_EINVAL;
+    }
+    *out_to = field.size == 0 ? NULL : field.data;
+    return 0;
+}

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/posting.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -11,6 +10,8 @@
 #include "stoa.h"
 
 static_assert(sizeof(struct posting) == 16, "pending batches hold millions of them");
+
+enum { PREFIX_DIGITS = 8 - POSTING_PREFIX_SPARE / 8, SORT_FEW = 48 };
 
 /* Sees every address and every log of a block. */
 struct visitor {
@@ -33,20 +34,21 @@ uint64_t posting_log_prefix(enum posting_place place, struct bytes value)
 static int visit_transaction(struct visitor *visitor, struct bytes envelope, const uint8_t *sender,
                              uint32_t index)
 {
-    struct transaction transaction;
-    if (transaction_decode(envelope, &transaction, NULL) != 0) {
+    const uint8_t *to;
+    uint64_t nonce;
+    if (transaction_read_ends(envelope, &to, &nonce) != 0) {
         return STOA_ECORRUPT;
     }
     int result = 0;
     if (sender != NULL) {
         result = visitor->address(visitor, sender, index, STOA_ROLE_SENDER);
     }
-    if (result == 0 && transaction.to != NULL) {
-        return visitor->address(visitor, transaction.to, index, STOA_ROLE_RECIPIENT);
+    if (result == 0 && to != NULL) {
+        return visitor->address(visitor, to, index, STOA_ROLE_RECIPIENT);
     }
     if (result == 0 && sender != NULL) {
         uint8_t created[20];
-        transaction_created_address(sender, transaction.nonce, created);
+        transaction_created_address(sender, nonce, created);
         result = visitor->address(visitor, created, index, STOA_ROLE_CREATED);
     }
     return result;
@@ -186,15 +188,72 @@ static int compare(const void *a, const void *b)
     return left->index < right->index ? -1 : left->index > right->index;
 }
 
-/* Sort, and make one of those that are equal. */
-static void settle(struct buffer *out, size_t first)
+/* Few postings: each moved to its place. */
+static void sort_few(struct posting *postings, size_t count)
 {
-    struct posting *postings = (void *)(out->data + first);
-    size_t count = (out->size - first) / sizeof(*postings);
-    if (count == 0) {
-        return;
+    for (size_t i = 1; i < count; i++) {
+        struct posting moving = postings[i];
+        size_t place = i;
+        while (place > 0 && compare(&moving, &postings[place - 1]) < 0) {
+            postings[place] = postings[place - 1];
+            place--;
+        }
+        postings[place] = moving;
     }
-    qsort(postings, count, sizeof(*postings), compare);
+}
+
+static unsigned digit_of(const struct posting *posting, unsigned digit)
+{
+    uint64_t number = (uint64_t)posting->kind << 8 * PREFIX_DIGITS | posting->prefix;
+    return (unsigned)(number >> 8 * digit & UINT8_MAX);
+}
+
+/* By kind and prefix, a byte at a time. They came in the order of their index, which stays. */
+static void sort_many(struct posting *postings, size_t count, struct posting *scratch)
+{
+    uint32_t counts[PREFIX_DIGITS + 1][256] = {{0}};
+    for (size_t i = 0; i < count; i++) {
+        for (unsigned digit = 0; digit <= PREFIX_DIGITS; digit++) {
+            counts[digit][digit_of(&postings[i], digit)]++;
+        }
+    }
+    struct posting *from = postings;
+    struct posting *to = scratch;
+    for (unsigned digit = 0; digit <= PREFIX_DIGITS; digit++) {
+        uint32_t sum = 0;
+        for (unsigned value = 0; value < 256; value++) {
+            uint32_t own = counts[digit][value];
+            counts[digit][value] = sum;
+            sum += own;
+        }
+        for (size_t i = 0; i < count; i++) {
+            to[counts[digit][digit_of(&from[i], digit)]++] = from[i];
+        }
+        struct posting *other = from;
+        from = to;
+        to = other;
+    }
+    if (from != postings) {
+        memcpy(postings, from, count * sizeof(*postings));
+    }
+}
+
+/* Sort, and make one of those that are equal. STOA_ENOMEM. */
+static int settle(struct buffer *out, size_t first)
+{
+    size_t count = (out->size - first) / sizeof(struct posting);
+    if (count == 0) {
+        return 0;
+    }
+    if (count > SORT_FEW && buffer_reserve(out, count * sizeof(struct posting)) != 0) {
+        return STOA_ENOMEM;
+    }
+    struct posting *postings = (void *)(out->data + first);
+    if (count > SORT_FEW) {
+        sort_many(postings, count, postings + count);
+    } else {
+        sort_few(postings, count);
+    }
     size_t kept = 0;
     for (size_t i = 1; i < count; i++) {
         if (compare(&postings[kept], &postings[i]) == 0) {
@@ -204,6 +263,7 @@ static void settle(struct buffer *out, size_t first)
         }
     }
     out->size = first + (kept + 1) * sizeof(*postings);
+    return 0;
 }
 
 int posting_compute(struct buffer *out, const struct block *block, struct bytes senders,
@@ -226,10 +286,7 @@ int posting_compute(struct buffer *out, const struct block *block, struct bytes 
     if (result == 0 && block->transaction_count != 0 && senders.size == 0) {
         result = gather_list(out, POSTING_PLACE_NO_SENDERS, bytes_of(NULL, 0));
     }
-    if (result == 0) {
-        settle(out, first);
-    }
-    return result;
+    return result == 0 ? settle(out, first) : result;
 }
 
 int posting_compute_damaged(struct buffer *out)
@@ -239,10 +296,7 @@ int posting_compute_damaged(struct buffer *out)
     if (result == 0) {
         result = gather_list(out, POSTING_PLACE_NO_SENDERS, bytes_of(NULL, 0));
     }
-    if (result == 0) {
-        settle(out, first);
-    }
-    return result;
+    return result == 0 ? settle(out, first) : result;
 }
 
 const struct posting *posting_find(const struct posting *postings, size_t count,

@@ -108,8 +108,21 @@ static void merge_sort(struct sort_item *items, size_t count, struct sort_item *
     }
 }
 
+/* As what is loaded often is behind what it has in common. */
+static bool is_sorted(const struct sort_item *items, size_t count)
+{
+    size_t i = 1;
+    while (i < count && items[i - 1].digits <= items[i].digits) {
+        i++;
+    }
+    return i >= count;
+}
+
 static void sort_by_digits(struct sort_item *items, size_t count, struct sort_item *scratch)
 {
+    if (is_sorted(items, count)) {
+        return;
+    }
     if (count >= RADIX_FROM) {
         radix_sort(items, count, scratch);
     } else {

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a block adds to the indexes, beside what reading all of it slowly finds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "chain/receipt.h"
+#include "chain/transaction.h"
+#include "stoa.h"
+#include "store/posting.h"
+#include "support/fixture.h"
+#include "support/made_chain.h"
+
+enum { BLOCKS = 300, WANTED_MAX = 4000 };
+
+struct wanted {
+    struct posting postings[WANTED_MAX];
+    size_t count;
+};
+
+static void want(struct wanted *wanted, enum posting_kind kind, uint64_t prefix, uint32_t index,
+                 unsigned roles)
+{
+    for (size_t i = 0; i < wanted->count; i++) {
+        struct posting *posting = &wanted->postings[i];
+        if (posting->kind == kind && posting->prefix == prefix && posting->index == index) {
+            posting->roles |= (uint8_t)roles;
+            return;
+        }
+    }
+    assert_true(wanted->count < WANTED_MAX);
+    wanted->postings[wanted->count++] = (struct posting){
+        .prefix = prefix, .index = index, .kind = (uint8_t)kind, .roles = (uint8_t)roles};
+}
+
+static void want_logs(struct wanted *wanted, struct bytes envelope, uint32_t index)
+{
+    struct receipt receipt;
+    struct receipt_log log;
+    assert_int_equal(receipt_decode(envelope, &receipt, NULL), 0);
+    while (receipt_next_log(&receipt.logs, &log, NULL) == 0) {
+        struct bytes address = bytes_of(log.address, 20);
+        want(wanted, POSTING_ADDRESS, posting_address_prefix(log.address), index,
+             STOA_ROLE_EMITTER);
+        want(wanted, POSTING_LOG, posting_log_prefix(POSTING_PLACE_EMITTER, address), 0, 0);
+        for (unsigned i = 0; i < log.topic_count; i++) {
+            struct bytes topic = bytes_of(log.topics[i], 32);
+            want(wanted, POSTING_LOG, posting_log_prefix(POSTING_PLACE_TOPIC + i, topic), 0, 0);
+        }
+    }
+}
+
+static void want_withdrawals(struct wanted *wanted, const struct block *block)
+{
+    struct bytes cursor = block->withdrawals;
+    for (size_t i = 0; i < block->withdrawal_count; i++) {
+        struct bytes fields;
+        struct rlp_item item;
+        assert_int_equal(rlp_read_list(&cursor, &fields, NULL), 0);
+        for (unsigned j = 0; j < 3; j++) {
+            assert_int_equal(rlp_read(&fields, &item, NULL), 0);
+        }
+        assert_int_equal(item.payload.size, 20);
+        want(wanted, POSTING_ADDRESS, posting_address_prefix(item.payload.data), POSTING_INDEX_MAX,
+             STOA_ROLE_WITHDRAWAL);
+    }
+}
+
+static int compare(const void *a, const void *b)
+{
+    const struct posting *left = a;
+    const struct posting *right = b;
+    if (left->kind != right->kind) {
+        return left->kind - right->kind;
+    }
+    if (left->prefix != right->prefix) {
+        return left->prefix < right->prefix ? -1 : 1;
+    }
+    return (left->index > right->index) - (left->index < right->index);
+}
+
+static void want_block(struct wanted *wanted, const struct made_block *made,
+                       const struct block *block)
+{
+    for (uint32_t i = 0; i < made->transaction_count; i++) {
+        const struct made_transaction *transaction = &made->transactions[i];
+        struct transaction decoded;
+        const uint8_t *to;
+        uint64_t nonce;
+        assert_int_equal(transaction_decode(transaction->envelope, &decoded, NULL), 0);
+        assert_int_equal(transaction_read_ends(transaction->envelope, &to, &nonce), 0);
+        assert_ptr_equal(to, decoded.to);
+        assert_true(nonce == decoded.nonce);
+        want(wanted, POSTING_ADDRESS, posting_address_prefix(transaction->sender), i,
+             STOA_ROLE_SENDER);
+        want(wanted, POSTING_ADDRESS,
+             posting_address_prefix(decoded.to != NULL ? decoded.to : transaction->created), i,
+             decoded.to != NULL ? STOA_ROLE_RECIPIENT : STOA_ROLE_CREATED);
+        want_logs(wanted, transaction->receipt, i);
+    }
+    want_withdrawals(wanted, block);
+    qsort(wanted->postings, wanted->count, sizeof(wanted->postings[0]), compare);
+}
+
+static void postings_of_made_blocks_are_all_there_and_in_order(void **state)
+{
+    (void)state;
+    struct made_chain *chain = made_chain_create(fixture_seed(), BLOCKS);
+    struct wanted *wanted = malloc(sizeof(*wanted));
+    struct buffer out;
+    buffer_init(&out);
+    for (uint64_t i = 1; i <= BLOCKS; i++) {
+        const struct made_block *made = made_chain_block(chain, i);
+        struct block block;
+        wanted->count = 0;
+        assert_int_equal(block_decode(buffer_bytes(&made->block), &block, NULL), 0);
+        want_block(wanted, made, &block);
+        buffer_clear(&out);
+        assert_int_equal(buffer_append(&out, "sixteen bytes...", 16), 0); /* it appends */
+        assert_int_equal(posting_compute(&out, &block, buffer_bytes(&made->senders),
+                                         buffer_bytes(&made->receipts)),
+                         0);
+        assert_int_equal(out.size, 16 + wanted->count * sizeof(struct posting));
+        assert_memory_equal(out.data + 16, wanted->postings,
+                            wanted->count * sizeof(struct posting));
+    }
+    buffer_deinit(&out);
+    free(wanted);
+    made_chain_destroy(chain);
+}
+
+static void ends_of_what_is_cut_off_are_not_read(void **state)
+{
+    (void)state;
+    struct made_chain *chain = made_chain_create(fixture_seed(), BLOCKS);
+    for (uint64_t i = 1; i <= BLOCKS; i += 7) {
+        const struct made_block *made = made_chain_block(chain, i);
+        for (size_t j = 0; j < made->transaction_count; j++) {
+            struct bytes whole = made->transactions[j].envelope;
+            for (size_t size = 0; size < whole.size; size += 1 + size / 8) {
+                uint8_t *exact = malloc(size == 0 ? 1 : size); /* a byte too far is seen */
+                const uint8_t *to;
+                uint64_t nonce;
+                memcpy(exact, whole.data, size);
+                assert_int_equal(transaction_read_ends(bytes_of(exact, size), &to, &nonce),
+                                 STOA_EINVAL);
+                free(exact);
+            }
+        }
+    }
+    made_chain_destroy(chain);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(postings_of_made_blocks_are_all_there_and_in_order),
+        cmocka_unit_test(ends_of_what_is_cut_off_are_not_read),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
