@@ -579,7 +579,7 @@ int store_tries_check_root(const uint8_t computed[32], const uint8_t wanted[32],
 int store_tries_replay(struct store *store, uint64_t height, struct bytes changes,
                        struct trie_layer **out_layer, struct error_detail *detail);
 /* The record at POSITION takes the chain back to the block of height ANCESTOR, then come the layers
- * of the winners, then the end. Nothing may be merging. */
+ * of the winners, then the end. No layer may wait to be merged. */
 void store_tries_switch(struct store *store, uint64_t ancestor,
                         const struct ledger_position *position);
 void store_tries_switch_to(struct store *store, struct trie_layer *layer);

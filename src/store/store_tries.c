@@ -484,7 +484,8 @@ void store_tries_switch(struct store *store, uint64_t ancestor,
                         const struct ledger_position *position)
 {
     struct store_tries *tries = &store->tries;
-    ensure(!store_tries_merging(store));
+    /* A batch that went into the tables meanwhile may be settling: that is of blocks before. */
+    ensure(tries->merges == NULL && tries->drop_from == UINT64_MAX);
     tries->cap = ancestor < tries->cap ? ancestor : tries->cap;
     tries->cap_sequence = position->sequence;
     tries->drop_from = ancestor + 1;
