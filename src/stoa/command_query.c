@@ -58,6 +58,26 @@ static unsigned page_limit(const struct pages *pages, unsigned most)
     return pages->left < most ? (unsigned)pages->left : most;
 }
 
+static struct stoa_cursor cursor_of(const struct options *options)
+{
+    struct stoa_cursor cursor = {.anchor_height = bytes_load_be64(options->cursor)};
+    memcpy(cursor.anchor_hash, options->cursor + 8, HASH_SIZE);
+    cursor.spot = bytes_load_be64(options->cursor + 8 + HASH_SIZE);
+    return cursor;
+}
+
+/* That there may be more, and how to come by it. */
+static void tell_cursor(const char *command, const struct stoa_cursor *cursor)
+{
+    uint8_t bytes[OPTIONS_CURSOR_SIZE];
+    char text[2 * OPTIONS_CURSOR_SIZE + 1];
+    bytes_store_be64(bytes, cursor->anchor_height);
+    memcpy(bytes + 8, cursor->anchor_hash, HASH_SIZE);
+    bytes_store_be64(bytes + 8 + HASH_SIZE, cursor->spot);
+    bytes_to_hex(bytes, sizeof(bytes), text);
+    console_error("%s: there may be more: --cursor=0x%s", command, text);
+}
+
 /* ---- logs ---- */
 
 static void add_log_json(struct json_writer *json, const struct stoa_log *log)
@@ -106,6 +126,7 @@ static bool fill_filter(const struct options *options, struct stoa_log_filter *f
         console_error("logs: from %" PRIu64 " is above to %" PRIu64, filter->from, filter->to);
         return false;
     }
+    filter->cursor = cursor_of(options);
     filter->addresses = options->addresses.data;
     filter->address_count = options->addresses.size / ADDRESS_SIZE;
     filter->topic_count = options->topic_count;
@@ -175,8 +196,7 @@ int command_query_logs(const struct options *options)
     }
     status = pages_end(&pages, status);
     if (status == COMMAND_DONE && more) {
-        console_error("logs: there may be more, from block %" PRIu64 " on",
-                      filter.cursor.anchor_height);
+        tell_cursor("logs", &filter.cursor);
     }
     return command_close(stoa, status);
 }
@@ -281,11 +301,16 @@ int command_query_history(const struct options *options)
     bool more = !options->has_before || options->before != 0;
     unsigned missing = 0;
     query.to = options->has_before && more ? options->before - 1 : UINT64_MAX;
+    query.oldest_first = options->oldest_first;
+    query.cursor = cursor_of(options);
     pages_init(&pages, options, options->limit != 0 ? options->limit : HISTORY_LIMIT_DEFAULT);
     while (status == COMMAND_DONE && more && pages.left != 0) {
         status = next_entries(stoa, &pages, &query, &missing, &more);
     }
     status = pages_end(&pages, status);
+    if (status == COMMAND_DONE && more && pages.left == 0) {
+        tell_cursor("history", &query.cursor);
+    }
     if (status == COMMAND_DONE && (missing & STOA_MISSING_RECEIPTS) != 0) {
         console_error("warning: blocks were stored without receipts, so their logs are not known");
     }

@@ -195,6 +195,12 @@ static bool take_query_option(struct argp_state *state, struct options *options,
         options->has_before = true;
         options->before = take_number(state, "before", value);
         return true;
+    case OPTION_OLDEST_FIRST:
+        options->oldest_first = true;
+        return true;
+    case OPTION_CURSOR:
+        take_bytes(state, "cursor", value, strlen(value), options->cursor, sizeof(options->cursor));
+        return true;
     default:
         return false;
     }
@@ -268,6 +274,8 @@ static void take_option(struct argp_state *state, struct options *options, enum 
     case OPTION_TOPIC:
     case OPTION_LIMIT:
     case OPTION_BEFORE:
+    case OPTION_OLDEST_FIRST:
+    case OPTION_CURSOR:
     case OPTION_BEFORE_FIRST:
     case OPTION_AFTER_LAST:
     default:

@@ -26,7 +26,7 @@ enum {
     OPTIONS_JOB = 1 << 10, /* of upkeep */
 };
 
-enum { OPTIONS_TOPICS_MAX = 4 };
+enum { OPTIONS_TOPICS_MAX = 4, OPTIONS_CURSOR_SIZE = 8 + 32 + 8 };
 
 enum options_format { OPTIONS_FORMAT_RLP, OPTIONS_FORMAT_ERA1 };
 
@@ -63,7 +63,10 @@ struct options {
     uint64_t limit; /* 0: none given */
     bool has_before;
     uint64_t before;
-    char *const *arguments; /* into argv */
+    bool oldest_first;
+    uint8_t cursor[OPTIONS_CURSOR_SIZE]; /* height and hash of the block that holds it, place;
+                                            zeros: none given */
+    char *const *arguments;              /* into argv */
     size_t argument_count;
 };
 

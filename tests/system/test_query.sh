@@ -77,6 +77,37 @@ expect 0 stoa -d store --json history --before 0 "$sender"
 same "$(cat out)" "[]" "history before the genesis"
 expect 0 stoa -d store history --limit 1 "$sender"
 grep -q "as  *sender" out || fail "history as text names no role"
+
+# The other way round, and page by page with cursors, it is the same history.
+expect 0 stoa -d store --json history --limit 10000 "$sender"
+cp out whole.json
+expect 0 stoa -d store --json history --limit 10000 --oldest-first "$sender"
+# Withdrawals of a block come after its transactions, both ways.
+same "$(jq -c 'sort_by(.blockNumber, .transactionHash)' out)" "$(jq -c 'sort_by(.blockNumber, .transactionHash)' \
+    whole.json)" "oldest first"
+same "$(jq -c 'map(.blockNumber)' out)" "$(jq -c 'reverse | map(.blockNumber)' whole.json)" "oldest first, its order"
+# pages COMMAND...: the answer in pages of 3, as one array.
+pages() {
+    local cursor=() told
+    : >paged
+    while expect 0 stoa -d store --json "$@" --limit 3 "${cursor[@]}"; do
+        cat out >>paged
+        told=$(sed -n 's/.*\(--cursor=0x[0-9a-f]*\).*/\1/p' err)
+        [ -n "$told" ] || break
+        [ "$told" != "${cursor[*]}" ] || fail "$*: a cursor leads to itself"
+        cursor=("$told")
+    done
+    jq -s -c add paged
+}
+same "$(pages history "$sender")" "$(jq -c . whole.json)" "history in pages"
+expect 0 stoa -d store --json history --limit 10000 --oldest-first "$sender"
+cp out whole.json
+same "$(pages history --oldest-first "$sender")" "$(jq -c . whole.json)" "history in pages, oldest first"
+expect 0 stoa -d store --json logs --address "$address"
+cp out whole.json
+same "$(pages logs --address "$address")" "$(jq -c . whole.json)" "logs in pages"
+expect 2 stoa -d store history --cursor 0x12 "$sender"
+expect 1 stoa -d store logs --cursor "0x$(printf '11%.0s' {1..48})"
 expect 2 stoa -d store history 0x12
 expect 3 stoa -d absent history "$sender"
 expect 3 stoa -d absent logs
