@@ -140,6 +140,7 @@ void index_close(struct index *index)
         runs_close(index_runs_at(index, i));
     }
     memory_free(index->entries);
+    memory_free(index->shorts);
     memory_free(index->keys);
     memory_free(index->rows);
     memory_free(index);
@@ -197,22 +198,23 @@ int index_reserve_scratch(struct index *index, const struct pending *batch,
     size_t transactions = pending_transaction_count(batch);
     size_t changes = pending_change_count(batch);
     size_t entries = transactions > changes ? transactions : changes;
-    size_t short_keys = transactions;
+    size_t shorts = 0;
     for (unsigned kind = 0; kind < POSTING_KINDS; kind++) {
         size_t total = pending_posting_total(batch, kind);
-        entries = entries > total ? entries : total;
-        short_keys = short_keys > total ? short_keys : total;
+        shorts = shorts > total ? shorts : total;
     }
     size_t rows = 2 * pending_block_count(batch);
-    size_t short_bytes = short_keys * PLACE_TRANSACTION_KEY_MAX;
+    size_t transaction_keys = transactions * PLACE_TRANSACTION_KEY_MAX;
     size_t state_keys = state_key_bytes(batch);
-    size_t keys = short_bytes > state_keys ? short_bytes : state_keys;
+    size_t keys = transaction_keys > state_keys ? transaction_keys : state_keys;
     size_t records;
     size_t trie_keys = trie_key_bytes(batch, tries, &records);
     keys = keys > trie_keys ? keys : trie_keys;
     entries = entries > records ? entries : records;
     if (scratch((void **)&index->entries, &index->entry_capacity, entries,
                 sizeof(*index->entries)) != 0 ||
+        scratch((void **)&index->shorts, &index->short_capacity, 2 * shorts,
+                sizeof(*index->shorts)) != 0 ||
         scratch((void **)&index->keys, &index->key_capacity, keys, 1) != 0 ||
         scratch((void **)&index->rows, &index->row_capacity, rows, sizeof(*index->rows)) != 0) {
         return STOA_ENOMEM;
@@ -308,17 +310,21 @@ static int load_postings(struct index *index, struct kv_session *session,
             if (posting->kind != kind) {
                 continue;
             }
-            uint8_t *key = index->keys + count * PLACE_POSTING_KEY_MAX;
+            uint8_t key[PLACE_POSTING_KEY_MAX] = {0};
+            static_assert(sizeof(key) == 16, "such keys are short");
             size_t size = place_encode_posting_key(posting, block->height, key);
-            index->entries[count++] = (struct runs_entry){
-                .key = bytes_of(key, size),
-                .value = bytes_of(&posting->roles, kind == POSTING_ADDRESS ? 1 : 0),
+            index->shorts[count++] = (struct runs_short){
+                .high = bytes_load_be64(key),
+                .low = bytes_load_be64(key + 8),
+                .key_size = (uint8_t)size,
+                .value_size = kind == POSTING_ADDRESS,
+                .value = posting->roles,
                 .removed = block->removed,
             };
         }
     }
     ensure(count == pending_posting_total(batch, kind));
-    return runs_load(index->postings[kind], session, index->entries, count, detail);
+    return runs_load_short(index->postings[kind], session, index->shorts, count, detail);
 }
 
 int index_load_runs(struct index *index, struct kv_session *session, const struct pending *batch,

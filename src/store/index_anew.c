@@ -98,6 +98,7 @@ void index_anew_close(struct index_anew *anew)
 {
     if (anew != NULL) {
         memory_free(anew->part.entries);
+        memory_free(anew->part.shorts);
         memory_free(anew->part.keys);
         memory_free(anew->part.rows);
         memory_free(anew);

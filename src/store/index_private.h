@@ -27,6 +27,8 @@ struct index {
     /* Scratch of index_apply, kept from batch to batch. */
     struct runs_entry *entries;
     size_t entry_capacity;
+    struct runs_short *shorts; /* and as many again to sort them */
+    size_t short_capacity;
     uint8_t *keys;
     size_t key_capacity;
     struct block_row *rows;

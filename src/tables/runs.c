@@ -373,6 +373,49 @@ int runs_load(struct runs *runs, struct kv_session *session, struct runs_entry *
     return result;
 }
 
+static int put_short(struct runs_maker *maker, const struct runs_short *entries, size_t count,
+                     struct error_detail *detail)
+{
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        const struct runs_short *entry = &entries[i];
+        bool last = i + 1 == count || entry->high != entry[1].high || entry->low != entry[1].low ||
+                    entry->key_size != entry[1].key_size;
+        if (last) { /* of equal keys */
+            uint8_t key[16];
+            bytes_store_be64(key, entry->high);
+            bytes_store_be64(key + 8, entry->low);
+            struct runs_entry whole = {
+                .key = bytes_of(key, entry->key_size),
+                .value = bytes_of(&entry->value, entry->value_size),
+                .removed = entry->removed,
+            };
+            result = runs_maker_put(maker, &whole, detail);
+        }
+    }
+    return result;
+}
+
+int runs_load_short(struct runs *runs, struct kv_session *session, struct runs_short *entries,
+                    size_t count, struct error_detail *detail)
+{
+    if (runs->loaded != NULL) {
+        return error_set(detail, STOA_EBUSY, "runs of %s: a loaded run waits", runs->name);
+    }
+    runs_drop_retired(runs, session);
+    if (count == 0) {
+        return 0;
+    }
+    runs_sort_short(entries, count, entries + count);
+    struct runs_maker maker;
+    int result = runs_maker_open(&maker, runs, session, count, detail);
+    if (result == 0) {
+        result = put_short(&maker, entries, count, detail);
+        result = runs_maker_close(&maker, runs, session, result, &runs->loaded, detail);
+    }
+    return result;
+}
+
 int runs_record(struct runs *runs, struct kv_session *session, struct error_detail *detail)
 {
     if (runs->loaded == NULL) {

@@ -52,6 +52,19 @@ void runs_close(struct runs *runs);
 int runs_load(struct runs *runs, struct kv_session *session, struct runs_entry *entries,
               size_t count, struct error_detail *detail);
 
+/* The same of keys of at most 16 bytes with values of at most one, which sort in half the time and
+ * memory: ENTRIES has room for 2 * COUNT, and the second half is used to sort. */
+struct runs_short {
+    uint64_t high; /* the key's bytes as a number, zeros behind it */
+    uint64_t low;
+    uint8_t key_size;
+    uint8_t value_size;
+    uint8_t value;
+    bool removed;
+};
+int runs_load_short(struct runs *runs, struct kv_session *session, struct runs_short *entries,
+                    size_t count, struct error_detail *detail);
+
 /* Write the list with the loaded run into the caller's open transaction. After the caller's commit,
  * runs_publish makes readers see it; after a rollback, record again in another transaction, or
  * runs_discard drops the table. runs_publish only after a commit of what was recorded. */

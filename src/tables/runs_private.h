@@ -144,6 +144,9 @@ int runs_anew_read(struct runs *runs, struct kv_session *session, struct error_d
  * caller (memory_free). */
 int runs_sort(const struct runs_entry *entries, size_t count, uint32_t **out_order);
 
+/* runs_short.c: by key, equal keys as they came. SCRATCH has room for COUNT. */
+void runs_sort_short(struct runs_short *entries, size_t count, struct runs_short *scratch);
+
 /* runs_iterator.c: the newest entry of each key that begins with a prefix, in key order. */
 struct runs_iterator;
 int runs_iterator_create(struct run *const *list, size_t count, struct kv_session *session,
