@@ -205,11 +205,21 @@ int command_jobs_run(const struct options *options, const struct stoa_job_option
     return command_close(stoa, status);
 }
 
-int command_jobs_checkpoint(const struct options *options)
+static int run_plain(const struct options *options, int number)
 {
     struct stoa_job_options job = STOA_JOB_OPTIONS_INIT;
-    job.job = STOA_JOB_CHECKPOINT;
+    job.job = number;
     return command_jobs_run(options, &job);
+}
+
+int command_jobs_checkpoint(const struct options *options)
+{
+    return run_plain(options, STOA_JOB_CHECKPOINT);
+}
+
+int command_jobs_compact(const struct options *options)
+{
+    return run_plain(options, STOA_JOB_COMPACT);
 }
 
 /* ---- all jobs ---- */

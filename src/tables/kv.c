@@ -211,3 +211,16 @@ void kv_statistics(struct kv_session *session, struct kv_statistics *out_statist
 {
     session->kv->ops->statistics(session, out_statistics);
 }
+
+int kv_table_size(struct kv_session *session, const char *table, struct kv_table_size *out_size,
+                  struct error_detail *detail)
+{
+    return session->kv->ops->table_size(session, table, out_size, detail);
+}
+
+int kv_table_compact(struct kv_session *session, const char *table, unsigned seconds,
+                     struct error_detail *detail)
+{
+    ensure(seconds != 0);
+    return session->kv->ops->table_compact(session, table, seconds, detail);
+}

@@ -52,6 +52,12 @@ struct kv_statistics {
     uint64_t file_bytes;
 };
 
+struct kv_table_size {
+    uint64_t file_bytes;
+    uint64_t
+        free_bytes; /* of them: what was freed inside the file, and is used again or returned */
+};
+
 struct kv_ops {
     const char *name;
     void (*close)(struct kv *kv);
@@ -89,6 +95,10 @@ struct kv_ops {
     int (*bulk_close)(struct kv_bulk *bulk, struct error_detail *detail);
     int (*checkpoint)(struct kv_session *session, struct error_detail *detail);
     void (*statistics)(struct kv_session *session, struct kv_statistics *out_statistics);
+    int (*table_size)(struct kv_session *session, const char *table, struct kv_table_size *out_size,
+                      struct error_detail *detail);
+    int (*table_compact)(struct kv_session *session, const char *table, unsigned seconds,
+                         struct error_detail *detail);
 };
 
 /* First member of every implementation's store; sessions, cursors and bulks begin with a pointer to
@@ -193,5 +203,16 @@ int kv_bulk_close(struct kv_bulk *bulk, struct error_detail *detail);
 int kv_checkpoint(struct kv_session *session, struct error_detail *detail);
 
 void kv_statistics(struct kv_session *session, struct kv_statistics *out_statistics);
+
+/* STOA_EINVAL: no table. */
+int kv_table_size(struct kv_session *session, const char *table, struct kv_table_size *out_size,
+                  struct error_detail *detail);
+
+/* Give free space in the table's file back to the file system, for SECONDS at most (1 at least):
+ * what is done by then stays done. Others read and write meanwhile; a checkpoint waits for it, and
+ * it makes some of its own, over all tables, which are as good as any. Not in a transaction.
+ * STOA_EBUSY: not now. STOA_EINVAL: no table. */
+int kv_table_compact(struct kv_session *session, const char *table, unsigned seconds,
+                     struct error_detail *detail);
 
 #endif

@@ -542,6 +542,37 @@ static void memory_statistics(struct kv_session *kv_session, struct kv_statistic
     *out_statistics = statistics;
 }
 
+static int memory_table_size(struct kv_session *kv_session, const char *name,
+                             struct kv_table_size *out_size, struct error_detail *detail)
+{
+    struct memory *memory = kv_memory_session_of(kv_session)->memory;
+    struct kv_memory_disk *disk = kv_memory_enter(memory);
+    bool found;
+    size_t place = kv_memory_table_place(memory, name, &found);
+    if (found) {
+        *out_size = (struct kv_table_size){.file_bytes = memory->tables[place]->tree.bytes};
+    }
+    kv_memory_leave(disk);
+    return found ? 0 : error_set(detail, STOA_EINVAL, "no table %s", name);
+}
+
+/* Nothing in it is free. */
+static int memory_table_compact(struct kv_session *kv_session, const char *name, unsigned seconds,
+                                struct error_detail *detail)
+{
+    struct memory_session *session = kv_memory_session_of(kv_session);
+    struct kv_memory_disk *disk = kv_memory_enter(session->memory);
+    bool found;
+    (void)seconds;
+    (void)kv_memory_table_place(session->memory, name, &found); /* only whether it is there */
+    int result = kv_memory_outside_check(session, "compact a table", detail);
+    if (result == 0 && !found) {
+        result = error_set(detail, STOA_EINVAL, "no table %s", name);
+    }
+    kv_memory_leave(disk);
+    return result;
+}
+
 static const struct kv_ops memory_ops = {
     .name = "memory",
     .close = memory_close,
@@ -568,6 +599,8 @@ static const struct kv_ops memory_ops = {
     .bulk_close = kv_memory_bulk_close,
     .checkpoint = memory_checkpoint,
     .statistics = memory_statistics,
+    .table_size = memory_table_size,
+    .table_compact = memory_table_compact,
 };
 
 struct kv_memory_disk *kv_memory_disk_create(void)

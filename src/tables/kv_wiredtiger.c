@@ -563,10 +563,9 @@ static int wiredtiger_checkpoint(struct kv_session *kv_session, struct error_det
     return result;
 }
 
-uint64_t kv_wiredtiger_statistic(struct wiredtiger_session *session, const char *source, int key)
+static uint64_t statistic_of(struct wiredtiger_session *session, const char *source,
+                             const char *config, int key)
 {
-    bool connection = source[strlen("statistics:")] == '\0';
-    const char *config = connection ? "statistics=(fast)" : "statistics=(size)";
     const char *description;
     const char *text;
     int64_t value = 0;
@@ -581,6 +580,13 @@ uint64_t kv_wiredtiger_statistic(struct wiredtiger_session *session, const char 
     }
     (void)cursor->close(cursor); /* read only */
     return value < 0 ? 0 : (uint64_t)value;
+}
+
+uint64_t kv_wiredtiger_statistic(struct wiredtiger_session *session, const char *source, int key)
+{
+    bool connection = source[strlen("statistics:")] == '\0';
+    return statistic_of(session, source, connection ? "statistics=(fast)" : "statistics=(size)",
+                        key);
 }
 
 static void wiredtiger_statistics(struct kv_session *kv_session,
@@ -599,6 +605,60 @@ static void wiredtiger_statistics(struct kv_session *kv_session,
         .file_bytes = kv_wiredtiger_tables_bytes(session),
     };
     kv_wiredtiger_unlock(&session->lock);
+}
+
+static int wiredtiger_table_size(struct kv_session *kv_session, const char *name,
+                                 struct kv_table_size *out_size, struct error_detail *detail)
+{
+    struct wiredtiger_session *session = kv_wiredtiger_enter(kv_session);
+    struct wiredtiger_table *table;
+    int result = kv_wiredtiger_tables_find(session->wiredtiger, name, true, &table, detail);
+    if (result == 0) {
+        char uri[WIREDTIGER_FILE_SIZE_MAX];
+        char source[WIREDTIGER_FILE_SIZE_MAX + 16];
+        kv_wiredtiger_tables_uri(table, uri);
+        snprintf(source, sizeof(source), "statistics:%s", uri);
+        *out_size = (struct kv_table_size){
+            .file_bytes =
+                statistic_of(session, source, "statistics=(fast)", WT_STAT_DSRC_BLOCK_SIZE),
+            .free_bytes =
+                statistic_of(session, source, "statistics=(fast)", WT_STAT_DSRC_BLOCK_REUSE_BYTES),
+        };
+        kv_wiredtiger_tables_unuse(session->wiredtiger, table);
+    }
+    kv_wiredtiger_unlock(&session->lock);
+    return result;
+}
+
+/* The checkpoints that it makes are over all tables, so the catalog is in them as well. */
+static int wiredtiger_table_compact(struct kv_session *kv_session, const char *name,
+                                    unsigned seconds, struct error_detail *detail)
+{
+    struct wiredtiger_session *session = kv_wiredtiger_enter(kv_session);
+    struct wiredtiger *wiredtiger = session->wiredtiger;
+    struct wiredtiger_table *table = NULL;
+    int result = kv_wiredtiger_outside_check(session, "compact a table", detail);
+    if (result == 0) {
+        kv_wiredtiger_cursors_reset(session);
+        result = kv_wiredtiger_tables_find(wiredtiger, name, true, &table, detail);
+    }
+    if (result == 0) {
+        char uri[WIREDTIGER_FILE_SIZE_MAX];
+        char config[32];
+        kv_wiredtiger_tables_uri(table, uri);
+        snprintf(config, sizeof(config), "timeout=%u", seconds);
+        kv_wiredtiger_lock(&wiredtiger->checkpoint_lock);
+        int code = session->wt->compact(session->wt, uri, config);
+        kv_wiredtiger_unlock(&wiredtiger->checkpoint_lock);
+        kv_wiredtiger_tables_unuse(wiredtiger, table);
+        if (code == EBUSY) {
+            result = error_set(detail, STOA_EBUSY, "table %s is in use", name);
+        } else if (code != 0 && code != ETIMEDOUT) {
+            result = kv_wiredtiger_error(wiredtiger, code, name, "compact", detail);
+        }
+    }
+    kv_wiredtiger_unlock(&session->lock);
+    return result;
 }
 
 static const struct kv_ops wiredtiger_ops = {
@@ -627,6 +687,8 @@ static const struct kv_ops wiredtiger_ops = {
     .bulk_close = kv_wiredtiger_bulk_close,
     .checkpoint = wiredtiger_checkpoint,
     .statistics = wiredtiger_statistics,
+    .table_size = wiredtiger_table_size,
+    .table_compact = wiredtiger_table_compact,
 };
 
 /* Errors of opening that are not the files' fault keep their code; all else is damage. */

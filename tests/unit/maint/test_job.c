@@ -114,7 +114,7 @@ static void init(struct simstore *sim)
     simstore_power(sim, &options);
     assert_int_equal(simstore_create(sim, chain), 0);
     for (unsigned i = 0; i < STOA_JOBS; i++) {
-        kinds[i] = i == STOA_JOB_CHECKPOINT ? &counter : kinds[i];
+        sim->maintenance.jobs[i].every_seconds = i == STOA_JOB_CHECKPOINT ? 0 : STOA_JOB_NEVER;
     }
     sim->with_jobs = true;
     sim->kinds = kinds;
@@ -407,6 +407,33 @@ static void a_job_gives_way_while_blocks_are_written(void **state)
     deinit(&sim);
 }
 
+static void a_job_that_needs_space_waits_for_some(void **state)
+{
+    static struct job_kind needy;
+    struct simstore sim;
+    struct error_detail detail;
+    struct job_order order = {.operations_per_second = 40};
+    (void)state;
+    needy = counter;
+    needy.flags = JOB_TAKES_SPACE;
+    kinds[STOA_JOB_CHECKPOINT] = &needy;
+    init(&sim);
+    assert_int_equal(jobs_start(sim.jobs, STOA_JOB_CHECKPOINT, &order, NULL, &detail), 0);
+    run_for(&sim, 5 * second_ns, 10);
+    jobs_set_short_of_space(sim.jobs, true);
+    run_for(&sim, second_ns, COUNT);
+    uint64_t at = info_of(&sim).done;
+    run_for(&sim, 10 * second_ns, COUNT);
+    assert_int_equal(info_of(&sim).done, at);
+    assert_int_equal(info_of(&sim).state, STOA_JOB_WAITING);
+    jobs_set_short_of_space(sim.jobs, false);
+    run_for(&sim, 10 * second_ns, COUNT);
+    assert_int_equal(info_of(&sim).done, COUNT);
+    run_for(&sim, second_ns, COUNT + 1);
+    kinds[STOA_JOB_CHECKPOINT] = &counter;
+    deinit(&sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,8 +446,16 @@ int main(void)
         cmocka_unit_test(a_cancel_ends_it_for_good),
         cmocka_unit_test(a_schedule_begins_it_in_its_window_where_it_has_work),
         cmocka_unit_test(a_dry_run_leaves_no_trace),
+        cmocka_unit_test(a_job_that_needs_space_waits_for_some),
         cmocka_unit_test(a_job_gives_way_while_blocks_are_written),
     };
+    static struct job_kind others[STOA_JOBS];
+    for (unsigned i = 0; i < STOA_JOBS; i++) { /* which nobody asks for */
+        others[i] = counter;
+        others[i].number = (enum stoa_job)i;
+        kinds[i] = &others[i];
+    }
+    kinds[STOA_JOB_CHECKPOINT] = &counter;
     chain = made_chain_create(9, BLOCKS);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     made_chain_destroy(chain);

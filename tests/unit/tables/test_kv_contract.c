@@ -604,6 +604,59 @@ static void model_write(struct kv_fixture *f, struct model *model, uint64_t *sta
     model->now[key] = number;
 }
 
+static void a_table_is_compacted_and_keeps_what_it_has(void **state)
+{
+    enum { ROWS = 6000, KEPT = 50, VALUE = 2000 };
+    static uint8_t value[VALUE];
+    struct kv_fixture *f = *state;
+    struct kv_table_size before;
+    struct kv_table_size after;
+    char key[16];
+    uint64_t random = 11;
+    make(f, "a");
+    make(f, "b");
+    put(f, "b", "k", "v");
+    kv_suite_expect(kv_table_size(f->session, "x", &before, &f->detail), STOA_EINVAL, f);
+    kv_suite_expect(kv_table_compact(f->session, "x", 1, &f->detail), STOA_EINVAL, f);
+    for (unsigned i = 0; i < ROWS; i++) {
+        for (unsigned j = 0; j < VALUE; j += 8) { /* nothing that packs well */
+            uint64_t word = fixture_random(&random);
+            memcpy(value + j, &word, 8);
+        }
+        snprintf(key, sizeof(key), "%06u", i);
+        kv_suite_expect(kv_put(f->session, "a", text(key), bytes_of(value, VALUE), &f->detail), 0,
+                        f);
+    }
+    kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    for (unsigned i = 0; i < ROWS; i++) {
+        snprintf(key, sizeof(key), "%06u", i);
+        if (i % (ROWS / KEPT) != 0) {
+            kv_suite_expect(kv_remove(f->session, "a", text(key), &f->detail), 0, f);
+        }
+    }
+    kv_suite_expect(kv_checkpoint(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_table_size(f->session, "a", &before, &f->detail), 0, f);
+    assert_true(before.file_bytes >= before.free_bytes);
+    assert_true(!f->on_disk || before.free_bytes > before.file_bytes / 2);
+    kv_suite_expect(kv_begin(f->session, &f->detail), 0, f);
+    kv_suite_expect(kv_table_compact(f->session, "a", 1, &f->detail), STOA_EINVAL, f);
+    kv_rollback(f->session);
+    for (unsigned i = 0; i < 10; i++) {
+        kv_suite_expect(kv_table_compact(f->session, "a", 1, &f->detail), 0, f);
+    }
+    kv_suite_expect(kv_table_size(f->session, "a", &after, &f->detail), 0, f);
+    assert_true(!f->on_disk || after.file_bytes < before.file_bytes / 2);
+    put(f, "b", "after", "w");
+    kv_fixture_reopen(f); /* what compacting made durable is whole */
+    holds(f, "b", "k", "v");
+    for (unsigned i = 0; i < ROWS; i++) {
+        struct bytes found;
+        snprintf(key, sizeof(key), "%06u", i);
+        kv_suite_expect(kv_get(f->session, "a", text(key), &found, &f->detail),
+                        i % (ROWS / KEPT) == 0 ? 0 : STOA_ENOTFOUND, f);
+    }
+}
+
 static void random_operations_match_a_plain_model(void **state)
 {
     struct kv_fixture *f = *state;
@@ -743,6 +796,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(sessions_close_what_was_left_open),
     cmocka_unit_test(many_tables_are_met_by_one_session),
     cmocka_unit_test(statistics_tell_what_is_held),
+    cmocka_unit_test(a_table_is_compacted_and_keeps_what_it_has),
     cmocka_unit_test(random_operations_match_a_plain_model),
     cmocka_unit_test(readers_in_threads_see_whole_transactions),
     cmocka_unit_test(a_store_that_is_open_is_not_opened_twice),
