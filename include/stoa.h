@@ -151,8 +151,19 @@ struct stoa_job_schedule {
     uint64_t operations_per_second;
 };
 
+/* Free bytes of the file system below which it is told (health), jobs that need space wait, and
+ * writes are refused (STOA_ENOSPACE) while reads go on; each by itself ends when there is room
+ * again. 0: 2 GiB or a twentieth of the file system, 512 MiB or a fiftieth, whichever is less; 8
+ * MiB. What is pending has room twice on top of the last one. */
+struct stoa_watermarks {
+    uint64_t warn;
+    uint64_t stop;
+    uint64_t refuse; /* not above the others, where they are given */
+};
+
 struct stoa_maintenance {
     size_t size;
+    struct stoa_watermarks space;
     int off; /* 1: but for checkpoints no job begins by itself, nor goes on where the last process
                 left it */
     struct stoa_job_schedule jobs[STOA_JOBS];

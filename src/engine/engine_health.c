@@ -3,6 +3,7 @@
  * counted against the alerts' limits, and publishes a copy under a mutex that is held for no longer
  * than copying takes; so asking never waits for the store's work. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -181,6 +182,36 @@ static void add_reason(struct stoa_health *to, enum stoa_health_state state, int
     }
 }
 
+static uint64_t mark_of(uint64_t set, uint64_t most, uint64_t total, uint64_t part)
+{
+    uint64_t share = total / part;
+    return set != 0 ? set : share < most ? share : most;
+}
+
+/* What the free space of the disk says; REFUSED: writes are, already. */
+static void find_space(struct stoa *stoa, bool refused, struct stoa_health *out)
+{
+    static const uint64_t warn_bytes = UINT64_C(2) << 30;
+    static const uint64_t stop_bytes = UINT64_C(512) << 20;
+    const struct stoa_watermarks *marks = &stoa->maintenance.space;
+    char text[sizeof(out->reasons[0].text)];
+    uint64_t free_bytes;
+    uint64_t total;
+    if (io_space(stoa->io, stoa->directory, &free_bytes, &total) != 0) {
+        return; /* writing says why */
+    }
+    uint64_t warn = mark_of(marks->warn, warn_bytes, total, 20);
+    uint64_t stop = mark_of(marks->stop, stop_bytes, total, 50);
+    unsigned level = refused ? 3 : free_bytes < stop ? 2 : free_bytes < warn ? 1 : 0;
+    metrics_set(stoa->metrics, METRICS_SPACE_LEVEL, level);
+    jobs_set_short_of_space(stoa->jobs, free_bytes < stop);
+    if (level == 1 || level == 2) {
+        snprintf(text, sizeof(text), "space is low: less than %" PRIu64 " bytes are free%s",
+                 level == 2 ? stop : warn, level == 2 ? "; jobs that need some wait" : "");
+        add_reason(out, STOA_DEGRADED, 0, text);
+    }
+}
+
 static void find_state(struct stoa *stoa, struct stoa_health *out)
 {
     struct engine_health *health = stoa->health;
@@ -203,6 +234,7 @@ static void find_state(struct stoa *stoa, struct stoa_health *out)
     if (result != 0) {
         add_reason(out, again ? STOA_DEGRADED : STOA_READ_ONLY, result, detail.text);
     }
+    find_space(stoa, result == STOA_ENOSPACE, out);
     for (unsigned i = 0; i < STOA_ALERT_END; i++) {
         if ((health->alerts >> i & 1) != 0) {
             char text[sizeof(out->reasons[0].text)];

@@ -109,6 +109,10 @@ int engine_jobs_check(const struct stoa_options *options, struct stoa_maintenanc
         memcpy(out, given, given->size);
         out->size = sizeof(*out);
     }
+    if ((out->space.warn != 0 && out->space.warn < out->space.stop) ||
+        (out->space.stop != 0 && out->space.stop < out->space.refuse)) {
+        return engine_refuse(detail, STOA_EINVAL, "open: watermarks out of order");
+    }
     for (unsigned i = 0; i < STOA_JOBS; i++) {
         if (out->jobs[i].window_from >= 1440 || out->jobs[i].window_to >= 1440) {
             return engine_refuse(detail, STOA_EINVAL, "open: a day has 1,440 minutes");

@@ -142,6 +142,7 @@ static int open_on_loop(struct stoa *stoa)
         .history_blocks = stoa->options.history_blocks,
         .trie_history_blocks = stoa->options.trie_history_blocks,
         .trie_cache_size = stoa->options.trie_cache_size,
+        .space_reserve = stoa->maintenance.space.refuse,
         .bulk = stoa->options.bulk != 0,
         .write_through = stoa->cache_options.policy == STOA_WRITE_THROUGH,
         .progress = stoa->options.progress == NULL ? NULL : note_progress,

@@ -779,5 +779,7 @@ void jobs_hold(struct jobs *jobs, enum jobs_hold hold)
 
 void jobs_set_short_of_space(struct jobs *jobs, bool is_short)
 {
-    jobs->is_short = is_short;
+    if (jobs != NULL) {
+        jobs->is_short = is_short;
+    }
 }

@@ -34,6 +34,7 @@ struct store_options {
     uint64_t unwind_max;          /* blocks; 0: STORE_UNWIND_DEFAULT */
     uint64_t history_blocks;      /* of values kept; 0: all, else STORE_RETENTION_MIN at least */
     uint64_t trie_history_blocks; /* likewise of the state's tries */
+    uint64_t space_reserve;       /* free bytes below which nothing is written; 0: 8 MiB */
     bool bulk;
     bool plain; /* to measure what indexes cost: transactions, addresses, logs are not indexed */
     bool write_through;  /* writes are answered when the tables hold them, too */

@@ -52,8 +52,9 @@ int store_apply_check_space(struct store *store, struct error_detail *detail)
     for (unsigned i = 0; i < store->frozen_count; i++) {
         pending += pending_size(store->frozen[i]);
     }
-    uint64_t reserve = STORE_SPACE_RESERVE + 2 * pending;
-    if (free_bytes >= reserve) {
+    uint64_t least = store->options.space_reserve;
+    uint64_t reserve = (least != 0 ? least : STORE_SPACE_RESERVE) + 2 * pending;
+    if (reserve >= least && free_bytes >= reserve) {
         return 0;
     }
     return error_set(detail, STOA_ENOSPACE,

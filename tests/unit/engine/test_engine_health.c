@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -113,6 +114,75 @@ static void a_change_makes_the_descriptor_readable_until_it_is_asked(void **stat
     assert_int_equal(poll(&wait, 1, 0), 0);
 }
 
+static void open_with_watermarks(struct engine_rig *rig, struct stoa_watermarks marks, int wanted)
+{
+    struct stoa_options options = engine_rig_options(rig);
+    struct stoa_maintenance maintenance = STOA_MAINTENANCE_INIT;
+    maintenance.space = marks;
+    options.maintenance = &maintenance;
+    engine_rig_close(rig);
+    assert_int_equal(stoa_open(rig->directory, &options, &rig->stoa, NULL), wanted);
+}
+
+static double space_level(struct stoa *stoa)
+{
+    char *text;
+    assert_int_equal(stoa_metrics_text(stoa, &text, NULL), 0);
+    const char *line = strstr(text, "\nstoa_disk_space_level ");
+    assert_non_null(line);
+    double level = strtod(line + strlen("\nstoa_disk_space_level "), NULL);
+    stoa_free(text);
+    return level;
+}
+
+static void low_space_warns_then_stops_jobs_then_writes(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_health health = STOA_HEALTH_INIT;
+    struct stoa_job_options job = STOA_JOB_OPTIONS_INIT;
+    struct stoa_job_info infos[STOA_JOBS];
+    size_t count;
+    engine_rig_put(rig, 1, 3);
+    open_with_watermarks(rig, (struct stoa_watermarks){.warn = UINT64_MAX}, 0);
+    assert_int_equal(stoa_get_health(rig->stoa, &health), 0);
+    assert_int_equal(health.state, STOA_DEGRADED);
+    assert_non_null(strstr(health.reasons[0].text, "space"));
+    assert_true(space_level(rig->stoa) == 1);
+    job.job = STOA_JOB_COMPACT;
+    assert_int_equal(stoa_run_job(rig->stoa, &job, NULL, NULL), 0);
+
+    open_with_watermarks(rig, (struct stoa_watermarks){.warn = UINT64_MAX, .stop = UINT64_MAX}, 0);
+    assert_true(space_level(rig->stoa) == 2);
+    assert_int_equal(stoa_start_job(rig->stoa, &job, NULL), 0);
+    do {
+        (void)stoa_wait_health(rig->stoa, health.version, 10, &health);
+        assert_int_equal(stoa_list_jobs(rig->stoa, infos, STOA_JOBS, &count, NULL), 0);
+        assert_int_equal(infos[STOA_JOB_COMPACT].active, 1);
+    } while (infos[STOA_JOB_COMPACT].state != STOA_JOB_WAITING);
+    assert_non_null(strstr(infos[STOA_JOB_COMPACT].text, "space"));
+    engine_rig_put(rig, 4, 5); /* writes go on */
+    assert_int_equal(stoa_cancel_job(rig->stoa, STOA_JOB_COMPACT, NULL), 0);
+
+    struct stoa_watermarks all = {UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    open_with_watermarks(rig, all, 0);
+    struct stoa_store_block put = engine_rig_put_of(rig, 6);
+    assert_int_equal(stoa_store_block(rig->stoa, &put, NULL), STOA_ENOSPACE);
+    assert_int_equal(stoa_get_health(rig->stoa, &health), 0);
+    assert_int_equal(health.state, STOA_READ_ONLY);
+    assert_int_equal(health.reasons[0].code, STOA_ENOSPACE);
+    assert_true(space_level(rig->stoa) == 3);
+    engine_rig_expect(rig->stoa, rig->chain, 1, 5); /* reads go on */
+
+    all.stop = 1000; /* below the last */
+    open_with_watermarks(rig, all, STOA_EINVAL);
+    rig->stoa = NULL;
+    engine_rig_open(rig); /* there was enough all the time */
+    assert_int_equal(stoa_get_health(rig->stoa, &health), 0);
+    assert_int_equal(health.state, STOA_HEALTHY);
+    assert_true(space_level(rig->stoa) == 0);
+    engine_rig_put(rig, 6, 7);
+}
+
 static void what_does_not_change_times_out(void **state)
 {
     const struct engine_rig *rig = *state;
@@ -184,6 +254,7 @@ int main(void)
         ENGINE_RIG_BOTH(a_passed_limit_degrades_it_and_is_told),
         ENGINE_RIG_BOTH(a_low_hit_rate_is_an_alert_until_reads_hit_again),
         ENGINE_RIG_BOTH(a_change_makes_the_descriptor_readable_until_it_is_asked),
+        ENGINE_RIG_BOTH(low_space_warns_then_stops_jobs_then_writes),
         ENGINE_RIG_BOTH(what_does_not_change_times_out),
         ENGINE_RIG_BOTH(a_breaker_opens_half_opens_and_closes_and_health_shows_it),
         ENGINE_RIG_BOTH(bad_arguments_are_refused),
