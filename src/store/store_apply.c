@@ -305,6 +305,14 @@ void store_apply_start_checkpoint(struct store *store)
     start_checkpoint(store);
 }
 
+void store_apply_flush(struct store *store)
+{
+    if (store->tries.flush_wanted && !store->applying && store->frozen_count == 0 &&
+        store->writers != NULL) {
+        store_apply_freeze(store);
+    }
+}
+
 /* After one that comes with the tries no more than a checkpoint's time is replayed. */
 static void checkpoint_is_due(struct store *store)
 {
@@ -330,6 +338,7 @@ static void tick(struct io_request *timer)
         now - store->open_since_ns >= batch_age_ns) {
         store_apply_freeze(store);
     }
+    store_apply_flush(store);
     if (whole && !store->checkpointing && store->apply_failed == 0 &&
         now - store->checkpoint_last_ns >= store->checkpoint_ns) {
         checkpoint_is_due(store);

@@ -497,6 +497,7 @@ int store_apply_replace(struct store *store, const struct pending_block *block,
 void store_apply_freeze(struct store *store);
 void store_apply_freeze_full(struct store *store);          /* where it is full */
 void store_apply_gathered(struct store *store, int result); /* store_tries_flush */
+void store_apply_flush(struct store *store); /* where it was wanted and could not be yet */
 void store_apply_start_timer(struct store *store);
 int store_apply_all(struct store *store,
                     struct error_detail *detail); /* blocking, on the workers */

@@ -210,6 +210,7 @@ static void done_merge(struct workers_job *job)
             waiter->enter(waiter);
         }
     }
+    store_apply_flush(store);
     store_put_advance(store);
 }
 
