@@ -242,19 +242,28 @@ static int load_state(struct index *index, struct kv_session *session, const str
 {
     size_t count = pending_change_count(batch);
     uint8_t *key = index->keys;
-    for (size_t i = 0; i < count; i++) {
-        struct pending_change change;
-        uint8_t base[STATE_KEY_BASE_MAX];
-        pending_change_at(batch, i, &change);
-        size_t size = state_key_base(change.key, base);
-        memcpy(key, base, size);
-        runs_version_key(key, size, change.height);
-        size += RUNS_VERSION_SIZE;
-        index->entries[i] = (struct runs_entry){.key = bytes_of(key, size),
-                                                .value = change.value,
-                                                .removed = change.withdrawn,
-                                                .absent = change.removed};
-        key += size;
+    for (size_t i = 0; i < count; i += STATE_KEY_BASES_MAX) {
+        struct pending_change changes[STATE_KEY_BASES_MAX];
+        struct bytes keys[STATE_KEY_BASES_MAX];
+        uint8_t bases[STATE_KEY_BASES_MAX][STATE_KEY_BASE_MAX];
+        size_t sizes[STATE_KEY_BASES_MAX];
+        size_t left = count - i < STATE_KEY_BASES_MAX ? count - i : STATE_KEY_BASES_MAX;
+        for (size_t j = 0; j < left; j++) {
+            pending_change_at(batch, i + j, &changes[j]);
+            keys[j] = changes[j].key;
+        }
+        state_key_bases(keys, left, bases, sizes);
+        for (size_t j = 0; j < left; j++) {
+            size_t size = sizes[j];
+            memcpy(key, bases[j], size);
+            runs_version_key(key, size, changes[j].height);
+            size += RUNS_VERSION_SIZE;
+            index->entries[i + j] = (struct runs_entry){.key = bytes_of(key, size),
+                                                        .value = changes[j].value,
+                                                        .removed = changes[j].withdrawn,
+                                                        .absent = changes[j].removed};
+            key += size;
+        }
     }
     ensure(key <= index->keys + index->key_capacity);
     return runs_load(index->state, session, index->entries, count, detail);

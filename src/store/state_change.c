@@ -2,12 +2,13 @@
 #include "store/state_change.h"
 
 #include "base/ensure.h"
-#include "chain/keccak.h"
+#include "chain/keccak_many.h"
 #include "chain/rlp.h"
 #include "store/record.h"
 #include "store/state_key.h"
 
 enum { HASH_SIZE = 32, ACCOUNT_SIZE_MAX = 1 + 9 + 33 + 33 };
+enum { HASHED_AT_ONCE = 32 };
 
 static int append(struct buffer *out, const uint8_t *key, size_t key_size,
                   const struct bytes *value)
@@ -106,19 +107,37 @@ static int append_accounts(const struct stoa_store_block *put, struct buffer *ou
     return result == 0 ? 0 : error_set(detail, result, "accounts");
 }
 
+/* The hashes of COUNT slots' numbers. */
+static void hash_slots(const struct stoa_slot_change *slots, size_t count,
+                       uint8_t (*out)[KECCAK_SIZE])
+{
+    struct bytes numbers[HASHED_AT_ONCE];
+    for (size_t i = 0; i < count; i++) {
+        numbers[i] = bytes_of(slots[i].slot, sizeof(slots[i].slot));
+    }
+    keccak_256_many(numbers, count, out);
+}
+
 static int append_slots(const struct stoa_store_block *put, struct buffer *out,
                         struct error_detail *detail)
 {
+    uint8_t hashes[HASHED_AT_ONCE][KECCAK_SIZE];
     uint8_t key[STATE_KEY_MAX];
     int result = 0;
     for (size_t i = 0; result == 0 && i < put->slot_count; i++) {
         const struct stoa_slot_change *slot = &put->slots[i];
+        if (i % HASHED_AT_ONCE == 0) {
+            size_t left = put->slot_count - i;
+            hash_slots(slot, left < HASHED_AT_ONCE ? left : HASHED_AT_ONCE, hashes);
+        }
         size_t zeros = 0;
         while (zeros < 32 && slot->value[zeros] == 0) {
             zeros++;
         }
         struct bytes value = bytes_of(slot->value + zeros, 32 - zeros);
-        size_t size = state_key_slot(slot->address, slot->slot, key);
+        size_t size = state_key_address(STATE_KEY_SLOT, slot->address, key);
+        memcpy(key + size, hashes[i % HASHED_AT_ONCE], KECCAK_SIZE);
+        size += KECCAK_SIZE;
         result = append(out, key, size, zeros == 32 ? NULL : &value);
     }
     return result == 0 ? 0 : error_set(detail, result, "slots");

@@ -4,19 +4,30 @@
 #include <xxhash.h>
 
 #include "base/ensure.h"
-#include "chain/keccak.h"
+#include "chain/keccak_many.h"
 
 enum { ADDRESS_SIZE = 20, HASH_SIZE = 32, HALF = STATE_KEY_SPREAD_SIZE / 2 };
 
-size_t state_key_base(struct bytes key, uint8_t out[STATE_KEY_BASE_MAX])
+static bool is_of_address(struct bytes key)
 {
     ensure(key.size > 0 && key.size <= STATE_KEY_MAX);
-    uint8_t hash[KECCAK_SIZE];
+    unsigned domain = key.data[0];
+    return domain == STATE_KEY_ACCOUNT || domain == STATE_KEY_SLOT;
+}
+
+static struct bytes address_of(struct bytes key)
+{
+    ensure(key.size >= 1 + ADDRESS_SIZE);
+    return bytes_of(key.data + 1, ADDRESS_SIZE);
+}
+
+/* HASH: of the address, where it is of one. */
+static size_t make_base(struct bytes key, const uint8_t hash[KECCAK_SIZE],
+                        uint8_t out[STATE_KEY_BASE_MAX])
+{
     size_t size = STATE_KEY_SPREAD_SIZE;
     unsigned domain = key.data[0];
-    if (domain == STATE_KEY_ACCOUNT || domain == STATE_KEY_SLOT) {
-        ensure(key.size >= 1 + ADDRESS_SIZE);
-        keccak_256(key.data + 1, ADDRESS_SIZE, hash);
+    if (is_of_address(key)) {
         memcpy(out, hash, HALF);
         memset(out + HALF, 0, HALF);
         if (domain == STATE_KEY_SLOT) {
@@ -34,6 +45,31 @@ size_t state_key_base(struct bytes key, uint8_t out[STATE_KEY_BASE_MAX])
     }
     memcpy(out + size, key.data + 1, key.size - 1);
     return size + key.size - 1;
+}
+
+size_t state_key_base(struct bytes key, uint8_t out[STATE_KEY_BASE_MAX])
+{
+    uint8_t hash[KECCAK_SIZE];
+    if (is_of_address(key)) {
+        struct bytes address = address_of(key);
+        keccak_256(address.data, address.size, hash);
+    }
+    return make_base(key, hash, out);
+}
+
+void state_key_bases(const struct bytes *keys, size_t count, uint8_t (*out)[STATE_KEY_BASE_MAX],
+                     size_t *out_sizes)
+{
+    struct bytes addresses[STATE_KEY_BASES_MAX];
+    uint8_t hashes[STATE_KEY_BASES_MAX][KECCAK_SIZE];
+    ensure(count != 0 && count <= STATE_KEY_BASES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        addresses[i] = is_of_address(keys[i]) ? address_of(keys[i]) : bytes_of(NULL, 0);
+    }
+    keccak_256_many(addresses, count, hashes);
+    for (size_t i = 0; i < count; i++) {
+        out_sizes[i] = make_base(keys[i], hashes[i], out[i]);
+    }
 }
 
 size_t state_key_slot(const uint8_t address[20], const uint8_t slot[32], uint8_t out[STATE_KEY_MAX])

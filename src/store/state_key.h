@@ -38,6 +38,11 @@ enum {
 /* Write the base of KEY (with its domain) to OUT. Returns its size. */
 size_t state_key_base(struct bytes key, uint8_t out[STATE_KEY_BASE_MAX]);
 
+/* The same of COUNT keys, of which many cost less together. */
+enum { STATE_KEY_BASES_MAX = 32 };
+void state_key_bases(const struct bytes *keys, size_t count, uint8_t (*out)[STATE_KEY_BASE_MAX],
+                     size_t *out_sizes);
+
 /* Write the key of an account's slot (its number: 32 bytes), of something else of the account, or
  * of a code to OUT. Returns its size. */
 size_t state_key_slot(const uint8_t address[20], const uint8_t slot[32],

@@ -35,6 +35,7 @@ static int settle_first(struct store *store)
         trie_layer_release(put->layer);
         put->layer = NULL;
     }
+    ensure(put->layer == NULL || put->layer->work == NULL);
     int result = put->update ? store_update_take_in(store, &put->block, &entries)
                              : store_apply_add(store, &put->block, &entries);
     if (result != 0) {

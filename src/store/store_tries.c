@@ -430,6 +430,8 @@ bool store_tries_root(struct store_put *put)
     tries->readers++;
     store_tries_reader(store, store->tip.present ? store->tip.height : 0, &tries->reader);
     put->looking = true;
+    /* A batch with a change of branch takes its blocks' layers along: store_tries_flush.c. */
+    tries->work.in_place = !pending_is_cut(store->open, PLACE_HEIGHT_MAX);
     tries->jobs[0] = (struct workers_job){
         .run = run_begin, .done = done_begin, .context = put, .kind = METRICS_JOB_TRIE};
     workers_submit(store->readers, &tries->jobs[0]);
@@ -459,6 +461,7 @@ int store_tries_replay(struct store *store, uint64_t height, struct bytes change
     }
     store_tries_reader(store, height == 0 ? 0 : height - 1, &reader);
     reader.session = store->session;
+    work->in_place = false;
     int result = tries_run(work, &reader, changes, height, true);
     if (result == 0) {
         *out_layer = work->layer;

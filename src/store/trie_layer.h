@@ -33,9 +33,12 @@ struct trie_layer_entry {
     uint64_t height;     /* that made it */
 };
 
+struct tries_work;
+
 struct trie_layer {
     struct trie_layer *next;       /* of the batch */
     struct trie_layer *merge_next; /* of those that the cache does not know yet */
+    const struct tries_work *work; /* has all entries and what was found (tries.h); or NULL */
     uint64_t height;
     bool withdrawn; /* the block has left the canonical chain: these are no more */
     unsigned references;

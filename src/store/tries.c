@@ -4,12 +4,12 @@
 #include <stdlib.h>
 
 #include "base/ensure.h"
-#include "chain/keccak.h"
+#include "chain/keccak_many.h"
 #include "store/record.h"
 #include "store/state_change.h"
 #include "store/state_key.h"
 
-enum { ADDRESS_SIZE = 20, HASH_SIZE = 32 };
+enum { ADDRESS_SIZE = 20, HASH_SIZE = 32, HASHED_AT_ONCE = 32 };
 
 /* ---- reading ---- */
 
@@ -97,12 +97,22 @@ static size_t count_changes(struct bytes changes)
     return count;
 }
 
+/* The hashes of COUNT items' addresses, which follow their keys' domains. */
+static void hash_addresses(struct item *items, const struct bytes *addresses, size_t count)
+{
+    uint8_t hashes[HASHED_AT_ONCE][KECCAK_SIZE];
+    keccak_256_many(addresses, count, hashes);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(items[i].address_hash, hashes[i], KECCAK_SIZE);
+    }
+}
+
 static int take_items(struct tries_work *work, struct bytes changes, struct item *items,
                       size_t *out_count)
 {
     struct record_change change;
-    uint8_t address[ADDRESS_SIZE];
-    uint8_t address_hash[KECCAK_SIZE];
+    struct bytes addresses[HASHED_AT_ONCE];
+    size_t waiting = 0;
     size_t count = 0;
     int result;
     while ((result = record_next_change(&changes, &change)) == 0) {
@@ -115,18 +125,21 @@ static int take_items(struct tries_work *work, struct bytes changes, struct item
             return error_set(&work->detail, STOA_ECORRUPT, "state changes: a key of %zu bytes",
                              change.key.size);
         }
-        if (count == 0 || memcmp(address, change.key.data + 1, ADDRESS_SIZE) != 0) {
-            memcpy(address, change.key.data + 1, ADDRESS_SIZE);
-            keccak_256(address, ADDRESS_SIZE, address_hash);
-        }
         struct item *item = &items[count];
         *item = (struct item){
             .order = count, .domain = domain, .removed = change.removed, .value = change.value};
-        memcpy(item->address_hash, address_hash, HASH_SIZE);
         if (domain == STATE_KEY_SLOT) {
             memcpy(item->slot_hash, change.key.data + 1 + ADDRESS_SIZE, HASH_SIZE);
         }
         count++;
+        addresses[waiting++] = bytes_of(change.key.data + 1, ADDRESS_SIZE);
+        if (waiting == HASHED_AT_ONCE) {
+            hash_addresses(&items[count - waiting], addresses, waiting);
+            waiting = 0;
+        }
+    }
+    if (waiting != 0) {
+        hash_addresses(&items[count - waiting], addresses, waiting);
     }
     *out_count = count;
     return result == STOA_ENOTFOUND ? 0 : error_set(&work->detail, STOA_ECORRUPT, "state changes");
@@ -284,28 +297,42 @@ int tries_part(struct tries_work *work, struct kv_session *session, unsigned ind
     return 0;
 }
 
-static int make_layer(struct tries_work *work)
+/* EACH for all writes; those of the end, in the first task, are the last. */
+static int each_write(const struct tries_work *work,
+                      int (*each)(void *context, const struct trie_write *write), void *context)
+{
+    int result = 0;
+    for (unsigned i = 1; i <= TRIES_TASKS; i++) {
+        const struct trie_write *write = work->tasks[i % TRIES_TASKS].writes.first;
+        for (; result == 0 && write != NULL; write = write->next) {
+            result = each(context, write);
+        }
+    }
+    return result;
+}
+
+static int add_to_layer(void *context, const struct trie_write *write)
 {
     uint8_t base[TRIE_LAYER_BASE_MAX];
+    size_t size = trie_layer_base(write->trie, write->path, base);
+    return trie_layer_add(context, bytes_of(base, size), write->record);
+}
+
+static int make_layer(struct tries_work *work)
+{
     work->layer = trie_layer_create(work->height);
     if (work->layer == NULL) {
         return no_memory(work);
     }
-    for (unsigned i = 1; i <= TRIES_TASKS; i++) { /* the end's, in the first, are the last */
-        unsigned at = i % TRIES_TASKS;
-        const struct trie_write *write = work->tasks[at].writes.first;
-        for (; write != NULL; write = write->next) {
-            size_t size = trie_layer_base(write->trie, write->path, base);
-            if (trie_layer_add(work->layer, bytes_of(base, size), write->record) != 0) {
-                return no_memory(work);
-            }
-        }
-        if (work->keep_found &&
-            buffer_append(&work->layer->found, work->found[at].data, work->found[at].size) != 0) {
-            return no_memory(work);
-        }
+    if (work->in_place) {
+        work->layer->work = work;
+        return 0;
     }
-    return 0;
+    int result = each_write(work, add_to_layer, work->layer);
+    for (unsigned i = 0; result == 0 && work->keep_found && i < TRIES_TASKS; i++) {
+        result = buffer_append(&work->layer->found, work->found[i].data, work->found[i].size);
+    }
+    return result == 0 ? 0 : no_memory(work);
 }
 
 int tries_end(struct tries_work *work, struct kv_session *session)
@@ -339,17 +366,46 @@ int tries_run(struct tries_work *work, const struct tries_reader *reader, struct
     return result == 0 ? tries_end(work, reader->session) : result;
 }
 
+static int keep_found(struct trie_cache *cache, struct bytes found)
+{
+    struct trie_layer_entry entry;
+    int result = 0;
+    while (result == 0 && trie_layer_next(&found, &entry)) {
+        result = trie_cache_keep(cache, entry.base, entry.record, entry.height);
+    }
+    return result;
+}
+
+struct merging {
+    struct trie_cache *cache;
+    uint64_t height;
+    uint64_t below;
+};
+
+static int merge_write(void *context, const struct trie_write *write)
+{
+    const struct merging *merging = context;
+    uint8_t base[TRIE_LAYER_BASE_MAX];
+    size_t size = trie_layer_base(write->trie, write->path, base);
+    return trie_cache_put(merging->cache, bytes_of(base, size), write->record, merging->height,
+                          merging->below);
+}
+
 int tries_merge(struct trie_cache *cache, const struct trie_layer *layer, uint64_t below)
 {
     struct trie_layer_entry entry;
     struct bytes cursor = buffer_bytes(&layer->entries);
     int result = 0;
+    if (layer->work != NULL) {
+        struct merging merging = {.cache = cache, .height = layer->height, .below = below};
+        result = each_write(layer->work, merge_write, &merging);
+        for (unsigned i = 0; result == 0 && i < TRIES_TASKS; i++) {
+            result = keep_found(cache, buffer_bytes(&layer->work->found[i]));
+        }
+        return result;
+    }
     while (result == 0 && trie_layer_next(&cursor, &entry)) {
         result = trie_cache_put(cache, entry.base, entry.record, layer->height, below);
     }
-    cursor = buffer_bytes(&layer->found);
-    while (result == 0 && trie_layer_next(&cursor, &entry)) {
-        result = trie_cache_keep(cache, entry.base, entry.record, entry.height);
-    }
-    return result;
+    return result == 0 ? keep_found(cache, buffer_bytes(&layer->found)) : result;
 }

@@ -43,6 +43,8 @@ struct tries_work {
     uint64_t height; /* of the block */
     unsigned parts;  /* 0, or TRIES_PARTS */
     bool keep_found;
+    bool
+        in_place; /* the layer has no records but those of this, and goes before it is used again */
     /* Results. */
     uint8_t root[32];
     struct trie_layer *layer; /* the caller's then */
