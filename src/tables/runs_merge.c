@@ -161,8 +161,7 @@ static bool has_doubled(const struct runs_version *version)
     for (size_t i = 0; i + 1 < version->count; i++) {
         newer += version->list[i]->entry_count;
     }
-    return version->count > RUNS_FANOUT / 2 &&
-           newer >= version->list[version->count - 1]->entry_count;
+    return version->count > 2 && newer >= version->list[version->count - 1]->entry_count;
 }
 
 bool runs_merge_versions_due(const struct runs *runs, uint64_t floor)
