@@ -418,14 +418,40 @@ static void check_account(struct rig *rig, const char *method, struct stoa_state
     }
 }
 
+/* Many slots of many accounts at once. */
+static void check_storage_values(struct rig *rig, const json_t *params, const json_t *result)
+{
+    struct stoa_state_query query = {.height = height_of(rig, json_array_get(params, 1))};
+    json_t *asked = json_array_get(params, 0);
+    const char *address;
+    json_t *slots;
+    assert_int_equal(json_object_size(asked), json_object_size(result));
+    json_object_foreach(asked, address, slots)
+    {
+        const json_t *wanted = json_object_get(result, address);
+        assert_int_equal(json_array_size(slots), json_array_size(wanted));
+        number_of(address, query.address, 20);
+        for (size_t i = 0; i < json_array_size(slots); i++) {
+            uint8_t value[32];
+            number_of(json_string_value(json_array_get(slots, i)), query.slot, 32);
+            assert_int_equal(stoa_get_storage(rig->stoa, &query, value, NULL), 0);
+            same_number(json_array_get(wanted, i), value, 32);
+        }
+    }
+}
+
 static void check_exchange(struct rig *rig, const char *method, const json_t *params,
                            const json_t *result)
 {
+    if (strcmp(method, "eth_getStorageValues") == 0) {
+        check_storage_values(rig, params, result);
+        return;
+    }
     struct stoa_state_query query = {.height = height_of(rig, json_array_get(params, 1))};
     number_of(json_string_value(json_array_get(params, 0)), query.address, 20);
     if (strcmp(method, "eth_getProof") == 0) {
         check_get_proof(rig, params, result);
-    } else if (strcmp(method, "eth_getStorageAt") == 0) {
+    } else if (strncmp(method, "eth_getStorage", strlen("eth_getStorage")) == 0) {
         uint8_t value[32];
         query.height = height_of(rig, json_array_get(params, 2));
         number_of(json_string_value(json_array_get(params, 1)), query.slot, 32);
@@ -471,8 +497,9 @@ static size_t check_file(struct rig *rig, const char *chain, const char *method,
 
 static size_t check_conversations(struct rig *rig, const char *chain)
 {
-    static const char *const methods[] = {"eth_getBalance", "eth_getTransactionCount",
-                                          "eth_getCode", "eth_getStorageAt", "eth_getProof"};
+    static const char *const methods[] = {
+        "eth_getBalance",   "eth_getTransactionCount", "eth_getCode", "eth_getStorage",
+        "eth_getStorageAt", "eth_getStorageValues",    "eth_getProof"};
     const char *data = getenv("STOA_TEST_DATA");
     const char *top = getenv("top_srcdir");
     size_t count = 0;
