@@ -2,16 +2,18 @@
 /* stoa-bench-state: a state of many accounts and slots, and blocks of 1,000 to 5,000 changes drawn
  * by Zipf's law, each with its root and its history.
  *
- *   stoa-bench-state [-n ITEMS] [-b BLOCKS] [-c CACHE-MIB] [-k KEEP] [-d DIRECTORY] [-p]
+ *   stoa-bench-state [-n ITEMS] [-b BLOCKS] [-c CACHE-MIB] [-k KEEP] [-f FLIGHT] [-d DIRECTORY]
+ *                    [-p]
  *   stoa-bench-state -r
  *
  * A fifth of the items are accounts, each with four slots. First they are stored, then come the
  * blocks that are timed: acknowledged when durable, as soon as the one before is. Then reads of
- * values, now and as far back as the blocks go (1,000 at most), and proofs. The cache is that of
- * the tables and of the tries, a half each. With -k the tries are kept for so many blocks back,
- * instead of all. With -p the same changes go to the peer instead (bench_state_rocksdb.c): the same
- * tries kept node by hash in RocksDB, with the whole cache. With -r the root alone is timed: 1,000
- * changes of a state in memory, on one thread. One JSON object on standard output. */
+ * values, now and as far back as the blocks go (1,000 at most), one after the other and 32 in
+ * flight, and proofs. The cache is that of the tables and of the tries, a half each. With -k the
+ * tries are kept for so many blocks back, instead of all. With -p the same changes go to the peer
+ * instead (bench_state_rocksdb.c): the same tries kept node by hash in RocksDB, with the whole
+ * cache. With -r the root alone is timed: 1,000 changes of a state in memory, on one thread. One
+ * JSON object on standard output. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -29,7 +31,8 @@
 #include "store/trie_layer.h"
 #include "support/made_chain.h"
 
-enum { SLOTS_EACH = 4, FILL_CHANGES = 20000, CHANGES_MIN = 1000, CHANGES_MAX = 5000, READS = 5000 };
+enum { SLOTS_EACH = 4, FILL_CHANGES = 20000, CHANGES_MIN = 1000, CHANGES_MAX = 5000 };
+enum { READS = 10000, IN_FLIGHT = 32 };
 
 struct bench {
     uint64_t items;
@@ -41,9 +44,13 @@ struct bench {
     uint64_t keep;
     char base[256];
     uint64_t random;
-    struct stoa_account_change *changed_accounts;
+    uint64_t flight;
+    struct stoa_account_change *changed_accounts; /* of the block that is made */
     struct stoa_slot_change *changed_slots;
-    uint64_t *seen; /* block that changed an item last */
+    struct stoa_account_change *all_accounts; /* of all that are under way */
+    struct stoa_slot_change *all_slots;
+    uint8_t (*names)[20]; /* of the accounts */
+    uint64_t *seen;       /* block that changed an item last */
 };
 
 static double now_us(void)
@@ -79,11 +86,19 @@ static uint64_t draw_item(struct bench *bench)
     return rank % bench->items;
 }
 
-static void name_account(uint64_t account, uint8_t address[20])
+static void name_accounts(struct bench *bench)
 {
-    uint8_t hash[32];
-    keccak_256((const uint8_t *)&account, sizeof(account), hash);
-    memcpy(address, hash, 20);
+    bench->names = calloc(bench->accounts, sizeof(*bench->names));
+    for (uint64_t i = 0; i < bench->accounts; i++) {
+        uint8_t hash[32];
+        keccak_256((const uint8_t *)&i, sizeof(i), hash);
+        memcpy(bench->names[i], hash, 20);
+    }
+}
+
+static void name_account(const struct bench *bench, uint64_t account, uint8_t address[20])
+{
+    memcpy(address, bench->names[account], 20);
 }
 
 /* The changes of one block into PUT: items FIRST to LAST, or COUNT that are drawn. */
@@ -99,14 +114,14 @@ static void change_item(struct bench *bench, uint64_t item, uint64_t block,
     if (slot == 0) {
         struct stoa_account_change *change = &bench->changed_accounts[put->account_count++];
         *change = (struct stoa_account_change){.nonce = block};
-        name_account(account, change->address);
+        name_account(bench, account, change->address);
         bytes_store_be64(change->balance + 24, draw(bench));
-        keccak_256(NULL, 0, change->code_hash);
+        memcpy(change->code_hash, state_empty_code_hash, sizeof(change->code_hash));
         return;
     }
     struct stoa_slot_change *change = &bench->changed_slots[put->slot_count++];
     memset(change, 0, sizeof(*change));
-    name_account(account, change->address);
+    name_account(bench, account, change->address);
     bytes_store_be64(change->slot + 24, slot);
     bytes_store_be64(change->value + 24, draw(bench) | 1);
 }
@@ -168,24 +183,74 @@ static void print_job(void *context, const struct stoa_metric *metric)
     }
 }
 
-/* Reads a second, by accounts and slots as they are drawn, as of HEIGHT. */
+/* What is read: an account (slot 0) or one of its slots. */
+static uint64_t draw_query(struct bench *bench, uint64_t height, bool hot,
+                           struct stoa_state_query *query)
+{
+    uint64_t item = hot ? draw_item(bench) : draw(bench) % bench->items;
+    uint64_t slot = item / bench->accounts;
+    *query = (struct stoa_state_query){.height = height};
+    name_account(bench, item % bench->accounts, query->address);
+    bytes_store_be64(query->slot + 24, slot);
+    return slot;
+}
+
+static void read_one(struct stoa *stoa, const struct stoa_state_query *query, uint64_t slot)
+{
+    struct stoa_detail detail;
+    struct stoa_account account;
+    uint8_t value[32];
+    if (slot == 0) {
+        require(stoa_get_account(stoa, query, &account, &detail), "account", &detail);
+    } else {
+        require(stoa_get_storage(stoa, query, value, &detail), "storage", &detail);
+    }
+}
+
+/* Reads a second, one after the other, of accounts and slots as they are drawn, as of HEIGHT. Hot
+ * ones are read twice, and timed the second time. */
 static double time_reads(struct bench *bench, struct stoa *stoa, uint64_t height, bool hot)
 {
+    struct stoa_state_query *queries = calloc(READS, sizeof(*queries));
+    uint64_t *slots = calloc(READS, sizeof(*slots));
+    for (unsigned i = 0; i < READS; i++) {
+        slots[i] = draw_query(bench, height, hot, &queries[i]);
+    }
+    for (unsigned i = 0; hot && i < READS; i++) {
+        read_one(stoa, &queries[i], slots[i]);
+    }
     double begin = now_us();
     for (unsigned i = 0; i < READS; i++) {
-        struct stoa_state_query query = {.height = height};
-        uint64_t item = hot ? draw_item(bench) : draw(bench) % bench->items;
-        uint64_t slot = item / bench->accounts;
-        struct stoa_detail detail;
-        name_account(item % bench->accounts, query.address);
-        if (slot == 0) {
-            struct stoa_account account;
-            require(stoa_get_account(stoa, &query, &account, &detail), "account", &detail);
-        } else {
-            uint8_t value[32];
-            bytes_store_be64(query.slot + 24, slot);
-            require(stoa_get_storage(stoa, &query, value, &detail), "storage", &detail);
+        read_one(stoa, &queries[i], slots[i]);
+    }
+    double seconds = (now_us() - begin) / 1e6;
+    free(queries);
+    free(slots);
+    return READS / seconds;
+}
+
+/* The same with IN_FLIGHT of them at any time. */
+static double time_reads_in_flight(struct bench *bench, struct stoa *stoa, uint64_t height)
+{
+    unsigned submitted = 0;
+    unsigned reaped = 0;
+    double begin = now_us();
+    while (reaped < READS) {
+        struct stoa_completion done[IN_FLIGHT];
+        struct stoa_state_query query;
+        while (submitted < READS && submitted - reaped < IN_FLIGHT) {
+            uint64_t slot = draw_query(bench, height, false, &query);
+            int result = slot == 0 ? stoa_submit_get_account(stoa, &query, NULL)
+                                   : stoa_submit_get_storage(stoa, &query, NULL);
+            require(result, "submit", NULL);
+            submitted++;
         }
+        int count = stoa_reap(stoa, done, IN_FLIGHT, -1);
+        for (int i = 0; i < count; i++) {
+            require(done[i].result, "read", NULL);
+            stoa_free((void *)(uintptr_t)done[i].value.data);
+        }
+        reaped += (unsigned)(count > 0 ? count : 0);
     }
     return READS / ((now_us() - begin) / 1e6);
 }
@@ -199,7 +264,7 @@ static double time_proofs(struct bench *bench, struct stoa *stoa)
         struct stoa_proof *proof;
         struct stoa_detail detail;
         slot[31] = 1;
-        name_account(draw_item(bench) % bench->accounts, query.address);
+        name_account(bench, draw_item(bench) % bench->accounts, query.address);
         require(stoa_get_proof(stoa, &query, &proof, &detail), "proof", &detail);
         stoa_free(proof);
     }
@@ -219,6 +284,32 @@ static void take_block(const struct taker *taker, const struct stoa_store_block 
         bench_state_peer_block(taker->peer, put);
     } else {
         require(stoa_store_block(taker->stoa, put, &detail), "store", &detail);
+    }
+}
+
+/* One more answer is there; TIMES has when its block was given, and then how long that took. */
+static void reap_block(struct stoa *stoa, double *times)
+{
+    struct stoa_completion done;
+    require(stoa_reap(stoa, &done, 1, -1) == 1 ? 0 : STOA_EIO, "reap", NULL);
+    require(done.result, "store", NULL);
+    times[done.tag] = now_us() - times[done.tag];
+}
+
+/* Block I of those that are timed. */
+static void time_block(struct bench *bench, const struct taker *taker,
+                       const struct stoa_store_block *put, uint64_t i, double *times)
+{
+    if (taker->peer != NULL || bench->flight == 1) {
+        double at = now_us();
+        take_block(taker, put);
+        times[i] = now_us() - at;
+        return;
+    }
+    times[i] = now_us();
+    require(stoa_submit_store_block(taker->stoa, put, STOA_TAG(i)), "submit", NULL);
+    if (i + 1 >= bench->flight) {
+        reap_block(taker->stoa, times);
     }
 }
 
@@ -257,15 +348,19 @@ static void run(struct bench *bench, const struct taker *taker, const struct mad
     uint64_t changes = 0;
     begin = now_us();
     for (uint64_t i = 0; i < bench->blocks; i++) {
+        uint64_t place = i % bench->flight; /* the one before there has its answer */
+        bench->changed_accounts = bench->all_accounts + place * FILL_CHANGES;
+        bench->changed_slots = bench->all_slots + place * FILL_CHANGES;
         struct stoa_store_block put = begin_block(bench, made_chain_block(chain, ++number));
         uint64_t count = CHANGES_MIN + draw(bench) % (CHANGES_MAX - CHANGES_MIN + 1);
         for (uint64_t j = 0; j < count; j++) {
             change_item(bench, draw_item(bench), number, &put);
         }
         changes += put.account_count + put.slot_count;
-        double at = now_us();
-        take_block(taker, &put);
-        times[i] = now_us() - at;
+        time_block(bench, taker, &put, i, times);
+    }
+    for (uint64_t i = 1; taker->peer == NULL && i < bench->flight; i++) {
+        reap_block(taker->stoa, times);
     }
     double acknowledged = (now_us() - begin) / 1e6;
     settle(taker);
@@ -274,26 +369,28 @@ static void run(struct bench *bench, const struct taker *taker, const struct mad
     written = written_bytes() - written;
     qsort(times, bench->blocks, sizeof(*times), compare);
     (void)printf("{\"engine\": \"%s\", \"items\": %" PRIu64 ", \"blocks\": %" PRIu64
-                 ", \"changes_a_block\": %.0f, \"cache_mib\": %" PRIu64
+                 ", \"in_flight\": %" PRIu64 ", \"changes_a_block\": %.0f, \"cache_mib\": %" PRIu64
                  ", \"fill_s\": %.1f, \"blocks_s\": %.1f, \"blocks_s_settled\": %.1f, "
                  "\"p50_ms\": %.2f, \"p99_ms\": %.2f, \"disk_a_change\": %.1f, "
                  "\"written_a_change\": %.1f, \"state_disk_mib\": %.1f",
                  bench->peer ? "rocksdb, node by hash" : "stoa", bench->items, bench->blocks,
-                 (double)changes / (double)bench->blocks, bench->cache_mib, filled,
-                 (double)bench->blocks / acknowledged, (double)bench->blocks / seconds,
-                 times[bench->blocks / 2] / 1e3, times[bench->blocks * 99 / 100] / 1e3,
-                 (double)growth / (double)changes, (double)written / (double)changes,
-                 (double)disk / 1048576.0);
+                 bench->peer ? 1 : bench->flight, (double)changes / (double)bench->blocks,
+                 bench->cache_mib, filled, (double)bench->blocks / acknowledged,
+                 (double)bench->blocks / seconds, times[bench->blocks / 2] / 1e3,
+                 times[bench->blocks * 99 / 100] / 1e3, (double)growth / (double)changes,
+                 (double)written / (double)changes, (double)disk / 1048576.0);
     if (taker->stoa != NULL) {
         uint64_t back = bench->blocks < 1000 ? bench->blocks : 1000;
         (void)stoa_metrics_list(taker->stoa, print_job, NULL);
         (void)printf(", \"hot_reads_s\": %.0f", time_reads(bench, taker->stoa, STOA_AT_HEAD, true));
-        (void)printf(", \"cold_reads_s\": %.0f",
-                     time_reads(bench, taker->stoa, STOA_AT_HEAD, false));
+        (void)printf(", \"cold_reads_s\": %.0f, \"cold_reads_32_s\": %.0f",
+                     time_reads(bench, taker->stoa, STOA_AT_HEAD, false),
+                     time_reads_in_flight(bench, taker->stoa, STOA_AT_HEAD));
         (void)printf(", \"hot_reads_back_s\": %.0f",
                      time_reads(bench, taker->stoa, number - back, true));
-        (void)printf(", \"cold_reads_back_s\": %.0f",
-                     time_reads(bench, taker->stoa, number - back, false));
+        (void)printf(", \"cold_reads_back_s\": %.0f, \"cold_reads_back_32_s\": %.0f",
+                     time_reads(bench, taker->stoa, number - back, false),
+                     time_reads_in_flight(bench, taker->stoa, number - back));
         (void)printf(", \"proofs_s\": %.0f", time_proofs(bench, taker->stoa));
     }
     struct rusage usage;
@@ -423,7 +520,7 @@ static void take_arguments(struct bench *bench, int argc, char **argv)
 {
     const char *directory = "/tmp";
     int option;
-    while ((option = getopt(argc, argv, "n:b:c:d:k:pr")) != -1) {
+    while ((option = getopt(argc, argv, "n:b:c:d:f:k:pr")) != -1) {
         if (option == 'n') {
             bench->items = strtoull(optarg, NULL, 10);
         } else if (option == 'b') {
@@ -434,6 +531,8 @@ static void take_arguments(struct bench *bench, int argc, char **argv)
             directory = optarg;
         } else if (option == 'k') {
             bench->keep = strtoull(optarg, NULL, 10);
+        } else if (option == 'f') {
+            bench->flight = strtoull(optarg, NULL, 10);
         } else if (option == 'r') {
             bench->root_only = true;
         } else if (option == 'p') {
@@ -444,7 +543,8 @@ static void take_arguments(struct bench *bench, int argc, char **argv)
     }
     bench->accounts = bench->items / (1 + SLOTS_EACH);
     bench->items = bench->accounts * (1 + SLOTS_EACH);
-    if (bench->items == 0 || bench->blocks == 0 || bench->cache_mib == 0) {
+    if (bench->items == 0 || bench->cache_mib == 0 || bench->flight == 0 ||
+        bench->blocks < bench->flight) {
         exit(2);
     }
     (void)snprintf(bench->base, sizeof(bench->base), "%s/bench-state-XXXXXX", directory);
@@ -456,7 +556,8 @@ static void take_arguments(struct bench *bench, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    struct bench bench = {.items = 200000, .blocks = 300, .cache_mib = 512, .random = 1};
+    struct bench bench = {
+        .items = 200000, .blocks = 300, .cache_mib = 512, .flight = 1, .random = 1};
     char command[320];
     take_arguments(&bench, argc, argv);
     if (bench.root_only) {
@@ -465,16 +566,20 @@ int main(int argc, char **argv)
     }
     uint64_t fills = bench.items / FILL_CHANGES + 1;
     struct made_chain *chain = made_chain_create(7, fills + bench.blocks);
-    bench.changed_accounts = calloc(FILL_CHANGES, sizeof(*bench.changed_accounts));
-    bench.changed_slots = calloc(FILL_CHANGES, sizeof(*bench.changed_slots));
+    bench.all_accounts = calloc(bench.flight * FILL_CHANGES, sizeof(*bench.all_accounts));
+    bench.all_slots = calloc(bench.flight * FILL_CHANGES, sizeof(*bench.all_slots));
+    bench.changed_accounts = bench.all_accounts;
+    bench.changed_slots = bench.all_slots;
+    name_accounts(&bench);
     bench.seen = calloc(bench.items, sizeof(*bench.seen));
     if (bench.peer) {
         run_peer(&bench, chain);
     } else {
         run_stoa(&bench, chain);
     }
-    free(bench.changed_accounts);
-    free(bench.changed_slots);
+    free(bench.all_accounts);
+    free(bench.all_slots);
+    free(bench.names);
     free(bench.seen);
     made_chain_destroy(chain);
     (void)snprintf(command, sizeof(command), "rm -rf '%s'", bench.base);
