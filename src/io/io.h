@@ -40,6 +40,8 @@ enum io_op {
                     reads as zeros there */
     IO_PUNCH,    /* file, offset, size: free the blocks, keep the length; reads as zeros */
     IO_RENAME, /* path to path_to, replacing it; atomic; durable after IO_SYNC_DIR of the parent */
+    IO_LINK,   /* path_to becomes another name of the file at path; STOA_EEXISTS where it is taken;
+                  durable after IO_SYNC_DIR of its parent */
     IO_UNLINK, /* path of a file */
     IO_RMDIR,  /* path of an empty directory */
     IO_MKDIR,  /* path, mode 0750 */

@@ -399,6 +399,28 @@ int io_disk_rename(struct io_disk *disk, const char *path, const char *path_to)
     return add_change(disk, &change);
 }
 
+int io_disk_link(struct io_disk *disk, const char *path, const char *path_to)
+{
+    char name[NAME_MAX_SIZE];
+    struct io_inode *parent;
+    struct io_inode *target;
+    int error = find(disk, path, &target);
+    if (error == 0) {
+        error = walk(disk, path_to, &parent, name);
+    }
+    if (error != 0) {
+        return error;
+    }
+    if (target->is_directory) {
+        return -EPERM;
+    }
+    if (name[0] == '\0' || find_entry(&parent->current, name) != NULL) {
+        return -EEXIST;
+    }
+    struct io_change change = {.to = parent, .to_name = name, .target = target};
+    return add_change(disk, &change);
+}
+
 static int remove_name(struct io_disk *disk, const char *path, bool directory)
 {
     char name[NAME_MAX_SIZE];

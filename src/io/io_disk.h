@@ -54,6 +54,7 @@ int io_disk_open(struct io_disk *disk, const char *path, unsigned flags,
                  struct io_inode **out_inode);
 void io_disk_release(struct io_disk *disk, struct io_inode *inode);
 int io_disk_rename(struct io_disk *disk, const char *path, const char *path_to);
+int io_disk_link(struct io_disk *disk, const char *path, const char *path_to);
 int io_disk_unlink(struct io_disk *disk, const char *path);
 int io_disk_remove_directory(struct io_disk *disk, const char *path);
 int io_disk_make_directory(struct io_disk *disk, const char *path);

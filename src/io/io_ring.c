@@ -68,9 +68,10 @@ struct io_ring {
 };
 
 static const int operations_needed[] = {
-    IORING_OP_OPENAT,  IORING_OP_CLOSE,        IORING_OP_READ,       IORING_OP_WRITE,
-    IORING_OP_FSYNC,   IORING_OP_FALLOCATE,    IORING_OP_RENAMEAT,   IORING_OP_UNLINKAT,
-    IORING_OP_MKDIRAT, IORING_OP_ASYNC_CANCEL, IORING_OP_READ_FIXED, IORING_OP_WRITE_FIXED,
+    IORING_OP_OPENAT,      IORING_OP_CLOSE,     IORING_OP_READ,         IORING_OP_WRITE,
+    IORING_OP_FSYNC,       IORING_OP_FALLOCATE, IORING_OP_RENAMEAT,     IORING_OP_LINKAT,
+    IORING_OP_UNLINKAT,    IORING_OP_MKDIRAT,   IORING_OP_ASYNC_CANCEL, IORING_OP_READ_FIXED,
+    IORING_OP_WRITE_FIXED,
 };
 
 static struct io_ring *ring_of(struct io *io)
@@ -222,6 +223,9 @@ static void prepare(struct io_ring *self, struct io_request *request, struct io_
         break;
     case IO_RENAME:
         io_uring_prep_renameat(sqe, AT_FDCWD, request->path, AT_FDCWD, request->path_to, 0);
+        break;
+    case IO_LINK:
+        io_uring_prep_linkat(sqe, AT_FDCWD, request->path, AT_FDCWD, request->path_to, 0);
         break;
     case IO_UNLINK:
         io_uring_prep_unlinkat(sqe, AT_FDCWD, request->path, 0);

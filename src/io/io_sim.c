@@ -237,6 +237,8 @@ static int64_t take_effect(struct io_sim *self, const struct io_request *request
         return reserve_or_punch(self, request);
     case IO_RENAME:
         return io_disk_rename(self->disk, request->path, request->path_to);
+    case IO_LINK:
+        return io_disk_link(self->disk, request->path, request->path_to);
     case IO_UNLINK:
         return io_disk_unlink(self->disk, request->path);
     case IO_RMDIR:
@@ -273,6 +275,8 @@ static void take_partial_effect(const struct io_sim *self, struct io_disk *disk,
     /* Errors here are what the request would have been told; nobody is left to hear them. */
     if (request->op == IO_RENAME) {
         (void)io_disk_rename(disk, request->path, request->path_to);
+    } else if (request->op == IO_LINK) {
+        (void)io_disk_link(disk, request->path, request->path_to);
     } else if (request->op == IO_UNLINK) {
         (void)io_disk_unlink(disk, request->path);
     } else if (request->op == IO_RMDIR) {

@@ -120,6 +120,8 @@ static int64_t call(struct io_request *request)
                    : -errno;
     case IO_RENAME:
         return rename(request->path, request->path_to) == 0 ? 0 : -errno;
+    case IO_LINK:
+        return link(request->path, request->path_to) == 0 ? 0 : -errno;
     case IO_UNLINK:
         return unlink(request->path) == 0 ? 0 : -errno;
     case IO_RMDIR:

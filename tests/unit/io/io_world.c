@@ -94,6 +94,13 @@ int64_t io_world_rename_to(struct io_world *world, const char *from, const char 
                                                         .path_to = io_world_path_of(world, to)});
 }
 
+int64_t io_world_link_to(struct io_world *world, const char *from, const char *to)
+{
+    return io_world_wait_for(world, (struct io_request){.op = IO_LINK,
+                                                        .path = io_world_path_of(world, from),
+                                                        .path_to = io_world_path_of(world, to)});
+}
+
 void io_world_assert_zeros(const uint8_t *data, size_t size)
 {
     for (size_t i = 0; i < size; i++) {

@@ -62,6 +62,7 @@ int64_t io_world_on_file(struct io_world *world, enum io_op op, int file, uint64
                          size_t size);
 int64_t io_world_on_path(struct io_world *world, enum io_op op, const char *name);
 int64_t io_world_rename_to(struct io_world *world, const char *from, const char *to);
+int64_t io_world_link_to(struct io_world *world, const char *from, const char *to);
 
 void io_world_assert_zeros(const uint8_t *data, size_t size);
 

@@ -313,6 +313,23 @@ static void an_unlinked_file_lives_while_it_is_open(struct io_world *world)
     io_world_close_file(world, file);
 }
 
+static void a_linked_file_has_two_names(struct io_world *world)
+{
+    uint64_t size;
+    int file = io_world_open_new(world, "one", 0);
+    assert_int_equal(io_world_write_at(world, file, 0, 100, 0), 100);
+    assert_int_equal(io_world_link_to(world, "one", "two"), 0);
+    assert_int_equal(io_world_write_at(world, file, 100, 50, 0), 50);
+    io_world_close_file(world, file);
+    assert_int_equal(io_world_on_path(world, IO_UNLINK, "one"), 0);
+    assert_int_equal(io_file_size(world->io, io_world_path_of(world, "two"), &size), 0);
+    assert_int_equal(size, 150);
+    io_world_close_file(world, io_world_open_new(world, "three", 0));
+    assert_int_equal(io_world_link_to(world, "three", "two"), STOA_EEXISTS);
+    assert_int_equal(io_world_link_to(world, "absent", "four"), STOA_ENOTFOUND);
+    assert_int_equal(io_world_link_to(world, "two", "none/four"), STOA_ENOTFOUND);
+}
+
 static void making_a_directory_twice_is_refused(struct io_world *world)
 {
     assert_int_equal(io_world_on_path(world, IO_MKDIR, "folder"), 0);
@@ -401,6 +418,7 @@ static const struct io_world_fact facts[] = {
      punched_space_reads_as_zeros_and_keeps_the_length},
     {"renaming_replaces_its_target", renaming_replaces_its_target},
     {"an_unlinked_file_lives_while_it_is_open", an_unlinked_file_lives_while_it_is_open},
+    {"a_linked_file_has_two_names", a_linked_file_has_two_names},
     {"only_an_empty_directory_is_removed", only_an_empty_directory_is_removed},
     {"making_a_directory_twice_is_refused", making_a_directory_twice_is_refused},
     {"a_listing_names_each_entry_once", a_listing_names_each_entry_once},
