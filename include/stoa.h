@@ -1437,6 +1437,8 @@ void stoa_breaker_report(struct stoa_breaker *breaker, int result);
 
 enum stoa_breaker_state stoa_breaker_get_state(struct stoa_breaker *breaker);
 
+#include "stoa/copies.h"
+
 #ifdef __cplusplus
 }
 #endif

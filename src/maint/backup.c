@@ -129,6 +129,25 @@ int backup_lock(struct io *io, const char *target, int *out_lock, struct error_d
     return result == 0 ? 0 : error_set(detail, result, "lock %s: %s", path, stoa_strerror(result));
 }
 
+void backup_fill_manifest(struct manifest *manifest, const struct store_point *point,
+                          const uint8_t state_root[32], uint64_t created_ns)
+{
+    static const uint8_t none[32];
+    manifest_init(manifest);
+    manifest->created_ns = created_ns;
+    manifest->store_id = point->store_id;
+    manifest->chain_id = point->head.chain_id;
+    manifest->has_genesis = memcmp(point->head.genesis_hash, none, 32) != 0;
+    memcpy(manifest->genesis_hash, point->head.genesis_hash, 32);
+    manifest->end = point->end;
+    manifest->height = point->head.height;
+    memcpy(manifest->hash, point->head.hash, 32);
+    memcpy(manifest->state_root, state_root, 32);
+    manifest->has_finalized = point->head.has_finalized != 0;
+    manifest->finalized_height = point->head.finalized_height;
+    memcpy(manifest->finalized_hash, point->head.finalized_hash, 32);
+}
+
 /* ---- looking ---- */
 
 static int read_numbered(struct io *io, const char *target, uint64_t number,
@@ -214,6 +233,11 @@ int backup_find(struct io *io, const char *path, struct manifest *out_manifest,
         return manifest_read(io, target, out_manifest, detail);
     }
     memcpy(out_directory, target, STORE_PATH_SIZE_MAX);
+    uint64_t size = 0;
+    result = store_folder_path(parent, target, BACKUP_SNAPSHOT_MANIFEST, detail);
+    if (result == 0 && io_file_size(io, parent, &size) == 0) {
+        return manifest_read(io, parent, out_manifest, detail);
+    }
     result = backup_numbers_list(io, target, backup_parse_manifest, &numbers, detail);
     if (result != 0) {
         return result;
@@ -371,7 +395,8 @@ static bool is_ours(const char *name)
     const char *last = strrchr(plain, '/');
     last = last == NULL ? plain : last + 1;
     return backup_parse_segment(last) != 0 || backup_parse_archive(last) != 0 ||
-           strcmp(last, "STORE") == 0 || strcmp(last, "stoa.conf") == 0;
+           strcmp(last, "STORE") == 0 || strcmp(last, STORE_FILE_CHAIN) == 0 ||
+           strcmp(last, "stoa.conf") == 0;
 }
 
 static void note_unnamed(void *context, const char *name)

@@ -12,6 +12,7 @@
  *     TARGET/ledger/00000042.seg      segments, shared by all backups
  *     TARGET/ledger/00000042-9.seg    likewise, copied anew by backup 9
  *     TARGET/archive/00000042.arc     packed segments likewise
+ *     TARGET/chain.json               the chain's configuration, where the store has one
  *     TARGET/stoa-7.conf              the settings, of backup 7
  *     TARGET/partial                  what a backup that was cut off has copied so far
  *
@@ -93,8 +94,8 @@ int backup_prune(struct io *io, const char *target, unsigned keep, uint64_t *out
 /* What a file is called in a store: without the number of the backup that copied it. */
 void backup_plain_name(const char *name, char out[MANIFEST_NAME_SIZE]);
 
-/* Manifest of the newest backup in PATH that can be read, or the one that PATH itself is; and the
- * directory it describes. STOA_ENOTFOUND. */
+/* The manifest of the newest backup in PATH, or of the one that PATH itself is, or of the snapshot
+ * in PATH; and the directory it describes. STOA_ENOTFOUND. */
 int backup_find(struct io *io, const char *path, struct manifest *out_manifest,
                 char out_directory[], struct error_detail *detail);
 

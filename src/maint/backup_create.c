@@ -16,7 +16,8 @@ enum { SETTINGS_SIZE_MAX = 1 << 20, NOTE_EVERY_FILES = 64 };
 static const uint64_t note_every_bytes = UINT64_C(1) << 30;
 static const uint64_t space_reserve = UINT64_C(16) << 20; /* stays free besides what is copied */
 
-enum stage { PREPARE, IDENTITY, ARCHIVES, SEGMENTS, SETTINGS, SEAL, PRUNE, ENDED };
+/* Files in the order of their names. */
+enum stage { PREPARE, IDENTITY, ARCHIVES, CHAIN, SEGMENTS, SETTINGS, SEAL, PRUNE, ENDED };
 
 struct backup_creation {
     struct backup_options own;            /* with the texts that follow */
@@ -329,9 +330,22 @@ static int numbered_size(struct backup_creation *creation, const char *folder, u
                : result;
 }
 
-/* What of these files is to be copied. */
+/* What of a file with PREFIX and SIZE is to be copied, and what has to be read for that. */
+static void count_file(struct backup_creation *creation, const char *prefix, uint64_t size,
+                       uint64_t *copied, uint64_t *read)
+{
+    const struct manifest_file *shared = find_shared(creation, prefix);
+    if (shared == NULL || shared->size > size) {
+        *copied += size;
+        *read += size;
+    } else if (shared->size < size) {
+        *copied += size - shared->size;
+        *read += size; /* what is kept is checked */
+    }
+}
+
 static int count_numbered(struct backup_creation *creation, const char *folder,
-                          const struct backup_numbers *numbers, uint64_t *sum)
+                          const struct backup_numbers *numbers, uint64_t *copied, uint64_t *read)
 {
     int result = 0;
     for (size_t i = 0; i < numbers->count && result == 0; i++) {
@@ -340,8 +354,7 @@ static int count_numbered(struct backup_creation *creation, const char *folder,
         result = numbered_size(creation, folder, numbers->items[i], &size);
         if (result == 0) {
             segment_prefix(folder, numbers->items[i], prefix);
-            const struct manifest_file *shared = find_shared(creation, prefix);
-            *sum += shared == NULL || shared->size > size ? size : size - shared->size;
+            count_file(creation, prefix, size, copied, read);
         }
     }
     return result;
@@ -371,17 +384,23 @@ static int check_space(struct backup_creation *creation)
 {
     const struct backup_options *options = creation->options;
     uint64_t bytes = 0;
+    uint64_t read = 0;
+    uint64_t size = 0;
     uint64_t free_bytes = 0;
     uint64_t total = 0;
-    int result = count_numbered(creation, BACKUP_FOLDER_ARCHIVE, &creation->archives, &bytes);
+    int result =
+        count_numbered(creation, BACKUP_FOLDER_ARCHIVE, &creation->archives, &bytes, &read);
     if (result == 0) {
-        result = count_numbered(creation, STORE_FOLDER_LEDGER, &creation->segments, &bytes);
+        result = count_numbered(creation, STORE_FOLDER_LEDGER, &creation->segments, &bytes, &read);
     }
     if (result != 0) {
         return result;
     }
+    if (source_size(creation, STORE_FILE_IDENTITY, "", &size) == 0) {
+        count_file(creation, STORE_FILE_IDENTITY, size, &bytes, &read);
+    }
     if (options->pace != NULL) {
-        options->pace->total = bytes;
+        options->pace->total = read;
     }
     result = io_space(options->io, options->target, &free_bytes, &total);
     if (result != 0) {
@@ -463,25 +482,17 @@ static int take_identity(struct backup_creation *creation)
     return result == 0 ? take_file(creation, STORE_FILE_IDENTITY, "", size) : result;
 }
 
-/* ---- all of it ---- */
-
-static void fill_manifest(struct backup_creation *creation, const uint8_t state_root[32])
+/* The chain's configuration, which never changes, where the store was made with one. */
+static int take_chain(struct backup_creation *creation)
 {
-    struct manifest *manifest = &creation->manifest;
-    const struct store_point *point = creation->point;
-    manifest->store_id = point->store_id;
-    manifest->chain_id = point->head.chain_id;
-    static const uint8_t none[32];
-    manifest->has_genesis = memcmp(point->head.genesis_hash, none, 32) != 0;
-    memcpy(manifest->genesis_hash, point->head.genesis_hash, 32);
-    manifest->end = point->end;
-    manifest->height = point->head.height;
-    memcpy(manifest->hash, point->head.hash, 32);
-    memcpy(manifest->state_root, state_root, 32);
-    manifest->has_finalized = point->head.has_finalized != 0;
-    manifest->finalized_height = point->head.finalized_height;
-    memcpy(manifest->finalized_hash, point->head.finalized_hash, 32);
+    uint64_t size = 0;
+    int result = source_size(creation, "chain", ".json", &size);
+    return result == STOA_ENOTFOUND || (result == 0 && size == 0)
+               ? 0
+               : (result == 0 ? take_file(creation, "chain", ".json", size) : result);
 }
+
+/* ---- all of it ---- */
 
 /* What was copied is durable, then the manifest that names it, then the note of what is not whole
  * goes. */
@@ -556,6 +567,9 @@ static int work(struct backup_creation *creation)
             return result;
         }
         break;
+    case CHAIN:
+        result = take_chain(creation);
+        break;
     case SEGMENTS:
         if (take_numbered(creation, STORE_FOLDER_LEDGER, &creation->segments, &result)) {
             return result;
@@ -601,7 +615,7 @@ int backup_begin(const struct backup_options *options, const struct store_point 
         memory_free(creation);
         return result;
     }
-    fill_manifest(creation, state_root);
+    backup_fill_manifest(&creation->manifest, point, state_root, 0); /* its time is told later */
     *out_creation = creation;
     return 0;
 }

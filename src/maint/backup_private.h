@@ -11,6 +11,7 @@
 
 #define BACKUP_SUFFIX ".backup"
 #define BACKUP_FOLDER_ARCHIVE "archive"
+#define BACKUP_SNAPSHOT_MANIFEST "manifest"
 
 /* Numbers of something in a directory, rising. */
 struct backup_numbers {
@@ -35,6 +36,10 @@ uint64_t backup_parse_archive(const char *name);
 /* TARGET/NNNNNNNN.backup. STOA_EINVAL: too long. */
 int backup_manifest_path(char out[STORE_PATH_SIZE_MAX], const char *target, uint64_t number,
                          struct error_detail *detail);
+
+/* All but number and files. */
+void backup_fill_manifest(struct manifest *manifest, const struct store_point *point,
+                          const uint8_t state_root[32], uint64_t created_ns);
 
 /* Take TARGET's lock. STOA_ELOCKED. */
 int backup_lock(struct io *io, const char *target, int *out_lock, struct error_detail *detail);

@@ -173,6 +173,15 @@ static uint64_t take_limit(struct argp_state *state, const char *text)
     return limit;
 }
 
+static uint64_t take_keep(struct argp_state *state, const char *text)
+{
+    uint64_t keep = take_number(state, "keep", text);
+    if (keep == 0 || keep > UINT32_MAX) {
+        argp_error(state, "--keep: at least one stays, and no more than %u", UINT32_MAX);
+    }
+    return keep;
+}
+
 /* Options of the commands that ask for what has to do with an address or a topic. */
 static bool take_query_option(struct argp_state *state, struct options *options, enum option_key id,
                               const char *value)
@@ -237,6 +246,15 @@ static void take_option(struct argp_state *state, struct options *options, enum 
     case OPTION_KEEP_TRIES:
         options->keep_tries = take_number(state, "keep-tries", value);
         break;
+    case OPTION_FULL:
+        options->full = true;
+        break;
+    case OPTION_KEEP:
+        options->keep = take_keep(state, value);
+        break;
+    case OPTION_RATE:
+        options->rate = take_number(state, "rate", value);
+        break;
     case OPTION_PROGRESS:
         options->progress = true;
         break;
@@ -251,6 +269,7 @@ static void take_option(struct argp_state *state, struct options *options, enum 
         break;
     case OPTION_TO:
     case OPTION_LAST:
+    case OPTION_END:
         options->has_to = true;
         options->to = take_number(state, "to", value);
         break;

@@ -24,6 +24,9 @@ enum {
     OPTIONS_HISTORY = 1 << 8,
     OPTIONS_VERIFY = 1 << 9,
     OPTIONS_JOB = 1 << 10, /* of upkeep */
+    OPTIONS_BACKUP = 1 << 20,
+    OPTIONS_RESTORE = 1 << 21,
+    OPTIONS_SNAPSHOT = 1 << 22,
 };
 
 enum { OPTIONS_TOPICS_MAX = 4, OPTIONS_CURSOR_SIZE = 8 + 32 + 8 };
@@ -61,6 +64,9 @@ struct options {
     struct buffer topics[OPTIONS_TOPICS_MAX]; /* 32 bytes each; none: any */
     unsigned topic_count;
     uint64_t limit; /* 0: none given */
+    bool full;
+    uint64_t keep; /* backups; 0: none given */
+    uint64_t rate; /* bytes a second; 0: none given */
     bool has_before;
     uint64_t before;
     bool oldest_first;

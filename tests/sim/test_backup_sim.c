@@ -58,6 +58,20 @@ static void feed_more(struct feed *feed)
     }
 }
 
+/* A store begins with a segment of 32 MiB: fill it, so that small ones follow. */
+static void fill_first_segment(struct simstore *sim)
+{
+    enum { BIG = 800000, BIGS = 42 };
+    uint8_t *value = calloc(1, BIG);
+    assert_non_null(value);
+    for (unsigned i = 0; i < BIGS; i++) {
+        struct stoa_change change = {.key = {(const uint8_t *)"big", 3}, .value = {value, BIG}};
+        value[0] = (uint8_t)i;
+        assert_int_equal(simstore_update(sim, &change, 1), 0);
+    }
+    free(value);
+}
+
 /* Values that fill segments. */
 static void store_values(struct simstore *sim, uint64_t seed, unsigned count)
 {
@@ -197,6 +211,7 @@ static void incremental_backups_under_commits_are_what_the_store_was(void **stat
             while (store_pending(sim.store) != 0) {
                 assert_true(io_run(sim.io, 1000000) >= 0);
             }
+            fill_first_segment(&sim);
             store_values(&sim, seed, VALUES); /* some segments more */
         }
         feed.last = (i + 1) * (BLOCKS / BACKUPS) - 2;
@@ -219,9 +234,9 @@ static void incremental_backups_under_commits_are_what_the_store_was(void **stat
     assert_int_equal(check.backups, BACKUPS);
     struct stoa_stats stats;
     store_get_stats(sim.store, &stats);
-    assert_true(stats.ledger_segments > 4);
+    assert_true(point_of(&sim).end.segment > 3);
     assert_true(copied <= stats.ledger_bytes + 4096);
-    for (unsigned i = 0; i < BACKUPS; i++) {
+    for (unsigned i = 0; i < BACKUPS; i += i < 8 ? 1 : 3) {
         char path[64];
         struct restore_report report;
         struct kv_memory_disk *tables = kv_memory_disk_create();
@@ -251,11 +266,12 @@ static void a_restore_ends_at_the_height_asked_for(void **state)
         struct stoa_store_block put = simstore_put_of(made_chain_block(chain, i));
         assert_int_equal(simstore_put(&sim, &put), 0);
         if (i == CUT_BLOCKS / 2) {
+            fill_first_segment(&sim);
             store_values(&sim, seed, VALUES); /* they belong to this block */
         }
     }
     assert_int_equal(back_up(&sim, &options, &made), 0);
-    for (uint64_t height = 0; height <= CUT_BLOCKS; height += 5) {
+    for (uint64_t height = 0; height <= CUT_BLOCKS; height += 8) {
         struct restore_report report;
         struct kv_memory_disk *tables = kv_memory_disk_create();
         if (restore(&sim, "/backup", &height, tables, &report) != 0) {

@@ -356,6 +356,96 @@ int stoa_cancel_job(struct stoa *stoa, int job, struct stoa_detail *detail)
     return stoa_pause_job(stoa, job, detail);
 }
 
+int stoa_backup(struct stoa *stoa, const char *directory, const struct stoa_backup_options *options,
+                struct stoa_copy_info *out_info, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)directory;
+    (void)options;
+    (void)out_info;
+    return no_state(detail);
+}
+
+int stoa_backup_list(const char *directory,
+                     int (*each)(void *context, const struct stoa_copy_info *info), void *context,
+                     struct stoa_detail *detail)
+{
+    (void)directory;
+    (void)each;
+    (void)context;
+    return no_state(detail);
+}
+
+int stoa_backup_verify(const char *directory, uint64_t number, const struct stoa_pace *pace,
+                       void (*damage)(void *context, const char *file, const char *what),
+                       void *context, struct stoa_backup_check *out_check,
+                       struct stoa_detail *detail)
+{
+    (void)directory;
+    (void)number;
+    (void)pace;
+    (void)damage;
+    (void)context;
+    (void)out_check;
+    return no_state(detail);
+}
+
+int stoa_backup_prune(const char *directory, unsigned keep, uint64_t *out_removed,
+                      struct stoa_detail *detail)
+{
+    (void)directory;
+    (void)keep;
+    (void)out_removed;
+    return no_state(detail);
+}
+
+int stoa_restore(const char *backup, const char *directory,
+                 const struct stoa_restore_options *options, struct stoa_restore_report *out_report,
+                 struct stoa_detail *detail)
+{
+    (void)backup;
+    (void)directory;
+    (void)options;
+    (void)out_report;
+    return no_state(detail);
+}
+
+int stoa_create_snapshot(struct stoa *stoa, const char *name, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)name;
+    return no_state(detail);
+}
+
+int stoa_list_snapshots(struct stoa *stoa,
+                        int (*each)(void *context, const struct stoa_copy_info *info),
+                        void *context, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)each;
+    (void)context;
+    return no_state(detail);
+}
+
+int stoa_drop_snapshot(struct stoa *stoa, const char *name, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)name;
+    return no_state(detail);
+}
+
+int stoa_restore_snapshot(struct stoa *stoa, const char *name, const char *directory,
+                          const struct stoa_restore_options *options,
+                          struct stoa_restore_report *out_report, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)name;
+    (void)directory;
+    (void)options;
+    (void)out_report;
+    return no_state(detail);
+}
+
 void stoa_free(void *pointer)
 {
     memory_free(pointer);

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Copies of a store: backups, snapshots, restoring. They run on the calling thread with a loop of
+ * its own, and take from the store's loop no more than the moment that is to be copied: what lies
+ * before it in the ledger never changes again. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "chain/header.h"
+#include "engine/engine_private.h"
+#include "maint/backup.h"
+#include "maint/restore.h"
+#include "maint/snapshot.h"
+#include "store/store_folder.h"
+
+enum { POINT_TRIES = 2000, POINT_PAUSE_NS = 1000000, COPY_IO_ENTRIES = 64, COPY_IO_THREADS = 4 };
+
+/* ---- a loop for the calling thread, and its pace ---- */
+
+struct copying {
+    struct io *io;
+    struct pace pace;
+    struct stoa_pace given;
+    uint64_t started_ns;
+    uint64_t moved;
+    struct error_detail detail;
+};
+
+static void rest(uint64_t ns)
+{
+    struct timespec left = {.tv_sec = (time_t)(ns / 1000000000),
+                            .tv_nsec = (long)(ns % 1000000000)};
+    while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR) {
+    }
+}
+
+/* Wait until the bytes moved so far are within the budget, and look whether to go on meanwhile. */
+static int keep_pace(void *context, uint64_t bytes, uint64_t done, uint64_t total)
+{
+    enum { LOOK_NS = 100000000 };
+    struct copying *copying = context;
+    const struct stoa_pace *given = &copying->given;
+    copying->moved += bytes;
+    for (;;) {
+        if (given->progress != NULL && given->progress(given->context, done, total) != 0) {
+            return STOA_ECANCELED;
+        }
+        uint64_t gone = io_now_ns(copying->io) - copying->started_ns;
+        double due = given->bytes_per_second == 0
+                         ? 0
+                         : (double)copying->moved * 1e9 / (double)given->bytes_per_second;
+        if (due <= (double)gone) {
+            return 0;
+        }
+        double left = due - (double)gone;
+        rest(left > LOOK_NS ? LOOK_NS : (uint64_t)left);
+    }
+}
+
+static int begin(struct copying *copying, const struct stoa_pace *given)
+{
+    struct io_options options = {
+        .backend = IO_BACKEND_THREADS, .threads = COPY_IO_THREADS, .entries = COPY_IO_ENTRIES};
+    *copying = (struct copying){.pace = {.step = keep_pace, .context = copying}};
+    if (given != NULL) {
+        if (!engine_size_is_valid(given->size, sizeof(*given))) {
+            return error_set(&copying->detail, STOA_EINVAL, "pace: bad size");
+        }
+        memcpy(&copying->given, given, given->size);
+    }
+    int result = io_create(&options, &copying->io, &copying->detail);
+    if (result == 0) {
+        copying->detail = (struct error_detail){.code = 0};
+        copying->started_ns = io_now_ns(copying->io);
+    }
+    return result;
+}
+
+static int finish(struct copying *copying, int result, struct stoa_detail *detail)
+{
+    io_destroy(copying->io);
+    if (result != 0 && copying->detail.code == 0) {
+        (void)error_set(&copying->detail, result, "%s", stoa_strerror(result)); /* returned */
+    }
+    engine_tell(detail, &copying->detail);
+    return result;
+}
+
+/* ---- the moment ---- */
+
+static void run_point(struct stoa *stoa, struct engine_call *call)
+{
+    call->result = store_get_point(stoa->store, call->context);
+}
+
+/* The moment that is to be copied, and its head's state root. */
+static int take_point(struct stoa *stoa, struct store_point *out_point, uint8_t out_root[32],
+                      struct error_detail *detail)
+{
+    int result = STOA_EBUSY;
+    for (unsigned i = 0; i < POINT_TRIES && result == STOA_EBUSY; i++) {
+        result = engine_run_on_loop(stoa, run_point, out_point, NULL);
+        if (result == STOA_EBUSY) {
+            rest(POINT_PAUSE_NS);
+        }
+    }
+    if (result != 0) {
+        return error_set(detail, result, "%s",
+                         result == STOA_ENOTFOUND ? "the store is empty" : stoa_strerror(result));
+    }
+    struct stoa_block_key key = {.by = STOA_BY_HASH};
+    struct stoa_header found;
+    struct header header;
+    struct stoa_detail why = {.code = 0};
+    memcpy(key.hash, out_point->head.hash, 32);
+    result = stoa_get_header(stoa, &key, &found, &why);
+    if (result != 0) {
+        return error_set(detail, result, "the head: %s", why.text);
+    }
+    result = header_decode(bytes_of(found.header.data, found.header.size), &header, detail);
+    if (result == 0) {
+        memcpy(out_root, header.state_root, 32);
+    }
+    stoa_release(found.view);
+    return result;
+}
+
+static void describe(const struct manifest *manifest, struct stoa_copy_info *out)
+{
+    out->number = manifest->number;
+    out->created = manifest->created_ns / 1000000000;
+    out->store_id = manifest->store_id;
+    out->chain_id = manifest->chain_id;
+    out->height = manifest->height;
+    memcpy(out->hash, manifest->hash, 32);
+    memcpy(out->state_root, manifest->state_root, 32);
+    out->files = manifest->file_count;
+    out->bytes = manifest_bytes(manifest);
+}
+
+/* ---- backups ---- */
+
+int stoa_backup(struct stoa *stoa, const char *directory, const struct stoa_backup_options *options,
+                struct stoa_copy_info *out_info, struct stoa_detail *detail)
+{
+    struct stoa_backup_options own = STOA_BACKUP_OPTIONS_INIT;
+    struct copying copying;
+    struct store_point point;
+    struct backup_report report;
+    uint8_t root[32];
+    if (directory == NULL ||
+        (options != NULL && !engine_size_is_valid(options->size, sizeof(own)))) {
+        return engine_refuse(detail, STOA_EINVAL, "backup: bad argument");
+    }
+    if (options != NULL) {
+        memcpy(&own, options, options->size);
+    }
+    int result = begin(&copying, own.pace);
+    if (result == 0) {
+        result = take_point(stoa, &point, root, &copying.detail);
+    }
+    if (result == 0) {
+        struct backup_options wanted = {.io = copying.io,
+                                        .directory = stoa->directory,
+                                        .target = directory,
+                                        .full = own.full != 0,
+                                        .keep = own.keep,
+                                        .pace = &copying.pace};
+        result = backup_create(&wanted, &point, root, &report, &copying.detail);
+    }
+    if (result == 0 && out_info != NULL) {
+        *out_info = (struct stoa_copy_info){
+            .number = report.number,
+            .created = io_wall_ns(copying.io) / 1000000000,
+            .store_id = point.store_id,
+            .chain_id = point.head.chain_id,
+            .height = report.height,
+            .files = report.files,
+            .bytes = report.bytes,
+            .own_bytes = report.copied_bytes,
+            .copied_bytes = report.copied_bytes,
+            .removed = report.removed,
+        };
+        memcpy(out_info->hash, point.head.hash, 32);
+        memcpy(out_info->state_root, root, 32);
+    }
+    return finish(&copying, result, detail);
+}
+
+/* Who is told of each copy. */
+struct listing {
+    int (*each)(void *context, const struct stoa_copy_info *info);
+    void *context;
+};
+
+static int tell_backup(void *context, uint64_t number, const struct manifest *manifest,
+                       uint64_t own_bytes, const struct error_detail *why)
+{
+    const struct listing *listing = context;
+    struct stoa_copy_info info = {.number = number, .own_bytes = own_bytes};
+    if (manifest == NULL) {
+        info.damaged = why->text;
+    } else {
+        describe(manifest, &info);
+    }
+    return listing->each(listing->context, &info);
+}
+
+int stoa_backup_list(const char *directory,
+                     int (*each)(void *context, const struct stoa_copy_info *info), void *context,
+                     struct stoa_detail *detail)
+{
+    struct copying copying;
+    struct listing listing = {each, context};
+    if (directory == NULL || each == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, "list backups: bad argument");
+    }
+    int result = begin(&copying, NULL);
+    if (result == 0) {
+        result = backup_list(copying.io, directory, tell_backup, &listing, &copying.detail);
+    }
+    return finish(&copying, result, detail);
+}
+
+int stoa_backup_verify(const char *directory, uint64_t number, const struct stoa_pace *pace,
+                       void (*damage)(void *context, const char *file, const char *what),
+                       void *context, struct stoa_backup_check *out_check,
+                       struct stoa_detail *detail)
+{
+    struct copying copying;
+    struct backup_check check = {.backups = 0};
+    if (directory == NULL || out_check == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, "verify backups: bad argument");
+    }
+    int result = begin(&copying, pace);
+    if (result == 0) {
+        result = backup_verify(copying.io, directory, number, &copying.pace, damage, context,
+                               &check, &copying.detail);
+    }
+    *out_check = (struct stoa_backup_check){.backups = check.backups,
+                                            .files = check.files,
+                                            .bytes = check.bytes,
+                                            .damages = check.damages};
+    return finish(&copying, result, detail);
+}
+
+int stoa_backup_prune(const char *directory, unsigned keep, uint64_t *out_removed,
+                      struct stoa_detail *detail)
+{
+    struct copying copying;
+    uint64_t removed = 0;
+    if (directory == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, "prune backups: bad argument");
+    }
+    int result = begin(&copying, NULL);
+    if (result == 0) {
+        result = backup_prune(copying.io, directory, keep, &removed, &copying.detail);
+    }
+    if (out_removed != NULL) {
+        *out_removed = removed;
+    }
+    return finish(&copying, result, detail);
+}
+
+int stoa_restore(const char *backup, const char *directory,
+                 const struct stoa_restore_options *options, struct stoa_restore_report *out_report,
+                 struct stoa_detail *detail)
+{
+    struct stoa_restore_options own = STOA_RESTORE_OPTIONS_INIT;
+    struct restore_report report = {.height = 0};
+    struct copying copying;
+    if (backup == NULL || directory == NULL ||
+        (options != NULL && !engine_size_is_valid(options->size, sizeof(own)))) {
+        return engine_refuse(detail, STOA_EINVAL, "restore: bad argument");
+    }
+    if (options != NULL) {
+        memcpy(&own, options, options->size);
+    }
+    int result = begin(&copying, own.pace);
+    if (result == 0) {
+        struct restore_options wanted = {.io = copying.io,
+                                         .backup = backup,
+                                         .target = directory,
+                                         .has_height = own.has_height != 0,
+                                         .height = own.height,
+                                         .pace = &copying.pace};
+        result = restore_run(&wanted, &report, &copying.detail);
+    }
+    if (result == 0 && out_report != NULL) {
+        *out_report = (struct stoa_restore_report){
+            .height = report.height,
+            .files = report.files,
+            .bytes = report.bytes,
+            .copy_ms = report.copy_ns / 1000000,
+            .tables_ms = report.tables_ns / 1000000,
+            .verify_ms = report.verify_ns / 1000000,
+        };
+        memcpy(out_report->hash, report.hash, 32);
+        memcpy(out_report->state_root, report.state_root, 32);
+    }
+    return finish(&copying, result, detail);
+}
+
+/* ---- snapshots ---- */
+
+int stoa_create_snapshot(struct stoa *stoa, const char *name, struct stoa_detail *detail)
+{
+    struct copying copying;
+    struct store_point point;
+    uint8_t root[32];
+    if (name == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, "create a snapshot: it has no name");
+    }
+    int result = begin(&copying, NULL);
+    if (result == 0) {
+        result = take_point(stoa, &point, root, &copying.detail);
+    }
+    if (result == 0) {
+        result = snapshot_create(copying.io, stoa->directory, name, &point, root, &copying.detail);
+    }
+    return finish(&copying, result, detail);
+}
+
+static int tell_snapshot(void *context, const char *name, const struct manifest *manifest,
+                         uint64_t own_bytes, const struct error_detail *why)
+{
+    const struct listing *listing = context;
+    struct stoa_copy_info info = {.number = 0};
+    if (manifest == NULL) {
+        info.damaged = why->text;
+    } else {
+        describe(manifest, &info);
+    }
+    info.name = name;
+    info.own_bytes = own_bytes;
+    return listing->each(listing->context, &info);
+}
+
+int stoa_list_snapshots(struct stoa *stoa,
+                        int (*each)(void *context, const struct stoa_copy_info *info),
+                        void *context, struct stoa_detail *detail)
+{
+    struct copying copying;
+    struct listing listing = {each, context};
+    if (each == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, "list snapshots: nobody to tell");
+    }
+    int result = begin(&copying, NULL);
+    if (result == 0) {
+        result =
+            snapshot_list(copying.io, stoa->directory, tell_snapshot, &listing, &copying.detail);
+    }
+    return finish(&copying, result, detail);
+}
+
+int stoa_drop_snapshot(struct stoa *stoa, const char *name, struct stoa_detail *detail)
+{
+    struct copying copying;
+    if (name == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, "drop a snapshot: it has no name");
+    }
+    int result = begin(&copying, NULL);
+    if (result == 0) {
+        result = snapshot_drop(copying.io, stoa->directory, name, &copying.detail);
+    }
+    return finish(&copying, result, detail);
+}
+
+int stoa_restore_snapshot(struct stoa *stoa, const char *name, const char *directory,
+                          const struct stoa_restore_options *options,
+                          struct stoa_restore_report *out_report, struct stoa_detail *detail)
+{
+    struct copying copying;
+    char path[STORE_PATH_SIZE_MAX];
+    if (name == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, "restore a snapshot: it has no name");
+    }
+    int result = begin(&copying, NULL);
+    if (result == 0) {
+        result = snapshot_path(copying.io, stoa->directory, name, path, &copying.detail);
+    }
+    result = finish(&copying, result, detail);
+    return result == 0 ? stoa_restore(path, directory, options, out_report, detail) : result;
+}
