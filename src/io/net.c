@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ struct net {
     struct epoll_event events[NET_EVENTS];
     int event_next;
     int event_count;
+    uint8_t *received;
 };
 
 uint64_t net_now_ns(void)
@@ -39,6 +41,11 @@ int net_create(struct net **out_net, struct error_detail *detail)
     net->poll_fd = epoll_create1(EPOLL_CLOEXEC);
     net->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     struct epoll_event wake = {.events = EPOLLIN, .data.ptr = NULL};
+    net->received = memory_alloc(NET_RECEIVE_SIZE);
+    if (net->received == NULL) {
+        net_destroy(net);
+        return error_set(detail, STOA_ENOMEM, "network loop");
+    }
     if (net->poll_fd < 0 || net->wake_fd < 0 ||
         epoll_ctl(net->poll_fd, EPOLL_CTL_ADD, net->wake_fd, &wake) != 0) {
         int result = error_set_errno(detail, errno, "network loop");
@@ -61,6 +68,7 @@ void net_destroy(struct net *net)
     if (net->poll_fd >= 0) {
         close(net->poll_fd);
     }
+    memory_free(net->received);
     memory_free(net);
 }
 
@@ -73,6 +81,8 @@ int net_watch_add(struct net *net, struct net_watch *watch)
         return error_from_errno(errno);
     }
     watch->watched = true;
+    watch->wants_read = true;
+    watch->wants_write = false;
     net->watch_count++;
     return 0;
 }
@@ -90,6 +100,57 @@ void net_watch_remove(struct net *net, struct net_watch *watch)
         if (net->events[i].data.ptr == watch) {
             net->events[i].events = 0;
         }
+    }
+}
+
+void net_watch_want(struct net *net, struct net_watch *watch, bool read, bool write)
+{
+    ensure(watch->watched);
+    ensure(!write || watch->writable != NULL);
+    if (watch->wants_read == read && watch->wants_write == write) {
+        return;
+    }
+    watch->wants_read = read;
+    watch->wants_write = write;
+    struct epoll_event event = {
+        .events = (read ? (uint32_t)EPOLLIN : 0) | (write ? (uint32_t)EPOLLOUT : 0),
+        .data.ptr = watch,
+    };
+    int result = epoll_ctl(net->poll_fd, EPOLL_CTL_MOD, watch->fd, &event);
+    ensure(result == 0);
+}
+
+ptrdiff_t net_receive(struct net *net, int fd, const uint8_t **out_data)
+{
+    ssize_t size;
+    do {
+        size = recv(fd, net->received, NET_RECEIVE_SIZE, MSG_DONTWAIT);
+    } while (size < 0 && errno == EINTR);
+    if (size < 0) {
+        return errno == EAGAIN ? STOA_EBUSY : STOA_EIO;
+    }
+    *out_data = net->received;
+    return size;
+}
+
+/* What EVENTS say of WATCH, which its callbacks may remove. An end nobody wants to hear of is asked
+ * for no more: it is found when the connection is used again. */
+static void run_watch(struct net *net, struct net_watch *watch, uint32_t events)
+{
+    bool ended = (events & (EPOLLERR | EPOLLHUP)) != 0;
+    bool read = watch->wants_read && (ended || (events & EPOLLIN) != 0);
+    bool write = watch->wants_write && ((events & EPOLLOUT) != 0 || (ended && !read));
+    if (ended && !read && !write) {
+        struct epoll_event none = {.events = EPOLLET, .data.ptr = watch};
+        (void)epoll_ctl(net->poll_fd, EPOLL_CTL_MOD, watch->fd, &none); /* else it spins */
+        return;
+    }
+    if (write) {
+        watch->writable(watch);
+        return; /* it may be gone; what can be read is told by the next wait */
+    }
+    if (read) {
+        watch->ready(watch);
     }
 }
 
@@ -117,7 +178,7 @@ int net_run(struct net *net, uint64_t wait_ns)
         if (watch == NULL) {
             take_wake(net);
         } else if (event.events != 0) {
-            watch->ready(watch);
+            run_watch(net, watch, event.events);
         }
     }
     return 0;

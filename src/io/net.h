@@ -2,9 +2,9 @@
 /* net.h: a loop for descriptors of others: sockets, event descriptors, libraries with a poll of
  * their own. One thread, that of the loop, calls it; net_wake any thread.
  *
- * Watches say that something can be read. `ready` runs from net_run, may add and remove watches
- * (its own as well), and is called again for as long as there is something to read: it need not
- * take all. */
+ * Watches say that something can be read, or written. Their callbacks run from net_run, may add and
+ * remove watches (their own as well), and are called again for as long as there is something to
+ * read: they need not take all. */
 #ifndef NET_H
 #define NET_H
 
@@ -20,10 +20,13 @@ struct net;
 struct net_watch {
     int fd; /* the owner's; open until after the remove */
     void (*ready)(struct net_watch *watch);
-    void *context; /* the owner's */
+    void (*writable)(struct net_watch *watch); /* may be NULL; see net_watch_want */
+    void *context;                             /* the owner's */
 
     /* The loop's own. */
     bool watched;
+    bool wants_read;
+    bool wants_write;
 };
 
 int net_create(struct net **out_net, struct error_detail *detail);
@@ -35,6 +38,17 @@ void net_destroy(struct net *net);
 int net_watch_add(struct net *net, struct net_watch *watch);
 /* Of one that is not watched nothing happens. `ready` does not run after this. */
 void net_watch_remove(struct net *net, struct net_watch *watch);
+
+/* Whether READY is to be called, which it is at first, and WRITABLE, which it is not. An end or a
+ * failure of the other side calls READY, or WRITABLE where that alone is wanted. */
+void net_watch_want(struct net *net, struct net_watch *watch, bool read, bool write);
+
+enum { NET_RECEIVE_SIZE = 1 << 18 };
+
+/* What has come on a socket, without waiting: a view that is good until the next net_receive, and
+ * its size. 0: the other side has ended. STOA_EBUSY: nothing is there. STOA_EIO: the connection
+ * broke. */
+ptrdiff_t net_receive(struct net *net, int fd, const uint8_t **out_data);
 
 /* Wait up to WAIT_NS (0: not at all; UINT64_MAX: for ever) for something to be ready or a wake, and
  * run what is. 0, or a negative STOA_E… where the loop itself is broken. */

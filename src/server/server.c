@@ -207,6 +207,7 @@ static void *run_thread(void *context)
     while (server->result == 0 &&
            !atomic_load_explicit(&server->stop_wanted, memory_order_relaxed)) {
         server->result = net_run(server->net, turn_parts(server));
+        reap(server); /* what was answered at once goes out in this turn */
         run_calls(server, 0);
     }
     run_end(server);

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "server/server.h"
 #include "stoad/limits.h"
+#include "stoad/listeners.h"
 #include "stoad/log_lines.h"
 #include "stoad/notify.h"
 
@@ -24,7 +25,9 @@ struct daemon {
     struct event_sink events;
     struct stoa *stoa;
     struct server *server;
-    atomic_int stage; /* exchanges order the server's pointer as well */
+    struct connections *connections;
+    struct connections_settings fresh; /* of a reload, on their way to the loop */
+    atomic_int stage;                  /* exchanges order the server's pointer as well */
     bool watchdog;
     pthread_mutex_t reload; /* settings while they change, and the end of that */
     bool ending;
@@ -61,6 +64,7 @@ static void take_settings(void *context)
 {
     struct daemon *daemon = context;
     take_log_settings(daemon);
+    connections_reload(daemon->connections, &daemon->fresh);
 }
 
 /* One setting of the new file. True: it is another than before, and was taken. */
@@ -97,7 +101,10 @@ static int read_again(struct daemon *daemon, struct settings *fresh, struct erro
     if (result == 0) {
         result = settings_parse_file(fresh, daemon->line->file, detail);
     }
-    return result == 0 ? limits_check(fresh, detail) : result;
+    if (result == 0) {
+        result = limits_check(fresh, detail);
+    }
+    return result == 0 ? listeners_settings(fresh, &daemon->fresh, detail) : result;
 }
 
 static void reload(struct daemon *daemon)
@@ -120,7 +127,9 @@ static void reload(struct daemon *daemon)
         cache = cache || (taken && i == SETTING_CACHE_SIZE);
     }
     if (result == 0) {
-        (void)server_run_on_loop(daemon->server, take_settings, daemon); /* ended: no matter */
+        if (server_run_on_loop(daemon->server, take_settings, daemon) != 0) {
+            connections_settings_deinit(&daemon->fresh); /* it has ended meanwhile */
+        }
     }
     if (cache) {
         result =
@@ -255,6 +264,34 @@ static void say_ready(struct daemon *daemon)
     (void)notify_send("READY=1");
 }
 
+static int listen_to_clients(struct daemon *daemon, struct error_detail *detail)
+{
+    struct connections_settings own;
+    struct buffer path = {.data = NULL};
+    const char *tcp = daemon->settings->text[SETTING_TCP];
+    int result = listeners_settings(daemon->settings, &own, detail);
+    if (result != 0) {
+        return result;
+    }
+    result = listeners_path(daemon->settings, &path);
+    if (result == 0) {
+        result =
+            connections_create(daemon->server, (const char *)path.data, tcp[0] != '\0' ? tcp : NULL,
+                               &own, &daemon->connections, detail);
+    }
+    if (result == 0) {
+        const struct event_field fields[] = {
+            EVENT_TEXT("socket", (const char *)path.data),
+            EVENT_TEXT("tcp", tcp[0] != '\0' ? tcp : NULL),
+        };
+        say(daemon, EVENT_INFO, "listening", fields, 2);
+    } else {
+        connections_settings_deinit(&own);
+    }
+    buffer_deinit(&path);
+    return result;
+}
+
 /* Serve until told to stop. The server's parts are made and attached here. */
 static int serve(struct daemon *daemon)
 {
@@ -268,10 +305,14 @@ static int serve(struct daemon *daemon)
     };
     int result = server_create(&options, &daemon->server, &detail);
     if (result == 0) {
+        result = listen_to_clients(daemon, &detail);
+    }
+    if (result == 0) {
         result = server_start(daemon->server, &detail);
     }
     if (result != 0) {
         say_failure(daemon, "serve", result, detail.text);
+        connections_destroy(daemon->connections);
         server_destroy(daemon->server);
         return result;
     }
@@ -284,6 +325,8 @@ static int serve(struct daemon *daemon)
     if (result != 0) {
         say_failure(daemon, "serve", result, "");
     }
+    connections_destroy(daemon->connections);
+    server_destroy(daemon->server);
     atomic_store_explicit(&daemon->stage, STOPPING, memory_order_release);
     return result;
 }

@@ -2,6 +2,7 @@
 #include "stoad/limits.h"
 
 #include "server/server.h"
+#include "stoad/listeners.h"
 
 enum { HISTORY_LEAST = 64 };
 
@@ -19,7 +20,12 @@ int limits_check(const struct settings *settings, struct error_detail *detail)
     if (cache != 0 && cache < 1 << 20) {
         return error_set(detail, STOA_EINVAL, "cache-size: 0, or 1 MiB at least");
     }
-    return 0;
+    struct connections_settings connections;
+    int result = listeners_settings(settings, &connections, detail);
+    if (result == 0) {
+        connections_settings_deinit(&connections);
+    }
+    return result;
 }
 
 void limits_store_options(const struct settings *settings, struct stoa_options *out_options,
@@ -62,11 +68,14 @@ int limits_print(const struct settings *settings, struct buffer *out)
             buffer_append_format(out,
                                  "\n; what follows from these\n"
                                  "; requests with the store, of all clients: %d\n"
-                                 "; memory of the caches, bytes: %llu\n",
+                                 "; memory of the caches, bytes: %llu\n"
+                                 "; memory of what waits, of one user, bytes: %llu\n",
                                  SERVER_UNDER_WAY_MAX,
                                  (unsigned long long)(settings->number[SETTING_CACHE_SIZE] +
                                                       settings->number[SETTING_TABLE_CACHE_SIZE] +
-                                                      settings->number[SETTING_TRIE_CACHE_SIZE]));
+                                                      settings->number[SETTING_TRIE_CACHE_SIZE]),
+                                 (unsigned long long)(2 * settings->number[SETTING_QUEUE_SIZE_MAX] +
+                                                      settings->number[SETTING_REQUEST_SIZE_MAX]));
     }
     return result;
 }

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* connections_private.h: what the files of the connections share. connections.c listens, reads and
+ * writes, connections_serve.c has the requests, connections_aside.c the calls that wait. All on the
+ * loop's thread. */
+#ifndef CONNECTIONS_PRIVATE_H
+#define CONNECTIONS_PRIVATE_H
+
+#include "server/aside.h"
+#include "server/connections.h"
+#include "server/outbox.h"
+#include "wire/wire_argument.h"
+#include "wire/wire_reply.h"
+
+enum connection_state {
+    CONNECTION_HELLO, /* its first frame is awaited */
+    CONNECTION_PROOF, /* the proof that it has the token */
+    CONNECTION_OPEN,
+    CONNECTION_ENDING, /* what it was told last is written, then it is closed */
+};
+
+enum {
+    CONNECTION_COST_QUERY = 16,      /* what a query, a range or a proof counts in flight */
+    CONNECTION_STREAM_LOW = 1 << 20, /* below so many bytes a stream writes its next part */
+    CONNECTION_LISTENERS = 2,
+};
+
+struct connection_request;
+
+struct connection {
+    struct net_watch watch;
+    struct connections *owner;
+    struct client *client; /* NULL: it was refused */
+    bool tcp;
+    bool reserved;
+    enum connection_state state;
+    enum wire_role role;
+    bool waits; /* frames that came wait for the client to have less in flight */
+    bool dirty; /* its outbox is to be written in this turn */
+    bool pinged;
+    uint64_t counted_in;  /* of IN, in the client's queue */
+    uint64_t counted_out; /* of the outbox, likewise */
+    struct buffer in;     /* what came and is no whole frame, or waits */
+    struct outbox outbox;
+    struct connection_request *requests;
+    struct connection_request *streams; /* of them: have parts to write */
+    uint8_t server_nonce[WIRE_NONCE_SIZE];
+    uint8_t client_nonce[WIRE_NONCE_SIZE];
+    uint64_t opened_ns;
+    uint64_t received_ns; /* something came */
+    uint64_t frame_ns;    /* the frame that is not whole began; 0: none did */
+    uint64_t written_ns;  /* something of the outbox went, or it was empty */
+    struct connection *next;
+    struct connection *previous;
+    struct connection *next_dirty;
+};
+
+/* A request that is with the store, aside, or streams its answer. */
+struct connection_request {
+    struct server_request base; /* first */
+    struct aside_job job;
+    struct connections *owner;
+    struct connection *connection; /* NULL: it is gone, and the answer is dropped */
+    struct client *client;
+    struct wire_header header;
+    unsigned cost;
+    bool with_store; /* stoa_cancel finds it */
+    struct arena arena;
+    uint8_t *payload; /* a copy, where it must stay; or NULL */
+    /* Of a stream. */
+    struct stoa_completion *streamed;
+    size_t streamed_next;
+    struct connection_request *next_stream;
+    /* Of a call that waits. */
+    uint64_t number;
+    struct stoa_block_key key;
+    int result;
+    struct stoa_detail detail;
+    void *made; /* stoa_free */
+    size_t made_count;
+    struct stoa_dead_letter_counts counts;
+    struct connection_request *next;
+    struct connection_request *previous;
+};
+
+struct connections {
+    struct server_part part;
+    struct server *server;
+    struct connections_settings settings;
+    struct aside *aside;
+    struct net_watch listeners[CONNECTION_LISTENERS]; /* fd -1: none */
+    char *path;
+    bool listening_paused;
+    bool stopping;
+    struct clients clients;
+    struct connection *first;
+    unsigned count;
+    unsigned request_count;
+    struct connection *dirty;
+    struct connection *ended; /* closed in this turn, to be freed at its end */
+    struct connection_request *free_requests;
+    uint64_t looked_ns;
+    uint64_t resume_ns; /* when one that waits for its rate may go on; UINT64_MAX: none */
+    uint64_t chain_id;
+    uint64_t now_ns; /* of this turn */
+};
+
+/* connections.c */
+
+/* The outbox has more: it is written at the end of the turn. */
+void connection_touch(struct connection *connection);
+
+/* Tell it why, and close it once that is written. */
+void connection_end(struct connection *connection, int code, const char *text);
+
+/* Close it now. It is freed at the end of the turn. */
+void connection_close(struct connection *connection);
+
+/* connections_serve.c */
+
+/* Serve a frame of an open connection. STOA_EBUSY: not now, nothing was taken. STOA_EINVAL: it is
+ * no request, and DETAIL says why. */
+int connection_serve(struct connection *connection, const struct wire_header *header,
+                     struct bytes payload, struct error_detail *detail);
+
+/* Append parts of streams while there is room. */
+void connection_stream(struct connection *connection);
+
+/* CONNECTION ends: the answers to its requests will be dropped. */
+void connection_abandon(struct connection *connection);
+
+/* The reply to HEADER: RESULT with TEXT. */
+void connection_refuse(struct connection *connection, const struct wire_header *header, int result,
+                       const char *text);
+
+struct connection_request *connection_request_take(struct connection *connection,
+                                                   const struct wire_header *header, unsigned cost);
+/* Its end: gone from its connection, to the pool. */
+void connection_request_give(struct connection_request *request);
+
+/* connections_aside.c */
+int connection_serve_aside(struct connection *connection, const struct wire_header *header,
+                           struct bytes payload, struct error_detail *detail);
+
+#endif
