@@ -221,6 +221,40 @@ struct stoa_options {
 int stoa_open(const char *directory, const struct stoa_options *options, struct stoa **out_stoa,
               struct stoa_detail *detail);
 
+/* How to reach a daemon. 0, NULL: the defaults. */
+struct stoa_connect_options {
+    size_t size;
+    const void *token; /* where the daemon wants one, on TCP; copied */
+    size_t token_size;
+    const char *name;      /* of this program, for the daemon's log. Copied */
+    unsigned connect_ms;   /* how long stoa_connect tries. 5,000 */
+    unsigned reconnect_ms; /* how long calls wait for a connection that broke to come back, until
+                              they fail; calls that come then fail at once, until a try, now and
+                              then, succeeds. 10,000 */
+    unsigned silence_ms;   /* a daemon that says nothing for so long, while something is asked of
+                              it, is held for gone. 10,000 */
+};
+#define STOA_CONNECT_OPTIONS_INIT                    \
+    {                                                \
+        .size = sizeof(struct stoa_connect_options), \
+    }
+
+/* A handle on the store that a daemon, stoad(8), serves at ADDRESS: a path of its socket (with a
+ * slash), or "127.0.0.1:PORT". Every call of this header works with it; those that the daemon's
+ * roles do not allow return STOA_EPERM.
+ *
+ * Where the connection breaks it is made again, and what only reads is asked again. A write that
+ * was sent and not answered is completed with STOA_ECLOSED and STOA_EFFECT_UNKNOWN; one that was
+ * not sent waits. stoa_completion_fd may be readable without a completion: then stoa_reap has other
+ * work, and returns 0. No thread is started but by stoa_health_fd: the work is done by the threads
+ * that wait in calls.
+ *
+ * STOA_ENOTFOUND: nobody listens there. STOA_EPERM: the token is wrong, or this user has no role.
+ * STOA_EVERSION: it speaks another version of the protocol. STOA_EBUSY: it has too many
+ * connections. */
+int stoa_connect(const char *address, const struct stoa_connect_options *options,
+                 struct stoa **out_stoa, struct stoa_detail *detail);
+
 /* Finish what was submitted (completions not reaped are dropped), apply, checkpoint, close. No
  * other call with the handle may be under way. The handle is gone whatever is returned, but for
  * STOA_EBUSY: views have not been released (DETAIL says how many); the store stays open, release
@@ -777,6 +811,8 @@ struct stoa_call {
 };
 enum {
     STOA_CALL_NO_RETRY = 1 << 0, /* answer the first failure; no dead letter */
+    STOA_CALL_MORE = 1 << 1, /* another follows at once: over a socket they are sent together, at
+                                the latest by stoa_reap. Else it is of no account */
 };
 enum {
     STOA_DURABLE, /* a store is answered when it is on stable storage and readable */

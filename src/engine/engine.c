@@ -254,6 +254,9 @@ int stoa_close(struct stoa *stoa, struct stoa_detail *detail)
     if (stoa == NULL) {
         return 0;
     }
+    if (stoa->remote != NULL) {
+        return engine_remote_close(stoa, detail);
+    }
     (void)engine_run_on_loop(stoa, run_give_up, NULL, NULL); /* else what backs off is waited for */
     drop_completions(stoa);
     int result = engine_run_on_loop(stoa, run_close, NULL, detail);

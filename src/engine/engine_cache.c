@@ -255,6 +255,9 @@ int stoa_get_cache_stats(struct stoa *stoa, struct stoa_cache_stats *out_stats)
     if (out_stats == NULL || !engine_size_is_valid(out_stats->size, sizeof(stats))) {
         return STOA_EINVAL;
     }
+    if (stoa->remote != NULL) {
+        return engine_remote_get_cache_stats(stoa, out_stats);
+    }
     if (stoa->cache != NULL) {
         cache_get_stats(stoa->cache, &inner);
         stats.limit = inner.limit;
@@ -285,5 +288,8 @@ static void run_resize(struct stoa *stoa, struct engine_call *call)
 
 int stoa_resize_cache(struct stoa *stoa, uint64_t size, struct stoa_detail *detail)
 {
+    if (stoa->remote != NULL) {
+        return stoa->remote->resize_cache(stoa->remote_state, size, detail);
+    }
     return engine_run_on_loop(stoa, run_resize, &size, detail);
 }

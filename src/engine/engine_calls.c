@@ -25,6 +25,9 @@ int stoa_ask(struct stoa *stoa, enum stoa_message message, const void *argument,
              const struct stoa_call *call, struct stoa_completion *out_completion)
 {
     struct engine_request *answer;
+    if (stoa->remote != NULL) {
+        return engine_remote_ask(stoa, message, argument, call, out_completion);
+    }
     int result = engine_request_wait(stoa, message, argument, call, &answer);
     if (result != 0) {
         *out_completion = (struct stoa_completion){
@@ -119,6 +122,9 @@ int stoa_get_header(struct stoa *stoa, const struct stoa_block_key *key,
     struct store_request request;
     if (out_header == NULL) {
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    if (stoa->remote != NULL) {
+        return engine_remote_get_header(stoa, key, out_header, detail);
     }
     if (key != NULL && hot_get_block(stoa->cache, key, &request.block)) {
         *out_header = engine_completion_header(&request.block);
@@ -340,7 +346,7 @@ void stoa_free(void *pointer)
 
 void stoa_release(struct stoa_view *view)
 {
-    if (view == NULL || engine_cache_release(view)) {
+    if (view == NULL || engine_cache_release(view) || engine_remote_release(view)) {
         return;
     }
     struct stoa *stoa = view->home;

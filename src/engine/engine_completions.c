@@ -202,6 +202,9 @@ static void wait_for_completion(struct stoa *stoa, int timeout_ms)
 
 int stoa_reap(struct stoa *stoa, struct stoa_completion *out, unsigned count, int timeout_ms)
 {
+    if (stoa->remote != NULL) {
+        return stoa->remote->reap(stoa->remote_state, out, count, timeout_ms);
+    }
     unsigned taken = 0;
     pthread_mutex_lock(&stoa->done_mutex);
     if (stoa->done_first == NULL && timeout_ms != 0) {
@@ -227,6 +230,9 @@ int stoa_reap(struct stoa *stoa, struct stoa_completion *out, unsigned count, in
 
 int stoa_completion_fd(struct stoa *stoa)
 {
+    if (stoa->remote != NULL) {
+        return stoa->remote->completion_fd(stoa->remote_state);
+    }
     pthread_mutex_lock(&stoa->done_mutex);
     if (stoa->done_fd < 0) {
         stoa->done_fd = eventfd(stoa->done_first != NULL, EFD_NONBLOCK | EFD_CLOEXEC);

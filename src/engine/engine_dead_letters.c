@@ -54,6 +54,9 @@ int stoa_dead_letters_list(struct stoa *stoa, struct stoa_dead_letter *out, size
     if (out_count == NULL || (out == NULL && capacity != 0)) {
         return STOA_EINVAL;
     }
+    if (stoa->remote != NULL) {
+        return stoa->remote->letters_list(stoa->remote_state, out, capacity, out_count);
+    }
     int result = engine_run_on_loop(stoa, run_list, &list, NULL);
     if (result == 0) {
         *out_count = list.count;
@@ -89,6 +92,9 @@ static void run_retry(struct stoa *stoa, struct engine_call *call)
 
 int stoa_dead_letters_retry(struct stoa *stoa, uint64_t id, struct stoa_detail *detail)
 {
+    if (stoa->remote != NULL) {
+        return stoa->remote->letters_retry(stoa->remote_state, id, detail);
+    }
     struct retry_call retry = {.id = id, .spare = engine_request_take(stoa)};
     if (retry.spare == NULL) {
         return engine_refuse(detail, STOA_ENOMEM, stoa_strerror(STOA_ENOMEM));
@@ -124,6 +130,9 @@ static void run_drop(struct stoa *stoa, struct engine_call *call)
 
 int stoa_dead_letters_drop(struct stoa *stoa, uint64_t id)
 {
+    if (stoa->remote != NULL) {
+        return stoa->remote->letters_drop(stoa->remote_state, id);
+    }
     return engine_run_on_loop(stoa, run_drop, &id, NULL);
 }
 
@@ -138,6 +147,9 @@ int stoa_dead_letters_count(struct stoa *stoa, struct stoa_dead_letter_counts *o
     struct dead_letters_counts counts;
     if (out_counts == NULL || !engine_size_is_valid(out_counts->size, sizeof(*out_counts))) {
         return STOA_EINVAL;
+    }
+    if (stoa->remote != NULL) {
+        return engine_remote_letters_count(stoa, out_counts);
     }
     int result = engine_run_on_loop(stoa, run_count, &counts, NULL);
     if (result == 0) {

@@ -495,6 +495,9 @@ static void run_cancel(struct stoa *stoa, struct engine_call *call)
 
 int stoa_cancel(struct stoa *stoa, uint64_t correlation_id)
 {
+    if (stoa->remote != NULL) {
+        return stoa->remote->cancel(stoa->remote_state, correlation_id);
+    }
     struct cancel_call cancel = {.id = correlation_id, .spare = engine_request_take(stoa)};
     if (cancel.spare == NULL) {
         return STOA_ENOMEM;
@@ -520,6 +523,9 @@ static void run_sync(struct stoa *stoa, struct engine_call *call)
 int stoa_sync(struct stoa *stoa, struct stoa_detail *detail)
 {
     uint64_t left;
+    if (stoa->remote != NULL) {
+        return stoa->remote->sync(stoa->remote_state, detail);
+    }
     return engine_run_on_loop(stoa, run_sync, &left, detail);
 }
 

@@ -398,6 +398,9 @@ int stoa_get_health(struct stoa *stoa, struct stoa_health *out_health)
     if (out_health == NULL || !engine_size_is_valid(out_health->size, sizeof(*out_health))) {
         return STOA_EINVAL;
     }
+    if (stoa->remote != NULL) {
+        return engine_remote_get_health(stoa, out_health);
+    }
     struct engine_health *health = stoa->health;
     pthread_mutex_lock(&health->mutex);
     give(health, out_health);
@@ -410,6 +413,9 @@ int stoa_wait_health(struct stoa *stoa, uint64_t seen, int timeout_ms,
 {
     if (out_health == NULL || !engine_size_is_valid(out_health->size, sizeof(*out_health))) {
         return STOA_EINVAL;
+    }
+    if (stoa->remote != NULL) {
+        return engine_remote_wait_health(stoa, seen, timeout_ms, out_health);
     }
     struct engine_health *health = stoa->health;
     uint64_t until = io_now_ns(stoa->io) + (timeout_ms > 0 ? (uint64_t)timeout_ms * 1000000 : 0);
@@ -429,6 +435,9 @@ int stoa_wait_health(struct stoa *stoa, uint64_t seen, int timeout_ms,
 
 int stoa_health_fd(struct stoa *stoa)
 {
+    if (stoa->remote != NULL) {
+        return stoa->remote->health_fd(stoa->remote_state);
+    }
     struct engine_health *health = stoa->health;
     pthread_mutex_lock(&health->mutex);
     if (health->fd < 0) {

@@ -108,6 +108,9 @@ int stoa_metrics_list(struct stoa *stoa,
     if (each == NULL) {
         return STOA_EINVAL;
     }
+    if (stoa->remote != NULL) {
+        return stoa->remote->metrics_list(stoa->remote_state, each, context);
+    }
     metrics_set(stoa->metrics, METRICS_MEMORY, io_resident_bytes());
     engine_health_tell_cache(stoa);
     metrics_list(stoa->metrics, each, context);
@@ -118,6 +121,9 @@ int stoa_metrics_text(struct stoa *stoa, char **out_text, size_t *out_size)
 {
     if (out_text == NULL) {
         return STOA_EINVAL;
+    }
+    if (stoa->remote != NULL) {
+        return stoa->remote->metrics_text(stoa->remote_state, out_text, out_size);
     }
     struct buffer buffer;
     buffer_init(&buffer);

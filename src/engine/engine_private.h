@@ -11,6 +11,7 @@
 #include "actor/dead_letters.h"
 #include "actor/mailbox.h"
 #include "actor/supervisor.h"
+#include "engine/engine_remote.h"
 #include "maint/job.h"
 #include "metrics/metrics.h"
 #include "stoa.h"
@@ -133,6 +134,8 @@ struct engine_warm {
 };
 
 struct stoa {
+    const struct engine_remote_ops *remote; /* NULL: the store is in this process */
+    void *remote_state;
     pthread_t thread;
     struct io *io;
     struct store *store;
@@ -285,6 +288,10 @@ int engine_request_begin(struct stoa *stoa, enum stoa_message message, const voi
 int engine_request_wait(struct stoa *stoa, enum stoa_message message, const void *argument,
                         const struct stoa_call *call, struct engine_request **out_answer);
 
+/* What is wrong with a message that another process's store is to get, if anything. */
+int engine_request_check(struct stoa *stoa, enum stoa_message message, const void *argument,
+                         const struct stoa_call *call);
+
 /* What it is, and whether it changes what is stored. */
 bool engine_message_writes(enum stoa_message message);
 
@@ -407,6 +414,24 @@ void engine_metrics_refused(struct stoa *stoa, enum stoa_message message, int re
 void engine_metrics_answered(struct engine_request *own);
 void engine_metrics_cache(struct stoa *stoa); /* one thread at a time */
 void engine_metrics_lettered(struct stoa *stoa, enum stoa_message message);
+
+/* ---- engine_remote.c: the same calls where stoa->remote is not NULL ---- */
+
+int engine_remote_close(struct stoa *stoa, struct stoa_detail *detail);
+/* As engine_request_wait; what is wrong with the request is told by the answer, too. */
+int engine_remote_wait(struct stoa *stoa, enum stoa_message message, const void *argument,
+                       const struct stoa_call *call, struct engine_request **out_answer);
+int engine_remote_ask(struct stoa *stoa, enum stoa_message message, const void *argument,
+                      const struct stoa_call *call, struct stoa_completion *out_completion);
+int engine_remote_get_header(struct stoa *stoa, const struct stoa_block_key *key,
+                             struct stoa_header *out_header, struct stoa_detail *detail);
+int engine_remote_get_health(struct stoa *stoa, struct stoa_health *out_health);
+int engine_remote_get_cache_stats(struct stoa *stoa, struct stoa_cache_stats *out_stats);
+int engine_remote_wait_health(struct stoa *stoa, uint64_t seen, int timeout_ms,
+                              struct stoa_health *out_health);
+int engine_remote_letters_count(struct stoa *stoa, struct stoa_dead_letter_counts *out_counts);
+/* True where VIEW was handed out by such a handle, and is released. */
+bool engine_remote_release(struct stoa_view *view);
 
 /* ---- engine_upkeep.c ---- */
 

@@ -60,6 +60,9 @@ int stoa_rebuild_index(struct stoa *stoa, int index,
                        struct stoa_detail *detail)
 {
     struct engine_waiter waiter;
+    if (stoa->remote != NULL) {
+        return stoa->remote->rebuild_index(stoa->remote_state, index, progress, context, detail);
+    }
     int result = engine_request_begin(stoa, STOA_MESSAGE_REBUILD_INDEX, &index, NULL, &waiter);
     if (result != 0) {
         return engine_refuse(detail, result, stoa_strerror(result));

@@ -259,7 +259,7 @@ static bool call_is_valid(const struct stoa_call *call)
 {
     return call->priority >= STOA_PRIORITY_DEFAULT && call->priority <= STOA_PRIORITY_CRITICAL &&
            (call->durability == STOA_DURABLE || call->durability == STOA_BUFFERED) &&
-           (call->flags & ~(unsigned)STOA_CALL_NO_RETRY) == 0;
+           (call->flags & ~(unsigned)(STOA_CALL_NO_RETRY | STOA_CALL_MORE)) == 0;
 }
 
 /* Number and treatment of a message, as the caller wants it. STOA_EINVAL. */
@@ -286,7 +286,7 @@ static int take_call(struct stoa *stoa, struct engine_request *own, enum stoa_me
     own->tag = given.tag;
     own->flags = given.flags;
     own->durability = given.durability;
-    own->pushed_ns = io_now_ns(stoa->io);
+    own->pushed_ns = stoa->remote != NULL ? 0 : io_now_ns(stoa->io);
     own->deadline_ns = given.deadline_ms == 0
                            ? UINT64_MAX
                            : own->pushed_ns + (uint64_t)given.deadline_ms * 1000000;
@@ -425,11 +425,21 @@ static int fill_request(struct stoa *stoa, struct engine_request *own, enum stoa
     } else if (result == 0) {
         result = fill_argument(own, kind, argument);
     }
-    bool may_be_told_early = own->deadline_ns != UINT64_MAX || own->durability == STOA_BUFFERED;
+    bool may_be_told_early = stoa->remote == NULL &&
+                             (own->deadline_ns != UINT64_MAX || own->durability == STOA_BUFFERED);
     if (result == 0 && may_be_told_early) {
         own->spare = engine_request_take(stoa);
         result = own->spare == NULL ? STOA_ENOMEM : own->owned ? 0 : engine_copy_arguments(own);
     }
+    return result;
+}
+
+int engine_request_check(struct stoa *stoa, enum stoa_message message, const void *argument,
+                         const struct stoa_call *call)
+{
+    struct engine_request *own = engine_request_take(stoa);
+    int result = own == NULL ? STOA_ENOMEM : fill_request(stoa, own, message, argument, call);
+    engine_request_give(stoa, own);
     return result;
 }
 
@@ -469,6 +479,11 @@ int engine_request_wait(struct stoa *stoa, enum stoa_message message, const void
                         const struct stoa_call *call, struct engine_request **out_answer)
 {
     struct engine_waiter waiter;
+    if (stoa->remote != NULL) {
+        int checked = engine_request_check(stoa, message, argument, call);
+        return checked != 0 ? checked
+                            : engine_remote_wait(stoa, message, argument, call, out_answer);
+    }
     int result = engine_request_begin(stoa, message, argument, call, &waiter);
     if (result == 0) {
         engine_wait_for_answer(&waiter);
@@ -480,6 +495,11 @@ int engine_request_wait(struct stoa *stoa, enum stoa_message message, const void
 int stoa_submit(struct stoa *stoa, enum stoa_message message, const void *argument,
                 const struct stoa_call *call)
 {
+    if (stoa->remote != NULL) {
+        int checked = engine_request_check(stoa, message, argument, call);
+        return checked != 0 ? checked
+                            : stoa->remote->submit(stoa->remote_state, message, argument, call);
+    }
     int result = count_up(stoa);
     if (result != 0) {
         engine_metrics_refused(stoa, message, result);

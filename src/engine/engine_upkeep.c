@@ -199,6 +199,9 @@ int stoa_get_block_changes(struct stoa *stoa, const struct stoa_block_key *key,
     if (key == NULL || out_changes == NULL || (unsigned)key->by > STOA_LATEST) {
         return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
     }
+    if (stoa->remote != NULL) {
+        return stoa->remote->block_changes(stoa->remote_state, key, out_changes, detail);
+    }
     return engine_run_on_loop(stoa, run_changes, &changes, detail);
 }
 

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "io/io.h"
+#include "server/connections.h"
 
 static const uint64_t seed = 11;
 
@@ -31,7 +32,7 @@ static enum stoa_io allowed(enum stoa_io wanted)
     return wanted;
 }
 
-static int set_up(void **state, enum stoa_io io)
+static int set_up(void **state, enum stoa_io io, bool remote)
 {
     struct engine_rig *rig = calloc(1, sizeof(*rig));
     struct stoa_create_options options = STOA_CREATE_OPTIONS_INIT;
@@ -47,6 +48,7 @@ static int set_up(void **state, enum stoa_io io)
     options.genesis_json_size = json.size;
     assert_int_equal(stoa_create(rig->directory, &options, NULL), 0);
     rig->io = allowed(io);
+    rig->remote = remote;
     engine_rig_open(rig);
     *state = rig;
     return 0;
@@ -54,12 +56,17 @@ static int set_up(void **state, enum stoa_io io)
 
 int engine_rig_set_up_ring(void **state)
 {
-    return set_up(state, STOA_IO_RING);
+    return set_up(state, STOA_IO_RING, false);
 }
 
 int engine_rig_set_up_threads(void **state)
 {
-    return set_up(state, STOA_IO_THREADS);
+    return set_up(state, STOA_IO_THREADS, false);
+}
+
+int engine_rig_set_up_remote(void **state)
+{
+    return set_up(state, STOA_IO_RING, true);
 }
 
 int engine_rig_tear_down(void **state)
@@ -84,6 +91,42 @@ struct stoa_options engine_rig_options(const struct engine_rig *rig)
     return options;
 }
 
+/* RIG's store becomes what a server serves, and its handle a client's. */
+static void serve(struct engine_rig *rig)
+{
+    char path[ENGINE_RIG_PATH_SIZE];
+    struct error_detail detail = {.code = 0};
+    struct stoa_detail told = {.code = 0};
+    struct connections_settings settings = {
+        .limits = {.connections = 16,
+                   .client_connections = 16,
+                   .requests = 3000,
+                   .queued = 64 << 20},
+        .role_otherwise = WIRE_ROLE_ADMIN,
+        .request_max = 16 << 20,
+        .handshake_ms = 5000,
+        .idle_ms = 60000,
+        .stall_ms = 30000,
+    };
+    rig->served = rig->stoa;
+    engine_rig_path(rig, "sock", path);
+    struct server_options options = {.stoa = rig->served, .stop_ms = 5000};
+    int result = server_create(&options, &rig->server, &detail);
+    if (result == 0) {
+        result = connections_create(rig->server, path, NULL, &settings, &rig->connections, &detail);
+    }
+    if (result == 0) {
+        result = server_start(rig->server, &detail);
+    }
+    if (result != 0) {
+        fail_msg("serve: %d %s", result, detail.text);
+    }
+    result = stoa_connect(path, NULL, &rig->stoa, &told);
+    if (result != 0) {
+        fail_msg("connect: %d %s", result, told.text);
+    }
+}
+
 void engine_rig_open(struct engine_rig *rig)
 {
     struct stoa_options options = engine_rig_options(rig);
@@ -92,12 +135,22 @@ void engine_rig_open(struct engine_rig *rig)
     if (result != 0) {
         fail_msg("open: %d %s", result, detail.text);
     }
+    if (rig->remote) {
+        serve(rig);
+    }
 }
 
 void engine_rig_close(struct engine_rig *rig)
 {
     struct stoa_detail detail;
     int result = stoa_close(rig->stoa, &detail);
+    if (rig->remote && result == 0) {
+        server_stop(rig->server);
+        assert_int_equal(server_join(rig->server), 0);
+        connections_destroy(rig->connections);
+        server_destroy(rig->server);
+        result = stoa_close(rig->served, &detail);
+    }
     rig->stoa = NULL;
     if (result != 0) {
         fail_msg("close: %d %s", result, detail.text);

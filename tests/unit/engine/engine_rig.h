@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* engine_rig.h: a store of a made chain in a temporary directory, opened through stoa.h, once with
- * io_uring (where the machine allows it) and once with threads. */
+/* engine_rig.h: a store of a made chain in a temporary directory, opened through stoa.h: once with
+ * io_uring (where the machine allows it), once with threads, and once served over a socket, so that
+ * the handle is a client's. */
 #ifndef ENGINE_RIG_H
 #define ENGINE_RIG_H
 
@@ -17,14 +18,26 @@ struct engine_rig {
     struct made_chain *chain;
     enum stoa_io io;
     struct stoa *stoa;
+    bool remote; /* STOA is a client's handle; these are what serves it: */
+    struct stoa *served;
+    struct server *server;
+    struct connections *connections;
 };
 
 /* cmocka fixtures: a store with the genesis of the chain, opened. */
 int engine_rig_set_up_ring(void **state);
 int engine_rig_set_up_threads(void **state);
+int engine_rig_set_up_remote(void **state);
 int engine_rig_tear_down(void **state);
 
-/* Two of cmocka's tests: TEST with each. */
+/* Three of cmocka's tests: TEST with each. */
+#define ENGINE_RIG_ALL(test)                                                          \
+    ENGINE_RIG_BOTH(test),                                                            \
+    {                                                                                 \
+#test " (socket)", test, engine_rig_set_up_remote, engine_rig_tear_down, NULL \
+    }
+
+/* Two: those with the store in the process, for what is about that. */
 #define ENGINE_RIG_BOTH(test)                                                           \
     {#test " (io_uring)", test, engine_rig_set_up_ring, engine_rig_tear_down, NULL},    \
     {                                                                                   \

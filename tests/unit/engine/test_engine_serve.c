@@ -250,14 +250,14 @@ static void completions_that_nobody_takes_do_not_keep_it_open(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        ENGINE_RIG_BOTH(what_is_asked_of_the_store_itself_comes_as_completions),
-        ENGINE_RIG_BOTH(an_analysis_comes_as_a_completion_as_well),
-        ENGINE_RIG_BOTH(a_checkpoint_covers_what_was_acknowledged_and_lets_others_go_on),
-        ENGINE_RIG_BOTH(a_verification_brings_what_it_found),
-        ENGINE_RIG_BOTH(an_index_is_made_anew_by_message_and_stopped_by_canceling),
-        ENGINE_RIG_BOTH(receipts_come_with_their_transaction_and_block),
-        ENGINE_RIG_BOTH(every_message_is_answered_or_refused_with_a_reason),
-        ENGINE_RIG_BOTH(completions_that_nobody_takes_do_not_keep_it_open),
+        ENGINE_RIG_ALL(what_is_asked_of_the_store_itself_comes_as_completions),
+        ENGINE_RIG_ALL(an_analysis_comes_as_a_completion_as_well),
+        ENGINE_RIG_ALL(a_checkpoint_covers_what_was_acknowledged_and_lets_others_go_on),
+        ENGINE_RIG_ALL(a_verification_brings_what_it_found),
+        ENGINE_RIG_ALL(an_index_is_made_anew_by_message_and_stopped_by_canceling),
+        ENGINE_RIG_ALL(receipts_come_with_their_transaction_and_block),
+        ENGINE_RIG_ALL(every_message_is_answered_or_refused_with_a_reason),
+        ENGINE_RIG_ALL(completions_that_nobody_takes_do_not_keep_it_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
