@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "stoa/command.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/ensure.h"
 #include "stoa/console.h"
 
@@ -35,8 +39,59 @@ const struct command *command_at(size_t index)
     return index < sizeof(commands) / sizeof(commands[0]) ? &commands[index] : NULL;
 }
 
+/* The token for a daemon on TCP. A file that is too long or not there gives none, which the daemon
+ * then says. */
+static size_t read_token(uint8_t *out, size_t size)
+{
+    const char *path = getenv("STOA_TOKEN_FILE");
+    FILE *file = path == NULL ? NULL : fopen(path, "re");
+    if (file == NULL) {
+        return 0;
+    }
+    size_t count = fread(out, 1, size, file);
+    (void)fclose(file); /* it was only read */
+    while (count != 0 &&
+           (out[count - 1] == '\n' || out[count - 1] == '\r' || out[count - 1] == ' ')) {
+        count--;
+    }
+    return count;
+}
+
+static int connect_to(const char *address, struct stoa **out_stoa)
+{
+    struct stoa_connect_options connect_options = STOA_CONNECT_OPTIONS_INIT;
+    struct stoa_detail detail = {.code = 0};
+    uint8_t token[4096];
+    connect_options.name = "stoa";
+    connect_options.token = token;
+    connect_options.token_size = read_token(token, sizeof(token));
+    int result = stoa_connect(address, &connect_options, out_stoa, &detail);
+    if (result == 0) {
+        return COMMAND_DONE;
+    }
+    int status = command_fail(result, &detail, address);
+    return result == STOA_ENOTFOUND ? COMMAND_NO_STORE : status;
+}
+
+/* The store is open in another process: the daemon's, if its socket is there. False: it is not. */
+static bool find_daemon(const struct options *options, struct stoa **out_stoa, int *out_status)
+{
+    struct buffer path = {.data = NULL};
+    bool found = buffer_append_format(&path, "%s/stoad.sock", options->directory) == 0 &&
+                 buffer_append(&path, "", 1) == 0 && access((const char *)path.data, F_OK) == 0;
+    if (found) {
+        *out_status = connect_to((const char *)path.data, out_stoa);
+    }
+    buffer_deinit(&path);
+    return found;
+}
+
 int command_open(const struct options *options, bool bulk, struct stoa **out_stoa)
 {
+    int status;
+    if (options->socket != NULL) {
+        return connect_to(options->socket, out_stoa);
+    }
     struct stoa_options open_options = STOA_OPTIONS_INIT;
     struct stoa_maintenance maintenance = STOA_MAINTENANCE_INIT;
     maintenance.off = 1; /* a command does what it is told and no more */
@@ -54,7 +109,10 @@ int command_open(const struct options *options, bool bulk, struct stoa **out_sto
         }
         return COMMAND_DONE;
     }
-    int status = command_fail(result, &detail, options->directory);
+    if (result == STOA_ELOCKED && find_daemon(options, out_stoa, &status)) {
+        return status;
+    }
+    status = command_fail(result, &detail, options->directory);
     return result == STOA_ENOTFOUND ? COMMAND_NO_STORE : status;
 }
 

@@ -222,6 +222,9 @@ static void take_option(struct argp_state *state, struct options *options, enum 
     case OPTION_DIRECTORY:
         options->directory = value;
         break;
+    case OPTION_SOCKET:
+        options->socket = value;
+        break;
     case OPTION_JSON:
         options->json = true;
         break;

@@ -38,6 +38,7 @@ struct command;
 struct options {
     const struct command *command;
     const char *directory;
+    const char *socket; /* NULL: the store itself, or the daemon that has it open */
     bool json;
     const char *genesis; /* NULL: none */
     uint64_t chain_id;   /* 0: none */

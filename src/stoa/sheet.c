@@ -31,10 +31,11 @@ append_arguments(struct sheet *sheet, const char *format, va_list arguments)
 
 static void append_name(struct sheet *sheet, const char *name)
 {
-    char text[NAME_WIDTH + 1];
-    int length = snprintf(text, sizeof(text), "%-*s", NAME_WIDTH, name);
-    ensure(length == NAME_WIDTH);
-    append(sheet, text, NAME_WIDTH);
+    size_t length = strlen(name);
+    append(sheet, name, length);
+    do { /* one space at least */
+        append(sheet, " ", 1);
+    } while (++length < NAME_WIDTH);
 }
 
 void sheet_init(struct sheet *sheet)
