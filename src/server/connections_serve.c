@@ -274,8 +274,9 @@ static int submit(struct connection *connection, struct connection_request *requ
     const struct wire_header *header = &request->header;
     enum stoa_message message = (enum stoa_message)header->type;
     enum wire_argument_shape shape = wire_message_argument(message);
-    bool keeps = shape == WIRE_ARGUMENT_BLOCK || shape == WIRE_ARGUMENT_UPDATE ||
-                 shape == WIRE_ARGUMENT_BATCH || shape == WIRE_ARGUMENT_LOG_FILTER;
+    bool keeps = shape == WIRE_ARGUMENT_BLOCK || shape == WIRE_ARGUMENT_RECEIPTS ||
+                 shape == WIRE_ARGUMENT_UPDATE || shape == WIRE_ARGUMENT_BATCH ||
+                 shape == WIRE_ARGUMENT_LOG_FILTER;
     if (keeps) {
         request->payload = memory_alloc(payload.size);
         if (request->payload == NULL) {

@@ -160,6 +160,19 @@ static int write_block(struct wire_writer *writer, const struct stoa_store_block
     return result;
 }
 
+static int write_receipts(struct wire_writer *writer, const struct stoa_store_receipts *given)
+{
+    struct stoa_store_receipts own = STOA_STORE_RECEIPTS_INIT;
+    if (!copy_sized(given, &own, sizeof(own)) || own.block_hash == NULL ||
+        own.receipts.data == NULL) {
+        return STOA_EINVAL;
+    }
+    wire_writer_string(writer, own.block_hash, 32);
+    wire_writer_long(writer, own.receipts.data, own.receipts.size);
+    wire_writer_u64(writer, own.skip);
+    return 0;
+}
+
 static int write_batch(struct wire_writer *writer, const struct stoa_batch *given)
 {
     struct stoa_batch batch = STOA_BATCH_INIT;
@@ -253,6 +266,8 @@ static int write_items(struct wire_writer *writer, enum wire_argument_shape shap
     switch (shape) {
     case WIRE_ARGUMENT_BLOCK:
         return write_block(writer, argument);
+    case WIRE_ARGUMENT_RECEIPTS:
+        return write_receipts(writer, argument);
     case WIRE_ARGUMENT_KEY:
         wire_field_write(writer, key_fields, COUNT(key_fields), argument);
         return 0;
@@ -523,6 +538,22 @@ static int read_block(struct reading *reading, struct bytes cursor, struct stoa_
     return result == 0 ? read_state(reading, &cursor, out) : result;
 }
 
+static int read_receipts(struct bytes *cursor, struct stoa_store_receipts *out,
+                         struct error_detail *detail)
+{
+    uint32_t skip = 0;
+    *out = (struct stoa_store_receipts)STOA_STORE_RECEIPTS_INIT;
+    int result = rlp_read_fixed(cursor, 32, &out->block_hash, detail);
+    if (result == 0) {
+        result = read_bytes(cursor, &out->receipts, detail);
+    }
+    if (result == 0 && cursor->size != 0) {
+        result = wire_field_read_u32(cursor, &skip, detail);
+    }
+    out->skip = skip;
+    return result;
+}
+
 static int read_item(struct reading *reading, struct bytes cursor, struct stoa_item *out)
 {
     struct error_detail *detail = reading->detail;
@@ -649,6 +680,8 @@ static int read_items(struct reading *reading, enum wire_argument_shape shape, s
         result = rlp_read_list(&cursor, &fields, detail);
         return result == 0 ? read_block(reading, fields, &out->as.block) : result;
     }
+    case WIRE_ARGUMENT_RECEIPTS:
+        return read_receipts(&cursor, &out->as.receipts, detail);
     case WIRE_ARGUMENT_KEY:
         return wire_field_read(&cursor, key_fields, COUNT(key_fields), &out->as.key, detail);
     case WIRE_ARGUMENT_RANGE:
@@ -734,7 +767,8 @@ int wire_argument_read(enum stoa_message message, struct bytes payload, struct a
     }
     out->pointer = shape == WIRE_ARGUMENT_NONE ? NULL : &out->as;
     /* Of the others the store copies what they point at when they are submitted. */
-    out->borrows = shape == WIRE_ARGUMENT_BLOCK || shape == WIRE_ARGUMENT_UPDATE ||
-                   shape == WIRE_ARGUMENT_BATCH || shape == WIRE_ARGUMENT_LOG_FILTER;
+    out->borrows = shape == WIRE_ARGUMENT_BLOCK || shape == WIRE_ARGUMENT_RECEIPTS ||
+                   shape == WIRE_ARGUMENT_UPDATE || shape == WIRE_ARGUMENT_BATCH ||
+                   shape == WIRE_ARGUMENT_LOG_FILTER;
     return 0;
 }

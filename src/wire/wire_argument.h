@@ -15,6 +15,7 @@ struct wire_argument {
     bool borrows; /* payload and arena must stay until the answer; else until it is submitted */
     union {
         struct stoa_store_block block;
+        struct stoa_store_receipts receipts;
         struct stoa_block_key key;
         struct stoa_block_range range;
         struct stoa_state_update update;

@@ -117,10 +117,16 @@ const void *wire_samples_argument(enum stoa_message message)
     static const struct stoa_proof_query proof = {
         .address = {3}, .height = 12, .slots = slot_bytes, .slot_count = 2};
     static const uint64_t height = 300;
+    static const struct stoa_store_receipts receipts = {.size = sizeof(receipts),
+                                                        .block_hash = hash_bytes,
+                                                        .receipts = {receipt_bytes, 3},
+                                                        .skip = STOA_SKIP_RECEIPTS};
     static const int number = 1;
     switch (wire_message_argument(message)) {
     case WIRE_ARGUMENT_BLOCK:
         return sample_block();
+    case WIRE_ARGUMENT_RECEIPTS:
+        return &receipts;
     case WIRE_ARGUMENT_KEY:
         return &key;
     case WIRE_ARGUMENT_RANGE:
