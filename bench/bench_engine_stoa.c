@@ -71,6 +71,7 @@ static int stoa_start(const struct bench_setup *setup, enum bench_mode mode,
     options.bulk = mode == BENCH_MODE_IMPORT || verified;
     struct stoa_cache_options cache = STOA_CACHE_OPTIONS_INIT;
     cache.touch = mode == BENCH_MODE_SERVE;
+    cache.cold = mode == BENCH_MODE_COLD; /* nobody else warms up */
     options.cache = &cache;
     int result = stoa_open(directory, &options, &engine->stoa, &detail);
     if (result != 0) {
@@ -221,9 +222,9 @@ static uint64_t sum_of_transaction(const struct stoa_transaction *transaction)
            (transaction->sender == NULL ? 0 : bench_sum(transaction->sender, 20));
 }
 
-static struct stoa_block_key key_of(const struct bench_read *read)
+static struct stoa_block_key key_of(enum bench_kind kind, const struct bench_read *read)
 {
-    struct stoa_block_key key = {.by = STOA_BY_HASH};
+    struct stoa_block_key key = {.by = STOA_BY_HASH, .alone = kind == BENCH_BLOCK};
     memcpy(key.hash, read->key, 32);
     return key;
 }
@@ -251,7 +252,7 @@ static int get(struct bench_engine *engine, enum bench_kind kind, const struct b
         return result;
     }
     struct stoa_block block;
-    struct stoa_block_key key = key_of(read);
+    struct stoa_block_key key = key_of(kind, read);
     int result = stoa_get_block(engine->stoa, &key, &block, detail);
     if (result == 0) {
         *out_sum = sum_of_block(kind, &block);
@@ -283,7 +284,7 @@ static int read_together(struct bench_engine *engine, const struct bench_reads *
     size_t submitted = 0, done = 0;
     while (done < reads->count) {
         while (submitted < reads->count && submitted - done < reads->depth) {
-            struct stoa_block_key key = key_of(&reads->items[submitted]);
+            struct stoa_block_key key = key_of(reads->kind, &reads->items[submitted]);
             reads->took[submitted] = bench_now();
             int result = stoa_submit_get_block(engine->stoa, &key, STOA_TAG(submitted));
             if (result == STOA_EBUSY) {

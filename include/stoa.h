@@ -470,11 +470,14 @@ int stoa_get_branches(struct stoa *stoa, struct stoa_branch *out, size_t capacit
 
 enum { STOA_BY_HEIGHT, STOA_BY_HASH, STOA_LATEST };
 
-/* Which block: by height of the canonical chain, by its hash (or its envelope's), or the head. */
+/* Which block: by height of the canonical chain, by its hash (or its envelope's), or the head. With
+ * ALONE not 0 stoa_get_block need not bring what is stored with the block (receipts, senders,
+ * envelope): it reads less then. */
 struct stoa_block_key {
     int by;
     uint64_t height;
     uint8_t hash[32];
+    int alone;
 };
 
 /* A stored block: views into the store's memory until stoa_release. */

@@ -358,6 +358,9 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
     case STORE_GET_BLOCK:
     case STORE_BLOCK_EXISTS:
         request->key = *(const struct stoa_block_key *)what;
+        if (own->what == STOA_MESSAGE_GET_HEADER || own->what == STOA_MESSAGE_GET_BLOCK_RECEIPTS) {
+            request->key.alone = own->what == STOA_MESSAGE_GET_HEADER;
+        }
         return request->key.by < STOA_BY_HEIGHT || request->key.by > STOA_LATEST ? STOA_EINVAL : 0;
     case STORE_UPDATE_HEAD:
     case STORE_GET_TRANSACTION:

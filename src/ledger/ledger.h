@@ -140,6 +140,8 @@ void ledger_append(struct ledger *ledger, struct ledger_append *append);
 /* One frame to read. */
 struct ledger_read {
     struct ledger_position position;
+    uint32_t front; /* as many bytes of the payload are wanted, from its start; 0: all of it. The
+                       header is checked, but these are not: whoever asks has a sum of them */
     void (*done)(struct ledger_read *read);
     void *context;
 

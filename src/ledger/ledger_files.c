@@ -330,6 +330,12 @@ static int report_damage(struct ledger_read *read, const char *what,
                      (unsigned long long)header->height, what);
 }
 
+/* Of the frame, from its start. */
+static uint64_t bytes_wanted(const struct ledger_read *read)
+{
+    return read->front == 0 ? read->position.size : FRAME_HEADER_SIZE + (uint64_t)read->front;
+}
+
 /* Check what was read for READ and present it. */
 static int check_read(struct ledger_read *read)
 {
@@ -344,7 +350,7 @@ static int check_read(struct ledger_read *read)
         return error_set(&read->detail, (int)request->result, "read %08u.seg: offset %u: %s",
                          position->segment, position->offset, stoa_strerror((int)request->result));
     }
-    if ((uint64_t)request->result < skip + position->size) {
+    if ((uint64_t)request->result < skip + bytes_wanted(read)) {
         return report_damage(read, "the file ends before", NULL);
     }
     const uint8_t *frame = read->buffer + skip;
@@ -355,12 +361,13 @@ static int check_read(struct ledger_read *read)
     if (header.sequence != position->sequence || frame_size(&header) != position->size) {
         return report_damage(read, "another frame lies there", &header);
     }
-    if (!frame_check(frame, &header, read->ledger->store_id)) {
+    if (read->front == 0 && !frame_check(frame, &header, read->ledger->store_id)) {
         return report_damage(read, "frame checksum", &header);
     }
     read->kind = (enum ledger_kind)header.kind;
     read->height = header.height;
-    read->payload = bytes_of(frame + FRAME_HEADER_SIZE, header.length);
+    read->payload =
+        bytes_of(frame + FRAME_HEADER_SIZE, read->front == 0 ? header.length : read->front);
     return 0;
 }
 
@@ -393,7 +400,7 @@ static void refuse_read(struct ledger *ledger, struct ledger_read *read, int res
 static void start_read(struct ledger_file *file, struct ledger_read *read)
 {
     uint64_t start = read->position.offset & ~(uint64_t)(SEGMENT_BLOCK - 1);
-    uint64_t end = segment_align((uint64_t)read->position.offset + read->position.size);
+    uint64_t end = segment_align((uint64_t)read->position.offset + bytes_wanted(read));
     read->request = (struct io_request){
         .op = IO_READ,
         .file = file->file,
@@ -423,13 +430,14 @@ void ledger_read(struct ledger *ledger, struct ledger_read *read)
         return;
     }
     if (position->sequence == 0 || position->sequence > ledger->durable_sequence ||
-        position->offset % FRAME_ALIGNMENT != 0 || position->size < FRAME_HEADER_SIZE ||
+        bytes_wanted(read) > position->size || position->offset % FRAME_ALIGNMENT != 0 ||
+        position->size < FRAME_HEADER_SIZE ||
         (uint64_t)position->offset + position->size > file->size) {
         refuse_read(ledger, read, STOA_ENOTFOUND, "no such frame");
         return;
     }
     uint64_t start = position->offset & ~(uint32_t)(SEGMENT_BLOCK - 1);
-    uint64_t size = segment_align((uint64_t)position->offset + position->size) - start;
+    uint64_t size = segment_align((uint64_t)position->offset + bytes_wanted(read)) - start;
     if (size > class_size(LEDGER_POOL_CLASSES - 1)) {
         refuse_read(ledger, read, STOA_ENOTFOUND, "no frame is that big");
         return;

@@ -355,7 +355,7 @@ static int put_heights(struct kv_session *session, const struct pending *batch,
         const struct pending_block *block = pending_canonical_at(batch, i);
         uint8_t value[PLACE_HEIGHT_VALUE_SIZE];
         place_encode_height_key(block->height, key);
-        place_encode_height(block->hash, &block->position, value);
+        place_encode_height(block->hash, &block->position, block->front, value);
         int result = kv_put(session, table_heights, bytes_of(key, sizeof(key)),
                             bytes_of(value, sizeof(value)), detail);
         if (result != 0) {
@@ -412,6 +412,7 @@ static int put_row(struct kv_session *session, const struct block_row *row,
         .position = row->block->position,
         .state_position = row->block->state_position,
         .flags = row->flags,
+        .front = row->block->front,
     };
     place_encode_block(&place, value);
     int result = kv_put(session, table_blocks, bytes_of(row->hash, 32),
@@ -586,7 +587,7 @@ int index_find_height(struct index *index, struct kv_session *session, uint64_t 
         return result;
     }
     struct index_place place = {.height = height, .canonical = true};
-    if (place_decode_height(value, out_hash, &place.position) != 0) {
+    if (place_decode_height(value, out_hash, &place.position, &place.front) != 0) {
         return error_set(detail, STOA_ECORRUPT, "tables: height %llu is not readable",
                          (unsigned long long)height);
     }
@@ -611,6 +612,7 @@ int index_find_hash(struct index *index, struct kv_session *session, const uint8
         .height = block.height,
         .position = block.position,
         .state_position = block.state_position,
+        .front = block.front,
         .canonical = (block.flags & PLACE_SIDE) == 0,
     };
     return 0;

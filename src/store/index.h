@@ -20,6 +20,7 @@ struct index_place {
     uint64_t height;
     struct ledger_position position;
     struct ledger_position state_position; /* sequence 0: none; not told by index_find_height */
+    uint32_t front;                        /* record_front_size; 0: not known */
     bool canonical;
 };
 

@@ -29,6 +29,7 @@ struct pending_block {
     uint8_t parent_hash[32];
     uint64_t height;
     struct ledger_position position;
+    uint32_t front;                        /* record_front_size; 0: not known */
     struct ledger_position state_position; /* of its state changes; sequence 0: none */
     struct ledger_position replaced; /* the frame that its own took the place of; or sequence 0 */
     bool side;

@@ -7,8 +7,8 @@
 
 enum { APPLIED_VERSION = 3 };
 
-static_assert(PLACE_HEIGHT_VALUE_SIZE == 32 + POSITION_SIZE, "layout");
-static_assert(PLACE_BLOCK_VALUE_SIZE == 8 + 2 * POSITION_SIZE + 1, "layout");
+static_assert(PLACE_HEIGHT_VALUE_SIZE == 32 + POSITION_SIZE + 4, "layout");
+static_assert(PLACE_BLOCK_VALUE_SIZE == 8 + 2 * POSITION_SIZE + 1 + 4, "layout");
 static_assert(PLACE_SIDE_VALUE_SIZE == 32 + 32 + 2 * POSITION_SIZE, "layout");
 static_assert(PLACE_APPLIED_SIZE ==
                   8 + 8 + POSITION_SIZE + 1 + 4 + 8 + 32 + 32 + 2 * HEAD_RECORD_MARK_SIZE,
@@ -25,20 +25,22 @@ uint64_t place_decode_height_key(const uint8_t *key)
 }
 
 void place_encode_height(const uint8_t hash[32], const struct ledger_position *position,
-                         uint8_t out[PLACE_HEIGHT_VALUE_SIZE])
+                         uint32_t front, uint8_t out[PLACE_HEIGHT_VALUE_SIZE])
 {
     memcpy(out, hash, 32);
     position_encode(position, out + 32);
+    bytes_store_le32(out + 32 + POSITION_SIZE, front);
 }
 
 int place_decode_height(struct bytes value, uint8_t out_hash[32],
-                        struct ledger_position *out_position)
+                        struct ledger_position *out_position, uint32_t *out_front)
 {
     if (value.size != PLACE_HEIGHT_VALUE_SIZE) {
         return STOA_ECORRUPT;
     }
     memcpy(out_hash, value.data, 32);
     *out_position = position_decode(value.data + 32);
+    *out_front = bytes_load_le32(value.data + 32 + POSITION_SIZE);
     return 0;
 }
 
@@ -48,6 +50,7 @@ void place_encode_block(const struct place_block *block, uint8_t out[PLACE_BLOCK
     position_encode(&block->position, out + 8);
     out[8 + POSITION_SIZE] = (uint8_t)block->flags;
     position_encode(&block->state_position, out + 9 + POSITION_SIZE);
+    bytes_store_le32(out + 9 + 2 * POSITION_SIZE, block->front);
 }
 
 int place_decode_block(struct bytes value, struct place_block *out_block)
@@ -60,6 +63,7 @@ int place_decode_block(struct bytes value, struct place_block *out_block)
         .position = position_decode(value.data + 8),
         .flags = value.data[8 + POSITION_SIZE],
         .state_position = position_decode(value.data + 9 + POSITION_SIZE),
+        .front = bytes_load_le32(value.data + 9 + 2 * POSITION_SIZE),
     };
     return 0;
 }

@@ -2,10 +2,10 @@
 /* place.h: keys and values of the store's tables. Integers are big-endian in keys, little-endian in
  * values. Pure.
  *
- *   heights       height (8) -> block hash (32), position (20)
+ *   heights       height (8) -> block hash (32), position (20), front (4)
  *                 canonical chain
  *   blocks        block or envelope hash (32) -> height (8), position (20), flags (1), position of
- *                 the state frame (20)
+ *                 the state frame (20), front (4)
  *   sides         height (8), block hash (32) -> parent hash (32), total difficulty (32), position
  *                 (20), position of the state frame (20)
  *                 blocks off the canonical chain
@@ -21,8 +21,8 @@
  *   meta          "applied" -> see struct place_applied
  *
  * A position is segment (4), offset (4), size (4), sequence (8) of a frame; all zero: there is
- * none. Two transactions whose hashes begin alike have two entries; reading the blocks tells them
- * apart. */
+ * none. A front is how much of the payload precedes the receipts (record.h); 0: not known. Two
+ * transactions whose hashes begin alike have two entries; reading the blocks tells them apart. */
 #ifndef PLACE_H
 #define PLACE_H
 
@@ -38,9 +38,9 @@
 
 enum {
     PLACE_HEIGHT_KEY_SIZE = 8,
-    PLACE_HEIGHT_VALUE_SIZE = 52,
+    PLACE_HEIGHT_VALUE_SIZE = 56,
     PLACE_BLOCK_KEY_SIZE = 32,
-    PLACE_BLOCK_VALUE_SIZE = 49,
+    PLACE_BLOCK_VALUE_SIZE = 53,
     PLACE_SIDE_KEY_SIZE = 40,
     PLACE_SIDE_VALUE_SIZE = 104,
     PLACE_TRANSACTION_PREFIX_SIZE = 8,
@@ -71,9 +71,9 @@ void place_encode_height_key(uint64_t height, uint8_t out[PLACE_HEIGHT_KEY_SIZE]
 uint64_t place_decode_height_key(const uint8_t *key);
 
 void place_encode_height(const uint8_t hash[32], const struct ledger_position *position,
-                         uint8_t out[PLACE_HEIGHT_VALUE_SIZE]);
+                         uint32_t front, uint8_t out[PLACE_HEIGHT_VALUE_SIZE]);
 int place_decode_height(struct bytes value, uint8_t out_hash[32],
-                        struct ledger_position *out_position);
+                        struct ledger_position *out_position, uint32_t *out_front);
 
 /* What the table of blocks has of one. */
 struct place_block {
@@ -81,6 +81,7 @@ struct place_block {
     struct ledger_position position;
     struct ledger_position state_position; /* sequence 0: it has no state changes */
     unsigned flags;
+    uint32_t front;
 };
 
 void place_encode_block(const struct place_block *block, uint8_t out[PLACE_BLOCK_VALUE_SIZE]);

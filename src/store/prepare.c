@@ -145,6 +145,7 @@ int prepare_verify(struct prepare *prepare, struct transaction_recovery *recover
         result = state_change_append(put, &prepare->changes, detail);
     }
     if (result == 0) {
+        prepare->block_sum = record_block_sum(bytes_of(put->block.data, put->block.size));
         prepare->kept_with = prepare->block.encoding.data;
         prepare->kept_receipts = bytes_of(put->receipts.data, put->receipts.size);
         prepare->kept_senders = buffer_bytes(&prepare->senders);

@@ -24,6 +24,7 @@ struct prepare {
     uint64_t chain_id;                  /* transactions must name it; 0: any */
 
     struct block block;                 /* views into put->block */
+    uint64_t block_sum;                 /* record_block_sum, by prepare_verify */
     struct buffer senders;              /* 20 bytes a transaction, or empty */
     struct buffer changes;              /* encoded as in record.h */
     struct buffer transaction_prefixes; /* uint64_t each: first 8 bytes of the hash, big-endian */

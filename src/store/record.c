@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/record.h"
 
+#include <xxhash.h>
+
 #include "base/ensure.h"
 #include "store/position.h"
 
@@ -17,6 +19,7 @@ enum {
     OFFSET_HASH = 24,
     OFFSET_TOTAL_DIFFICULTY = 56,
     OFFSET_ENVELOPE_HASH = 88,
+    OFFSET_FRONT_SUM = 120,
 };
 
 static const unsigned known_flags = RECORD_SIDE | RECORD_RECEIPTS | RECORD_SENDERS |
@@ -25,7 +28,18 @@ static const unsigned known_flags = RECORD_SIDE | RECORD_RECEIPTS | RECORD_SENDE
 
 static_assert((int)RECORD_PREVIOUS_SIZE == (int)POSITION_SIZE, "it is a position");
 
-void record_encode_header(const struct record *record, uint8_t out[RECORD_HEADER_SIZE])
+uint64_t record_block_sum(struct bytes block)
+{
+    return XXH3_64bits(block.data, block.size);
+}
+
+static uint64_t front_sum(const uint8_t *header, uint64_t block_sum)
+{
+    return XXH3_64bits_withSeed(header, OFFSET_FRONT_SUM, block_sum);
+}
+
+void record_encode_header(const struct record *record, uint64_t block_sum,
+                          uint8_t out[RECORD_HEADER_SIZE])
 {
     ensure((record->flags & ~known_flags) == 0);
     ensure(record->block.size <= UINT32_MAX && record->receipts.size <= UINT32_MAX);
@@ -42,6 +56,7 @@ void record_encode_header(const struct record *record, uint8_t out[RECORD_HEADER
     if (record->envelope_hash != NULL) {
         memcpy(out + OFFSET_ENVELOPE_HASH, record->envelope_hash, 32);
     }
+    bytes_store_le64(out + OFFSET_FRONT_SUM, front_sum(out, block_sum));
 }
 
 static struct bytes take(struct bytes *rest, size_t size)
@@ -52,7 +67,9 @@ static struct bytes take(struct bytes *rest, size_t size)
     return part;
 }
 
-int record_decode(struct bytes payload, struct record *out_record, struct error_detail *detail)
+/* The fixed part. */
+static int decode_header(struct bytes payload, struct record *out_record,
+                         struct error_detail *detail)
 {
     const uint8_t *p = payload.data;
     if (payload.size < RECORD_HEADER_SIZE) {
@@ -63,13 +80,24 @@ int record_decode(struct bytes payload, struct record *out_record, struct error_
         return error_set(detail, STOA_ECORRUPT, "block record: version %u, flags 0x%x are unknown",
                          p[OFFSET_VERSION], p[OFFSET_FLAGS]);
     }
-    struct record record = {
+    *out_record = (struct record){
         .flags = p[OFFSET_FLAGS],
         .transaction_count = bytes_load_le32(p + OFFSET_TRANSACTION_COUNT),
         .hash = p + OFFSET_HASH,
         .total_difficulty = p + OFFSET_TOTAL_DIFFICULTY,
         .envelope_hash = p + OFFSET_ENVELOPE_HASH,
     };
+    return 0;
+}
+
+int record_decode(struct bytes payload, struct record *out_record, struct error_detail *detail)
+{
+    const uint8_t *p = payload.data;
+    struct record record;
+    int result = decode_header(payload, &record, detail);
+    if (result != 0) {
+        return result;
+    }
     uint64_t block_size = bytes_load_le32(p + OFFSET_BLOCK_SIZE);
     uint64_t receipts_size = bytes_load_le32(p + OFFSET_RECEIPTS_SIZE);
     uint64_t envelope_size = bytes_load_le32(p + OFFSET_ENVELOPE_SIZE);
@@ -90,6 +118,31 @@ int record_decode(struct bytes payload, struct record *out_record, struct error_
     const uint8_t *previous = take(&rest, previous_size).data;
     record.previous = previous_size != 0 ? previous : NULL;
     ensure(rest.size == 0);
+    *out_record = record;
+    return 0;
+}
+
+bool record_check_front(struct bytes payload)
+{
+    const uint8_t *p = payload.data;
+    uint32_t size = bytes_load_le32(p + OFFSET_BLOCK_SIZE);
+    uint64_t sum = record_block_sum(bytes_of(p + RECORD_HEADER_SIZE, size));
+    return front_sum(p, sum) == bytes_load_le64(p + OFFSET_FRONT_SUM);
+}
+
+int record_decode_front(struct bytes front, struct record *out_record, struct error_detail *detail)
+{
+    struct record record;
+    int result = decode_header(front, &record, detail);
+    if (result != 0) {
+        return result;
+    }
+    uint64_t block_size = bytes_load_le32(front.data + OFFSET_BLOCK_SIZE);
+    if (block_size != front.size - RECORD_HEADER_SIZE || !record_check_front(front)) {
+        return error_set(detail, STOA_ECORRUPT, "block record: the sum of the block is wrong");
+    }
+    record.flags &= ~(unsigned)(RECORD_RECEIPTS | RECORD_SENDERS | RECORD_ENVELOPE | RECORD_AGAIN);
+    record.block = bytes_of(front.data + RECORD_HEADER_SIZE, block_size);
     *out_record = record;
     return 0;
 }

@@ -4,7 +4,7 @@
  * LEDGER_BLOCK, one block with all that is read with it:
  *
  *   offset  size  field
- *        0     1  version, 1
+ *        0     1  version, 2
  *        1     1  flags: RECORD_SIDE, RECORD_RECEIPTS, RECORD_SENDERS, RECORD_ENVELOPE,
  *                 RECORD_CHANGES (its state changes are in the LEDGER_STATE frame before it),
  *                 RECORD_ANY_STATE (the root they make is not compared with the header's),
@@ -20,7 +20,9 @@
  *       24    32  block hash
  *       56    32  total difficulty, big-endian, this block included
  *       88    32  envelope hash, zero without one
- *      120        block (RLP), receipts (RLP list), senders (20 bytes a transaction), envelope;
+ *      120     8  XXH3-64 of the bytes before, seeded with that of the block: what precedes the
+ *                 receipts can be read alone, and checked
+ *      128        block (RLP), receipts (RLP list), senders (20 bytes a transaction), envelope;
  * with RECORD_AGAIN the position (position.h) of the block's frame before this one
  *
  * LEDGER_STATE, the state changes of the block in the next LEDGER_BLOCK frame. They stand apart, in
@@ -57,8 +59,8 @@
 #include "ledger/ledger.h"
 
 enum {
-    RECORD_VERSION = 1,
-    RECORD_HEADER_SIZE = 120,
+    RECORD_VERSION = 2,
+    RECORD_HEADER_SIZE = 128,
     RECORD_SIDE = 1 << 0,
     RECORD_RECEIPTS = 1 << 1,
     RECORD_SENDERS = 1 << 2,
@@ -91,12 +93,30 @@ struct record {
     const uint8_t *previous; /* RECORD_PREVIOUS_SIZE, with RECORD_AGAIN */
 };
 
-/* Write the fixed part of RECORD (sizes, hashes) to OUT. */
-void record_encode_header(const struct record *record, uint8_t out[RECORD_HEADER_SIZE]);
+/* The sum of a block that its record has; what takes a while of record_encode_header. */
+uint64_t record_block_sum(struct bytes block);
+
+/* Write the fixed part of RECORD (sizes, hashes) to OUT. BLOCK_SUM: record_block_sum of its block.
+ */
+void record_encode_header(const struct record *record, uint64_t block_sum,
+                          uint8_t out[RECORD_HEADER_SIZE]);
+
+/* Bytes of a payload that precede the receipts. */
+static inline uint32_t record_front_size(size_t block_size)
+{
+    return (uint32_t)(RECORD_HEADER_SIZE + block_size);
+}
 
 /* Views into PAYLOAD. STOA_ECORRUPT: not a record (the frame's checksum was right, so a bug or
  * another version made it). */
 int record_decode(struct bytes payload, struct record *out_record, struct error_detail *detail);
+
+/* The same of the front alone, whose sum is checked: the parts behind the block are empty, and the
+ * flags say that there are none. STOA_ECORRUPT also where the sum is wrong. */
+int record_decode_front(struct bytes front, struct record *out_record, struct error_detail *detail);
+
+/* Whether the sum of the front is right, of a PAYLOAD that record_decode takes. */
+bool record_check_front(struct bytes payload);
 
 void record_encode_state_header(const uint8_t hash[32], uint8_t out[RECORD_STATE_HEADER_SIZE]);
 

@@ -135,6 +135,7 @@ static int decode_item(struct branch_item *item, struct error_detail *detail)
     memcpy(item->block.total_difficulty, record.total_difficulty, 32);
     memcpy(item->block.envelope_hash, record.envelope_hash, 32);
     item->block.has_envelope = (record.flags & RECORD_ENVELOPE) != 0;
+    item->block.front = record_front_size(record.block.size);
     return 0;
 }
 

@@ -235,6 +235,15 @@ static void fill_if_same_branch(struct store_get *get, const struct cache_entry 
     (void)cache_fill(cache, entry, ticket); /* else it is read again */
 }
 
+/* By the hash that was asked for, since the record is not read yet: an envelope's is noted apart.
+ */
+bool store_cache_wants_block(struct store_get *get, size_t size)
+{
+    const struct store_request *request = get->request;
+    return get->store->cache != NULL && request->key.by == STOA_BY_HASH &&
+           cache_admit(get->store->cache, CACHE_BLOCKS, bytes_of(request->key.hash, 32), size);
+}
+
 bool store_cache_fill_block(struct store_get *get, const struct record *record)
 {
     const struct ledger_read *read = &get->view->read;

@@ -112,6 +112,7 @@ static int append_genesis(struct io *io, struct ledger *ledger, const struct gen
     prepare_init(&put.prepare);
     put.prepare.put = &block;
     int result = block_decode(buffer_bytes(&genesis->block), &put.prepare.block, detail);
+    put.prepare.block_sum = record_block_sum(buffer_bytes(&genesis->block));
     if (result == 0 && take_genesis_state(genesis, &state, &block) != 0) {
         result = error_set(detail, STOA_ENOMEM, "store the genesis block");
     }

@@ -205,6 +205,19 @@ static void done_places(struct workers_job *job)
     store_get_finish(get, 0);
 }
 
+/* Of a frame that was not read to its end. */
+static int decode_front(const struct ledger_read *read, struct record *out_record,
+                        struct error_detail *detail)
+{
+    int result = record_decode_front(read->payload, out_record, detail);
+    if (result != 0) {
+        error_prefix(detail, "%08u.seg: offset %u: sequence %llu: height %llu",
+                     read->position.segment, read->position.offset,
+                     (unsigned long long)read->position.sequence, (unsigned long long)read->height);
+    }
+    return result;
+}
+
 static void done_read(struct ledger_read *read)
 {
     struct store_get *get = read->context;
@@ -226,6 +239,8 @@ static void done_read(struct ledger_read *read)
         result = error_set(&request->detail, STOA_ECORRUPT,
                            "tables: frame %llu is not a block, though an index says so",
                            (unsigned long long)read->position.sequence);
+    } else if (read->front != 0) {
+        result = decode_front(read, &record, &request->detail);
     } else {
         result = record_decode(read->payload, &record, &request->detail);
     }
@@ -236,6 +251,10 @@ static void done_read(struct ledger_read *read)
     }
     if (request->kind == STORE_GET_BLOCK) {
         fill_block(&record, get, &request->block);
+        if (read->front != 0) {
+            store_get_finish(get, 0); /* the cache has whole records */
+            return;
+        }
         if (store_cache_fill_block(get, &record) && request->keep && get->canonical) {
             get->job = (struct workers_job){
                 .run = run_places, .done = done_places, .context = get, .kind = METRICS_JOB_INDEX};
@@ -255,15 +274,32 @@ static void done_read(struct ledger_read *read)
     next_candidate(get);
 }
 
-static void start_read(struct store_get *get, const struct ledger_position *position)
+enum { FRONT_LEAST_SAVED = 4096 };
+
+/* How much of the frame that PLACE names is read; 0: all. FRONT is what precedes the receipts. */
+static uint32_t front_to_read(struct store_get *get, const struct ledger_position *position,
+                              uint32_t front)
+{
+    const struct store_request *request = get->request;
+    bool alone = request->kind == STORE_GET_BLOCK && request->key.alone && !request->keep;
+    return alone && front != 0 && position->size > front + FRONT_LEAST_SAVED &&
+                   !store_cache_wants_block(get, position->size)
+               ? front
+               : 0;
+}
+
+static void start_read(struct store_get *get, const struct ledger_position *position,
+                       uint32_t front)
 {
     get->view = store_view_take(get->store);
     if (get->view == NULL) {
         store_get_finish(get, error_set(&get->request->detail, STOA_ENOMEM, "read a block"));
         return;
     }
-    get->view->read =
-        (struct ledger_read){.position = *position, .done = done_read, .context = get};
+    get->view->read = (struct ledger_read){.position = *position,
+                                           .front = front_to_read(get, position, front),
+                                           .done = done_read,
+                                           .context = get};
     ledger_read(get->store->ledger, &get->view->read);
 }
 
@@ -273,7 +309,7 @@ static void next_candidate(struct store_get *get)
 {
     if (get->candidate_next < get->candidate_count) {
         get->canonical = true;
-        start_read(get, &get->candidates[get->candidate_next].position);
+        start_read(get, &get->candidates[get->candidate_next].position, 0);
     } else if (!get->from_tables) {
         store_get_ask_tables(get);
     } else {
@@ -366,7 +402,7 @@ static void done_lookup(struct workers_job *job)
         store_get_finish(get, get->lookup_result);
     } else if (request->kind == STORE_GET_BLOCK) {
         get->canonical = get->place.canonical;
-        start_read(get, &get->place.position);
+        start_read(get, &get->place.position, get->place.front);
     } else {
         next_candidate(get);
     }
@@ -407,7 +443,7 @@ static void get_block(struct store_get *get)
         store_get_finish(get, 0);
     } else if (block != NULL) {
         get->canonical = !block->side;
-        start_read(get, &block->position);
+        start_read(get, &block->position, block->front);
     } else if (settled) {
         store_get_finish(get, STOA_ENOTFOUND);
     } else {

@@ -618,6 +618,8 @@ void store_cache_find_places(struct store_put *put); /* on a worker, once PUT is
 void store_cache_begin(struct store_get *get);       /* before anything is looked up for it */
 /* False: the block was not worth it. */
 bool store_cache_fill_block(struct store_get *get, const struct record *record);
+/* Whether the block of SIZE bytes that is asked for is to be kept when it is read. */
+bool store_cache_wants_block(struct store_get *get, size_t size);
 void store_cache_fill_places(struct store_get *get);
 void store_cache_fill_transaction(struct store_get *get, const struct record *record);
 void store_cache_fill_state(struct store_get *get, int result);

@@ -181,7 +181,7 @@ void store_put_make_record(struct store_put *put, const uint8_t parent_difficult
         .senders = buffer_bytes(&prepare->senders),
         .envelope = bytes_of(given->envelope.data, given->envelope.size),
     };
-    record_encode_header(&record, put->record_header);
+    record_encode_header(&record, prepare->block_sum, put->record_header);
     put->append = (struct ledger_append){
         .kind = LEDGER_BLOCK,
         .height = prepare->block.header.number,
@@ -491,6 +491,7 @@ void store_put_describe(const struct store_put *put, struct pending_block *out_b
     *out_block = (struct pending_block){
         .height = prepare->block.header.number,
         .position = put->append.position,
+        .front = record_front_size(prepare->put->block.size),
         .side = put->side,
         .has_envelope = prepare->put->envelope_hash != NULL,
     };

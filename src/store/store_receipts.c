@@ -113,7 +113,7 @@ static void append(struct receipts_change *change)
     const struct stoa_bytes *receipts = &put->request->put.receipts;
     record.flags |= RECORD_RECEIPTS | RECORD_AGAIN;
     record.receipts = bytes_of(receipts->data, receipts->size);
-    record_encode_header(&record, change->header);
+    record_encode_header(&record, record_block_sum(record.block), change->header);
     position_encode(&change->block.position, change->previous);
     change->append = (struct ledger_append){
         .kind = LEDGER_BLOCK,

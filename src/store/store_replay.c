@@ -210,6 +210,7 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
     struct pending_block block = {
         .height = prepare->block.header.number,
         .position = frame->position,
+        .front = record_front_size(record.block.size),
         .side = (record.flags & RECORD_SIDE) != 0,
         .has_envelope = (record.flags & RECORD_ENVELOPE) != 0,
     };

@@ -360,6 +360,7 @@ int store_update_find_top(struct store *store, struct error_detail *detail)
     store->top = (struct pending_block){
         .height = place.height,
         .position = place.position,
+        .front = place.front,
         .state_position = place.state_position,
     };
     memcpy(store->top.hash, tip->hash, 32);

@@ -511,7 +511,7 @@ static int verify_frame(void *context, const struct ledger_frame *frame)
         end_batch(verify, frame, 0);
         return 0;
     }
-    if (record_decode(frame->payload, &record, NULL) != 0) {
+    if (record_decode(frame->payload, &record, NULL) != 0 || !record_check_front(frame->payload)) {
         report_block(verify, frame, "block record");
         return 0;
     }

@@ -42,26 +42,31 @@ static void values_read_back_and_other_sizes_are_corrupt(void **state)
     uint8_t hash[32] = {9, 8, 7};
     uint8_t out_hash[32];
     struct ledger_position out;
+    uint32_t front;
     uint8_t height_value[PLACE_HEIGHT_VALUE_SIZE];
-    place_encode_height(hash, &position, height_value);
+    place_encode_height(hash, &position, 4711, height_value);
     assert_int_equal(
-        place_decode_height(bytes_of(height_value, sizeof(height_value)), out_hash, &out), 0);
+        place_decode_height(bytes_of(height_value, sizeof(height_value)), out_hash, &out, &front),
+        0);
+    assert_int_equal(front, 4711);
     assert_memory_equal(out_hash, hash, 32);
     assert_position(&out);
-    assert_int_equal(
-        place_decode_height(bytes_of(height_value, sizeof(height_value) - 1), out_hash, &out),
-        STOA_ECORRUPT);
+    assert_int_equal(place_decode_height(bytes_of(height_value, sizeof(height_value) - 1), out_hash,
+                                         &out, &front),
+                     STOA_ECORRUPT);
     uint8_t block_value[PLACE_BLOCK_VALUE_SIZE];
     struct place_block block = {
         .height = 77,
         .position = position,
         .state_position = {.segment = 3, .offset = 64, .size = 99, .sequence = 41},
         .flags = PLACE_SIDE | PLACE_ENVELOPE,
+        .front = 9999,
     };
     struct place_block out_block;
     place_encode_block(&block, block_value);
     assert_int_equal(place_decode_block(bytes_of(block_value, sizeof(block_value)), &out_block), 0);
     assert_int_equal(out_block.height, 77);
+    assert_int_equal(out_block.front, 9999);
     assert_int_equal(out_block.flags, PLACE_SIDE | PLACE_ENVELOPE);
     assert_position(&out_block.position);
     assert_int_equal(out_block.state_position.offset, 64);

@@ -31,7 +31,7 @@ static struct record example(void)
 static void encode(const struct record *record, struct buffer *out)
 {
     uint8_t header[RECORD_HEADER_SIZE];
-    record_encode_header(record, header);
+    record_encode_header(record, record_block_sum(record->block), header);
     buffer_init(out);
     assert_int_equal(buffer_append(out, header, sizeof(header)), 0);
     const struct bytes parts[] = {record->block, record->receipts, record->senders,
@@ -83,6 +83,34 @@ static void a_record_again_names_the_frame_before(void **state)
     assert_true(bytes_equal(read.envelope, record.envelope));
     struct ledger_position named = position_decode(read.previous);
     assert_true(position_is_same(&named, &before));
+    buffer_deinit(&image);
+}
+
+static void the_front_of_a_record_reads_back_and_each_bit_of_it_is_checked(void **state)
+{
+    (void)state;
+    struct record record = example();
+    struct record read;
+    struct buffer image;
+    encode(&record, &image);
+    assert_true(record_check_front(buffer_bytes(&image)));
+    struct bytes front = bytes_of(image.data, record_front_size(record.block.size));
+    assert_int_equal(record_decode_front(front, &read, NULL), 0);
+    assert_int_equal(read.flags, 0);
+    assert_memory_equal(read.hash, hash, 32);
+    assert_true(bytes_equal(read.block, record.block));
+    assert_int_equal(read.receipts.size + read.senders.size + read.envelope.size, 0);
+    for (size_t bit = 0; bit < 8 * front.size; bit++) {
+        image.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_equal(record_decode_front(front, &read, NULL), STOA_ECORRUPT);
+        image.data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    for (size_t size = 0; size < front.size; size++) {
+        assert_int_equal(record_decode_front(bytes_of(image.data, size), &read, NULL),
+                         STOA_ECORRUPT);
+    }
+    image.data[front.size] ^= 1; /* of the receipts */
+    assert_int_equal(record_decode_front(front, &read, NULL), 0);
     buffer_deinit(&image);
 }
 
@@ -198,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_record_reads_back_as_it_was_written),
         cmocka_unit_test(a_record_again_names_the_frame_before),
+        cmocka_unit_test(the_front_of_a_record_reads_back_and_each_bit_of_it_is_checked),
         cmocka_unit_test(a_record_of_another_length_is_corrupt),
         cmocka_unit_test(sizes_that_overflow_are_corrupt),
         cmocka_unit_test(unknown_versions_and_flags_are_refused),
