@@ -508,6 +508,11 @@ bool cache_holds(const struct cache *cache, enum cache_class class)
     return count != 0;
 }
 
+void cache_refuse_tickets(struct cache *cache)
+{
+    cache->ticket_generation++;
+}
+
 /* What may take the place of an object that is there: nothing does, but for a packed or a stale
  * one. */
 static bool may_replace(const struct cache *cache, const struct cache_object *old)

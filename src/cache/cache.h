@@ -197,6 +197,9 @@ struct cache_ticket {
 struct cache_ticket cache_take_ticket(const struct cache *cache, enum cache_class class,
                                       struct bytes key);
 
+/* Tickets taken before are no longer valid, of any key. */
+void cache_refuse_tickets(struct cache *cache);
+
 /* Whether an object of SIZE bytes that a read brought is worth copying: a small one is, and what is
  * there already costs nothing; a large one when it is read again before as many others as its class
  * has room for, and until then it is only remembered. So a scan copies nothing. */

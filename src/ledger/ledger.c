@@ -272,6 +272,7 @@ int ledger_open(const struct ledger_options *options, uint64_t proven_sequence,
     if (result == 0) {
         ledger_spare_start(*out_ledger);
         ledger_commit_arm_mark(*out_ledger);
+        ledger_files_open_ahead(*out_ledger);
     }
     return result;
 }
@@ -282,7 +283,8 @@ int ledger_open(const struct ledger_options *options, uint64_t proven_sequence,
 static bool is_busy(const struct ledger *ledger)
 {
     return ledger->in_flight || ledger->tick.pending || ledger->mark.pending ||
-           ledger->spare.request.pending || ledger->reads_in_flight > 0;
+           ledger->spare.request.pending || ledger->reads_in_flight > 0 ||
+           ledger_files_are_opening(ledger);
 }
 
 /* Run the loop until nothing is under way. */

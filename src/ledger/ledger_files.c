@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Open segment files, and reads of single frames.
  *
- * Sealed segments are opened when first read, and the least recently used is closed when too many
- * are open. A read that meets a closed file waits in its list until it is open. */
+ * The newest segments are opened when the ledger is, in the background: the first read of one would
+ * wait for its open, and that for what the file system has to read. Others are opened when first
+ * read, and the least recently used is closed when too many are open. A read that meets a closed
+ * file waits in its list until it is open. */
 #include <string.h>
 
 #include "base/ensure.h"
@@ -208,9 +210,34 @@ void ledger_files_drop(struct ledger_file *file)
     file->users--;
 }
 
+void ledger_files_open_ahead(struct ledger *ledger)
+{
+    unsigned count = 0;
+    for (uint32_t i = ledger->file_count; i > 0 && count < LEDGER_FILES_OPEN_AHEAD; i--) {
+        struct ledger_file *file = ledger->files[i - 1];
+        if (file->state == LEDGER_FILE_CLOSED && open_file(file, false) < 0) {
+            return; /* no memory: each is opened when it is read */
+        }
+        count++;
+    }
+}
+
+bool ledger_files_are_opening(const struct ledger *ledger)
+{
+    for (uint32_t i = 0; i < ledger->file_count; i++) {
+        if (ledger->files[i]->state == LEDGER_FILE_OPENING) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void ledger_files_deinit(struct ledger *ledger)
 {
     bool running = true;
+    while (running && ledger_files_are_opening(ledger)) {
+        running = io_run(ledger->io, LEDGER_WAIT_NS) >= 0;
+    }
     for (uint32_t i = 0; i < ledger->file_count; i++) {
         if (ledger->files[i]->state == LEDGER_FILE_OPEN) {
             close_file(ledger->files[i]);

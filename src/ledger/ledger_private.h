@@ -28,6 +28,7 @@ enum {
     LEDGER_SPARE_SPACE_FACTOR =
         64, /* spares beyond the first: while so many segments' space is free */
     LEDGER_FILES_OPEN_MAX = 256,
+    LEDGER_FILES_OPEN_AHEAD = 128,
     LEDGER_POOL_CLASSES = 15, /* 4 KiB to 64 MiB */
     LEDGER_POOL_IDLE_MAX = 64 << 20,
 };
@@ -231,6 +232,10 @@ struct ledger_file *ledger_files_get(struct ledger *ledger, uint32_t number);
 int ledger_files_hold(struct ledger *ledger, struct ledger_file *file, bool write,
                       struct error_detail *detail);
 void ledger_files_drop(struct ledger_file *file);
+
+/* Begin to open the newest that are not open; whether any is being opened. */
+void ledger_files_open_ahead(struct ledger *ledger);
+bool ledger_files_are_opening(const struct ledger *ledger);
 
 /* Close all that is open; blocking. */
 void ledger_files_deinit(struct ledger *ledger);

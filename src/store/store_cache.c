@@ -182,7 +182,12 @@ void store_cache_block(struct store_put *put, const struct pending_block *block)
     if (store->cache == NULL || block->side) {
         return;
     }
-    store_cache_close(put);
+    if (store->options.bulk && store->cache_closed == 0 &&
+        !cache_holds(store->cache, CACHE_STATE)) {
+        cache_refuse_tickets(store->cache); /* nothing is there; what is on its way is old */
+    } else {
+        store_cache_close(put);
+    }
     struct cache_entry record;
     store_cache_record(put, &record);
     if (!store->options.bulk && (store_fill_show(put) || cache_put(store->cache, &record))) {

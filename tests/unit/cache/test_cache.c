@@ -164,6 +164,9 @@ static void a_fill_after_a_change_of_its_key_is_refused(void **state)
     assert_false(cache_fill(cache, &stale, ticket));
     assert_true(has(cache, CACHE_STATE, "key", "new"));
     ticket = cache_take_ticket(cache, CACHE_STATE, text("key"));
+    cache_refuse_tickets(cache);
+    assert_false(cache_fill(cache, &stale, ticket));
+    ticket = cache_take_ticket(cache, CACHE_STATE, text("key"));
     cache_remove(cache, CACHE_STATE, text("key"));
     assert_false(cache_fill(cache, &stale, ticket));
     ticket = cache_take_ticket(cache, CACHE_STATE, text("key"));

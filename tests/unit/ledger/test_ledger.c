@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "ledger/ledger_private.h"
 #include "ledger_rig.h"
 
 enum { MIB = 1 << 20 };
@@ -342,6 +343,38 @@ static void frame_bigger_than_a_group_buffer_is_kept(void **state)
     ledger_rig_deinit(&rig);
 }
 
+/* Their files are open: what became of the names does not matter to reads any more. */
+static void segments_are_open_soon_after_the_ledger_is(void **state)
+{
+    (void)state;
+    struct ledger_rig rig;
+    ledger_rig_init_real(&rig, IO_BACKEND_THREADS, MIB);
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    for (unsigned i = 0; i < 60; i++) {
+        ledger_rig_append(&rig, 70000);
+        assert_int_equal(ledger_rig_wait(&rig), 0);
+    }
+    struct ledger_position first = rig.appends[0].append.position;
+    assert_true(rig.appends[59].append.position.segment >= 4);
+    assert_int_equal(ledger_rig_close(&rig), 0);
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    while (ledger_files_are_opening(rig.ledger)) {
+        assert_true(io_run(rig.io, 1000000) >= 0);
+    }
+    char path[128];
+    (void)snprintf(path, sizeof(path), "%s/00000001.seg", rig.ledger->path);
+    char aside[128];
+    (void)snprintf(aside, sizeof(aside), "%s/00000001.aside", rig.ledger->path);
+    assert_int_equal(rename(path, aside), 0);
+    assert_int_equal(ledger_rig_read_at(&rig, &first, 0), 0);
+    assert_int_equal(rename(aside, path), 0);
+    assert_int_equal(ledger_rig_close(&rig), 0);
+    /* And where it is closed before they are. */
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    assert_int_equal(ledger_rig_close(&rig), 0);
+    ledger_rig_deinit(&rig);
+}
+
 static void places_outside_are_not_found(void **state)
 {
     (void)state;
@@ -444,6 +477,7 @@ int main(void)
         cmocka_unit_test(failed_flush_stops_appends_for_good_and_reads_go_on),
         cmocka_unit_test(frame_that_no_segment_holds_is_too_big_and_keeps_its_turn),
         cmocka_unit_test(frame_bigger_than_a_group_buffer_is_kept),
+        cmocka_unit_test(segments_are_open_soon_after_the_ledger_is),
         cmocka_unit_test(places_outside_are_not_found),
         cmocka_unit_test(scan_begins_where_it_is_told_and_ends_when_told),
         cmocka_unit_test(closing_ends_what_waits),
