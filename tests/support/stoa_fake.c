@@ -139,6 +139,16 @@ int stoa_open(const char *directory, const struct stoa_options *options, struct 
     return 0;
 }
 
+int stoa_connect(const char *address, const struct stoa_connect_options *options,
+                 struct stoa **out_stoa, struct stoa_detail *detail)
+{
+    (void)address;
+    (void)options;
+    (void)out_stoa;
+    (void)snprintf(detail->text, sizeof(detail->text), "no daemon");
+    return STOA_ENOTFOUND;
+}
+
 int stoa_close(struct stoa *stoa, struct stoa_detail *detail)
 {
     (void)detail;
