@@ -9,13 +9,22 @@
 #include "store/record.h"
 #include "store/state_key.h"
 
+/* Arrays in pieces, which lie in the chunks: growing one moves nothing and, where a chunk was made
+ * ahead of need, touches no new memory. */
+struct pieces {
+    void **at;
+    size_t count;
+    size_t capacity;
+};
+
+enum { PIECE_ITEMS = 4096 };
+
 /* Hash chains over arrays: a slot holds an index + 1, 0 is the end. The links lie in an array
  * beside the items. */
 struct chains {
-    uint32_t *heads;
+    uint32_t *heads;     /* in a chunk */
     uint32_t head_count; /* a power of two */
-    uint32_t *links;
-    size_t link_capacity;
+    struct pieces links;
 };
 
 struct change {
@@ -29,10 +38,17 @@ struct change {
     bool withdrawn;
 };
 
-enum { CHUNK_SIZE = 4 << 20, HEADS_MIN = 1 << 10 };
+enum {
+    CHUNK_SIZE = 4 << 20,
+    CHUNK_ALIGNMENT = 64,
+    PAGE_SIZE = 4096,
+    HEADS_MIN = 1 << 10,
+    HEADS_FEW = 1 << 13, /* up to here they double */
+    HEADS_MAX = 1 << 18, /* and then are all there ever are, so that no large table is made anew */
+};
 
-struct chunk {
-    struct chunk *next;
+struct pending_chunk {
+    struct pending_chunk *next;
     size_t size; /* of data */
     size_t used;
     uint8_t data[];
@@ -48,13 +64,11 @@ struct pending {
     size_t canonical_count;
     size_t canonical_capacity;
     uint64_t cut; /* the canonical chain was taken back to below this height; UINT64_MAX: not */
-    struct pending_transaction *transactions;
+    struct pieces transactions; /* struct pending_transaction */
     size_t transaction_count;
-    size_t transaction_capacity;
     struct chains transaction_chains;
-    struct change *changes;
+    struct pieces changes; /* struct change */
     size_t change_count;
-    size_t change_capacity;
     struct chains change_chains;
     struct pending_postings *postings;
     size_t postings_count;
@@ -62,9 +76,9 @@ struct pending {
     size_t posting_totals[POSTING_KINDS];
     struct trie_layer *layers;
     struct trie_layer **layers_last;
-    uint64_t gap;         /* lowest height that has a gap entry in here; UINT64_MAX: none */
-    struct chunk *chunks; /* the one in use first */
-    struct chunk *spare;
+    uint64_t gap;                 /* lowest height that has a gap entry in here; UINT64_MAX: none */
+    struct pending_chunk *chunks; /* the one in use first */
+    struct pending_chunk *spare;
     size_t size;
 };
 
@@ -79,16 +93,10 @@ struct pending *pending_create(void)
     return pending;
 }
 
-static void chains_deinit(struct chains *chains)
-{
-    memory_free(chains->heads);
-    memory_free(chains->links);
-}
-
-static void chunks_free(struct chunk *chunk)
+static void chunks_free(struct pending_chunk *chunk)
 {
     while (chunk != NULL) {
-        struct chunk *next = chunk->next;
+        struct pending_chunk *next = chunk->next;
         memory_free(chunk);
         chunk = next;
     }
@@ -112,22 +120,23 @@ void pending_destroy(struct pending *pending)
     drop_layers(pending);
     memory_free(pending->blocks);
     memory_free(pending->canonical);
-    memory_free(pending->transactions);
-    memory_free(pending->changes);
+    memory_free(pending->transactions.at);
+    memory_free(pending->changes.at);
     memory_free(pending->postings);
-    chains_deinit(&pending->block_chains);
-    chains_deinit(&pending->transaction_chains);
-    chains_deinit(&pending->change_chains);
+    memory_free(pending->block_chains.links.at);
+    memory_free(pending->transaction_chains.links.at);
+    memory_free(pending->change_chains.links.at);
     chunks_free(pending->chunks);
     chunks_free(pending->spare);
     memory_free(pending);
 }
 
+/* The chunk goes that they are in. */
 static void chains_clear(struct chains *chains)
 {
-    if (chains->head_count != 0) {
-        memset(chains->heads, 0, chains->head_count * sizeof(*chains->heads));
-    }
+    chains->heads = NULL;
+    chains->head_count = 0;
+    chains->links.count = 0;
 }
 
 void pending_clear(struct pending *pending)
@@ -136,7 +145,9 @@ void pending_clear(struct pending *pending)
     pending->canonical_count = 0;
     pending->cut = UINT64_MAX;
     pending->transaction_count = 0;
+    pending->transactions.count = 0;
     pending->change_count = 0;
+    pending->changes.count = 0;
     pending->postings_count = 0;
     memset(pending->posting_totals, 0, sizeof(pending->posting_totals));
     pending->gap = UINT64_MAX;
@@ -146,7 +157,7 @@ void pending_clear(struct pending *pending)
     chains_clear(&pending->transaction_chains);
     chains_clear(&pending->change_chains);
     while (pending->chunks != NULL) {
-        struct chunk *chunk = pending->chunks;
+        struct pending_chunk *chunk = pending->chunks;
         pending->chunks = chunk->next;
         if (chunk->size == CHUNK_SIZE) {
             chunk->used = 0;
@@ -181,74 +192,40 @@ static int grow(void **array, size_t *capacity, size_t wanted, size_t item_size)
     return 0;
 }
 
-static uint32_t *chains_head(const struct chains *chains, uint64_t hash)
+struct pending_chunk *pending_chunk_make(void)
 {
-    return &chains->heads[(hash ^ hash >> 32) & (chains->head_count - 1)];
+    struct pending_chunk *chunk = memory_alloc(sizeof(*chunk) + CHUNK_SIZE);
+    if (chunk == NULL) {
+        return NULL;
+    }
+    *chunk = (struct pending_chunk){.size = CHUNK_SIZE};
+    for (size_t i = 0; i < CHUNK_SIZE; i += PAGE_SIZE) {
+        chunk->data[i] = 0;
+    }
+    return chunk;
 }
 
-static void chains_add(struct chains *chains, uint64_t hash, size_t index)
+void pending_chunk_free(struct pending_chunk *chunk)
 {
-    uint32_t *head = chains_head(chains, hash);
-    chains->links[index] = *head;
-    *head = (uint32_t)index + 1;
+    memory_free(chunk);
 }
 
-/* Room for WANTED links, with about as many heads. HASH_OF gives the hash of each present link when
- * heads are made anew. */
-static int
-chains_reserve(struct chains *chains, size_t wanted, size_t present, const struct pending *pending,
-               bool (*hash_of)(const struct pending *pending, size_t index, uint64_t *out_hash))
+void pending_chunk_give(struct pending *pending, struct pending_chunk *chunk)
 {
-    if (wanted >= UINT32_MAX || grow((void **)&chains->links, &chains->link_capacity, wanted,
-                                     sizeof(*chains->links)) != 0) {
-        return STOA_ENOMEM;
-    }
-    if (chains->head_count >= wanted) {
-        return 0;
-    }
-    uint32_t count = chains->head_count < HEADS_MIN ? HEADS_MIN : chains->head_count;
-    while (count < wanted) {
-        count *= 2;
-    }
-    uint32_t *heads = memory_alloc_zeroed(count, sizeof(*heads));
-    if (heads == NULL) {
-        return STOA_ENOMEM;
-    }
-    memory_free(chains->heads);
-    chains->heads = heads;
-    chains->head_count = count;
-    for (size_t i = 0; i < present; i++) {
-        uint64_t hash;
-        if (hash_of(pending, i, &hash)) {
-            chains_add(chains, hash, i);
-        }
-    }
-    return 0;
+    chunk->next = pending->spare;
+    pending->spare = chunk;
 }
 
-static bool block_hash_of(const struct pending *pending, size_t index, uint64_t *out_hash)
+bool pending_wants_chunk(const struct pending *pending)
 {
-    const struct pending_block *block = &pending->blocks[index / 2];
-    *out_hash = bytes_load_be64(index % 2 == 0 ? block->hash : block->envelope_hash);
-    return index % 2 == 0 || block->has_envelope;
-}
-
-static bool transaction_hash_of(const struct pending *pending, size_t index, uint64_t *out_hash)
-{
-    *out_hash = pending->transactions[index].prefix;
-    return true;
-}
-
-static bool change_hash_of(const struct pending *pending, size_t index, uint64_t *out_hash)
-{
-    *out_hash = pending->changes[index].hash;
-    return true;
+    const struct pending_chunk *chunk = pending->chunks;
+    return pending->spare == NULL && chunk != NULL && chunk->used > chunk->size / 4;
 }
 
 /* Room for SIZE bytes in the chunk in use, so that a following copy cannot fail. */
 static int reserve_bytes(struct pending *pending, size_t size)
 {
-    struct chunk *chunk = pending->chunks;
+    struct pending_chunk *chunk = pending->chunks;
     if (chunk != NULL && chunk->size - chunk->used >= size) {
         return 0;
     }
@@ -269,6 +246,120 @@ static int reserve_bytes(struct pending *pending, size_t size)
     return 0;
 }
 
+/* SIZE bytes of the chunk in use or another. NULL: no memory. */
+static void *carve(struct pending *pending, size_t size)
+{
+    if (reserve_bytes(pending, size + CHUNK_ALIGNMENT) != 0) {
+        return NULL;
+    }
+    struct pending_chunk *chunk = pending->chunks;
+    chunk->used += -(uintptr_t)(chunk->data + chunk->used) % CHUNK_ALIGNMENT;
+    void *out = chunk->data + chunk->used;
+    chunk->used += size;
+    return out;
+}
+
+/* Room for WANTED items in pieces. */
+static int pieces_reserve(struct pending *pending, struct pieces *pieces, size_t wanted,
+                          size_t item_size)
+{
+    while (pieces->count * PIECE_ITEMS < wanted) {
+        if (grow((void **)&pieces->at, &pieces->capacity, pieces->count + 1, sizeof(*pieces->at)) !=
+            0) {
+            return STOA_ENOMEM;
+        }
+        void *piece = carve(pending, PIECE_ITEMS * item_size);
+        if (piece == NULL) {
+            return STOA_ENOMEM;
+        }
+        pieces->at[pieces->count++] = piece;
+    }
+    return 0;
+}
+
+static struct change *change_of(const struct pending *pending, size_t index)
+{
+    struct change *piece = pending->changes.at[index / PIECE_ITEMS];
+    return &piece[index % PIECE_ITEMS];
+}
+
+static struct pending_transaction *transaction_of(const struct pending *pending, size_t index)
+{
+    struct pending_transaction *piece = pending->transactions.at[index / PIECE_ITEMS];
+    return &piece[index % PIECE_ITEMS];
+}
+
+static uint32_t *link_of(const struct chains *chains, size_t index)
+{
+    uint32_t *piece = chains->links.at[index / PIECE_ITEMS];
+    return &piece[index % PIECE_ITEMS];
+}
+
+static uint32_t *chains_head(const struct chains *chains, uint64_t hash)
+{
+    return &chains->heads[(hash ^ hash >> 32) & (chains->head_count - 1)];
+}
+
+static void chains_add(struct chains *chains, uint64_t hash, size_t index)
+{
+    uint32_t *head = chains_head(chains, hash);
+    *link_of(chains, index) = *head;
+    *head = (uint32_t)index + 1;
+}
+
+/* Room for WANTED links, with about as many heads. HASH_OF gives the hash of each present link when
+ * heads are made anew. */
+static int
+chains_reserve(struct pending *pending, struct chains *chains, size_t wanted, size_t present,
+               bool (*hash_of)(const struct pending *pending, size_t index, uint64_t *out_hash))
+{
+    if (wanted >= UINT32_MAX ||
+        pieces_reserve(pending, &chains->links, wanted, sizeof(uint32_t)) != 0) {
+        return STOA_ENOMEM;
+    }
+    if (chains->head_count >= wanted || chains->head_count == HEADS_MAX) {
+        return 0;
+    }
+    uint32_t count = chains->head_count < HEADS_MIN ? HEADS_MIN : chains->head_count;
+    while (count < wanted && count < HEADS_FEW) {
+        count *= 2;
+    }
+    count = count < wanted ? HEADS_MAX : count;
+    uint32_t *heads = carve(pending, count * sizeof(*heads));
+    if (heads == NULL) {
+        return STOA_ENOMEM;
+    }
+    memset(heads, 0, count * sizeof(*heads));
+    chains->heads = heads;
+    chains->head_count = count;
+    for (size_t i = 0; i < present; i++) {
+        uint64_t hash;
+        if (hash_of(pending, i, &hash)) {
+            chains_add(chains, hash, i);
+        }
+    }
+    return 0;
+}
+
+static bool block_hash_of(const struct pending *pending, size_t index, uint64_t *out_hash)
+{
+    const struct pending_block *block = &pending->blocks[index / 2];
+    *out_hash = bytes_load_be64(index % 2 == 0 ? block->hash : block->envelope_hash);
+    return index % 2 == 0 || block->has_envelope;
+}
+
+static bool transaction_hash_of(const struct pending *pending, size_t index, uint64_t *out_hash)
+{
+    *out_hash = transaction_of(pending, index)->prefix;
+    return true;
+}
+
+static bool change_hash_of(const struct pending *pending, size_t index, uint64_t *out_hash)
+{
+    *out_hash = change_of(pending, index)->hash;
+    return true;
+}
+
 uint64_t pending_key_hash(struct bytes key)
 {
     return XXH3_64bits(key.data, key.size);
@@ -280,7 +371,7 @@ enum { AHEAD = 16 };
 static void add_change(struct pending *pending, const struct record_change *given, uint64_t hash,
                        uint64_t height, bool withdrawn)
 {
-    pending->changes[pending->change_count] = (struct change){
+    *change_of(pending, pending->change_count) = (struct change){
         .hash = hash,
         .height = height,
         .key = given->key.data,
@@ -319,7 +410,7 @@ static bool add_changes(struct pending *pending, const struct pending_entries *e
         return false;
     }
     bool marked = false;
-    struct chunk *chunk = pending->chunks;
+    struct pending_chunk *chunk = pending->chunks;
     uint8_t *copy = chunk->data + chunk->used;
     memcpy(copy, entries->changes.data, entries->changes.size);
     chunk->used += entries->changes.size;
@@ -352,7 +443,7 @@ static void add_postings(struct pending *pending, uint64_t height,
     if (size == 0) {
         return;
     }
-    struct chunk *chunk = pending->chunks;
+    struct pending_chunk *chunk = pending->chunks;
     size_t skip = -chunk->used % POSTING_ALIGNMENT;
     void *copy = chunk->data + chunk->used + skip;
     memcpy(copy, entries->postings, size);
@@ -378,17 +469,16 @@ int pending_reserve(struct pending *pending, const struct pending_room *room)
              sizeof(*pending->blocks)) != 0 ||
         grow((void **)&pending->canonical, &pending->canonical_capacity, blocks,
              sizeof(*pending->canonical)) != 0 ||
-        grow((void **)&pending->transactions, &pending->transaction_capacity, transactions,
-             sizeof(*pending->transactions)) != 0 ||
-        grow((void **)&pending->changes, &pending->change_capacity, changes,
-             sizeof(*pending->changes)) != 0 ||
+        pieces_reserve(pending, &pending->transactions, transactions,
+                       sizeof(struct pending_transaction)) != 0 ||
+        pieces_reserve(pending, &pending->changes, changes, sizeof(struct change)) != 0 ||
         grow((void **)&pending->postings, &pending->postings_capacity,
              pending->postings_count + room->blocks, sizeof(*pending->postings)) != 0 ||
-        chains_reserve(&pending->block_chains, 2 * blocks, 2 * pending->block_count, pending,
+        chains_reserve(pending, &pending->block_chains, 2 * blocks, 2 * pending->block_count,
                        block_hash_of) != 0 ||
-        chains_reserve(&pending->transaction_chains, transactions, pending->transaction_count,
-                       pending, transaction_hash_of) != 0 ||
-        chains_reserve(&pending->change_chains, changes, pending->change_count, pending,
+        chains_reserve(pending, &pending->transaction_chains, transactions,
+                       pending->transaction_count, transaction_hash_of) != 0 ||
+        chains_reserve(pending, &pending->change_chains, changes, pending->change_count,
                        change_hash_of) != 0) {
         return STOA_ENOMEM;
     }
@@ -444,7 +534,7 @@ int pending_add(struct pending *pending, const struct pending_block *block,
     }
     for (size_t i = 0; i < transactions; i++) {
         size_t at = pending->transaction_count++;
-        pending->transactions[at] = (struct pending_transaction){
+        *transaction_of(pending, at) = (struct pending_transaction){
             .prefix = entries->prefixes[i],
             .height = block->height,
             .index = (uint32_t)i,
@@ -590,7 +680,7 @@ const struct pending_transaction *pending_transaction_at(const struct pending *p
                                                          size_t index)
 {
     ensure(index < pending->transaction_count);
-    return &pending->transactions[index];
+    return transaction_of(pending, index);
 }
 
 static void change_view(const struct change *change, struct pending_change *out_change)
@@ -608,7 +698,7 @@ void pending_change_at(const struct pending *pending, size_t index,
                        struct pending_change *out_change)
 {
     ensure(index < pending->change_count);
-    change_view(&pending->changes[index], out_change);
+    change_view(change_of(pending, index), out_change);
 }
 
 const struct pending_block *pending_find_hash(const struct pending *pending, const uint8_t hash[32])
@@ -623,7 +713,7 @@ const struct pending_block *pending_find_hash(const struct pending *pending, con
         if (memcmp(index % 2 == 0 ? block->hash : block->envelope_hash, hash, 32) == 0) {
             return block;
         }
-        link = pending->block_chains.links[index];
+        link = *link_of(&pending->block_chains, index);
     }
     return NULL;
 }
@@ -649,14 +739,14 @@ const struct pending_transaction *pending_find_transaction(const struct pending 
         return NULL;
     }
     const struct chains *chains = &pending->transaction_chains;
-    uint32_t link = *cursor == SIZE_MAX ? *chains_head(chains, prefix) : chains->links[*cursor];
+    uint32_t link = *cursor == SIZE_MAX ? *chains_head(chains, prefix) : *link_of(chains, *cursor);
     while (link != 0) {
         size_t index = link - 1;
-        if (pending->transactions[index].prefix == prefix) {
+        if (transaction_of(pending, index)->prefix == prefix) {
             *cursor = index;
-            return &pending->transactions[index];
+            return transaction_of(pending, index);
         }
-        link = chains->links[index];
+        link = *link_of(chains, index);
     }
     return NULL;
 }
@@ -672,8 +762,8 @@ bool pending_find_change(const struct pending *pending, struct bytes key, uint64
     }
     uint64_t hash = pending_key_hash(key);
     uint32_t link = *chains_head(&pending->change_chains, hash);
-    for (; link != 0; link = pending->change_chains.links[link - 1]) {
-        const struct change *change = &pending->changes[link - 1];
+    for (; link != 0; link = *link_of(&pending->change_chains, link - 1)) {
+        const struct change *change = change_of(pending, link - 1);
         if (change->hash != hash || change->height > *bound || change->key_size != key.size ||
             memcmp(change->key, key.data, key.size) != 0) {
             continue;

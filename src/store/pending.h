@@ -7,8 +7,9 @@
  * batch first. State changes are kept by height: each is a version of its key.
  *
  * Memory: grows to the largest batch and is then reused: adding a block to a warm batch allocates
- * nothing. The loop owns a batch while it is open; a frozen one is only read, by the loop and by
- * the worker that applies it. */
+ * nothing. It comes in chunks of some MiB, and the first touch of one takes milliseconds; so one
+ * may be made on a worker before it is needed. The loop owns a batch while it is open; a frozen one
+ * is only read, by the loop and by the worker that applies it. */
 #ifndef PENDING_H
 #define PENDING_H
 
@@ -117,6 +118,15 @@ void pending_cut(struct pending *pending, uint64_t height);
 
 /* Whether the batch settles what is at HEIGHT: if it has no block there, there is none. */
 bool pending_is_cut(const struct pending *pending, uint64_t height);
+
+/* A chunk of memory, touched. Any thread. NULL: no memory. Its owner frees it or gives it away. */
+struct pending_chunk;
+struct pending_chunk *pending_chunk_make(void);
+void pending_chunk_free(struct pending_chunk *chunk);
+void pending_chunk_give(struct pending *pending, struct pending_chunk *chunk);
+
+/* Whether the chunk in use may be the last for not much longer. */
+bool pending_wants_chunk(const struct pending *pending);
 
 size_t pending_block_count(const struct pending *pending);
 size_t pending_transaction_count(const struct pending *pending);

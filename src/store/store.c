@@ -297,6 +297,7 @@ static void release(struct store *store)
     store_query_free_all(store);
     store_get_free_pool(store);
     branches_destroy(store->branches);
+    pending_chunk_free(store->grown); /* a power cut left it off */
     pending_destroy(store->open);
     for (unsigned i = 0; i < store->frozen_count; i++) {
         pending_destroy(store->frozen[i]);

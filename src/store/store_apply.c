@@ -225,6 +225,35 @@ void store_apply_freeze_full(struct store *store)
     }
 }
 
+static void run_grow(struct workers_job *job, void *worker_state)
+{
+    struct store *store = job->context;
+    (void)worker_state; /* memory needs none */
+    store->grown = pending_chunk_make();
+}
+
+static void done_grow(struct workers_job *job)
+{
+    struct store *store = job->context;
+    store->growing = false;
+    if (store->grown != NULL) { /* else the loop tries, when it is needed */
+        pending_chunk_give(store->open, store->grown);
+        store->grown = NULL;
+    }
+}
+
+void store_apply_grow(struct store *store)
+{
+    if (store->growing || store->closing || store->verifiers == NULL ||
+        !pending_wants_chunk(store->open)) {
+        return;
+    }
+    store->growing = true;
+    store->grow_job = (struct workers_job){
+        .run = run_grow, .done = done_grow, .context = store, .kind = METRICS_JOB_INDEX};
+    workers_submit(store->verifiers, &store->grow_job);
+}
+
 int store_apply_add(struct store *store, const struct pending_block *block,
                     const struct pending_entries *entries)
 {
@@ -243,6 +272,7 @@ int store_apply_add(struct store *store, const struct pending_block *block,
         memcpy(store->open_applied.head_total_difficulty, block->total_difficulty, 32);
     }
     store_apply_freeze_full(store);
+    store_apply_grow(store);
     return 0;
 }
 

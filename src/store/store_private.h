@@ -300,7 +300,10 @@ struct store {
 
     struct store_tries tries;
 
-    struct pending *open;                     /* the batch that takes blocks */
+    struct pending *open; /* the batch that takes blocks */
+    bool growing;         /* memory for the open batch is made */
+    struct workers_job grow_job;
+    struct pending_chunk *grown;
     struct pending *frozen[STORE_FROZEN_MAX]; /* oldest first; [0] is the one being applied */
     unsigned frozen_count;
     struct pending *idle[STORE_FROZEN_MAX + 1];
@@ -498,6 +501,7 @@ void store_apply_freeze(struct store *store);
 void store_apply_freeze_full(struct store *store);          /* where it is full */
 void store_apply_gathered(struct store *store, int result); /* store_tries_flush */
 void store_apply_flush(struct store *store); /* where it was wanted and could not be yet */
+void store_apply_grow(struct store *store);  /* memory for the open batch, where it is due */
 void store_apply_start_timer(struct store *store);
 int store_apply_all(struct store *store,
                     struct error_detail *detail); /* blocking, on the workers */

@@ -334,6 +334,54 @@ static void a_cleared_batch_is_empty_and_a_warm_one_allocates_nothing(void **sta
     pending_destroy(pending);
 }
 
+/* Changes enough for all sizes that the tables of chains have, in memory that is made ahead. */
+static void a_large_batch_is_found_in_whole_and_grows_by_what_it_is_given(void **state)
+{
+    (void)state;
+    enum { BLOCKS = 5000, CHANGES = 8 };
+    struct pending *pending = pending_create();
+    struct buffer changes;
+    char key[16];
+    char value[16];
+    uint64_t chunks = 0;
+    buffer_init(&changes);
+    assert_false(pending_wants_chunk(pending));
+    for (unsigned height = 0; height < BLOCKS; height++) {
+        buffer_clear(&changes);
+        for (unsigned i = 0; i < CHANGES; i++) {
+            (void)snprintf(key, sizeof(key), "%u", height * CHANGES + i);
+            (void)snprintf(value, sizeof(value), "of %u", height);
+            append_change(&changes, key, value);
+        }
+        uint64_t prefixes[] = {height, height ^ UINT64_C(0xffff0000)};
+        struct pending_block block = block_at(height);
+        assert_int_equal(add(pending, &block, prefixes, 2, buffer_bytes(&changes)), 0);
+        if (pending_wants_chunk(pending)) {
+            struct pending_chunk *chunk = pending_chunk_make();
+            assert_non_null(chunk);
+            pending_chunk_give(pending, chunk);
+            assert_false(pending_wants_chunk(pending));
+            chunks++;
+        }
+    }
+    assert_true(chunks > 0);
+    for (unsigned height = 0; height < BLOCKS; height++) {
+        size_t cursor = SIZE_MAX;
+        const struct pending_transaction *found =
+            pending_find_transaction(pending, height, &cursor);
+        assert_non_null(found);
+        assert_int_equal(found->height, height);
+        for (unsigned i = 0; i < CHANGES; i++) {
+            (void)snprintf(key, sizeof(key), "%u", height * CHANGES + i);
+            (void)snprintf(value, sizeof(value), "of %u", height);
+            assert_string_equal(value_at(pending, key, UINT64_MAX), value);
+        }
+    }
+    assert_null(value_at(pending, "40001", UINT64_MAX));
+    buffer_deinit(&changes);
+    pending_destroy(pending);
+}
+
 static void a_failed_allocation_adds_nothing(void **state)
 {
     (void)state;
@@ -373,6 +421,7 @@ int main(void)
         cmocka_unit_test(a_block_that_does_not_mark_its_changes_as_all_leaves_a_gap),
         cmocka_unit_test(withdrawn_changes_lower_the_bound),
         cmocka_unit_test(a_cleared_batch_is_empty_and_a_warm_one_allocates_nothing),
+        cmocka_unit_test(a_large_batch_is_found_in_whole_and_grows_by_what_it_is_given),
         cmocka_unit_test(a_failed_allocation_adds_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
