@@ -399,6 +399,9 @@ static int check_space(struct backup_creation *creation)
     if (source_size(creation, STORE_FILE_IDENTITY, "", &size) == 0) {
         count_file(creation, STORE_FILE_IDENTITY, size, &bytes, &read);
     }
+    if (source_size(creation, "chain", ".json", &size) == 0) {
+        count_file(creation, "chain", size, &bytes, &read);
+    }
     if (options->pace != NULL) {
         options->pace->total = read;
     }
