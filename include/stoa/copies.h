@@ -129,4 +129,46 @@ int stoa_restore_snapshot(struct stoa *stoa, const char *name, const char *direc
                           const struct stoa_restore_options *options,
                           struct stoa_restore_report *out_report, struct stoa_detail *detail);
 
+/* ---- scrub, repair ---- */
+
+struct stoa_damage;
+
+struct stoa_scrub_report {
+    uint64_t segments;
+    uint64_t frames;
+    uint64_t bytes;
+    uint64_t damages;
+};
+
+/* Read every frame of the full segments again, at the pace, on the calling thread, beside
+ * everything else. STOA_ECORRUPT: DAMAGE (may be NULL) was told where. */
+int stoa_scrub(struct stoa *stoa, const struct stoa_pace *pace,
+               void (*damage)(void *context, const struct stoa_damage *damage), void *context,
+               struct stoa_scrub_report *out_report, struct stoa_detail *detail);
+
+struct stoa_repair_damage {
+    const char *file;
+    uint64_t offset;
+    uint64_t size;
+    int has_height;
+    uint64_t height;
+    const char *what;
+    const char
+        *source; /* the directory it was mended from, or "the format"; NULL: nothing had it */
+};
+
+struct stoa_repair_report {
+    uint64_t damages;
+    uint64_t mended;
+    uint64_t left; /* that a last look at everything finds */
+    int rebuilt_tables;
+};
+
+/* Mend the store in DIRECTORY, which nobody has open, from COUNT directories (stores, backups) and
+ * its own snapshots: only with bytes whose checksum proves that they are the same. Its tables are
+ * made anew where anything was mended. STOA_ECORRUPT: something is left, as it was. */
+int stoa_repair(const char *directory, const char *const *sources, size_t count,
+                void (*damage)(void *context, const struct stoa_repair_damage *damage),
+                void *context, struct stoa_repair_report *out_report, struct stoa_detail *detail);
+
 #endif

@@ -12,11 +12,23 @@
 #include "chain/header.h"
 #include "engine/engine_private.h"
 #include "maint/backup.h"
+#include "maint/repair.h"
 #include "maint/restore.h"
 #include "maint/snapshot.h"
 #include "store/store_folder.h"
 
 enum { POINT_TRIES = 2000, POINT_PAUSE_NS = 1000000, COPY_IO_ENTRIES = 64, COPY_IO_THREADS = 4 };
+
+/* Copies are made where the store is: a handle that stands for a daemon has no files. */
+static bool is_elsewhere(const struct stoa *stoa, struct stoa_detail *detail, int *out_result)
+{
+    if (stoa->remote == NULL) {
+        return false;
+    }
+    *out_result =
+        engine_refuse(detail, STOA_ENOTSUP, "this is done by the process that has the store open");
+    return true;
+}
 
 /* ---- a loop for the calling thread, and its pace ---- */
 
@@ -151,6 +163,10 @@ int stoa_backup(struct stoa *stoa, const char *directory, const struct stoa_back
     struct store_point point;
     struct backup_report report;
     uint8_t root[32];
+    int refused;
+    if (is_elsewhere(stoa, detail, &refused)) {
+        return refused;
+    }
     if (directory == NULL ||
         (options != NULL && !engine_size_is_valid(options->size, sizeof(own)))) {
         return engine_refuse(detail, STOA_EINVAL, "backup: bad argument");
@@ -311,6 +327,10 @@ int stoa_create_snapshot(struct stoa *stoa, const char *name, struct stoa_detail
     struct copying copying;
     struct store_point point;
     uint8_t root[32];
+    int refused;
+    if (is_elsewhere(stoa, detail, &refused)) {
+        return refused;
+    }
     if (name == NULL) {
         return engine_refuse(detail, STOA_EINVAL, "create a snapshot: it has no name");
     }
@@ -345,6 +365,10 @@ int stoa_list_snapshots(struct stoa *stoa,
 {
     struct copying copying;
     struct listing listing = {each, context};
+    int refused;
+    if (is_elsewhere(stoa, detail, &refused)) {
+        return refused;
+    }
     if (each == NULL) {
         return engine_refuse(detail, STOA_EINVAL, "list snapshots: nobody to tell");
     }
@@ -359,6 +383,10 @@ int stoa_list_snapshots(struct stoa *stoa,
 int stoa_drop_snapshot(struct stoa *stoa, const char *name, struct stoa_detail *detail)
 {
     struct copying copying;
+    int refused;
+    if (is_elsewhere(stoa, detail, &refused)) {
+        return refused;
+    }
     if (name == NULL) {
         return engine_refuse(detail, STOA_EINVAL, "drop a snapshot: it has no name");
     }
@@ -375,6 +403,10 @@ int stoa_restore_snapshot(struct stoa *stoa, const char *name, const char *direc
 {
     struct copying copying;
     char path[STORE_PATH_SIZE_MAX];
+    int refused;
+    if (is_elsewhere(stoa, detail, &refused)) {
+        return refused;
+    }
     if (name == NULL) {
         return engine_refuse(detail, STOA_EINVAL, "restore a snapshot: it has no name");
     }
@@ -384,4 +416,139 @@ int stoa_restore_snapshot(struct stoa *stoa, const char *name, const char *direc
     }
     result = finish(&copying, result, detail);
     return result == 0 ? stoa_restore(path, directory, options, out_report, detail) : result;
+}
+
+/* ---- scrub, repair ---- */
+
+struct scrubbing {
+    struct copying *copying;
+    void (*damage)(void *context, const struct stoa_damage *damage);
+    void *context;
+};
+
+static void tell_damage(void *context, const struct ledger_damage *found)
+{
+    const struct scrubbing *scrubbing = context;
+    struct stoa_damage damage = {
+        .file = found->file,
+        .offset = found->offset,
+        .size = found->size,
+        .has_height = found->has_height ? 1 : 0,
+        .height = found->height,
+        .what = found->what,
+    };
+    if (scrubbing->damage != NULL) {
+        scrubbing->damage(scrubbing->context, &damage);
+    }
+}
+
+static int pace_frame(void *context, const struct ledger_frame *frame)
+{
+    struct scrubbing *scrubbing = context;
+    return pace_step(&scrubbing->copying->pace, frame->position.size);
+}
+
+/* All of the full segments; the one that is filled is checked where it is read, and by verify. */
+static int scrub(struct stoa *stoa, const struct store_point *point, struct scrubbing *scrubbing,
+                 struct ledger_verify_report *out_report)
+{
+    struct copying *copying = scrubbing->copying;
+    char path[STORE_PATH_SIZE_MAX];
+    struct ledger *ledger;
+    int result = store_folder_path(path, stoa->directory, STORE_FOLDER_LEDGER, &copying->detail);
+    if (result != 0 || point->end.segment == 1) {
+        return result;
+    }
+    struct ledger_options options = {.io = copying->io, .path = path, .store_id = point->store_id};
+    result = ledger_open_sealed(&options, point->end.segment - 1, &ledger, &copying->detail);
+    if (result != 0) {
+        return result;
+    }
+    struct ledger_stats stats;
+    ledger_stats(ledger, &stats);
+    copying->pace.total = stats.segment_bytes;
+    result =
+        ledger_verify(ledger, tell_damage, pace_frame, scrubbing, out_report, &copying->detail);
+    ledger_abandon(ledger);
+    return result;
+}
+
+int stoa_scrub(struct stoa *stoa, const struct stoa_pace *pace,
+               void (*damage)(void *context, const struct stoa_damage *damage), void *context,
+               struct stoa_scrub_report *out_report, struct stoa_detail *detail)
+{
+    struct copying copying;
+    struct scrubbing scrubbing = {&copying, damage, context};
+    struct ledger_verify_report report = {.segments = 0};
+    struct store_point point;
+    uint8_t root[32];
+    int refused;
+    if (is_elsewhere(stoa, detail, &refused)) {
+        return refused;
+    }
+    int result = begin(&copying, pace);
+    if (result == 0) {
+        result = take_point(stoa, &point, root, &copying.detail);
+    }
+    if (result == 0) {
+        result = scrub(stoa, &point, &scrubbing, &report);
+    }
+    if (out_report != NULL) {
+        *out_report = (struct stoa_scrub_report){.segments = report.segments,
+                                                 .frames = report.frames,
+                                                 .bytes = report.bytes,
+                                                 .damages = report.damages};
+    }
+    return finish(&copying, result, detail);
+}
+
+struct repairing {
+    void (*damage)(void *context, const struct stoa_repair_damage *damage);
+    void *context;
+};
+
+static void tell_mended(void *context, const struct repair_damage *found)
+{
+    const struct repairing *repairing = context;
+    struct stoa_repair_damage damage = {
+        .file = found->file,
+        .offset = found->offset,
+        .size = found->size,
+        .has_height = found->has_height ? 1 : 0,
+        .height = found->height,
+        .what = found->what,
+        .source = found->source,
+    };
+    if (repairing->damage != NULL) {
+        repairing->damage(repairing->context, &damage);
+    }
+}
+
+int stoa_repair(const char *directory, const char *const *sources, size_t count,
+                void (*damage)(void *context, const struct stoa_repair_damage *damage),
+                void *context, struct stoa_repair_report *out_report, struct stoa_detail *detail)
+{
+    struct copying copying;
+    struct repairing repairing = {damage, context};
+    struct repair_report report = {.damages = 0};
+    if (directory == NULL || (sources == NULL && count != 0)) {
+        return engine_refuse(detail, STOA_EINVAL, "repair: bad argument");
+    }
+    int result = begin(&copying, NULL);
+    if (result == 0) {
+        struct repair_options wanted = {.io = copying.io,
+                                        .directory = directory,
+                                        .sources = sources,
+                                        .source_count = count,
+                                        .damage = tell_mended,
+                                        .context = &repairing};
+        result = repair_run(&wanted, &report, &copying.detail);
+    }
+    if (out_report != NULL) {
+        *out_report = (struct stoa_repair_report){.damages = report.damages,
+                                                  .mended = report.mended,
+                                                  .left = report.left,
+                                                  .rebuilt_tables = report.rebuilt_tables ? 1 : 0};
+    }
+    return finish(&copying, result, detail);
 }

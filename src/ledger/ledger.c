@@ -277,6 +277,31 @@ int ledger_open(const struct ledger_options *options, uint64_t proven_sequence,
     return result;
 }
 
+int ledger_open_sealed(const struct ledger_options *options, uint32_t last,
+                       struct ledger **out_ledger, struct error_detail *detail)
+{
+    struct ledger *ledger = NULL;
+    int result = make_ledger(options, &ledger, detail);
+    if (result < 0) {
+        return result;
+    }
+    for (uint32_t number = 1; number <= last && result == 0; number++) {
+        result = add_file(ledger, number, detail);
+    }
+    if (result < 0) {
+        free_ledger(ledger);
+        return result;
+    }
+    ledger->segment.number = last;
+    ledger->segment.sealed = true;
+    ledger->spare_last = last;
+    ledger->durable_sequence = UINT64_MAX;
+    ledger->stopped = true;
+    ledger->stop_result = STOA_EREADONLY;
+    *out_ledger = ledger;
+    return 0;
+}
+
 /* ---- closing ---- */
 
 /* Something of LEDGER's own is under way. */

@@ -191,7 +191,10 @@ struct ledger_damage {
     uint64_t sequence; /* 0: unknown */
     uint64_t height;   /* where known */
     bool has_height;
-    const char *what; /* "frame checksum", "frame header", "padding is not zero", "footer", … */
+    const char *what;  /* "frame checksum", "frame header", "padding is not zero", "footer", … */
+    uint64_t checksum; /* of the frame that was there; 0: not known */
+    uint32_t seal_offset; /* of a "trailer": where the seal is that it should name; */
+    uint32_t seal_size;   /* 0: not known */
 };
 
 struct ledger_verify_report {
@@ -227,6 +230,12 @@ struct ledger_stats {
 };
 
 void ledger_stats(const struct ledger *ledger, struct ledger_stats *out_stats);
+
+/* The segments up to LAST, which are sealed, of a ledger that may be in use by others: for
+ * ledger_scan and ledger_verify only, on a loop of one's own. Nothing is written; ledger_abandon
+ * ends it. Blocking. */
+int ledger_open_sealed(const struct ledger_options *options, uint32_t last,
+                       struct ledger **out_ledger, struct error_detail *detail);
 
 /* Where a copy of the ledger ends: the frames up to SEQUENCE lie in the segments before SEGMENT and
  * in its first SIZE bytes, which never change again. What of those bytes lies behind SEQUENCE is

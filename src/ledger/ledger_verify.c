@@ -41,6 +41,7 @@ static void report(struct verify *verify, uint64_t offset, uint64_t size, const 
     };
     if (entry != NULL) {
         damage.sequence = entry->sequence;
+        damage.checksum = entry->count > 1 ? 0 : entry->checksum;
         damage.height = entry->height;
         damage.has_height = ledger_kind_is_store(entry->kind);
     }
@@ -155,13 +156,30 @@ static int check_frame(struct verify *verify, const struct segment_entry *entry)
     return verify->frame(verify->context, &frame);
 }
 
+static void report_trailer(struct verify *verify, const struct ledger_index *index, uint64_t end)
+{
+    struct ledger_damage damage = {
+        .file = verify->name,
+        .segment = verify->file->number,
+        .offset = end,
+        .size = SEGMENT_BLOCK,
+        .what = "trailer",
+        .seal_offset = index->has_seal ? index->seal.offset : 0,
+        .seal_size = index->has_seal ? index->seal.size : 0,
+    };
+    verify->report.damages++;
+    if (verify->damage != NULL) {
+        verify->damage(verify->context, &damage);
+    }
+}
+
 /* Behind the frames of a sealed segment: seal, nothing, trailer. */
 static int check_seal(struct verify *verify, const struct ledger_index *index)
 {
     uint64_t end = verify->file->size - SEGMENT_BLOCK;
     int result = 0;
     if (index->source == LEDGER_INDEX_BAD_TRAILER) {
-        report(verify, end, SEGMENT_BLOCK, "trailer", NULL);
+        report_trailer(verify, index, end);
     }
     if (!index->has_seal) {
         /* Neither trailer nor seal tells what lies behind the last frame: all of it is damaged. */
@@ -183,7 +201,7 @@ static int check_seal(struct verify *verify, const struct ledger_index *index)
         return verify->reader.result;
     }
     if (what != NULL || index->source == LEDGER_INDEX_BAD_SEAL) {
-        report(verify, seal->offset, seal->size, "footer", NULL);
+        report(verify, seal->offset, seal->size, "footer", seal);
     } else {
         check_chain(verify, seal, &header);
     }

@@ -53,6 +53,8 @@ int command_upkeep_reindex(const struct options *options);
 int command_copies_backup(const struct options *options);
 int command_copies_restore(const struct options *options);
 int command_copies_snapshot(const struct options *options);
+int command_repair_run(const struct options *options);
+int command_repair_scrub(const struct options *options);
 int command_health_run(const struct options *options);
 int command_upkeep_stats(const struct options *options);
 int command_query_logs(const struct options *options);

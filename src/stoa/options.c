@@ -249,6 +249,12 @@ static void take_option(struct argp_state *state, struct options *options, enum 
     case OPTION_KEEP_TRIES:
         options->keep_tries = take_number(state, "keep-tries", value);
         break;
+    case OPTION_SOURCE:
+        if (options->source_count == OPTIONS_SOURCES_MAX) {
+            argp_error(state, "--from: at most %d", OPTIONS_SOURCES_MAX);
+        }
+        options->sources[options->source_count++] = value;
+        break;
     case OPTION_FULL:
         options->full = true;
         break;

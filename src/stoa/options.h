@@ -27,9 +27,11 @@ enum {
     OPTIONS_BACKUP = 1 << 20,
     OPTIONS_RESTORE = 1 << 21,
     OPTIONS_SNAPSHOT = 1 << 22,
+    OPTIONS_SCRUB = 1 << 23,
+    OPTIONS_REPAIR = 1 << 24,
 };
 
-enum { OPTIONS_TOPICS_MAX = 4, OPTIONS_CURSOR_SIZE = 8 + 32 + 8 };
+enum { OPTIONS_TOPICS_MAX = 4, OPTIONS_CURSOR_SIZE = 8 + 32 + 8, OPTIONS_SOURCES_MAX = 16 };
 
 enum options_format { OPTIONS_FORMAT_RLP, OPTIONS_FORMAT_ERA1 };
 
@@ -67,6 +69,8 @@ struct options {
     uint64_t limit; /* 0: none given */
     bool full;
     uint64_t keep; /* backups; 0: none given */
+    const char *sources[OPTIONS_SOURCES_MAX];
+    size_t source_count;
     uint64_t rate; /* bytes a second; 0: none given */
     bool has_before;
     uint64_t before;

@@ -416,6 +416,11 @@ void store_get_head(const struct store *store, struct stoa_head *out_head)
     memcpy(out_head->finalized_hash, store->finalized.hash, 32);
 }
 
+struct ledger *store_ledger(const struct store *store)
+{
+    return store->ledger;
+}
+
 int store_get_point(const struct store *store, struct store_point *out_point)
 {
     struct ledger_stats ledger;

@@ -211,6 +211,9 @@ struct store_point {
 /* STOA_EBUSY: none can be told now, but soon. STOA_ENOTFOUND: nothing is stored yet. */
 int store_get_point(const struct store *store, struct store_point *out_point);
 
+/* Its ledger, to be looked at while nothing else is asked of the store. */
+struct ledger *store_ledger(const struct store *store);
+
 /* Counts what makes answers about the canonical chain old: each change of branch, and its arrival
  * in the tables. A query that takes several steps begins again where this has changed meanwhile. */
 uint64_t store_branch_epoch(const struct store *store);

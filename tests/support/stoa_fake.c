@@ -456,6 +456,31 @@ int stoa_restore_snapshot(struct stoa *stoa, const char *name, const char *direc
     return no_state(detail);
 }
 
+int stoa_scrub(struct stoa *stoa, const struct stoa_pace *pace,
+               void (*damage)(void *context, const struct stoa_damage *damage), void *context,
+               struct stoa_scrub_report *out_report, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)pace;
+    (void)damage;
+    (void)context;
+    (void)out_report;
+    return no_state(detail);
+}
+
+int stoa_repair(const char *directory, const char *const *sources, size_t count,
+                void (*damage)(void *context, const struct stoa_repair_damage *damage),
+                void *context, struct stoa_repair_report *out_report, struct stoa_detail *detail)
+{
+    (void)directory;
+    (void)sources;
+    (void)count;
+    (void)damage;
+    (void)context;
+    (void)out_report;
+    return no_state(detail);
+}
+
 void stoa_free(void *pointer)
 {
     memory_free(pointer);
