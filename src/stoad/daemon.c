@@ -15,6 +15,7 @@
 #include "stoad/listeners.h"
 #include "stoad/log_lines.h"
 #include "stoad/notify.h"
+#include "stoad/web.h"
 
 enum stage { OPENING, SERVING, STOPPING };
 
@@ -303,15 +304,20 @@ static int serve(struct daemon *daemon)
         .alive = note_alive,
         .alive_context = daemon,
     };
+    struct web *web = NULL;
     int result = server_create(&options, &daemon->server, &detail);
     if (result == 0) {
         result = listen_to_clients(daemon, &detail);
+    }
+    if (result == 0) {
+        result = web_create(daemon->settings, daemon->server, &web, &detail);
     }
     if (result == 0) {
         result = server_start(daemon->server, &detail);
     }
     if (result != 0) {
         say_failure(daemon, "serve", result, detail.text);
+        web_destroy(web);
         connections_destroy(daemon->connections);
         server_destroy(daemon->server);
         return result;
@@ -319,6 +325,7 @@ static int serve(struct daemon *daemon)
     atomic_store_explicit(&daemon->stage, SERVING, memory_order_release);
     say_ready(daemon);
     result = server_join(daemon->server);
+    web_destroy(web);
     pthread_mutex_lock(&daemon->reload);
     daemon->ending = true;
     pthread_mutex_unlock(&daemon->reload);

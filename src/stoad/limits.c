@@ -3,6 +3,7 @@
 
 #include "server/server.h"
 #include "stoad/listeners.h"
+#include "stoad/web.h"
 
 enum { HISTORY_LEAST = 64 };
 
@@ -25,7 +26,7 @@ int limits_check(const struct settings *settings, struct error_detail *detail)
     if (result == 0) {
         connections_settings_deinit(&connections);
     }
-    return result;
+    return result == 0 ? web_check(settings, detail) : result;
 }
 
 void limits_store_options(const struct settings *settings, struct stoa_options *out_options,
