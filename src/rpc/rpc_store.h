@@ -20,5 +20,6 @@ rpc_handler rpc_store_stats;
 rpc_handler rpc_store_cache;
 rpc_handler rpc_store_branches;
 rpc_handler rpc_store_metrics;
+rpc_handler rpc_store_jobs;
 
 #endif

@@ -459,6 +459,30 @@ static void blocks_are_found_by_time(void **state)
     end(bench);
 }
 
+static void the_store_tells_of_itself(void **state)
+{
+    struct bench *bench = begin(state, (struct rpc_options){.batch_max = 0});
+    engine_rig_put(bench->rig, 1, 3);
+    json_t *jobs = result_of(bench, "stoa_jobs", "[]");
+    assert_int_equal(json_array_size(jobs), STOA_JOBS);
+    assert_non_null(json_object_get(json_array_get(jobs, 0), "state"));
+    json_decref(jobs);
+    json_t *stats = result_of(bench, "stoa_stats", "[]");
+    assert_int_equal(json_integer_value(json_object_get(stats, "blocks")), 4);
+    json_decref(stats);
+    json_t *health = result_of(bench, "stoa_health", "[]");
+    assert_string_equal(json_string_value(json_object_get(health, "state")), "healthy");
+    json_decref(health);
+    json_decref(result_of(bench, "stoa_cacheStats", "[]"));
+    json_t *branches = result_of(bench, "stoa_branches", "[]");
+    assert_int_equal(json_array_size(branches), 1);
+    json_decref(branches);
+    json_t *metrics = result_of(bench, "stoa_metrics", "[]");
+    assert_true(json_array_size(metrics) > 20);
+    json_decref(metrics);
+    end(bench);
+}
+
 /* ---- fees, tables ---- */
 
 static void the_next_base_fee_follows_the_gas_used(void **state)
@@ -523,6 +547,8 @@ int main(void)
                                         engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(pages_of_an_address_meet_without_gaps,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(the_store_tells_of_itself, engine_rig_set_up_ring,
+                                        engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(blocks_are_found_by_time, engine_rig_set_up_ring,
                                         engine_rig_tear_down),
     };
