@@ -182,6 +182,7 @@ stoad() {
 start_stoad() {
     local directory=$1
     shift
+    : >"$work/stoad.log" # what an earlier one said is not this one's readiness
     # shellcheck disable=SC2086 # a command and its arguments
     ${STOA_TEST_WRAPPER:-} "$stoad" -d "$directory" "$@" >"$work/stoad.log" 2>&1 </dev/null &
     stoad_pid=$!
