@@ -11,6 +11,7 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "server/server.h"
+#include "stoad/confine.h"
 #include "stoad/limits.h"
 #include "stoad/listeners.h"
 #include "stoad/log_lines.h"
@@ -250,6 +251,19 @@ static int open_store(struct daemon *daemon)
     return 0;
 }
 
+/* Where that cannot be had it is said; the store is served all the same. */
+static void confine(struct daemon *daemon)
+{
+    struct error_detail detail = {.code = 0};
+    if (daemon->settings->number[SETTING_CONFINE] == 0) {
+        return;
+    }
+    if (confine_enter(&detail) != 0) {
+        const struct event_field fields[] = {EVENT_TEXT("detail", detail.text)};
+        say(daemon, EVENT_WARNING, "not_confined", fields, 1);
+    }
+}
+
 static void say_ready(struct daemon *daemon)
 {
     struct stoa_head head = {.empty = 1};
@@ -322,6 +336,7 @@ static int serve(struct daemon *daemon)
         server_destroy(daemon->server);
         return result;
     }
+    confine(daemon); /* with all its threads there */
     atomic_store_explicit(&daemon->stage, SERVING, memory_order_release);
     say_ready(daemon);
     result = server_join(daemon->server);
