@@ -91,11 +91,25 @@ void store_through_checkpointed(struct store *store)
     store_through_step(store);
 }
 
+/* Whether the tables hold the tries that were wanted. What was held back when the last batch went
+ * in (they were being merged, or read) may have nothing left to bring by now; else it is asked for
+ * once more. */
+static bool tries_are_in(struct store *store)
+{
+    if (store->tries.flush_wanted && !store_tries_unsettled(store)) {
+        store->tries.flush_wanted = false;
+    }
+    if (store->tries.flush_wanted && store->frozen_count == 0 && store->apply_failed == 0) {
+        store_apply_freeze(store);
+    }
+    return !store->tries.flush_wanted;
+}
+
 void store_through_step(struct store *store)
 {
     struct store_through *own = &store->through;
     if (own->frozen.first != NULL && store->applied.position.sequence >= own->sequence &&
-        !store->tries.flush_wanted) {
+        tries_are_in(store)) {
         struct store_answers in = own->frozen;
         own->frozen.first = NULL;
         give_held(store, &in);
