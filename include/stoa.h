@@ -68,6 +68,7 @@ enum stoa_cache_class {
     STOA_CACHE_PLACES,  /* where transactions are */
     STOA_CACHE_HEIGHTS, /* which block is at a height; the head */
     STOA_CACHE_STATE,   /* values of state keys */
+    STOA_CACHE_HEADERS, /* of many more blocks than those that are there whole */
     STOA_CACHE_CLASSES
 };
 

@@ -169,8 +169,8 @@ void cache_destroy(struct cache *cache)
 
 /* ---- any thread ---- */
 
-bool cache_find(struct cache *cache, enum cache_class class, struct bytes key,
-                struct cache_hit *out_hit)
+static bool find(struct cache *cache, enum cache_class class, struct bytes key,
+                 struct cache_hit *out_hit, bool count_misses)
 {
     uint64_t hash = cache_table_hash(cache, class, key);
     struct readers_slot *slot = readers_enter(&cache->readers);
@@ -180,10 +180,12 @@ bool cache_find(struct cache *cache, enum cache_class class, struct bytes key,
     bool closed = cache_is_closed(cache, class, hash);
     struct cache_object *object = closed ? NULL : cache_table_find(cache, hash, class, key);
     if (object == NULL || cache_reclaim_is_stale(cache, object)) {
-        if (object != NULL) {
+        if (object != NULL && count_misses) {
             readers_count(slot, cache_counter_stale(class));
         }
-        readers_count(slot, cache_counter_miss(class));
+        if (count_misses) {
+            readers_count(slot, cache_counter_miss(class));
+        }
         readers_leave(slot);
         return false;
     }
@@ -199,6 +201,18 @@ bool cache_find(struct cache *cache, enum cache_class class, struct bytes key,
     readers_leave(slot);
     cache_describe(object, NULL, out_hit);
     return true;
+}
+
+bool cache_find(struct cache *cache, enum cache_class class, struct bytes key,
+                struct cache_hit *out_hit)
+{
+    return find(cache, class, key, out_hit, true);
+}
+
+bool cache_try(struct cache *cache, enum cache_class class, struct bytes key,
+               struct cache_hit *out_hit)
+{
+    return find(cache, class, key, out_hit, false);
 }
 
 void cache_describe(const struct cache_object *object, struct bytes *out_key,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* cache.h: hot objects in memory of a fixed size, read in place by any thread.
  *
- * An object is a key of one of six classes, a value, a height. One thread, the writer (the engine's
- * loop), makes all changes; cache_find, cache_pin, cache_release and cache_get_stats may
+ * An object is a key of one of five classes, a value, a height. One thread, the writer (the
+ * engine's loop), makes all changes; cache_find, cache_pin, cache_release and cache_get_stats may
  * be called by any thread at any time. A lookup takes no lock (readers.h) and pins what it found by
  * counting a reference inside the object: the view is the object itself, nothing is allocated or
  * copied for a hit. Whatever the writer does to an object meanwhile (evict, replace, drop), its
@@ -41,6 +41,7 @@ enum cache_class {
     CACHE_PLACES,  /* transaction hash -> where it is */
     CACHE_HEIGHTS, /* height or another name -> block hash */
     CACHE_STATE,   /* state key -> value */
+    CACHE_HEADERS, /* block hash -> the record, of which the block is its header only */
     CACHE_CLASS_COUNT,
 };
 
@@ -100,6 +101,10 @@ bool cache_is_shut(const struct cache *cache, uint64_t hash);
 
 /* Two tables of hints. */
 enum cache_hints { CACHE_HINTS_PLACES, CACHE_HINTS_STATE, CACHE_HINTS_COUNT };
+
+/* The same for one of several places where the object may be: a miss is not counted. */
+bool cache_try(struct cache *cache, enum cache_class class, struct bytes key,
+               struct cache_hit *out_hit);
 
 /* What the writer noted last under HASH, if it was not overwritten by others, higher ones first;
  * or what was noted under another hash with the same part. Look at what it leads to. */

@@ -12,6 +12,7 @@ static_assert((int)STOA_CACHE_BLOCKS == (int)CACHE_BLOCKS, "one is used for the 
 static_assert((int)STOA_CACHE_PLACES == (int)CACHE_PLACES, "one is used for the other");
 static_assert((int)STOA_CACHE_HEIGHTS == (int)CACHE_HEIGHTS, "one is used for the other");
 static_assert((int)STOA_CACHE_STATE == (int)CACHE_STATE, "one is used for the other");
+static_assert((int)STOA_CACHE_HEADERS == (int)CACHE_HEADERS, "one is used for the other");
 static_assert((int)STOA_CACHE_CLASSES == (int)CACHE_CLASS_COUNT, "one is used for the other");
 static_assert((int)STOA_TIERS == (int)CACHE_TIER_COUNT, "one is used for the other");
 
@@ -25,10 +26,10 @@ struct preset {
 };
 
 static const struct preset presets[] = {
-    [STOA_PRESET_BALANCED] = {{50, 5, 2, 35}, 64, 25},
-    [STOA_PRESET_SYNC] = {{26, 2, 4, 60}, 16, 10},
-    [STOA_PRESET_QUERY] = {{63, 10, 3, 16}, 64, 40},
-    [STOA_PRESET_WRITE] = {{35, 5, 2, 50}, 256, 10},
+    [STOA_PRESET_BALANCED] = {{48, 5, 2, 35, 2}, 64, 25},
+    [STOA_PRESET_SYNC] = {{25, 2, 4, 60, 1}, 16, 10},
+    [STOA_PRESET_QUERY] = {{60, 10, 3, 16, 3}, 64, 40},
+    [STOA_PRESET_WRITE] = {{34, 5, 2, 50, 1}, 256, 10},
 };
 
 int engine_cache_check(const struct stoa_cache_options *given, struct stoa_cache_options *out,
@@ -129,7 +130,8 @@ bool engine_cache_answer(struct stoa *stoa, struct store_request *request)
     bool at_head = request->query.height == STOA_AT_HEAD;
     switch ((int)request->kind) {
     case STORE_GET_BLOCK:
-        return hot_get_block(stoa->cache, &request->key, &request->block);
+        return request->header_only ? hot_get_header(stoa->cache, &request->key, &request->block)
+                                    : hot_get_block(stoa->cache, &request->key, &request->block);
     case STORE_GET_TRANSACTION:
         return hot_get_transaction(stoa->cache, request->hash, &request->transaction);
     case STORE_GET_STATE:
@@ -225,7 +227,7 @@ uint64_t engine_cache_views_out(struct stoa *stoa)
 
 const char *stoa_cache_class_name(int cache_class)
 {
-    static const char *const names[] = {"blocks", "places", "heights", "state"};
+    static const char *const names[] = {"blocks", "places", "heights", "state", "headers"};
     return cache_class >= 0 && cache_class < STOA_CACHE_CLASSES ? names[cache_class] : NULL;
 }
 

@@ -126,7 +126,7 @@ int stoa_get_header(struct stoa *stoa, const struct stoa_block_key *key,
     if (stoa->remote != NULL) {
         return engine_remote_get_header(stoa, key, out_header, detail);
     }
-    if (key != NULL && hot_get_block(stoa->cache, key, &request.block)) {
+    if (key != NULL && hot_get_header(stoa->cache, key, &request.block)) {
         *out_header = engine_completion_header(&request.block);
         return engine_answered(detail);
     }

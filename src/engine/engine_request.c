@@ -357,6 +357,7 @@ static int fill_argument(struct engine_request *own, enum store_request_kind kin
     case STORE_SET_FINALIZED:
     case STORE_GET_BLOCK:
     case STORE_BLOCK_EXISTS:
+        request->header_only = own->what == STOA_MESSAGE_GET_HEADER;
         request->key = *(const struct stoa_block_key *)what;
         if (own->what == STOA_MESSAGE_GET_HEADER || own->what == STOA_MESSAGE_GET_BLOCK_RECEIPTS) {
             request->key.alone = own->what == STOA_MESSAGE_GET_HEADER;

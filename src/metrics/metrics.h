@@ -54,7 +54,8 @@
     ROW(BLOCKS, "blocks")        \
     ROW(PLACES, "places")        \
     ROW(HEIGHTS, "heights")      \
-    ROW(STATE, "state")
+    ROW(STATE, "state")          \
+    ROW(HEADERS, "headers")
 
 #define METRICS_TIER_TABLE(ROW) \
     ROW(HEAD, "head")           \

@@ -2,6 +2,7 @@
 #include "store/hot.h"
 
 #include "base/ensure.h"
+#include "chain/rlp.h"
 #include "store/hot_places.h"
 #include "store/hot_values.h"
 #include "store/state_change.h"
@@ -50,6 +51,46 @@ void hot_release(struct stoa_view *view)
 {
     ensure(hot_is_view(view));
     cache_release((struct cache_object *)((uintptr_t)view & ~(uintptr_t)VIEW_MARK));
+}
+
+/* ---- headers ---- */
+
+/* A header is longer than 55 bytes: the length of its length, then that. */
+static size_t write_list_prefix(size_t size, uint8_t out[HOT_HEADER_START_MAX - RECORD_HEADER_SIZE])
+{
+    uint8_t length[8];
+    size_t zeros = 0;
+    ensure(size > 55);
+    bytes_store_be64(length, size);
+    while (length[zeros] == 0) {
+        zeros++;
+    }
+    out[0] = (uint8_t)(0xf7 + sizeof(length) - zeros);
+    memcpy(out + 1, length + zeros, sizeof(length) - zeros);
+    return 1 + sizeof(length) - zeros;
+}
+
+void hot_header_parts(const struct record *record, uint8_t out[HOT_HEADER_START_MAX],
+                      struct bytes out_parts[2])
+{
+    struct bytes cursor = record->block;
+    struct bytes fields = cursor;
+    struct rlp_item header = {.encoding = cursor};
+    bool is_block =
+        rlp_read_list(&cursor, &fields, NULL) == 0 && rlp_read(&fields, &header, NULL) == 0;
+    ensure(is_block); /* it was verified when it was stored */
+    uint8_t *list = out + RECORD_HEADER_SIZE;
+    size_t list_size = write_list_prefix(header.encoding.size, list);
+    struct record part = *record;
+    part.flags = 0;
+    part.transaction_count = 0;
+    part.block.size = list_size + header.encoding.size;
+    part.receipts = bytes_of(NULL, 0);
+    part.senders = bytes_of(NULL, 0);
+    part.envelope = bytes_of(NULL, 0);
+    record_encode_header(&part, 0, out); /* nobody looks at its sum */
+    out_parts[0] = bytes_of(out, RECORD_HEADER_SIZE + list_size);
+    out_parts[1] = header.encoding;
 }
 
 /* ---- blocks ---- */
@@ -113,8 +154,20 @@ static bool find_head(struct cache *cache, hot_find_fn *find, struct stoa_head *
     return true;
 }
 
-static bool find_block(struct cache *cache, hot_find_fn *find, const struct stoa_block_key *key,
-                       struct cache_hit *out_hit)
+/* The header alone will do. Where neither is there, it is a header that was missed. */
+static bool find_header(struct cache *cache, hot_find_fn *find, struct bytes hash,
+                        struct cache_hit *out_hit)
+{
+    return cache_try(cache, CACHE_HEADERS, hash, out_hit) ||
+           find_record(cache, cache_try, hash, out_hit) ||
+           find(cache, CACHE_HEADERS, hash, out_hit);
+}
+
+typedef bool find_hash_fn(struct cache *cache, hot_find_fn *find, struct bytes hash,
+                          struct cache_hit *out_hit);
+
+static bool find_block(struct cache *cache, hot_find_fn *find, find_hash_fn *find_hash,
+                       const struct stoa_block_key *key, struct cache_hit *out_hit)
 {
     struct hot_height_key height;
     struct stoa_head head;
@@ -123,15 +176,15 @@ static bool find_block(struct cache *cache, hot_find_fn *find, const struct stoa
         if (!find(cache, CACHE_HEIGHTS, hot_height_key(key->height, &height), &name)) {
             return false;
         }
-        bool found = find_record(cache, find, name.value, out_hit);
+        bool found = find_hash(cache, find, name.value, out_hit);
         cache_release(name.object);
         return found;
     }
     if (key->by == STOA_LATEST) {
         return find_head(cache, find, &head) &&
-               find_record(cache, find, bytes_of(head.hash, 32), out_hit);
+               find_hash(cache, find, bytes_of(head.hash, 32), out_hit);
     }
-    return key->by == STOA_BY_HASH && find_record(cache, find, bytes_of(key->hash, 32), out_hit);
+    return key->by == STOA_BY_HASH && find_hash(cache, find, bytes_of(key->hash, 32), out_hit);
 }
 
 static bool find_transaction(struct cache *cache, hot_find_fn *find, const uint8_t hash[32],
@@ -188,7 +241,15 @@ bool hot_get_block(struct cache *cache, const struct stoa_block_key *key,
                    struct stoa_block *out_block)
 {
     struct cache_hit hit;
-    return cache != NULL && find_block(cache, cache_find, key, &hit) &&
+    return cache != NULL && find_block(cache, cache_find, find_record, key, &hit) &&
+           hot_show_hit(&hit, out_block);
+}
+
+bool hot_get_header(struct cache *cache, const struct stoa_block_key *key,
+                    struct stoa_block *out_block)
+{
+    struct cache_hit hit;
+    return cache != NULL && find_block(cache, cache_find, find_header, key, &hit) &&
            hot_show_hit(&hit, out_block);
 }
 
@@ -235,7 +296,7 @@ bool hot_get_transaction(struct cache *cache, const uint8_t hash[32],
 bool hot_peek_block(struct cache *cache, const struct stoa_block_key *key,
                     struct cache_hit *out_hit)
 {
-    return find_block(cache, cache_peek, key, out_hit);
+    return find_block(cache, cache_peek, find_record, key, out_hit);
 }
 
 bool hot_peek_transaction(struct cache *cache, const uint8_t hash[32], struct hot_place *out_place,

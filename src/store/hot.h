@@ -4,6 +4,7 @@
  * | class   | key                          | value                                        |
  * |---------|------------------------------|----------------------------------------------|
  * | blocks  | block hash                   | the record (record.h), as it is in the frame |
+ * | headers | block hash                   | the record, its block with the header alone  |
  * | blocks  | envelope hash                | block hash (HOT_ALIAS)                       |
  * | heights | height, 8 bytes, big-endian  | block hash                                   |
  * | heights | "head"                       | struct stoa_head                             |
@@ -66,6 +67,9 @@ struct bytes hot_entry_key(uint64_t spot, const uint8_t address[20], struct hot_
 /* Any thread. False: it is not here, ask the loop. */
 bool hot_get_block(struct cache *cache, const struct stoa_block_key *key,
                    struct stoa_block *out_block);
+/* OUT_BLOCK may have no more than its header. */
+bool hot_get_header(struct cache *cache, const struct stoa_block_key *key,
+                    struct stoa_block *out_block);
 bool hot_get_transaction(struct cache *cache, const uint8_t hash[32],
                          struct stoa_transaction *out_transaction);
 bool hot_get_head(struct cache *cache, struct stoa_head *out_head);
@@ -110,6 +114,11 @@ struct bytes hot_raw_key(struct bytes key);
 bool hot_is_view(const struct stoa_view *view);
 void hot_release(struct stoa_view *view);
 struct stoa_view *hot_view(struct cache_object *object);
+
+/* What the class of headers keeps of RECORD: parts of an object; OUT is the first's memory. */
+enum { HOT_HEADER_START_MAX = RECORD_HEADER_SIZE + 9 };
+void hot_header_parts(const struct record *record, uint8_t out[HOT_HEADER_START_MAX],
+                      struct bytes out_parts[2]);
 
 /* RECORD as the public struct shows it. */
 void hot_show_block(const struct record *record, uint64_t height, bool canonical,

@@ -126,7 +126,8 @@ struct store_request {
     struct stoa_history_query history_query; /* STORE_QUERY_HISTORY */
     struct stoa_block_range range;           /* STORE_GET_RANGE, STORE_GET_HEADERS */
     struct stoa_state_query query;           /* of the state; STORE_GET_STATE: its height only */
-    bool keep; /* STORE_GET_BLOCK: it will be asked for, the cache takes it at once */
+    bool header_only; /* STORE_GET_BLOCK: nothing else of the block is looked at */
+    bool keep;        /* STORE_GET_BLOCK: it will be asked for, the cache takes it at once */
     void (*done)(struct store_request *request);
     void (*on_append)(struct store_request *request); /* STORE_PUT_BLOCK, STORE_UPDATE_STATE: runs
                                                          once it was given to the ledger, or

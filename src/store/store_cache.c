@@ -63,6 +63,27 @@ static void put_name(struct store *store, enum cache_class class, struct bytes k
     (void)cache_put(store->cache, &entry); /* no room: it is read when asked for */
 }
 
+static void put_header(struct store *store, const struct store_put *put,
+                       const struct pending_block *block)
+{
+    struct record record;
+    uint8_t start[HOT_HEADER_START_MAX];
+    struct cache_entry entry = {
+        .class = CACHE_HEADERS,
+        .key = bytes_of(block->hash, 32),
+        .part_count = 2,
+        .height = block->height,
+        .head = true,
+    };
+    record = (struct record){
+        .hash = block->hash,
+        .total_difficulty = block->total_difficulty,
+        .block = put->append.parts[1], /* as store_put_make_record has it */
+    };
+    hot_header_parts(&record, start, entry.parts);
+    (void)cache_put(store->cache, &entry); /* no room: it is read when asked for */
+}
+
 void store_cache_record(const struct store_put *put, struct cache_entry *out_entry)
 {
     *out_entry = (struct cache_entry){
@@ -79,10 +100,11 @@ void store_cache_record(const struct store_put *put, struct cache_entry *out_ent
     }
 }
 
-static void put_names(struct store *store, const struct pending_block *block)
+/* SHOWN: the whole block is there, not its header alone. */
+static void put_names(struct store *store, const struct pending_block *block, bool shown)
 {
     struct hot_height_key height;
-    if (block->has_envelope) {
+    if (shown && block->has_envelope) {
         put_name(store, CACHE_BLOCKS, bytes_of(block->envelope_hash, 32), block);
     }
     put_name(store, CACHE_HEIGHTS, hot_height_key(block->height, &height), block);
@@ -188,10 +210,12 @@ void store_cache_block(struct store_put *put, const struct pending_block *block)
     } else {
         store_cache_close(put);
     }
-    struct cache_entry record;
-    store_cache_record(put, &record);
-    if (!store->options.bulk && (store_fill_show(put) || cache_put(store->cache, &record))) {
-        put_names(store, block);
+    if (!store->options.bulk) {
+        struct cache_entry record;
+        store_cache_record(put, &record);
+        bool shown = store_fill_show(put) || cache_put(store->cache, &record);
+        put_header(store, put, block);
+        put_names(store, block, shown);
     }
     store_cache_head(store);
 }
@@ -249,10 +273,42 @@ bool store_cache_wants_block(struct store_get *get, size_t size)
            cache_admit(get->store->cache, CACHE_BLOCKS, bytes_of(request->key.hash, 32), size);
 }
 
+static void fill_name(struct store_get *get, const struct record *record)
+{
+    struct hot_height_key height;
+    uint64_t number = get->view->read.height;
+    struct cache_entry entry = {
+        .class = CACHE_HEIGHTS,
+        .key = hot_height_key(number, &height),
+        .parts = {bytes_of(record->hash, 32)},
+        .part_count = 1,
+        .height = number,
+    };
+    if (get->canonical) {
+        fill_if_same_branch(get, &entry);
+    }
+}
+
+void store_cache_fill_header(struct store_get *get, const struct record *record)
+{
+    uint8_t start[HOT_HEADER_START_MAX];
+    struct cache_entry entry = {
+        .class = CACHE_HEADERS,
+        .key = bytes_of(record->hash, 32),
+        .part_count = 2,
+        .height = get->view->read.height,
+        .flags = get->canonical ? 0 : HOT_SIDE,
+    };
+    if (get->store->cache != NULL) {
+        hot_header_parts(record, start, entry.parts);
+        fill_if_same_branch(get, &entry);
+        fill_name(get, record);
+    }
+}
+
 bool store_cache_fill_block(struct store_get *get, const struct record *record)
 {
     const struct ledger_read *read = &get->view->read;
-    struct hot_height_key height;
     struct cache *cache = get->store->cache;
     struct bytes hash = bytes_of(record->hash, 32);
     if (cache == NULL ||
@@ -268,14 +324,9 @@ bool store_cache_fill_block(struct store_get *get, const struct record *record)
         .flags = get->canonical ? 0 : HOT_SIDE,
     };
     fill_if_same_branch(get, &entry);
+    fill_name(get, record);
     entry.parts[0] = bytes_of(record->hash, 32);
-    if (get->canonical) {
-        entry.class = CACHE_HEIGHTS;
-        entry.key = hot_height_key(read->height, &height);
-        fill_if_same_branch(get, &entry);
-    }
     if ((record->flags & RECORD_ENVELOPE) != 0) {
-        entry.class = CACHE_BLOCKS;
         entry.key = bytes_of(record->envelope_hash, 32);
         entry.flags = HOT_ALIAS;
         fill_if_same_branch(get, &entry);

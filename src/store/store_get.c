@@ -251,7 +251,10 @@ static void done_read(struct ledger_read *read)
     }
     if (request->kind == STORE_GET_BLOCK) {
         fill_block(&record, get, &request->block);
-        if (read->front != 0) {
+        if (request->header_only || request->keep) {
+            store_cache_fill_header(get, &record);
+        }
+        if (request->header_only || read->front != 0) {
             store_get_finish(get, 0); /* the cache has whole records */
             return;
         }

@@ -620,6 +620,7 @@ void store_cache_drop(struct store *store, uint64_t height);
 void store_cache_forget(struct store *store, struct bytes changes);
 void store_cache_find_places(struct store_put *put); /* on a worker, once PUT is indexed */
 void store_cache_begin(struct store_get *get);       /* before anything is looked up for it */
+void store_cache_fill_header(struct store_get *get, const struct record *record);
 /* False: the block was not worth it. */
 bool store_cache_fill_block(struct store_get *get, const struct record *record);
 /* Whether the block of SIZE bytes that is asked for is to be kept when it is read. */

@@ -211,6 +211,7 @@ static void done_read(struct ledger_read *read)
     memcpy(block->total_difficulty, record->total_difficulty, 32);
     memcpy(block->envelope_hash, record->envelope_hash, 32);
     block->has_envelope = (record->flags & RECORD_ENVELOPE) != 0;
+    block->front = record_front_size(record->block.size);
     struct header header;
     struct block decoded;
     result = block_decode(record->block, &decoded, &request->detail);

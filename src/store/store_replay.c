@@ -172,6 +172,7 @@ static int replay_again(struct replay *replay, const struct ledger_frame *frame,
     memcpy(block.parent_hash, prepare->block.header.parent_hash, 32);
     memcpy(block.envelope_hash, record->envelope_hash, 32);
     block.has_envelope = (record->flags & RECORD_ENVELOPE) != 0;
+    block.front = record_front_size(record->block.size);
     prepare->keep_hashes = store->cache != NULL;
     result = prepare_index(prepare, bytes_of(NULL, 0));
     prepare->keep_hashes = false;

@@ -374,6 +374,58 @@ static void large_blocks_are_packed_as_well(void **state)
     pack_blocks_of(*state, 200 << 10);
 }
 
+/* ---- headers ---- */
+
+static void read_header(struct engine_rig *rig, uint64_t number, bool by_hash)
+{
+    const struct made_block *made = made_chain_block(rig->chain, number);
+    struct stoa_block_key key = {.by = by_hash ? STOA_BY_HASH : STOA_BY_HEIGHT, .height = number};
+    struct stoa_completion completion;
+    struct stoa_header header;
+    memcpy(key.hash, made->hash, 32);
+    assert_int_equal(stoa_get_header(rig->stoa, &key, &header, NULL), 0);
+    assert_int_equal(header.height, number);
+    assert_true(header.canonical);
+    assert_memory_equal(header.hash, made->hash, 32);
+    /* The block begins with a list's start, then its header. */
+    const uint8_t *begin = made->block.data + (made->block.data[0] - 0xf7) + 1;
+    assert_memory_equal(header.header.data, begin, header.header.size);
+    assert_int_equal(stoa_submit_get_header(rig->stoa, &key, NULL), 0);
+    assert_int_equal(stoa_reap(rig->stoa, &completion, 1, -1), 1);
+    assert_int_equal(completion.result, 0);
+    assert_int_equal(completion.header.header.size, header.header.size);
+    assert_memory_equal(completion.header.header.data, begin, header.header.size);
+    assert_memory_equal(completion.header.total_difficulty, header.total_difficulty, 32);
+    stoa_release(completion.header.view);
+    stoa_release(header.view);
+}
+
+/* Headers stay when their blocks have left, and come back without them. */
+static void headers_of_blocks_that_left_are_read_in_place(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_cache_options cache = STOA_CACHE_OPTIONS_INIT;
+    cache.capacity = 2 * MIB;
+    cache.budget[STOA_CACHE_HEADERS] = 200 << 10;
+    cache.head_blocks = 1;
+    cache.cold = 1;
+    engine_rig_close(rig);
+    open_with(rig, &cache);
+    put_enveloped(rig, 100 << 10);
+    for (unsigned round = 0; round < 2; round++) {
+        struct stoa_cache_stats before = stats_of(rig->stoa);
+        for (uint64_t number = 1; number <= ENGINE_RIG_BLOCKS; number++) {
+            read_header(rig, number, number % 2 == 0);
+        }
+        struct stoa_cache_stats after = stats_of(rig->stoa);
+        uint64_t hits = hits_of(&after.classes[STOA_CACHE_HEADERS]) -
+                        hits_of(&before.classes[STOA_CACHE_HEADERS]);
+        /* After the flush the first of two reads misses. */
+        assert_int_equal(hits, round == 0 ? 2 * ENGINE_RIG_BLOCKS : ENGINE_RIG_BLOCKS);
+        assert_int_equal(stoa_flush_cache(rig->stoa, NULL), 0);
+    }
+}
+
 static void bad_cache_options_are_refused(void **state)
 {
     struct engine_rig *rig = *state;
@@ -674,6 +726,7 @@ int main(void)
                                         engine_rig_set_up_ring, engine_rig_tear_down),
         ENGINE_RIG_BOTH(blocks_that_leave_are_packed_and_come_back_whole),
         ENGINE_RIG_BOTH(large_blocks_are_packed_as_well),
+        ENGINE_RIG_BOTH(headers_of_blocks_that_left_are_read_in_place),
         cmocka_unit_test_setup_teardown(bad_cache_options_are_refused, engine_rig_set_up_ring,
                                         engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(a_warm_restart_hits_from_the_beginning,
