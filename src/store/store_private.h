@@ -201,6 +201,7 @@ struct store_tries {
     uint64_t merge_below;
     uint64_t merge_floor;
     bool merge_settles;
+    bool merge_unpins;
     size_t merge_unsettled; /* bytes, when it has ended */
     int merge_result;
     /* What the tables do not have: store_tries_flush.c. */
@@ -594,6 +595,8 @@ void store_tries_switched(struct store *store);
 void store_tries_flush_reset(struct store *store);
 /* Whether there is, or may be, anything that the tables do not have. */
 bool store_tries_unsettled(const struct store *store);
+/* False: there is too much of it, and some is on its way: the next block waits for that. */
+bool store_tries_have_room(const struct store *store);
 /* Before the first frozen batch is applied: true where tries.flush says what becomes of the tries,
  * else store_apply_gathered follows. */
 bool store_tries_flush(struct store *store);

@@ -139,9 +139,8 @@ static int merge_all(struct store_tries *tries)
         trie_cache_drop(tries->cache, tries->merge_drop_from);
     }
     if (tries->merge_settles) {
-        if (tries->pinned) {
+        if (tries->merge_unpins) {
             trie_cache_unpin(tries->cache);
-            tries->pinned = false;
         }
         trie_cache_settle(tries->cache, tries->merge_below);
     }
@@ -168,6 +167,7 @@ static void take_merges(struct store *store)
     (void)store_floors_to_merge(store); /* what it has reached counts */
     tries->merge_floor = store->floors.tries;
     tries->merge_settles = tries->settle_due;
+    tries->merge_unpins = tries->settle_due && tries->pinned;
     tries->settle_due = false;
 }
 
@@ -193,6 +193,7 @@ static void done_merge(struct workers_job *job)
     struct store *store = job->context;
     struct store_tries *tries = &store->tries;
     tries->merging = false;
+    tries->pinned = tries->pinned && !tries->merge_unpins;
     tries->unsettled = tries->merge_unsettled;
     while (tries->merging_now != NULL) {
         struct trie_layer *layer = tries->merging_now;
