@@ -34,7 +34,8 @@ static bool batch_is_full(const struct pending *batch)
 
 bool store_apply_has_room(const struct store *store)
 {
-    return store->frozen_count < STORE_FROZEN_MAX || !batch_is_full(store->open);
+    return (store->frozen_count < STORE_FROZEN_MAX || !batch_is_full(store->open)) &&
+           store_tries_have_room(store);
 }
 
 /* A full disk is met here, before the tables meet it: they could not be flushed, and their engine

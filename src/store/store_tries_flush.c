@@ -16,9 +16,18 @@
 #include "base/ensure.h"
 #include "store/store_private.h"
 
+/* So many times what makes for a flush may be there when one ends. */
+enum { UNSETTLED_SHARE = 3 };
+
 bool store_tries_unsettled(const struct store *store)
 {
     return store->tries.unsettled != 0 || store_tries_merging(store);
+}
+
+bool store_tries_have_room(const struct store *store)
+{
+    const struct store_tries *tries = &store->tries;
+    return !tries->pinned || tries->unsettled < UNSETTLED_SHARE * tries->unsettled_max;
 }
 
 void store_tries_flush_reset(struct store *store)
