@@ -323,7 +323,7 @@ static void start_checkpoint(struct store *store)
     store->checkpoint_last_ns = io_now_ns(store->io);
     store->tries.flush_ended = false;
     store->checkpointed_sequence = store->applied.position.sequence;
-    store->checkpoint_next = store->applied.position;
+    store->checkpoint_next = store->tries.complete; /* the replay begins there */
     store->checkpoint_job = (struct workers_job){.run = run_checkpoint,
                                                  .done = done_checkpoint,
                                                  .context = store,

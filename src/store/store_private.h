@@ -205,7 +205,8 @@ struct store_tries {
     size_t merge_unsettled; /* bytes, when it has ended */
     int merge_result;
     /* What the tables do not have: store_tries_flush.c. */
-    bool flushed_any; /* the tables have all up to the height FLUSHED */
+    struct ledger_position complete; /* up to where the tables have the tries as well */
+    bool flushed_any;                /* the tables have all up to the height FLUSHED */
     uint64_t flushed;
     size_t unsettled; /* bytes that the cache has and the tables not */
     size_t unsettled_max;

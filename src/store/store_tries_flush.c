@@ -43,6 +43,7 @@ void store_tries_flush_reset(struct store *store)
     tries->flush_ended = false;
     tries->settle_due = false;
     tries->flush = (struct index_tries){.held = false};
+    tries->complete = store->applied.position;
     tries->flushed_any = store->applied.has_head;
     tries->flushed = store->applied.head_height;
 }
@@ -125,6 +126,7 @@ void store_tries_applied(struct store *store)
     if (tries->flush.held) {
         return;
     }
+    tries->complete = store->applied.position;
     tries->flushed_any = store->applied.has_head;
     tries->flushed = store->applied.head_height;
     tries->flush_ended = tries->flush_ended || tries->flush_wanted;

@@ -108,5 +108,6 @@ bool store_has_unsaved(const struct store *store)
 {
     return store->apply_failed == 0 && !store->checkpointing &&
            (store->applied.position.sequence != store->checkpointed_sequence ||
+            store_tries_unsettled(store) ||
             pending_block_count(store->open) + store->frozen_count + store->settling.count != 0);
 }
