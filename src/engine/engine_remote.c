@@ -79,10 +79,12 @@ static void fill_answer(struct engine_request *own, const struct stoa_completion
                   : completion->health != NULL      ? (void *)completion->health
                   : completion->branches != NULL    ? (void *)completion->branches
                   : completion->verified != NULL    ? (void *)completion->verified
+                  : completion->jobs != NULL        ? (void *)completion->jobs
                                                     : (void *)completion->analysis;
     own->damages = completion->damages;
-    own->report_count =
-        completion->branches != NULL ? completion->branch_count : completion->damage_count;
+    own->report_count = completion->branches != NULL ? completion->branch_count
+                        : completion->jobs != NULL   ? completion->job_count
+                                                     : completion->damage_count;
 }
 
 int engine_remote_wait(struct stoa *stoa, enum stoa_message message, const void *argument,

@@ -14,6 +14,9 @@ int engine_run_on_loop(struct stoa *stoa, void (*run)(struct stoa *stoa, struct 
                        void *context, struct stoa_detail *detail)
 {
     struct engine_call own = {.message = {.kind = MESSAGE_CALL}, .run = run, .context = context};
+    if (stoa->remote != NULL) { /* it has no loop: what can go over a socket is asked otherwise */
+        return engine_refuse(detail, STOA_ENOTSUP, stoa_strerror(STOA_ENOTSUP));
+    }
     sem_init(&own.answered, 0, 0);
     int result = mailbox_push(stoa->mailbox, MAILBOX_HIGH, &own.message);
     if (result != 0) {

@@ -316,6 +316,7 @@ void server_forget(struct stoa_completion *completion)
     stoa_free(completion->verified);
     stoa_free(completion->damages);
     stoa_free(completion->analysis);
+    stoa_free(completion->jobs);
 }
 
 struct stoa *server_store(struct server *server)

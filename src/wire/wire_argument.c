@@ -68,6 +68,15 @@ static const struct wire_field history_fields[] = {
     WIRE_FIELD(struct stoa_history_query, time_ms, WIRE_U32),
 };
 
+static const struct wire_field job_fields[] = {
+    WIRE_FIELD(struct stoa_job_options, job, WIRE_INT),
+    WIRE_FIELD(struct stoa_job_options, flags, WIRE_U32),
+    WIRE_FIELD(struct stoa_job_options, bytes_per_second, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_options, operations_per_second, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_options, from, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_options, to, WIRE_U64),
+};
+
 /* ---- writing ---- */
 
 /* An option struct of an older program is smaller: the rest of OWN keeps its defaults. */
@@ -246,6 +255,18 @@ static int write_history(struct wire_writer *writer, const struct stoa_history_q
     return 0;
 }
 
+static int write_job(struct wire_writer *writer, const struct stoa_job_options *given)
+{
+    struct stoa_job_options options = STOA_JOB_OPTIONS_INIT;
+    if (!copy_sized(given, &options, sizeof(options))) {
+        return STOA_EINVAL;
+    }
+    wire_field_write(writer, job_fields, COUNT(job_fields), &options);
+    wire_writer_text(writer, options.name != NULL ? options.name : "");
+    wire_writer_text(writer, options.path != NULL ? options.path : "");
+    return 0;
+}
+
 static int write_proof_query(struct wire_writer *writer, const struct stoa_proof_query *query)
 {
     if (query->slot_count > STOA_PROOF_SLOTS_MAX ||
@@ -303,6 +324,8 @@ static int write_items(struct wire_writer *writer, enum wire_argument_shape shap
         return write_filter(writer, argument);
     case WIRE_ARGUMENT_HISTORY_QUERY:
         return write_history(writer, argument);
+    case WIRE_ARGUMENT_JOB:
+        return write_job(writer, argument);
     case WIRE_ARGUMENT_NONE:
     case WIRE_ARGUMENT_UNKNOWN:
         break;
@@ -323,11 +346,12 @@ int wire_argument_write(struct wire_writer *writer, enum stoa_message message, c
     if (argument == NULL && message == STOA_MESSAGE_VERIFY) {
         argument = &zero; /* as the engine takes it */
     }
-    if (argument == NULL && shape != WIRE_ARGUMENT_NONE) {
+    bool nothing = argument == NULL && shape == WIRE_ARGUMENT_JOB; /* as the schedule has it */
+    if (argument == NULL && shape != WIRE_ARGUMENT_NONE && !nothing) {
         return STOA_EINVAL;
     }
     struct wire_mark mark = wire_writer_list(writer);
-    int result = write_items(writer, shape, argument);
+    int result = nothing ? 0 : write_items(writer, shape, argument);
     wire_writer_end(writer, mark);
     return result;
 }
@@ -668,6 +692,38 @@ static int read_filter(struct bytes *cursor, struct stoa_log_filter *out,
     return result == 0 ? read_cursor(cursor, &out->cursor, detail) : result;
 }
 
+/* A terminated copy, without zero bytes inside; NULL for an empty one. */
+static int read_text(struct reading *reading, struct bytes *cursor, const char **out)
+{
+    struct bytes string = {.data = NULL};
+    int result = cursor->size == 0 ? 0 : rlp_read_string(cursor, &string, reading->detail);
+    *out = NULL;
+    if (result != 0 || string.size == 0) {
+        return result;
+    }
+    if (memchr(string.data, '\0', string.size) != NULL) {
+        return error_set(reading->detail, STOA_EINVAL, "a text with a zero byte");
+    }
+    char *text = arena_alloc(reading->arena, string.size + 1);
+    if (text == NULL) {
+        return error_set(reading->detail, STOA_ENOMEM, "a text");
+    }
+    memcpy(text, string.data, string.size);
+    text[string.size] = '\0';
+    *out = text;
+    return 0;
+}
+
+static int read_job(struct reading *reading, struct bytes *cursor, struct stoa_job_options *out)
+{
+    *out = (struct stoa_job_options)STOA_JOB_OPTIONS_INIT;
+    int result = wire_field_read(cursor, job_fields, COUNT(job_fields), out, reading->detail);
+    if (result == 0) {
+        result = read_text(reading, cursor, &out->name);
+    }
+    return result == 0 ? read_text(reading, cursor, &out->path) : result;
+}
+
 static int read_items(struct reading *reading, enum wire_argument_shape shape, struct bytes cursor,
                       struct wire_argument *out)
 {
@@ -733,6 +789,8 @@ static int read_items(struct reading *reading, enum wire_argument_shape shape, s
         result = wire_field_read(&cursor, history_fields, COUNT(history_fields),
                                  &out->as.history_query, detail);
         return result == 0 ? read_cursor(&cursor, &out->as.history_query.cursor, detail) : result;
+    case WIRE_ARGUMENT_JOB:
+        return read_job(reading, &cursor, &out->as.job);
     case WIRE_ARGUMENT_NONE:
     case WIRE_ARGUMENT_UNKNOWN:
         break;
@@ -765,7 +823,8 @@ int wire_argument_read(enum stoa_message message, struct bytes payload, struct a
         (void)error_prefix(detail, "%s", stoa_message_name(message)); /* returned */
         return result;
     }
-    out->pointer = shape == WIRE_ARGUMENT_NONE ? NULL : &out->as;
+    bool nothing = shape == WIRE_ARGUMENT_NONE || (shape == WIRE_ARGUMENT_JOB && list.size == 0);
+    out->pointer = nothing ? NULL : &out->as;
     /* Of the others the store copies what they point at when they are submitted. */
     out->borrows = shape == WIRE_ARGUMENT_BLOCK || shape == WIRE_ARGUMENT_RECEIPTS ||
                    shape == WIRE_ARGUMENT_UPDATE || shape == WIRE_ARGUMENT_BATCH ||

@@ -29,6 +29,7 @@ struct wire_argument {
         uint8_t hash[32];
         struct stoa_log_filter log_filter;
         struct stoa_history_query history_query;
+        struct stoa_job_options job;
     } as;
 };
 

@@ -17,6 +17,10 @@ static const struct {
     [STOA_MESSAGE_##name] = {WIRE_ARGUMENT_##argument, WIRE_REPLY_##reply},
 #include "wire/wire_messages.def"
 #undef WIRE_MESSAGE
+#define STOA_JOB(name, text, every, bytes, operations, help) \
+    [STOA_MESSAGE_##name] = {WIRE_ARGUMENT_JOB, WIRE_REPLY_JOBS},
+#include "stoa/job.def"
+#undef STOA_JOB
 };
 
 enum wire_argument_shape wire_message_argument(unsigned message)

@@ -28,6 +28,7 @@ enum wire_argument_shape {
     WIRE_ARGUMENT_HASH,
     WIRE_ARGUMENT_LOG_FILTER,
     WIRE_ARGUMENT_HISTORY_QUERY,
+    WIRE_ARGUMENT_JOB,
 };
 
 enum wire_reply_shape {
@@ -50,6 +51,7 @@ enum wire_reply_shape {
     WIRE_REPLY_ANALYSIS,
     WIRE_REPLY_VERIFIED,
     WIRE_REPLY_BRANCHES,
+    WIRE_REPLY_JOBS,
 };
 
 /* …_UNKNOWN for what is no message. */

@@ -192,6 +192,33 @@ static const struct wire_field header_fields[] = {
     WIRE_FIELD(struct stoa_header, canonical, WIRE_INT),
 };
 
+static const struct wire_field job_fields[] = {
+    WIRE_FIELD(struct stoa_job_info, job, WIRE_INT),
+    WIRE_FIELD(struct stoa_job_info, state, WIRE_INT),
+    WIRE_FIELD(struct stoa_job_info, active, WIRE_INT),
+    WIRE_FIELD(struct stoa_job_info, flags, WIRE_U32),
+    WIRE_FIELD(struct stoa_job_info, interrupted, WIRE_INT),
+    WIRE_FIELD(struct stoa_job_info, done, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_info, total, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_info, bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_info, operations, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_info, elapsed_ms, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_info, remaining_ms, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_info, started, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_info, ended, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_info, next, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_info, runs, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_info, failures, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_info, last_result, WIRE_INT),
+    WIRE_FIELD(struct stoa_job_info, last_error, WIRE_TEXT),
+    WIRE_FIELD(struct stoa_job_info, text, WIRE_TEXT),
+};
+
+static const struct wire_field fact_fields[] = {
+    WIRE_FIELD(struct stoa_job_fact, name, WIRE_TEXT),
+    WIRE_FIELD(struct stoa_job_fact, value, WIRE_U64),
+};
+
 struct wire_reply_table wire_reply_fields(enum wire_reply_struct which)
 {
     static const struct wire_reply_table tables[] = {
@@ -212,6 +239,8 @@ struct wire_reply_table wire_reply_fields(enum wire_reply_struct which)
         [WIRE_STRUCT_PROOF] = {proof_fields, COUNT(proof_fields)},
         [WIRE_STRUCT_BLOCK] = {block_fields, COUNT(block_fields)},
         [WIRE_STRUCT_HEADER] = {header_fields, COUNT(header_fields)},
+        [WIRE_STRUCT_JOB] = {job_fields, COUNT(job_fields)},
+        [WIRE_STRUCT_FACT] = {fact_fields, COUNT(fact_fields)},
     };
     ensure((size_t)which < COUNT(tables));
     return tables[which];
@@ -387,6 +416,23 @@ static void write_blocks(struct wire_writer *writer, const struct stoa_block *bl
     wire_writer_end(writer, mark);
 }
 
+static void write_jobs(struct wire_writer *writer, const struct stoa_completion *own)
+{
+    struct wire_mark mark = wire_writer_list(writer);
+    for (size_t i = 0; i < own->job_count; i++) {
+        const struct stoa_job_info *job = &own->jobs[i];
+        struct wire_mark one = wire_writer_list(writer);
+        write_fields(writer, WIRE_STRUCT_JOB, job);
+        struct wire_mark facts = wire_writer_list(writer);
+        for (unsigned j = 0; j < job->fact_count && j < STOA_JOB_FACTS_MAX; j++) {
+            write_list(writer, WIRE_STRUCT_FACT, &job->facts[j]);
+        }
+        wire_writer_end(writer, facts);
+        wire_writer_end(writer, one);
+    }
+    wire_writer_end(writer, mark);
+}
+
 static void write_body(struct wire_writer *writer, const struct stoa_completion *own, size_t first)
 {
     struct wire_mark mark;
@@ -450,6 +496,9 @@ static void write_body(struct wire_writer *writer, const struct stoa_completion 
         }
         wire_writer_end(writer, mark);
         break;
+    case WIRE_REPLY_JOBS:
+        write_jobs(writer, own);
+        break;
     case WIRE_REPLY_NOTHING:
     case WIRE_REPLY_UNKNOWN:
         wire_writer_end(writer, wire_writer_list(writer));
@@ -460,8 +509,9 @@ static void write_body(struct wire_writer *writer, const struct stoa_completion 
 void wire_reply_write(struct wire_writer *writer, const struct stoa_completion *completion,
                       size_t first)
 {
-    /* What verification found is told where it found damage, too. */
-    bool has_body = completion->result == 0 || completion->verified != NULL;
+    /* What verification found is told where it found damage, too; and how a job failed. */
+    bool has_body =
+        completion->result == 0 || completion->verified != NULL || completion->job_count != 0;
     struct wire_mark mark = wire_writer_list(writer);
     wire_writer_u64(writer, (uint32_t)completion->effect);
     wire_writer_u64(writer, completion->tries);

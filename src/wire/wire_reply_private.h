@@ -30,6 +30,8 @@ enum wire_reply_struct {
     WIRE_STRUCT_PROOF,
     WIRE_STRUCT_BLOCK,
     WIRE_STRUCT_HEADER,
+    WIRE_STRUCT_JOB,
+    WIRE_STRUCT_FACT,
 };
 
 struct wire_reply_table wire_reply_fields(enum wire_reply_struct which);

@@ -587,6 +587,50 @@ static int read_verified(struct bytes *cursor, struct stoa_completion *out,
     return 0;
 }
 
+static int read_job(struct bytes *cursor, struct stoa_job_info *out, struct error_detail *detail)
+{
+    struct bytes list;
+    struct bytes facts = {.data = NULL};
+    int result = rlp_read_list(cursor, &list, detail);
+    if (result == 0) {
+        result = read_fields(&list, WIRE_STRUCT_JOB, out, detail);
+    }
+    if (result == 0 && list.size != 0) {
+        result = rlp_read_list(&list, &facts, detail);
+    }
+    while (result == 0 && facts.size != 0 && out->fact_count < STOA_JOB_FACTS_MAX) {
+        result = read_list(&facts, WIRE_STRUCT_FACT, &out->facts[out->fact_count++], detail);
+    }
+    return result;
+}
+
+static int read_jobs(struct bytes *cursor, struct stoa_completion *out, struct error_detail *detail)
+{
+    struct bytes items;
+    size_t count = 0;
+    int result = rlp_read_list(cursor, &items, detail);
+    if (result == 0) {
+        result = count_items(items, sizeof(struct stoa_job_info), &count, detail);
+    }
+    if (result != 0 || count == 0) {
+        return result;
+    }
+    struct stoa_job_info *jobs = make(count, sizeof(*jobs), 0);
+    if (jobs == NULL) {
+        return error_set(detail, STOA_ENOMEM, "jobs");
+    }
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result = read_job(&items, &jobs[i], detail);
+    }
+    if (result != 0) {
+        memory_free(jobs);
+        return result;
+    }
+    out->jobs = jobs;
+    out->job_count = count;
+    return 0;
+}
+
 int wire_reply_read_part(struct bytes payload, struct stoa_block **blocks, size_t *count,
                          struct error_detail *detail)
 {
@@ -685,6 +729,8 @@ static int read_body(enum wire_reply_shape shape, struct bytes *cursor, struct s
                             &out->branch_count, detail);
         out->branches = report;
         return result;
+    case WIRE_REPLY_JOBS:
+        return read_jobs(cursor, out, detail);
     case WIRE_REPLY_NOTHING:
     case WIRE_REPLY_UNKNOWN:
         break;

@@ -28,6 +28,7 @@ static void forget(struct stoa_completion *own)
     stoa_free(own->verified);
     stoa_free(own->damages);
     stoa_free(own->analysis);
+    stoa_free(own->jobs);
 }
 
 static void check_argument(enum stoa_message message, struct bytes payload)

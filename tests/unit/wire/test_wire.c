@@ -283,6 +283,7 @@ static void free_completion(struct stoa_completion *own)
     stoa_free(own->verified);
     stoa_free(own->damages);
     stoa_free(own->analysis);
+    stoa_free(own->jobs);
 }
 
 static void write_reply(const struct stoa_completion *completion, struct buffer *out)

@@ -122,6 +122,13 @@ const void *wire_samples_argument(enum stoa_message message)
                                                         .receipts = {receipt_bytes, 3},
                                                         .skip = STOA_SKIP_RECEIPTS};
     static const int number = 1;
+    static const struct stoa_job_options job = {.size = sizeof(job),
+                                                .flags = STOA_JOB_HURRY,
+                                                .bytes_per_second = 1000,
+                                                .from = 1,
+                                                .to = 2,
+                                                .name = "a name",
+                                                .path = "/a/path"};
     switch (wire_message_argument(message)) {
     case WIRE_ARGUMENT_BLOCK:
         return sample_block();
@@ -153,6 +160,8 @@ const void *wire_samples_argument(enum stoa_message message)
         return sample_filter();
     case WIRE_ARGUMENT_HISTORY_QUERY:
         return sample_history();
+    case WIRE_ARGUMENT_JOB:
+        return &job;
     case WIRE_ARGUMENT_NONE:
     case WIRE_ARGUMENT_UNKNOWN:
         break;
@@ -261,6 +270,13 @@ void wire_samples_completion(enum stoa_message message, int result, struct stoa_
     static struct stoa_stats stats = STOA_STATS_INIT;
     static struct stoa_cache_stats cache_stats = STOA_CACHE_STATS_INIT;
     static struct stoa_analysis analysis = STOA_ANALYSIS_INIT;
+    static struct stoa_job_info jobs[2] = {
+        {.state = STOA_JOB_PAUSED, .active = 1, .done = 5, .last_result = STOA_EIO},
+        {.job = 0,
+         .last_error = "none",
+         .text = "waits",
+         .fact_count = 1,
+         .facts = {{"freedBytes", 512}}}};
     static struct stoa_branch branches[] = {
         {.hash = {1}, .height = 2, .canonical = 1, .fork_height = 3, .fork_hash = {4}}};
     *out = (struct stoa_completion){.message = message, .tries = 1, .result = result};
@@ -305,6 +321,8 @@ void wire_samples_completion(enum stoa_message message, int result, struct stoa_
     analysis.accounts = 12;
     out->analysis = &analysis;
     fill_verified(out);
+    out->jobs = jobs;
+    out->job_count = 2;
     out->branches = branches;
     out->branch_count = 1;
 }
