@@ -133,23 +133,16 @@ ptrdiff_t net_receive(struct net *net, int fd, const uint8_t **out_data)
     return size;
 }
 
-/* What EVENTS say of WATCH, which its callbacks may remove. An end nobody wants to hear of is asked
- * for no more: it is found when the connection is used again. */
-static void run_watch(struct net *net, struct net_watch *watch, uint32_t events)
+/* What EVENTS say of WATCH, which its callbacks may remove. An end is told whatever is wanted: no
+ * answer would arrive any more. */
+static void run_watch(struct net_watch *watch, uint32_t events)
 {
     bool ended = (events & (EPOLLERR | EPOLLHUP)) != 0;
-    bool read = watch->wants_read && (ended || (events & EPOLLIN) != 0);
-    bool write = watch->wants_write && ((events & EPOLLOUT) != 0 || (ended && !read));
-    if (ended && !read && !write) {
-        struct epoll_event none = {.events = EPOLLET, .data.ptr = watch};
-        (void)epoll_ctl(net->poll_fd, EPOLL_CTL_MOD, watch->fd, &none); /* else it spins */
-        return;
-    }
-    if (write) {
+    if (watch->wants_write && (ended || (events & EPOLLOUT) != 0)) {
         watch->writable(watch);
         return; /* it may be gone; what can be read is told by the next wait */
     }
-    if (read) {
+    if (ended || (watch->wants_read && (events & EPOLLIN) != 0)) {
         watch->ready(watch);
     }
 }
@@ -178,7 +171,7 @@ int net_run(struct net *net, uint64_t wait_ns)
         if (watch == NULL) {
             take_wake(net);
         } else if (event.events != 0) {
-            run_watch(net, watch, event.events);
+            run_watch(watch, event.events);
         }
     }
     return 0;

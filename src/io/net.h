@@ -40,7 +40,8 @@ int net_watch_add(struct net *net, struct net_watch *watch);
 void net_watch_remove(struct net *net, struct net_watch *watch);
 
 /* Whether READY is to be called, which it is at first, and WRITABLE, which it is not. An end or a
- * failure of the other side calls READY, or WRITABLE where that alone is wanted. */
+ * failure of the other side is told whatever is wanted: by WRITABLE where that is, else by READY.
+ */
 void net_watch_want(struct net *net, struct net_watch *watch, bool read, bool write);
 
 enum { NET_RECEIVE_SIZE = 1 << 18 };

@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { BACKLOG = 128, BUFFER_SIZE = 1 << 20, SOCKET_MODE = 0660 };
+enum { RETRY_MS = 2, BACKLOG = 128, BUFFER_SIZE = 1 << 20, SOCKET_MODE = 0660 };
 
 union any_address {
     struct sockaddr any;
@@ -223,6 +223,10 @@ int sockets_connect(const char *address, int timeout_ms, int *out_fd, struct err
         return error_set_errno(detail, errno, "%s", address);
     }
     int error = connect(fd, &own.any, size) == 0 ? 0 : errno;
+    for (int waited_ms = 0; error == EAGAIN && waited_ms < timeout_ms; waited_ms += RETRY_MS) {
+        (void)poll(NULL, 0, RETRY_MS); /* many want to connect: there is nothing to wait for */
+        error = connect(fd, &own.any, size) == 0 ? 0 : errno;
+    }
     if (error == EINPROGRESS) {
         error = finish_connect(fd, timeout_ms);
     }

@@ -85,6 +85,20 @@ void clients_leave(struct clients *clients, struct client *client, bool reserved
     clients_settle(clients, client);
 }
 
+bool clients_may_move(const struct clients *clients, const struct clients_limits *limits,
+                      const struct client *client)
+{
+    return clients->connections < limits->connections &&
+           client->connections <= limits->client_connections;
+}
+
+void clients_move(struct clients *clients)
+{
+    ensure(clients->reserved != 0);
+    clients->reserved--;
+    clients->connections++;
+}
+
 void clients_settle(struct clients *clients, struct client *client)
 {
     if (client->connections != 0 || client->requests != 0 || client->queued_in != 0 ||

@@ -57,6 +57,11 @@ struct client *clients_enter(struct clients *clients, const struct clients_limit
                              uint64_t who, bool admin, bool *out_reserved, const char **out_why);
 void clients_leave(struct clients *clients, struct client *client, bool reserved);
 
+/* Whether a connection of CLIENT that has a reserved slot could have another by now; it has it. */
+bool clients_may_move(const struct clients *clients, const struct clients_limits *limits,
+                      const struct client *client);
+void clients_move(struct clients *clients);
+
 /* CLIENT has used less: it is forgotten where nothing is left of it. */
 void clients_settle(struct clients *clients, struct client *client);
 

@@ -43,6 +43,19 @@ static void count_queue(struct connection *connection)
     }
 }
 
+/* A slot is free: one that has a slot kept for admins takes it, so that the next admin finds that.
+ */
+static void pass_slot_on(struct connections *own)
+{
+    for (struct connection *one = own->first; one != NULL; one = one->next) {
+        if (one->reserved && clients_may_move(&own->clients, &own->settings.limits, one->client)) {
+            clients_move(&own->clients);
+            one->reserved = false;
+            return;
+        }
+    }
+}
+
 void connection_close(struct connection *connection)
 {
     struct connections *owner = connection->owner;
@@ -60,6 +73,7 @@ void connection_close(struct connection *connection)
         clients_leave(&owner->clients, connection->client, connection->reserved);
         connection->client = NULL;
     }
+    pass_slot_on(owner);
     if (connection->previous != NULL) {
         connection->previous->next = connection->next;
     } else {

@@ -53,8 +53,9 @@ stoa -d store state put 0x6b6579 0x76616c7565 >/dev/null
 same "$(stoa -d store state get 0x6b6579)" 0x76616c7565 "the value that was stored"
 stoa -d store set-finalized 100 >/dev/null
 stoa -d store stats >/dev/null
-stoa -d store --json health | jq -e '.state == "healthy"' >/dev/null || fail "health"
-stoa -d store stats --prometheus | grep -q '^stoa_head_height 300$' || fail "metrics of the daemon"
+same "$(stoa -d store --json health | jq -r .state)" healthy "health"
+stoa -d store stats --prometheus >metrics
+grep -q '^stoa_head_height 300$' metrics || fail "metrics of the daemon"
 stoa -d store reindex logs >/dev/null
 same "$(stoa -s store/stoad.sock head)" "$(stoa -d store head)" "head by -s"
 same "$(stat -c %a store/stoad.sock)" 660 "mode of the socket"
