@@ -1,0 +1,109 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# examples/validator.c as a daemon's client, while the daemon is killed and started again, stopped for a while (SIGSTOP) and
+# its connections are cut: each block that was acknowledged is there, none is stored twice, and the validator goes on.
+# shellcheck source=functions.sh
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/system/functions.sh"
+requires jq python3
+find_stoad
+validator=$top_builddir/examples/validator
+[ -x "$validator" ] || skip "examples/validator is not built"
+stoa -d store init >/dev/null
+
+# Between the two: a path that cuts every connection when it is sent SIGUSR1.
+cat >cutter.py <<'END'
+import os, selectors, signal, socket, sys
+
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+selector = selectors.DefaultSelector()
+selector.register(listener, selectors.EVENT_READ)
+peers = {}
+
+def drop(one):
+    other = peers.pop(one, None)
+    if other is not None:
+        peers.pop(other, None)
+        for end in (one, other):
+            selector.unregister(end)
+            end.close()
+
+def cut(*_):
+    for one in list(peers):
+        drop(one)
+
+signal.signal(signal.SIGUSR1, cut)
+while True:
+    for key, _ in selector.select():
+        if key.fileobj is listener:
+            near, _ = listener.accept()
+            far = socket.socket(socket.AF_UNIX)
+            try:
+                far.connect(sys.argv[2])
+            except OSError:
+                near.close()
+                continue
+            peers[near], peers[far] = far, near
+            selector.register(near, selectors.EVENT_READ)
+            selector.register(far, selectors.EVENT_READ)
+        elif key.fileobj in peers:
+            try:
+                data = key.fileobj.recv(1 << 16)
+                if data:
+                    peers[key.fileobj].sendall(data)
+                else:
+                    drop(key.fileobj)
+            except OSError:
+                drop(key.fileobj)
+END
+python3 cutter.py "$work/cut.sock" "$work/store/stoad.sock" &
+cutter=$!
+cleanup_fn kill $cutter
+wait_for "the cutter" test -S cut.sock
+
+start_stoad store
+"$validator" -s "$work/cut.sock" 0 2 >told 2>errors &
+validator_pid=$!
+cleanup_fn "kill -KILL $validator_pid 2>/dev/null"
+
+# It has acknowledged so many more than now.
+count() { wc -l <told; }
+has_made() { kill -0 "$validator_pid" && [ "$(count)" -ge "$1" ]; }
+makes() { wait_for "the validator's next $1 blocks; $(tail -n 3 errors)" has_made $(($(count) + $1)); }
+
+makes 20
+for _ in 1 2 3; do
+    kill -KILL "$stoad_pid"
+    wait "$stoad_pid" 2>/dev/null || :
+    start_stoad store
+    makes 20
+done
+kill -STOP "$stoad_pid"
+sleep 3
+stopped_at=$(count)
+sleep 1
+same "$(count)" "$stopped_at" "blocks acknowledged while the daemon is stopped"
+kill -CONT "$stoad_pid"
+makes 20
+for _ in 1 2 3 4 5; do
+    kill -USR1 "$cutter"
+    makes 10
+done
+# Stopped in order and started again.
+stop_stoad
+start_stoad store
+makes 20
+kill -TERM "$validator_pid"
+wait "$validator_pid" 2>/dev/null || :
+stop_stoad
+
+expect 0 stoa -d store verify
+checked=0
+while read -r word number hash; do
+    [ "$word" = acknowledged ] && [ "${#hash}" = 64 ] || continue # the line it was ended in
+    same "$(stoa -d store --json header "$number" | jq -r .hash)" "0x$hash" "block $number"
+    checked=$((checked + 1))
+done < <(shuf -n 40 told; tail -n 2 told)
+same "$(cut -d ' ' -f 2 told | sort -n | uniq -d)" "" "numbers told twice"
+echo "checked $checked of $(count) acknowledged blocks"
