@@ -174,8 +174,8 @@ beside() {
     local what=$1
     shift
     coproc HOSTILE { exec python3 hostile.py store/stoad.sock "$what"; }
-    local pid=$HOSTILE_PID line
-    read -r -t 60 line <&"${HOSTILE[0]}" || fail "$what did not begin"
+    local pid=$HOSTILE_PID
+    read -r -t 60 <&"${HOSTILE[0]}" || fail "$what did not begin"
     "$@"
     echo >&"${HOSTILE[1]}" || :
     wait "$pid" || fail "the hostile client at $what"

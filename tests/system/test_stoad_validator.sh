@@ -101,7 +101,9 @@ stop_stoad
 expect 0 stoa -d store verify
 checked=0
 while read -r word number hash; do
-    [ "$word" = acknowledged ] && [ "${#hash}" = 64 ] || continue # the line it was ended in
+    if [ "$word" != acknowledged ] || [ "${#hash}" != 64 ]; then
+        continue # the line it was ended in
+    fi
     same "$(stoa -d store --json header "$number" | jq -r .hash)" "0x$hash" "block $number"
     checked=$((checked + 1))
 done < <(shuf -n 40 told; tail -n 2 told)

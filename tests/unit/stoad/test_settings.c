@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "stoad/limits.h"
+#include "stoad/log_lines.h"
+#include "stoad/settings.h"
+
+static int parse(struct settings *settings, const char *text, struct error_detail *detail)
+{
+    *detail = (struct error_detail){.code = 0};
+    return settings_parse_text(settings, "f", text, strlen(text), detail);
+}
+
+static void sizes_numbers_choices_and_switches_are_read(void **state)
+{
+    (void)state;
+    struct settings settings;
+    struct error_detail detail;
+    assert_int_equal(settings_init(&settings), 0);
+    assert_int_equal(settings.number[SETTING_CACHE_SIZE], 256 << 20);
+    assert_int_equal(parse(&settings,
+                           "cache-size = 2G\ntable-cache-size=5M\nio = threads\n"
+                           "cache-touch = yes\nstop-seconds = 600\n",
+                           &detail),
+                     0);
+    assert_int_equal(settings.number[SETTING_CACHE_SIZE], (uint64_t)2 << 30);
+    assert_int_equal(settings.number[SETTING_TABLE_CACHE_SIZE], 5 << 20);
+    assert_int_equal(settings.number[SETTING_IO], 2);
+    assert_int_equal(settings.number[SETTING_CACHE_TOUCH], 1);
+    assert_int_equal(settings.number[SETTING_STOP_SECONDS], 600);
+    settings_deinit(&settings);
+}
+
+static void what_is_wrong_is_named_with_its_line(void **state)
+{
+    (void)state;
+    static const char *const wrong[] = {
+        "\ncache-size = 2X",
+        "\ncache-size = -1",
+        "\ncache-size =",
+        "\nstop-seconds = 601",
+        "\nstop-seconds = 5M",
+        "\nio = rings",
+        "\nio = ",
+        "\ncache-touch = 1",
+        "\nunknown = 1",
+        "\ncache-size = 99999999999999999999",
+        "\ncache-size = 18014398509481984K",
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct settings settings;
+        struct error_detail detail;
+        assert_int_equal(settings_init(&settings), 0);
+        assert_int_equal(parse(&settings, wrong[i], &detail), STOA_EINVAL);
+        if (strncmp(detail.text, "f:2: ", 5) != 0) {
+            fail_msg("%s: %s", wrong[i], detail.text);
+        }
+        settings_deinit(&settings);
+    }
+}
+
+static void the_line_wins_and_nothing_is_given_twice(void **state)
+{
+    (void)state;
+    struct settings settings;
+    struct error_detail detail;
+    assert_int_equal(settings_init(&settings), 0);
+    assert_int_equal(settings_set(&settings, SETTING_CACHE_SIZE, "7M", &detail), 0);
+    settings.on_line[SETTING_CACHE_SIZE] = true;
+    assert_int_equal(parse(&settings, "cache-size = 8M\n", &detail), 0);
+    assert_int_equal(settings.number[SETTING_CACHE_SIZE], 7 << 20);
+    assert_int_equal(parse(&settings, "io = ring\nio = ring\n", &detail), STOA_EINVAL);
+    assert_non_null(strstr(detail.text, "twice"));
+    settings_deinit(&settings);
+}
+
+static void options_of_the_store_follow(void **state)
+{
+    (void)state;
+    struct settings settings;
+    struct error_detail detail;
+    struct stoa_options options;
+    struct stoa_cache_options cache;
+    assert_int_equal(settings_init(&settings), 0);
+    assert_int_equal(parse(&settings,
+                           "cache-size = 0\nwrite-policy = through\nrestarts-max = 0\n"
+                           "keep-history = 64\nsegment-size = 1M\ncache-preset = write\n",
+                           &detail),
+                     0);
+    assert_int_equal(limits_check(&settings, &detail), 0);
+    limits_store_options(&settings, &options, &cache);
+    assert_true(cache.capacity == STOA_NO_CACHE);
+    assert_int_equal(cache.policy, STOA_WRITE_THROUGH);
+    assert_int_equal(cache.preset, STOA_PRESET_WRITE);
+    assert_int_equal(options.restarts_max, STOA_NO_RESTARTS);
+    assert_int_equal(options.history_blocks, 64);
+    assert_int_equal(options.segment_size, 1 << 20);
+    assert_ptr_equal(options.cache, &cache);
+    assert_int_equal(parse(&settings, "keep-tries = 63\n", &detail), 0);
+    assert_int_equal(limits_check(&settings, &detail), STOA_EINVAL);
+    settings_deinit(&settings);
+}
+
+static void expect_line(bool json, bool journal, const char *wanted)
+{
+    struct log_lines lines = {.journal = journal};
+    struct buffer out = {.data = NULL};
+    const struct event_field fields[] = {
+        EVENT_TEXT("plain", "word"),     EVENT_TEXT("spaces", "two words"),
+        EVENT_TEXT("quote", "a\"b\\\n"), EVENT_TEXT("none", NULL),
+        EVENT_TEXT("empty", ""),         EVENT_NUMBER("number", -5),
+    };
+    atomic_init(&lines.json, json);
+    assert_int_equal(
+        log_lines_format(&lines, journal ? NULL : "T", EVENT_WARNING, "name", fields, 6, &out), 0);
+    assert_int_equal(buffer_append(&out, "", 1), 0);
+    assert_string_equal((const char *)out.data, wanted);
+    buffer_deinit(&out);
+}
+
+static void lines_are_quoted_where_they_must_be(void **state)
+{
+    (void)state;
+    expect_line(false, false,
+                "time=T level=warning event=name plain=word spaces=\"two words\" "
+                "quote=\"a\\\"b\\\\\\u000a\" empty=\"\" number=-5\n");
+    expect_line(true, false,
+                "{\"time\":\"T\",\"level\":\"warning\",\"event\":\"name\",\"plain\":\"word\","
+                "\"spaces\":\"two words\",\"quote\":\"a\\\"b\\\\\\u000a\",\"empty\":\"\","
+                "\"number\":-5}\n");
+    expect_line(false, true,
+                "<4>level=warning event=name plain=word spaces=\"two words\" "
+                "quote=\"a\\\"b\\\\\\u000a\" empty=\"\" number=-5\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sizes_numbers_choices_and_switches_are_read),
+        cmocka_unit_test(what_is_wrong_is_named_with_its_line),
+        cmocka_unit_test(the_line_wins_and_nothing_is_given_twice),
+        cmocka_unit_test(options_of_the_store_follow),
+        cmocka_unit_test(lines_are_quoted_where_they_must_be),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
