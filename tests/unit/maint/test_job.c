@@ -346,9 +346,9 @@ static void a_cancel_ends_it_for_good(void **state)
 static void a_schedule_begins_it_in_its_window_where_it_has_work(void **state)
 {
     struct simstore sim;
-    struct stoa_job_schedule *schedule = &sim.maintenance.jobs[STOA_JOB_CHECKPOINT];
     (void)state;
     init(&sim);
+    struct stoa_job_schedule *schedule = &sim.maintenance.jobs[STOA_JOB_CHECKPOINT];
     sim.maintenance.off = 0;
     schedule->every_seconds = 100;
     reopen(&sim);
