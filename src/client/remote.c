@@ -208,6 +208,7 @@ int remote_send(struct remote *remote, struct remote_call *call, const struct st
     if (result != 0) {
         return result;
     }
+    remote->buffered = remote->buffered || options->durability == STOA_BUFFERED;
     bool later = (options->flags & STOA_CALL_MORE) != 0 &&
                  remote->out.size - remote->out_at < REMOTE_SEND_AT;
     if (!later) {

@@ -250,6 +250,8 @@ static void fail_or_keep(struct remote *remote, struct remote_call *call, uint64
 void remote_link_break(struct remote *remote, int code, const char *text)
 {
     uint64_t sent = remote->sent;
+    remote->buffered_lost = remote->buffered_lost || remote->buffered;
+    remote->buffered = false;
     remote_link_close(remote);
     tell(&remote->why, code, text);
     remote->broken_ns = remote_now_ns();

@@ -93,6 +93,8 @@ struct remote {
     unsigned pause_ms;
     struct stoa_detail why; /* it broke */
     struct wire_welcome welcome;
+    bool buffered;      /* stores that need not be durable went over this connection */
+    bool buffered_lost; /* or over one that broke: the daemon may have ended with it */
 
     /* Calls. */
     struct remote_call *calls; /* REMOTE_CALLS_MAX */

@@ -105,7 +105,16 @@ static int tell_number(struct remote *remote, unsigned type, uint64_t number,
 
 int remote_service_sync(void *context, struct stoa_detail *detail)
 {
-    return tell_number(context, WIRE_SYNC, 0, detail);
+    struct remote *remote = context;
+    pthread_mutex_lock(&remote->mutex);
+    bool lost = remote->buffered_lost;
+    remote->buffered_lost = false;
+    pthread_mutex_unlock(&remote->mutex);
+    if (lost) {
+        set_detail(detail, STOA_ECLOSED);
+        return STOA_ECLOSED; /* another daemon would only speak for what it has itself */
+    }
+    return tell_number(remote, WIRE_SYNC, 0, detail);
 }
 
 int remote_service_letters_retry(void *context, uint64_t id, struct stoa_detail *detail)

@@ -61,5 +61,5 @@ enum wire_role wire_message_role(unsigned type)
 
 bool wire_message_reads(unsigned type)
 {
-    return wire_message_role(type) == WIRE_ROLE_READ || type == WIRE_SYNC;
+    return wire_message_role(type) == WIRE_ROLE_READ;
 }

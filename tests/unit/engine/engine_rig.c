@@ -91,12 +91,10 @@ struct stoa_options engine_rig_options(const struct engine_rig *rig)
     return options;
 }
 
-/* RIG's store becomes what a server serves, and its handle a client's. */
-static void serve(struct engine_rig *rig)
+void engine_rig_serve(struct engine_rig *rig)
 {
     char path[ENGINE_RIG_PATH_SIZE];
     struct error_detail detail = {.code = 0};
-    struct stoa_detail told = {.code = 0};
     struct connections_settings settings = {
         .limits = {.connections = 16,
                    .client_connections = 16,
@@ -108,7 +106,6 @@ static void serve(struct engine_rig *rig)
         .idle_ms = 60000,
         .stall_ms = 30000,
     };
-    rig->served = rig->stoa;
     engine_rig_path(rig, "sock", path);
     struct server_options options = {.stoa = rig->served, .stop_ms = 5000};
     int result = server_create(&options, &rig->server, &detail);
@@ -121,7 +118,17 @@ static void serve(struct engine_rig *rig)
     if (result != 0) {
         fail_msg("serve: %d %s", result, detail.text);
     }
-    result = stoa_connect(path, NULL, &rig->stoa, &told);
+}
+
+/* RIG's store becomes what a server serves, and its handle a client's. */
+static void serve_and_connect(struct engine_rig *rig)
+{
+    char path[ENGINE_RIG_PATH_SIZE];
+    struct stoa_detail told = {.code = 0};
+    rig->served = rig->stoa;
+    engine_rig_serve(rig);
+    engine_rig_path(rig, "sock", path);
+    int result = stoa_connect(path, NULL, &rig->stoa, &told);
     if (result != 0) {
         fail_msg("connect: %d %s", result, told.text);
     }
@@ -136,7 +143,7 @@ void engine_rig_open(struct engine_rig *rig)
         fail_msg("open: %d %s", result, detail.text);
     }
     if (rig->remote) {
-        serve(rig);
+        serve_and_connect(rig);
     }
 }
 

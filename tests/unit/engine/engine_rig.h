@@ -46,6 +46,9 @@ int engine_rig_tear_down(void **state);
 
 struct stoa_options engine_rig_options(const struct engine_rig *rig);
 void engine_rig_open(struct engine_rig *rig);
+
+/* Of a remote one: a server for the store, where there is none any more. */
+void engine_rig_serve(struct engine_rig *rig);
 void engine_rig_close(struct engine_rig *rig);
 
 /* A put of block NUMBER of the chain, with receipts. */
