@@ -203,7 +203,7 @@ struct stoa_options {
                                       doubles, and half of it is drawn by lot. 500 */
     unsigned restart_pause_max_ms; /* 60,000 */
     /* How many blocks back from the head values of the state, and its tries (for roots and proofs),
-     * are answered. What is older is refused with STOA_ENOTSUP and dropped when runs are merged; it
+     * are answered. What is older is refused with STOA_EPRUNED and dropped when runs are merged; it
      * does not come back where more is kept later. A change of branch goes no deeper. 0: all are
      * kept; else 64 at least */
     uint64_t history_blocks;
@@ -726,9 +726,9 @@ int stoa_get_state_at(struct stoa *stoa, const struct stoa_state_at *at,
 
 /* What of the state of accounts: as of HEIGHT, or STOA_AT_HEAD. The genesis file's accounts are the
  * state at height 0; later blocks have one where all up to them were stored with STOA_STORE_STATE.
- * STOA_ENOTSUP: the state at that height is not known, and DETAIL names a block that was
- * stored without. STOA_ENOTFOUND: the chain is not that high (DETAIL says so), or there is no such
- * account or code. */
+ * STOA_EPRUNED: it is not kept any more; DETAIL names what is. STOA_ENOTSUP: the state at that
+ * height is not known, and DETAIL names a block that was stored without. STOA_ENOTFOUND: the chain
+ * is not that high (DETAIL says so), or there is no such account or code. */
 struct stoa_state_query {
     uint8_t address[20];
     uint8_t slot[32]; /* of storage: its number; of code: its hash */
@@ -1131,6 +1131,10 @@ struct stoa_job_options {
     uint64_t to;
     const char *name; /* of what it makes, at most 63 characters; copied, as the next */
     const char *path; /* where to; at most 1,023 */
+    /* STOA_JOB_PRUNE: for how many blocks back from the head values of the state, and its tries,
+     * stay. 0: as they are kept now; else 64 at least. What is above the finalized block stays. */
+    uint64_t keep_history;
+    uint64_t keep_tries;
 };
 #define STOA_JOB_OPTIONS_INIT                   \
     {                                           \

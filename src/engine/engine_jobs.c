@@ -66,6 +66,8 @@ static int take_options(struct engine_job *job, const struct stoa_job_options *g
     order->operations_per_second = options.operations_per_second;
     order->from = options.from;
     order->to = options.to;
+    order->numbers[JOB_KEEP_HISTORY] = options.keep_history;
+    order->numbers[JOB_KEEP_TRIES] = options.keep_tries;
     return 0;
 }
 

@@ -230,6 +230,12 @@ enum job_next job_work(struct job *job, bool tables,
     return JOB_WAITS;
 }
 
+enum job_next job_rest(struct job *job)
+{
+    job->rests = true;
+    return JOB_AGAIN;
+}
+
 static void done_io(struct io_request *request)
 {
     job_continue(request->context);

@@ -57,6 +57,9 @@ struct job_order {
     char path[JOB_PATH_SIZE];
 };
 
+/* Places in the numbers of an order. */
+enum { JOB_KEEP_HISTORY, JOB_KEEP_TRIES };
+
 enum job_next { JOB_AGAIN, JOB_WAITS, JOB_ENDED };
 
 enum {
@@ -115,6 +118,9 @@ enum job_next job_work(struct job *job, bool tables,
                        int (*run)(struct job *job, struct kv_session *session));
 /* Inside a work: the store closes or the job is canceled or paused: end soon, with 0. */
 bool job_is_stopping(const struct job *job);
+
+/* Step again in a moment: what is wanted cannot be had now. */
+enum job_next job_rest(struct job *job);
 
 /* Submit REQUEST, whose done and context are the machine's, and step again when it is done. */
 enum job_next job_io(struct job *job, struct io_request *request);

@@ -31,6 +31,7 @@ struct job {
     bool interrupted;      /* the last process left it */
     struct job_order left; /* what that was asked for */
 
+    bool rests; /* until a moment later: job_rest */
     uint64_t begun_ns;
     struct io_request timer; /* for its next step */
     bool begun;              /* its kind was told to */

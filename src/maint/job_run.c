@@ -317,7 +317,8 @@ static bool is_step_due(struct job *job, uint64_t now)
     }
     if (job->work_ns != 0) { /* what it did is over */
         uint64_t due = budget_due_ns(job, now);
-        uint64_t rested = now + rest_of(job, now);
+        uint64_t rested = now + (job->rests ? retry_ns : rest_of(job, now));
+        job->rests = false;
         job->work_ns = 0;
         step_at(job, due > rested ? due : rested);
         return false;

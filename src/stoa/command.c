@@ -98,8 +98,9 @@ int command_open(const struct options *options, bool bulk, struct stoa **out_sto
     open_options.maintenance = &maintenance;
     open_options.bulk = bulk ? 1 : 0;
     open_options.progress = show_rebuild;
-    open_options.history_blocks = options->keep_history;
-    open_options.trie_history_blocks = options->keep_tries;
+    bool import = (options->command->groups & OPTIONS_IMPORT) != 0; /* to prune is a job's */
+    open_options.history_blocks = import ? options->keep_history : 0;
+    open_options.trie_history_blocks = import ? options->keep_tries : 0;
     struct stoa_detail detail = {.code = 0};
     int result = stoa_open(options->directory, &open_options, out_stoa, &detail);
     console_progress_clear();

@@ -64,6 +64,7 @@ int command_branch_set_head(const struct options *options);
 int command_branch_set_safe(const struct options *options);
 int command_branch_set_finalized(const struct options *options);
 int command_jobs_list(const struct options *options);
+int command_jobs_prune(const struct options *options);
 int command_jobs_compact(const struct options *options);
 int command_jobs_checkpoint(const struct options *options);
 int command_top_run(const struct options *options);

@@ -217,6 +217,19 @@ int command_jobs_checkpoint(const struct options *options)
     return run_plain(options, STOA_JOB_CHECKPOINT);
 }
 
+int command_jobs_prune(const struct options *options)
+{
+    struct stoa_job_options job = STOA_JOB_OPTIONS_INIT;
+    if (!options->has_keep) {
+        console_error("prune: say what to keep: --keep-history, --keep-tries or --preset");
+        return COMMAND_USAGE;
+    }
+    job.job = STOA_JOB_PRUNE;
+    job.keep_history = options->keep_history;
+    job.keep_tries = options->keep_tries;
+    return command_jobs_run(options, &job);
+}
+
 int command_jobs_compact(const struct options *options)
 {
     return run_plain(options, STOA_JOB_COMPACT);

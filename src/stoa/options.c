@@ -107,6 +107,22 @@ static unsigned take_part(struct argp_state *state, const char *text)
     return 0;
 }
 
+/* Blocks that are kept; 0: all. */
+static uint64_t take_preset(struct argp_state *state, const char *text)
+{
+    static const struct {
+        const char *name;
+        uint64_t keep;
+    } presets[] = {{"minimal", 64}, {"full", 10064}, {"archive", 0}};
+    for (size_t i = 0; i < sizeof(presets) / sizeof(presets[0]); i++) {
+        if (strcmp(presets[i].name, text) == 0) {
+            return presets[i].keep;
+        }
+    }
+    argp_error(state, "--preset: '%s' is none of minimal, full and archive", text);
+    return 0;
+}
+
 static enum options_format take_format(struct argp_state *state, const char *text)
 {
     if (strcmp(text, "rlp") == 0) {
@@ -245,9 +261,11 @@ static void take_option(struct argp_state *state, struct options *options, enum 
         break;
     case OPTION_KEEP_HISTORY:
         options->keep_history = take_number(state, "keep-history", value);
+        options->has_keep = true;
         break;
     case OPTION_KEEP_TRIES:
         options->keep_tries = take_number(state, "keep-tries", value);
+        options->has_keep = true;
         break;
     case OPTION_SOURCE:
         if (options->source_count == OPTIONS_SOURCES_MAX) {
@@ -290,6 +308,11 @@ static void take_option(struct argp_state *state, struct options *options, enum 
         break;
     case OPTION_DEEP:
         options->deep = true;
+        break;
+    case OPTION_PRESET:
+        options->keep_history = take_preset(state, value);
+        options->keep_tries = options->keep_history;
+        options->has_keep = true;
         break;
     case OPTION_DRY_RUN:
         options->dry_run = true;

@@ -29,6 +29,7 @@ enum {
     OPTIONS_SNAPSHOT = 1 << 22,
     OPTIONS_SCRUB = 1 << 23,
     OPTIONS_REPAIR = 1 << 24,
+    OPTIONS_PRUNE = 1 << 12,
 };
 
 enum { OPTIONS_TOPICS_MAX = 4, OPTIONS_CURSOR_SIZE = 8 + 32 + 8, OPTIONS_SOURCES_MAX = 16 };
@@ -50,6 +51,7 @@ struct options {
     bool progress;
     uint64_t keep_history; /* 0: all */
     uint64_t keep_tries;
+    bool has_keep; /* one of them, or a preset, is given */
     bool has_from;
     bool has_to;
     uint64_t from;

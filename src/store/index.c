@@ -565,6 +565,14 @@ int index_merge(struct index *index, struct kv_session *session, const struct in
                : runs_merge_versions(due, session, floor_of(index, due, floors), stop, detail);
 }
 
+int index_prune(struct index *index, struct kv_session *session, const struct index_floors *floors,
+                const struct runs_stop *stop, struct error_detail *detail)
+{
+    int result = runs_prune_versions(index->state, session, floors->values, stop, detail);
+    return result == 0 ? runs_prune_versions(index->trie, session, floors->tries, stop, detail)
+                       : result;
+}
+
 void index_get_floors(const struct index *index, struct index_floors *out_floors)
 {
     uint64_t tries = runs_floor(index->trie);

@@ -74,6 +74,11 @@ int index_merge(struct index *index, struct kv_session *session, const struct in
                 const struct runs_stop *stop, bool *out_merged, struct error_detail *detail);
 bool index_merge_due(const struct index *index, const struct index_floors *floors);
 
+/* Merge all runs of values and of tries whose floor rises, so that nothing below FLOORS is left.
+ * Nobody merges meanwhile. */
+int index_prune(struct index *index, struct kv_session *session, const struct index_floors *floors,
+                const struct runs_stop *stop, struct error_detail *detail);
+
 /* Up to where older versions may have gone. */
 void index_get_floors(const struct index *index, struct index_floors *out_floors);
 

@@ -8,6 +8,7 @@
  * move while it is made, and while a batch has one that is not in the tables yet, merges go by the
  * floors they had before. So nothing at or below a merge's floor is ever withdrawn after it. */
 #include "store/store_private.h"
+#include "store/store_upkeep.h"
 
 static uint64_t floor_of(const struct store *store, uint64_t kept, uint64_t depth)
 {
@@ -37,15 +38,23 @@ void store_floors_open(struct store *store)
     }
 }
 
-struct index_floors store_floors_to_merge(struct store *store)
+static bool has_cut(const struct store *store)
 {
-    struct index_floors floors;
     const struct pending *batch;
     for (unsigned i = 0; (batch = store_batch_at(store, i)) != NULL; i++) {
         if (pending_is_cut(batch, PLACE_HEIGHT_MAX)) {
-            index_get_floors(store->index, &floors);
-            return floors;
+            return true;
         }
+    }
+    return false;
+}
+
+struct index_floors store_floors_to_merge(struct store *store)
+{
+    struct index_floors floors;
+    if (has_cut(store)) {
+        index_get_floors(store->index, &floors);
+        return floors;
     }
     store->floors = store_floors(store);
     return store->floors;
@@ -59,8 +68,85 @@ int store_check_kept(const struct store *store, uint64_t height, bool tries,
     if (height >= floor) {
         return 0;
     }
-    return error_set(detail, STOA_ENOTSUP,
+    return error_set(detail, STOA_EPRUNED,
                      "%s of height %llu are not kept any more: those of %llu to %llu are",
                      tries ? "the state's tries" : "values", (unsigned long long)height,
                      (unsigned long long)floor, (unsigned long long)store->head.height);
+}
+
+/* ---- pruned on request ---- */
+
+/* KEEP blocks back from the head, and nothing that is not finalized. */
+static uint64_t target_of(const struct store *store, uint64_t keep, uint64_t floor)
+{
+    uint64_t head = store->head.height;
+    if (keep == 0) {
+        return floor;
+    }
+    uint64_t target = head > keep ? head - keep : 0;
+    target = target < store->finalized.height ? target : store->finalized.height;
+    return target > floor ? target : floor;
+}
+
+int store_prune_target(const struct store *store, uint64_t keep_values, uint64_t keep_tries,
+                       struct index_floors *out_target, struct error_detail *detail)
+{
+    bool too_few = (keep_values != 0 && keep_values < STORE_RETENTION_MIN) ||
+                   (keep_tries != 0 && keep_tries < STORE_RETENTION_MIN);
+    if (too_few) {
+        return error_set(detail, STOA_EINVAL, "prune: fewer than %d blocks", STORE_RETENTION_MIN);
+    }
+    if (!store->head.present || !store->finalized.present) {
+        return error_set(detail, STOA_EREFUSED,
+                         "prune: no block is finalized, and only what is below one goes");
+    }
+    struct index_floors floors = store_floors(store);
+    out_target->values = target_of(store, keep_values, floors.values);
+    out_target->tries = target_of(store, keep_tries, floors.tries);
+    return 0;
+}
+
+static void run_prune(struct workers_job *job, void *worker_state)
+{
+    struct store_prune *prune = job->context;
+    struct runs_stop stop = {prune->stop, prune->context};
+    prune->result =
+        index_prune(prune->store->index, worker_state, &prune->floors, &stop, &prune->detail);
+}
+
+static void done_prune(struct workers_job *job)
+{
+    struct store_prune *prune = job->context;
+    struct store *store = prune->store;
+    store->merging = false;
+    store->works--;
+    store->checkpointed_sequence = 0; /* the next checkpoint takes the old runs away */
+    prune->result = store_blame_space(store, prune->result, &prune->detail);
+    store_note_tables(store, prune->result);
+    store_apply_go_on(store);
+    store_rebuild_continue(store);
+    prune->done(prune);
+}
+
+bool store_prune_start(struct store *store, struct store_prune *prune)
+{
+    if (store->merging || store->rebuild_holds || store->closing || store->apply_failed != 0 ||
+        store->keepers == NULL || store->tables_damage != STORE_SOUND || has_cut(store)) {
+        return false;
+    }
+    if (prune->floors.values > store->floors.values) {
+        store->floors.values = prune->floors.values;
+    }
+    if (prune->floors.tries > store->floors.tries) {
+        store->floors.tries = prune->floors.tries;
+    }
+    store->merging = true;
+    store->works++;
+    prune->store = store;
+    prune->result = 0;
+    prune->detail = (struct error_detail){.code = 0};
+    prune->job = (struct workers_job){
+        .run = run_prune, .done = done_prune, .context = prune, .kind = METRICS_JOB_MERGE};
+    workers_submit(store->keepers, &prune->job);
+    return true;
 }

@@ -111,3 +111,8 @@ bool store_has_unsaved(const struct store *store)
             store_tries_unsettled(store) ||
             pending_block_count(store->open) + store->frozen_count + store->settling.count != 0);
 }
+
+int store_get_space(const struct store *store, uint64_t *out_free, uint64_t *out_total)
+{
+    return io_space(store->io, store->directory, out_free, out_total);
+}

@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "io/workers.h"
+#include "store/index.h"
 #include "store/store.h"
 
 /* A piece of work for a worker that is nice to all others, embedded in its owner until DONE. Of no
@@ -41,8 +42,36 @@ struct store_load {
 };
 void store_get_load(const struct store *store, struct store_load *out_load);
 
+/* ---- old versions of the state, pruned on request: store_retention.c ---- */
+
+/* The lowest heights as of which values and tries are to be kept, where so many blocks back from
+ * the head are (0: as many as now); never above the finalized block. STOA_EINVAL: fewer than
+ * STORE_RETENTION_MIN; STOA_EREFUSED: no block is finalized. */
+int store_prune_target(const struct store *store, uint64_t keep_values, uint64_t keep_tries,
+                       struct index_floors *out_target, struct error_detail *detail);
+
+/* Embedded in its owner until DONE. */
+struct store_prune {
+    struct index_floors floors;  /* store_prune_target's */
+    bool (*stop)(void *context); /* on a worker: end soon, with STOA_ECANCELED */
+    void (*done)(struct store_prune *prune);
+    void *context;
+    int result;
+    struct error_detail detail;
+    struct store *store; /* the store's, as the next */
+    struct workers_job job;
+};
+
+/* All runs of values and of tries are merged, without what is below FLOORS, which is refused from
+ * now on. False: not now (a merge is under way, or a change of branch comes in); nothing was begun.
+ */
+bool store_prune_start(struct store *store, struct store_prune *prune);
+
 /* The tables have something that is not durable yet. */
 bool store_has_unsaved(const struct store *store);
+
+/* Of the file system that it is on. */
+int store_get_space(const struct store *store, uint64_t *out_free, uint64_t *out_total);
 
 /* About how many bytes of the ledger an opening would replay. */
 uint64_t store_replay_bytes(const struct store *store);

@@ -95,6 +95,9 @@ struct runs_stop {
 bool runs_merge_versions_due(const struct runs *runs, uint64_t floor);
 int runs_merge_versions(struct runs *runs, struct kv_session *session, uint64_t floor,
                         const struct runs_stop *stop, struct error_detail *detail);
+/* All runs at once, now, where FLOOR is above what has been used; else nothing. */
+int runs_prune_versions(struct runs *runs, struct kv_session *session, uint64_t floor,
+                        const struct runs_stop *stop, struct error_detail *detail);
 uint64_t runs_floor(const struct runs *runs);
 
 /* Any thread. */

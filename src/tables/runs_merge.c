@@ -186,6 +186,7 @@ struct merge {
     bool (*stop)(void *context);
     void *context;
     uint64_t floor; /* of versions; 0: all are kept */
+    bool whole;     /* all runs, or none */
     uint8_t level;  /* of what comes out */
 };
 
@@ -351,13 +352,14 @@ static void note_merge(struct runs *runs, uint64_t floor)
 static bool find_work(struct merge *merge)
 {
     const struct runs_version *version = merge->version;
-    if (merge->floor > merge->runs->floor && has_doubled(version)) {
+    bool rises = merge->floor > merge->runs->floor;
+    if (rises && version->count != 0 && (merge->whole || has_doubled(version))) {
         merge->first = 0;
         merge->count = version->count;
         merge->level = version->list[version->count - 1]->level;
         return true;
     }
-    if (!find_due(version, &merge->first, &merge->count)) {
+    if (merge->whole || !find_due(version, &merge->first, &merge->count)) {
         return false;
     }
     merge->level = (uint8_t)(version->list[merge->first]->level + 1);
@@ -368,8 +370,8 @@ static bool find_work(struct merge *merge)
     return true;
 }
 
-int runs_merge_versions(struct runs *runs, struct kv_session *session, uint64_t floor,
-                        const struct runs_stop *stop, struct error_detail *detail)
+static int merge_versions(struct runs *runs, struct kv_session *session, uint64_t floor, bool whole,
+                          const struct runs_stop *stop, struct error_detail *detail)
 {
     runs_drop_retired(runs, session);
     struct runs_version *version = runs_acquire(runs);
@@ -378,7 +380,8 @@ int runs_merge_versions(struct runs *runs, struct kv_session *session, uint64_t 
                           .version = version,
                           .stop = stop->stop,
                           .context = stop->context,
-                          .floor = floor};
+                          .floor = floor,
+                          .whole = whole};
     int result = 0;
     if (find_work(&merge)) {
         struct run *run = NULL;
@@ -395,6 +398,18 @@ int runs_merge_versions(struct runs *runs, struct kv_session *session, uint64_t 
     runs_release(runs, version);
     runs_drop_retired(runs, session);
     return result;
+}
+
+int runs_merge_versions(struct runs *runs, struct kv_session *session, uint64_t floor,
+                        const struct runs_stop *stop, struct error_detail *detail)
+{
+    return merge_versions(runs, session, floor, false, stop, detail);
+}
+
+int runs_prune_versions(struct runs *runs, struct kv_session *session, uint64_t floor,
+                        const struct runs_stop *stop, struct error_detail *detail)
+{
+    return merge_versions(runs, session, floor, true, stop, detail);
 }
 
 int runs_merge(struct runs *runs, struct kv_session *session, bool (*stop)(void *context),

@@ -264,8 +264,9 @@ static struct stoa_stats kept_from(const struct simtree *tree)
     store_get_stats(tree->sim.store, &stats);
     assert_true(values == 0 || head < values || stats.history_from >= head - values);
     assert_true(tries == 0 || head < tries || stats.trie_history_from >= head - tries);
-    assert_true(values != 0 || stats.history_from == 0);
-    assert_true(tries != 0 || stats.trie_history_from == 0);
+    bool pruned = tree->sim.with_jobs; /* a test with jobs says itself what is kept */
+    assert_true(pruned || values != 0 || stats.history_from == 0);
+    assert_true(pruned || tries != 0 || stats.trie_history_from == 0);
     return stats;
 }
 
@@ -283,7 +284,7 @@ static void expect_key(struct simtree *tree, struct simtree_block *at, unsigned 
     key_name(key, name);
     int result = simstore_get_state_at(&tree->sim, name, height, &value);
     if (height < kept_from(tree).history_from) {
-        assert_int_equal(result, STOA_ENOTSUP);
+        assert_int_equal(result, STOA_EPRUNED);
         return;
     }
     if (wanted == NULL) {
@@ -320,7 +321,7 @@ static void expect_roots(struct simtree *tree)
         uint8_t root[32];
         int result = simstore_get_state_root(&tree->sim, at->number, root);
         if (at->number < kept_from(tree).trie_history_from) {
-            assert_int_equal(result, STOA_ENOTSUP);
+            assert_int_equal(result, STOA_EPRUNED);
             continue;
         }
         assert_int_equal(result, 0);

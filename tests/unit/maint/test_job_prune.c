@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Old versions of the state, pruned on request, on a simulated machine: what stays is what brute
+ * force says, what goes is refused, a change of branch reaches as deep as the finalized block, and
+ * power may go at any I/O. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "store/store_private.h"
+#include "support/fixture.h"
+#include "support/simtree.h"
+
+enum { BLOCKS = 160, FORK = 120, LONGER = 45, FINALIZED = 90, KEEP = 64 };
+
+static struct made_chain *chain;
+static struct made_chain *branch;
+
+static void store_chain(struct simtree *tree, const struct made_chain *from, uint64_t first,
+                        uint64_t last, unsigned flags)
+{
+    for (uint64_t number = first; number <= last; number++) {
+        const struct made_block *made = made_chain_block(from, number);
+        assert_int_equal(simtree_put(tree, simtree_add_made(tree, made), flags), 0);
+    }
+}
+
+static void power(struct simtree *tree, uint64_t cut_at)
+{
+    struct io_sim_options options = {.seed = 3, .delay_ns_max = 100000, .cut_at = cut_at};
+    simstore_power(&tree->sim, &options);
+}
+
+/* A store with the chain and a side branch, its jobs ready. */
+static void init(struct simtree *tree, uint64_t seed)
+{
+    simtree_init(tree, seed, chain);
+    tree->accounts = made_chain_genesis_json(chain);
+    assert_int_equal(simstore_close(&tree->sim), 0);
+    simstore_unpower(&tree->sim);
+    tree->sim.with_jobs = true;
+    power(tree, 0);
+    assert_int_equal(simstore_open(&tree->sim), 0);
+    store_chain(tree, chain, 1, BLOCKS, 0);
+    store_chain(tree, branch, FORK + 1, FORK + LONGER, STOA_STORE_SIDE);
+}
+
+static int prune(struct simtree *tree, uint64_t history, uint64_t tries, unsigned flags,
+                 struct stoa_job_info *out_info)
+{
+    struct job_order order = {.flags = flags};
+    order.numbers[JOB_KEEP_HISTORY] = history;
+    order.numbers[JOB_KEEP_TRIES] = tries;
+    return simstore_run_job(&tree->sim, STOA_JOB_PRUNE, &order, out_info);
+}
+
+static struct stoa_stats stats_of(const struct simtree *tree)
+{
+    struct stoa_stats stats;
+    store_get_stats(tree->sim.store, &stats);
+    return stats;
+}
+
+static uint64_t versions_of(struct simtree *tree)
+{
+    struct stoa_analysis analysis = STOA_ANALYSIS_INIT;
+    struct error_detail detail;
+    assert_int_equal(store_checkpoint(tree->sim.store, &detail), 0);
+    assert_int_equal(store_analyze(tree->sim.store, &analysis, &detail), 0);
+    return analysis.value_versions + analysis.trie_versions;
+}
+
+static void only_what_is_finalized_goes(void **state)
+{
+    struct simtree tree;
+    struct stoa_job_info info;
+    (void)state;
+    init(&tree, 5);
+    assert_int_equal(prune(&tree, KEEP, KEEP, 0, NULL), STOA_EREFUSED);
+    assert_int_equal(prune(&tree, KEEP - 1, KEEP, 0, NULL), STOA_EINVAL);
+    assert_int_equal(simstore_set_mark(&tree.sim, STORE_SET_FINALIZED, FINALIZED), 0);
+    uint64_t before = versions_of(&tree);
+    assert_int_equal(prune(&tree, KEEP, KEEP + 30, JOB_DRY_RUN, &info), 0);
+    assert_int_equal(stats_of(&tree).history_from, 0);
+    assert_int_equal(versions_of(&tree), before);
+    assert_int_equal(prune(&tree, KEEP, KEEP + 30, 0, &info), 0);
+    assert_int_equal(info.last_result, 0);
+    assert_int_equal(stats_of(&tree).history_from, FINALIZED); /* not 96 */
+    assert_int_equal(stats_of(&tree).trie_history_from, BLOCKS - KEEP - 30);
+    assert_true(versions_of(&tree) < before);
+    simtree_expect(&tree);
+    simtree_expect_verified(&tree);
+    simtree_reopen(&tree); /* it is remembered */
+    assert_int_equal(stats_of(&tree).history_from, FINALIZED);
+    simtree_expect(&tree);
+    simtree_deinit(&tree);
+}
+
+static void a_change_of_branch_above_it_still_works(void **state)
+{
+    struct simtree tree;
+    (void)state;
+    init(&tree, 6);
+    assert_int_equal(simstore_set_mark(&tree.sim, STORE_SET_FINALIZED, FINALIZED), 0);
+    assert_int_equal(prune(&tree, KEEP, KEEP, 0, NULL), 0);
+    struct simtree_block *tip = simtree_find(&tree, made_chain_block(branch, FORK + LONGER)->hash);
+    assert_int_equal(simstore_update_head(&tree.sim, tip->hash), 0);
+    simtree_set_head(&tree, tip);
+    simtree_expect(&tree);
+    assert_int_equal(prune(&tree, KEEP, KEEP, 0, NULL), 0); /* nothing more is finalized */
+    assert_int_equal(stats_of(&tree).history_from, FINALIZED);
+    assert_int_equal(simstore_set_mark(&tree.sim, STORE_SET_FINALIZED, FORK + 10), 0);
+    assert_int_equal(prune(&tree, KEEP, KEEP, 0, NULL), 0);
+    assert_int_equal(stats_of(&tree).history_from, FORK + LONGER - KEEP);
+    simtree_expect(&tree);
+    simtree_expect_verified(&tree);
+    simtree_deinit(&tree);
+}
+
+/* True: power went before the job's end. */
+static bool cut_once(struct simtree *tree, uint64_t cut_at, uint64_t seed)
+{
+    assert_int_equal(simstore_close(&tree->sim), 0);
+    simstore_unpower(&tree->sim);
+    power(tree, cut_at);
+    int result = simstore_open(&tree->sim);
+    if (result == 0) {
+        (void)prune(tree, KEEP, KEEP, 0, NULL); /* power may go */
+    }
+    bool cut = io_sim_is_cut(tree->sim.io);
+    if (cut) {
+        simstore_cut(&tree->sim, seed, true);
+        power(tree, 0);
+        assert_int_equal(simstore_open(&tree->sim), 0);
+    }
+    return cut;
+}
+
+static void power_may_go_at_any_moment(void **state)
+{
+    struct simtree tree;
+    uint64_t cut_at = 1;
+    (void)state;
+    init(&tree, 7);
+    assert_int_equal(simstore_set_mark(&tree.sim, STORE_SET_FINALIZED, FINALIZED), 0);
+    while (cut_once(&tree, cut_at, cut_at * 13)) {
+        simtree_expect(&tree);
+        cut_at++;
+        assert_true(cut_at < 2000);
+    }
+    struct io_sim_options calm = {.seed = 3};
+    (void)simstore_close(&tree.sim); /* power may go yet */
+    simstore_restart(&tree.sim, &calm, !io_sim_is_cut(tree.sim.io), 5);
+    print_message("cuts up to %llu\n", (unsigned long long)cut_at - 1);
+    assert_int_equal(stats_of(&tree).history_from, FINALIZED);
+    simtree_expect(&tree);
+    simtree_expect_verified(&tree);
+    simtree_deinit(&tree);
+}
+
+static void tables_made_anew_have_it_all_again(void **state)
+{
+    struct simtree tree;
+    (void)state;
+    init(&tree, 8);
+    assert_int_equal(simstore_set_mark(&tree.sim, STORE_SET_FINALIZED, FINALIZED), 0);
+    assert_int_equal(prune(&tree, KEEP, KEEP, 0, NULL), 0);
+    assert_int_equal(simstore_close(&tree.sim), 0);
+    simstore_lose_tables(&tree.sim);
+    assert_int_equal(simstore_open(&tree.sim), 0);
+    assert_int_equal(stats_of(&tree).history_from, 0); /* the ledger has kept it */
+    simtree_expect(&tree);
+    simtree_expect_verified(&tree);
+    simtree_deinit(&tree);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_what_is_finalized_goes),
+        cmocka_unit_test(a_change_of_branch_above_it_still_works),
+        cmocka_unit_test(power_may_go_at_any_moment),
+        cmocka_unit_test(tables_made_anew_have_it_all_again),
+    };
+    chain = made_chain_create(21, BLOCKS);
+    branch = made_chain_create_branch(chain, FORK, 22, LONGER);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    made_chain_destroy(branch);
+    made_chain_destroy(chain);
+    return failed;
+}
