@@ -220,7 +220,9 @@ int stoa_get_state_view(struct stoa *stoa, struct stoa_bytes key, struct stoa_va
 uint64_t engine_cache_views_out(struct stoa *stoa)
 {
     uint64_t copies = atomic_load_explicit(&stoa->copies_out, memory_order_acquire);
-    return copies + (stoa->cache == NULL ? 0 : cache_views_out(stoa->cache));
+    return copies + (stoa->cache == NULL
+                         ? 0
+                         : cache_views_out(stoa->cache) - store_objects_held(stoa->store));
 }
 
 /* ---- calls ---- */

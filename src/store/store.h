@@ -171,6 +171,9 @@ unsigned store_pending(const struct store *store);
 /* Views handed out and not given back. */
 unsigned store_views_out(const struct store *store);
 
+/* Objects of the cache that the store itself holds, as a view would. */
+unsigned store_objects_held(const struct store *store);
+
 /* True where a write or flush of the ledger failed, the tables are damaged or stopped, or take
  * nothing any more: no put is taken then, and reads that need damaged tables fail. */
 bool store_is_broken(const struct store *store, struct error_detail *detail);

@@ -31,7 +31,18 @@ static struct cache_object *reserve(struct store *store, const struct cache_entr
             out += entry->parts[i].size;
         }
     }
+    store->fill_objects += object != NULL;
     return object;
+}
+
+static void release(struct store *store, struct cache_object **object)
+{
+    if (*object != NULL) {
+        ensure(store->fill_objects > 0);
+        store->fill_objects--;
+        cache_release(*object);
+        *object = NULL;
+    }
 }
 
 static void copy_record(struct store_put *put)
@@ -101,8 +112,7 @@ static void show_values(struct store_put *put)
 {
     if (put->fill.values != NULL) {
         cache_put_reserved(put->store->cache, put->fill.values, true);
-        cache_release(put->fill.values);
-        put->fill.values = NULL;
+        release(put->store, &put->fill.values);
     }
     put->settled = true;
     store_cache_open(put);
@@ -116,12 +126,8 @@ void store_fill_begin(struct store_put *put)
 void store_fill_drop(struct store_put *put)
 {
     struct store_fill *fill = &put->fill;
-    if (fill->record != NULL) {
-        cache_release(fill->record);
-    }
-    if (fill->values != NULL) {
-        cache_release(fill->values);
-    }
+    release(put->store, &fill->record);
+    release(put->store, &fill->values);
     *fill = (struct store_fill){.stage = STORE_FILL_READY};
 }
 
@@ -131,8 +137,7 @@ bool store_fill_show(struct store_put *put)
     bool shown = fill->record != NULL;
     if (shown) {
         cache_put_reserved(put->store->cache, fill->record, true);
-        cache_release(fill->record);
-        fill->record = NULL;
+        release(put->store, &fill->record);
     }
     if (fill->stage == STORE_FILL_READY) {
         show_values(put);
@@ -231,6 +236,11 @@ bool store_fill_piece(struct store *store)
         }
     }
     return true;
+}
+
+unsigned store_objects_held(const struct store *store)
+{
+    return store->fill_objects;
 }
 
 void store_fill_stop(struct store *store)

@@ -250,6 +250,7 @@ struct store {
     uint64_t cache_opened;
     unsigned cache_closed;  /* blocks whose keys are closed */
     uint64_t values_number; /* of the newest object of values in the cache */
+    unsigned fill_objects;  /* of the cache, that are not in reach yet */
     struct store_packing packing;
     struct kv *kv;
     struct kv_session *session; /* the loop's own: opening, closing and verify only */

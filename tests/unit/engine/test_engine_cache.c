@@ -233,6 +233,27 @@ static void close_counts_views_of_the_cache(void **state)
     stoa_release(value.view);
 }
 
+/* What a block brings into the cache may still be on its way then. */
+static void a_store_closes_right_after_a_write(void **state)
+{
+    struct engine_rig *rig = *state;
+    for (uint64_t number = 1; number <= 30; number++) {
+        put_with_keys(rig, number, 0, KEYS);
+        engine_rig_close(rig);
+        engine_rig_open(rig);
+    }
+    struct stoa_call call = STOA_CALL_INIT;
+    call.durability = STOA_BUFFERED;
+    for (uint64_t number = 31; number <= 50; number++) {
+        struct stoa_store_block put = engine_rig_put_of(rig, number);
+        struct stoa_completion done;
+        assert_int_equal(stoa_ask(rig->stoa, STOA_MESSAGE_STORE_BLOCK, &put, &call, &done), 0);
+        engine_rig_close(rig);
+        engine_rig_open(rig);
+    }
+    engine_rig_expect_head(rig, 50);
+}
+
 static void submitted_reads_of_what_is_hot_complete_at_once(void **state)
 {
     struct engine_rig *rig = *state;
@@ -719,6 +740,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_absent_key_is_remembered_until_it_is_set,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(close_counts_views_of_the_cache, engine_rig_set_up_ring,
+                                        engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(a_store_closes_right_after_a_write, engine_rig_set_up_ring,
                                         engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(submitted_reads_of_what_is_hot_complete_at_once,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
