@@ -482,17 +482,7 @@ static int take_identity(struct backup_creation *creation)
         return error_set(creation->detail, result, "%s is not a store",
                          creation->options->directory);
     }
-    if (result == 0) {
-        result = take_file(creation, STORE_FILE_IDENTITY, "", size);
-    }
-    if (result != 0) {
-        return result;
-    }
-    /* What the genesis says of forks, where the store has it. */
-    result = source_size(creation, "chain", ".json", &size);
-    return result == STOA_ENOTFOUND ? 0
-           : result == 0            ? take_file(creation, "chain", ".json", size)
-                                    : result;
+    return result == 0 ? take_file(creation, STORE_FILE_IDENTITY, "", size) : result;
 }
 
 /* The chain's configuration, which never changes, where the store was made with one. */
