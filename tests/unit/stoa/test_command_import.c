@@ -25,6 +25,9 @@
 
 enum { BLOCKS = 20, HASH_SIZE = 32 };
 
+static const struct command import_command = {.groups = OPTIONS_IMPORT};
+static const struct command other_command = {.groups = 0};
+
 /* A chain of blocks 0 to BLOCKS - 1, and where each begins and ends in RLP. */
 struct made {
     char directory[64];
@@ -109,8 +112,11 @@ static int import_with(const struct made *made, const char *name, const char *ex
     char path[160];
     char execution_path[160];
     char *arguments[] = {(char *)(uintptr_t)in_directory(made, name, path), NULL};
-    struct options options = {
-        .directory = "fake", .arguments = arguments, .argument_count = 1, .json = true};
+    struct options options = {.command = &import_command,
+                              .directory = "fake",
+                              .arguments = arguments,
+                              .argument_count = 1,
+                              .json = true};
     if (execution != NULL) {
         options.execution = in_directory(made, execution, execution_path);
     }
@@ -128,6 +134,7 @@ static int export(const struct made *made, const char *name, enum options_format
     char path[160];
     char *arguments[] = {(char *)(uintptr_t)in_directory(made, name, path), NULL};
     struct options options = {
+        .command = &other_command,
         .directory = "fake",
         .arguments = arguments,
         .argument_count = 1,
@@ -465,7 +472,7 @@ static void an_era1_file_is_checked_whole_before_its_first_block(void **state)
 static void verify_tells_damage_with_its_own_status(void **state)
 {
     (void)state;
-    struct options options = {.directory = "fake", .json = true};
+    struct options options = {.command = &other_command, .directory = "fake", .json = true};
     assert_int_equal(command_upkeep_verify(&options), COMMAND_DAMAGE);
     options.json = false;
     assert_int_equal(command_upkeep_verify(&options), COMMAND_DAMAGE);
@@ -478,7 +485,7 @@ static void without_a_store_commands_say_so(void **state)
     stoa_fake_reset();
     write_file(made, "chain.rlp", buffer_bytes(&made->rlp));
     assert_int_equal(import(made, "chain.rlp"), COMMAND_NO_STORE);
-    struct options options = {.directory = "fake"};
+    struct options options = {.command = &other_command, .directory = "fake"};
     assert_int_equal(command_show_head(&options), COMMAND_NO_STORE);
 }
 
