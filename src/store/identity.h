@@ -19,7 +19,7 @@
 #include "base/error.h"
 #include "io/io.h"
 
-enum { IDENTITY_SIZE = 72, IDENTITY_FORMAT_VERSION = 1 };
+enum { IDENTITY_SIZE = 72, IDENTITY_FORMAT_VERSION = 2 };
 
 struct identity {
     uint64_t store_id;

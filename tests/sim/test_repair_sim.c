@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Flipped bits anywhere in the segments of a store: each is found, or changes nothing; with a
- * backup the store is mended byte by byte, without one it is left as it is and told. Power cut at
- * any I/O of mending leaves what can be mended again.
+ * backup the store is mended byte by byte, without one it is left as it is and told.
  *
  * STOA_TEST_SEED=S begins at S. STOA_LONG=1 flips a hundred times as often. */
 #include <setjmp.h>

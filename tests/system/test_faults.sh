@@ -38,7 +38,7 @@ for offset in 8 9 10 11; do
     status=0
     stoa -d newer head >out 2>err || status=$?
     same "$status" 1 "exit code of a store of a newer format"
-    says 'STORE: format version [0-9]+; this program reads and writes version 1'
+    says 'STORE: format version [0-9]+; this program reads and writes version 2'
     cp store/STORE newer/STORE
     same "$(head_of newer)" "$head" "head of the store that was refused"
 done
