@@ -145,7 +145,7 @@ static struct figures run_phase(struct bench *bench, int job)
 
 static double median_of(const struct bench *bench, unsigned rounds, unsigned phase, bool ratio)
 {
-    double values[ROUNDS_MAX];
+    double values[ROUNDS_MAX] = {0};
     for (unsigned i = 0; i < rounds; i++) {
         double alone = ratio ? bench->figures[i][0].p99_ms : 1;
         values[i] = bench->figures[i][phase].p99_ms / alone;
