@@ -531,6 +531,7 @@ void http_destroy(struct http *http)
     if (http == NULL) {
         return;
     }
+    server_detach(&http->part);
     http_pool_destroy(http->pool); /* every suspended connection is resumed now */
     if (http->daemon != NULL) {
         run(http);

@@ -690,6 +690,7 @@ void connections_destroy(struct connections *own)
     if (own == NULL) {
         return;
     }
+    server_detach(&own->part);
     while (own->first != NULL) {
         connection_close(own->first);
     }

@@ -133,6 +133,25 @@ int server_attach(struct server *server, struct server_part *part)
     return 0;
 }
 
+void server_detach(struct server_part *part)
+{
+    struct server *server = part->server;
+    if (server == NULL) {
+        return;
+    }
+    ensure(!server->started);
+    unsigned kept = 0;
+    for (unsigned i = 0; i < server->part_count; i++) {
+        if (server->parts[i] != part) {
+            server->parts[kept++] = server->parts[i];
+        }
+    }
+    ensure(kept + 1 == server->part_count);
+    server->part_count = kept;
+    net_watch_remove(server->net, &part->watch);
+    part->server = NULL;
+}
+
 static void run_calls(struct server *server, int result)
 {
     pthread_mutex_lock(&server->mutex);

@@ -70,6 +70,9 @@ void server_destroy(struct server *server);
 /* Before server_start. PART outlives the server's thread. */
 int server_attach(struct server *server, struct server_part *part);
 
+/* After server_join, and before PART's descriptor is closed; nothing where it is not attached. */
+void server_detach(struct server_part *part);
+
 int server_start(struct server *server, struct error_detail *detail);
 
 /* Any thread, and signal handlers: end in order. Returns at once. */
