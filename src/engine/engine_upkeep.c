@@ -51,21 +51,21 @@ static int ask(struct stoa *stoa, enum stoa_message message, struct engine_reque
     return ask_with(stoa, message, NULL, out_answer, detail);
 }
 
-/* The same of what brings nothing. */
-static int tell(struct stoa *stoa, enum stoa_message message, struct stoa_detail *detail)
-{
-    struct engine_request *answer;
-    int result = ask(stoa, message, &answer, detail);
-    engine_request_give(stoa, answer);
-    return result;
-}
-
 static void give_back(struct stoa *stoa, struct engine_request *answer)
 {
     if (answer != NULL) {
         engine_serve_forget(answer);
         engine_request_give(stoa, answer);
     }
+}
+
+/* ask, of what brings nothing. */
+static int tell(struct stoa *stoa, enum stoa_message message, struct stoa_detail *detail)
+{
+    struct engine_request *answer;
+    int result = ask(stoa, message, &answer, detail);
+    give_back(stoa, answer); /* with what a job reports */
+    return result;
 }
 
 int stoa_get_head(struct stoa *stoa, struct stoa_head *out_head)
