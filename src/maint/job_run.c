@@ -229,6 +229,16 @@ static void report(struct job *job)
         return;
     }
     tell(waiters, job, job->result);
+    waiters =
+        job->waiters; /* wanted the run after this one, which the end of the store forestalls */
+    job->waiters = NULL;
+    if (waiters != NULL && job->result == 0) {
+        (void)error_set(&job->detail, STOA_ECANCELED, /* told */
+                        "%s did not begin: the store is being closed", job_name(job));
+        tell(waiters, job, STOA_ECANCELED);
+        return;
+    }
+    tell(waiters, job, job->result);
 }
 
 /* The job has come to its end, with its result. */
