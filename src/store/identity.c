@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/ensure.h"
+#include "store/store_folder.h"
 
 static const char magic[8] = {'S', 'T', 'O', 'A', 'S', 'T', 'O', 'R'};
 
@@ -65,29 +66,7 @@ int identity_write(struct io *io, const char *path, const struct identity *ident
 {
     uint8_t image[IDENTITY_SIZE];
     identity_encode(identity, image);
-    struct io_request open = {
-        .op = IO_OPEN,
-        .path = path,
-        .flags = IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_EXCLUSIVE,
-    };
-    int64_t file = io_wait(io, &open);
-    if (file < 0) {
-        return error_set_errno(detail, open.os_error, "create %s", path);
-    }
-    struct io_request write = {
-        .op = IO_WRITE,
-        .file = (int)file,
-        .data = image,
-        .size = sizeof(image),
-        .flags = IO_WRITE_DURABLE,
-    };
-    int64_t result = io_wait(io, &write);
-    struct io_request close = {.op = IO_CLOSE, .file = (int)file};
-    int64_t closed = io_wait(io, &close);
-    if (result < 0) {
-        return error_set_errno(detail, write.os_error, "write %s", path);
-    }
-    return closed < 0 ? error_set_errno(detail, close.os_error, "close %s", path) : 0;
+    return store_folder_write_file(io, path, bytes_of(image, sizeof(image)), detail);
 }
 
 int identity_read(struct io *io, const char *path, struct identity *out_identity,
