@@ -167,6 +167,10 @@ struct stoa_maintenance {
     struct stoa_watermarks space;
     int off; /* 1: but for checkpoints no job begins by itself, nor goes on where the last process
                 left it */
+    /* Where STOA_JOB_BACKUP puts backups, copied; NULL or empty: it runs only when it is asked for,
+     * with a path. The BACKUP_KEEP newest stay. 7 */
+    const char *backup_directory;
+    unsigned backup_keep;
     struct stoa_job_schedule jobs[STOA_JOBS];
 };
 #define STOA_MAINTENANCE_INIT                   \
@@ -1135,7 +1139,12 @@ struct stoa_job_options {
      * stay. 0: as they are kept now; else 64 at least. What is above the finalized block stays. */
     uint64_t keep_history;
     uint64_t keep_tries;
+    /* STOA_JOB_BACKUP, whose directory is PATH: how many of the newest stay, 0: as by schedule,
+     * STOA_KEEP_ALL: all; and 1 where it shares no file with the backups before. */
+    unsigned keep;
+    int full;
 };
+#define STOA_KEEP_ALL UINT32_MAX
 #define STOA_JOB_OPTIONS_INIT                   \
     {                                           \
         .size = sizeof(struct stoa_job_options) \

@@ -192,7 +192,7 @@ int stoa_open(const char *directory, const struct stoa_options *options, struct 
         return engine_refuse(detail, STOA_ENOMEM, "open");
     }
     stoa->cache_options = cache_options;
-    stoa->maintenance = maintenance;
+    engine_jobs_take(stoa, &maintenance);
     int error = pthread_create(&stoa->thread, NULL, engine_loop_thread, stoa);
     if (error == 0) {
         (void)pthread_setname_np(stoa->thread, "stoa-loop"); /* works as well without */

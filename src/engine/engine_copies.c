@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/ensure.h"
 #include "base/memory.h"
@@ -155,6 +156,107 @@ static void describe(const struct manifest *manifest, struct stoa_copy_info *out
 
 /* ---- backups ---- */
 
+static int note_made(void *context, const struct stoa_copy_info *info)
+{
+    struct stoa_copy_info *made = context;
+    if (info->number == made->number && info->damaged == NULL) {
+        uint64_t copied = made->copied_bytes;
+        uint64_t removed = made->removed;
+        *made = *info;
+        made->copied_bytes = copied;
+        made->own_bytes = copied;
+        made->removed = removed;
+    }
+    return 0;
+}
+
+static uint64_t fact_of(const struct stoa_job_info *info, const char *name)
+{
+    for (unsigned i = 0; i < info->fact_count; i++) {
+        if (strcmp(info->facts[i].name, name) == 0) {
+            return info->facts[i].value;
+        }
+    }
+    return 0;
+}
+
+/* What the job made, and of its manifest what this process may read. */
+static void describe_made(const struct stoa_job_info *info, const char *directory,
+                          struct stoa_copy_info *out)
+{
+    *out = (struct stoa_copy_info){.number = fact_of(info, "backup"),
+                                   .created = info->ended,
+                                   .height = fact_of(info, "number"),
+                                   .files = fact_of(info, "files"),
+                                   .bytes = fact_of(info, "bytes"),
+                                   .own_bytes = fact_of(info, "copiedBytes"),
+                                   .copied_bytes = fact_of(info, "copiedBytes"),
+                                   .removed = fact_of(info, "removed")};
+    (void)stoa_backup_list(directory, note_made, out, NULL); /* else the job's facts have to do */
+}
+
+static int wait_for_job(struct stoa *stoa, int job, const struct stoa_pace *pace,
+                        struct stoa_job_info *out_info, struct stoa_detail *detail)
+{
+    enum { LOOK_NS = 50000000 };
+    struct stoa_job_info infos[STOA_JOBS];
+    size_t count = 0;
+    bool stopped = false;
+    for (;;) {
+        int result = stoa_list_jobs(stoa, infos, STOA_JOBS, &count, detail);
+        if (result != 0 || (size_t)job >= count) {
+            return result != 0 ? result : engine_refuse(detail, STOA_ENOTSUP, "no such job");
+        }
+        *out_info = infos[job];
+        if (infos[job].active == 0) {
+            return infos[job].last_result == 0
+                       ? 0
+                       : engine_refuse(detail, infos[job].last_result, infos[job].last_error);
+        }
+        if (!stopped && pace != NULL && pace->progress != NULL &&
+            pace->progress(pace->context, infos[job].done, infos[job].total) != 0) {
+            stopped = true;
+            (void)stoa_cancel_job(stoa, job, NULL); /* it may have ended by itself */
+        }
+        rest(LOOK_NS);
+    }
+}
+
+/* The process that has the store open does it, as a job. */
+static int back_up_there(struct stoa *stoa, const char *directory,
+                         const struct stoa_backup_options *given, struct stoa_copy_info *out_info,
+                         struct stoa_detail *detail)
+{
+    struct stoa_job_options options = STOA_JOB_OPTIONS_INIT;
+    struct stoa_job_info info;
+    char path[STORE_PATH_SIZE_MAX] = "";
+    size_t length = 0;
+    if (directory[0] != '/') { /* it may be at home elsewhere */
+        if (getcwd(path, sizeof(path) - 1) == NULL) {
+            return engine_refuse(detail, error_from_errno(errno), "back up: where are we?");
+        }
+        length = strlen(path);
+        path[length++] = '/';
+    }
+    int written = snprintf(path + length, sizeof(path) - length, "%s", directory);
+    if (written < 0 || (size_t)written >= sizeof(path) - length) {
+        return engine_refuse(detail, STOA_EINVAL, "back up: the path is too long");
+    }
+    options.job = STOA_JOB_BACKUP;
+    options.path = path;
+    options.full = given->full;
+    options.keep = given->keep == 0 ? STOA_KEEP_ALL : given->keep;
+    options.bytes_per_second = given->pace == NULL ? 0 : given->pace->bytes_per_second;
+    int result = stoa_start_job(stoa, &options, detail);
+    if (result == 0) {
+        result = wait_for_job(stoa, options.job, given->pace, &info, detail);
+    }
+    if (result == 0 && out_info != NULL) {
+        describe_made(&info, path, out_info);
+    }
+    return result;
+}
+
 int stoa_backup(struct stoa *stoa, const char *directory, const struct stoa_backup_options *options,
                 struct stoa_copy_info *out_info, struct stoa_detail *detail)
 {
@@ -163,16 +265,15 @@ int stoa_backup(struct stoa *stoa, const char *directory, const struct stoa_back
     struct store_point point;
     struct backup_report report;
     uint8_t root[32];
-    int refused;
-    if (is_elsewhere(stoa, detail, &refused)) {
-        return refused;
-    }
     if (directory == NULL ||
         (options != NULL && !engine_size_is_valid(options->size, sizeof(own)))) {
         return engine_refuse(detail, STOA_EINVAL, "backup: bad argument");
     }
     if (options != NULL) {
         memcpy(&own, options, options->size);
+    }
+    if (stoa->remote != NULL) {
+        return back_up_there(stoa, directory, &own, out_info, detail);
     }
     int result = begin(&copying, own.pace);
     if (result == 0) {

@@ -68,6 +68,8 @@ static int take_options(struct engine_job *job, const struct stoa_job_options *g
     order->to = options.to;
     order->numbers[JOB_KEEP_HISTORY] = options.keep_history;
     order->numbers[JOB_KEEP_TRIES] = options.keep_tries;
+    order->numbers[JOB_KEEP_BACKUPS] = options.keep;
+    order->numbers[JOB_FULL] = options.full != 0;
     return 0;
 }
 
@@ -120,10 +122,25 @@ int engine_jobs_check(const struct stoa_options *options, struct stoa_maintenanc
             return engine_refuse(detail, STOA_EINVAL, "open: a day has 1,440 minutes");
         }
     }
+    if (out->backup_directory != NULL && strlen(out->backup_directory) >= JOB_PATH_SIZE) {
+        return engine_refuse(detail, STOA_EINVAL, "open: the path for backups is too long");
+    }
+    if (out->backup_directory == NULL || out->backup_directory[0] == '\0') {
+        out->jobs[STOA_JOB_BACKUP].every_seconds = STOA_JOB_NEVER;
+    }
     if (out->jobs[STOA_JOB_CHECKPOINT].every_seconds == 0) {
         out->jobs[STOA_JOB_CHECKPOINT].every_seconds = options->checkpoint_seconds;
     }
     return 0;
+}
+
+void engine_jobs_take(struct stoa *stoa, const struct stoa_maintenance *checked)
+{
+    const char *directory = checked->backup_directory;
+    bool fits = take_text(stoa->backup_directory, sizeof(stoa->backup_directory), directory);
+    ensure(fits);
+    stoa->maintenance = *checked;
+    stoa->maintenance.backup_directory = stoa->backup_directory;
 }
 
 /* ---- on the loop ---- */

@@ -147,6 +147,7 @@ struct stoa {
     struct engine_health *health;
     struct jobs *jobs; /* of upkeep, the loop's */
     struct stoa_maintenance maintenance;
+    char backup_directory[JOB_PATH_SIZE]; /* what that points to */
     char *directory;
     struct stoa_options options;
 
@@ -361,6 +362,8 @@ bool engine_serve_stop(struct engine_request *own);
 /* Of the settings that OPTIONS bring. STOA_EINVAL. Any thread. */
 int engine_jobs_check(const struct stoa_options *options, struct stoa_maintenance *out,
                       struct stoa_detail *detail);
+/* CHECKED is STOA's, with a copy of what it points to. */
+void engine_jobs_take(struct stoa *stoa, const struct stoa_maintenance *checked);
 /* The job that MESSAGE asks for; -1: none. */
 int engine_jobs_find(enum stoa_message message);
 engine_serve_type engine_jobs_serve(enum stoa_message message); /* NULL: it is not about jobs */

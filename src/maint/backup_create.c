@@ -371,12 +371,13 @@ static bool take_numbered(struct backup_creation *creation, const char *folder,
         creation->next = 0;
         return false;
     }
-    uint64_t number = numbers->items[creation->next++];
+    uint64_t number = numbers->items[creation->next];
     segment_prefix(folder, number, prefix);
     *out_result = numbered_size(creation, folder, number, &size);
     if (*out_result == 0) {
         *out_result = take_file(creation, prefix, live ? ".seg" : ".arc", size);
     }
+    creation->next += *out_result == 0; /* else the next step takes it again */
     return true;
 }
 

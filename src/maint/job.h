@@ -58,7 +58,7 @@ struct job_order {
 };
 
 /* Places in the numbers of an order. */
-enum { JOB_KEEP_HISTORY, JOB_KEEP_TRIES };
+enum { JOB_KEEP_HISTORY, JOB_KEEP_TRIES, JOB_KEEP_BACKUPS, JOB_FULL };
 
 enum job_next { JOB_AGAIN, JOB_WAITS, JOB_ENDED };
 

@@ -234,8 +234,9 @@ static int open_store(struct daemon *daemon)
 {
     struct stoa_options options;
     struct stoa_cache_options cache;
+    struct stoa_maintenance maintenance;
     struct stoa_detail detail = {.code = 0};
-    limits_store_options(daemon->settings, &options, &cache);
+    limits_store_options(daemon->settings, &options, &cache, &maintenance);
     options.progress = note_progress;
     options.progress_context = daemon;
     const char *directory = daemon->settings->text[SETTING_DIRECTORY];

@@ -30,7 +30,8 @@ int limits_check(const struct settings *settings, struct error_detail *detail)
 }
 
 void limits_store_options(const struct settings *settings, struct stoa_options *out_options,
-                          struct stoa_cache_options *out_cache)
+                          struct stoa_cache_options *out_cache,
+                          struct stoa_maintenance *out_maintenance)
 {
     const uint64_t *number = settings->number;
     *out_cache = (struct stoa_cache_options)STOA_CACHE_OPTIONS_INIT;
@@ -39,7 +40,12 @@ void limits_store_options(const struct settings *settings, struct stoa_options *
     out_cache->preset = (int)number[SETTING_CACHE_PRESET];
     out_cache->touch = (int)number[SETTING_CACHE_TOUCH];
     out_cache->policy = (int)number[SETTING_WRITE_POLICY];
+    *out_maintenance = (struct stoa_maintenance)STOA_MAINTENANCE_INIT;
+    out_maintenance->backup_directory = settings->text[SETTING_BACKUP_DIRECTORY];
+    out_maintenance->backup_keep = (unsigned)number[SETTING_BACKUP_KEEP];
+    out_maintenance->jobs[STOA_JOB_BACKUP].every_seconds = (uint32_t)number[SETTING_BACKUP_SECONDS];
     *out_options = (struct stoa_options)STOA_OPTIONS_INIT;
+    out_options->maintenance = out_maintenance;
     out_options->io = (enum stoa_io)number[SETTING_IO];
     out_options->cache = out_cache;
     out_options->table_cache_size = number[SETTING_TABLE_CACHE_SIZE];

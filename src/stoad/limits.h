@@ -11,9 +11,11 @@
 /* What one setting alone cannot say. STOA_EINVAL. */
 int limits_check(const struct settings *settings, struct error_detail *detail);
 
-/* Options to open the store with; CACHE is what they point at. */
+/* Options to open the store with; CACHE and MAINTENANCE are what they point at, and that to texts
+ * of SETTINGS. */
 void limits_store_options(const struct settings *settings, struct stoa_options *out_options,
-                          struct stoa_cache_options *out_cache);
+                          struct stoa_cache_options *out_cache,
+                          struct stoa_maintenance *out_maintenance);
 
 /* Every setting and every bound, a line each: name = value. STOA_ENOMEM. */
 int limits_print(const struct settings *settings, struct buffer *out);

@@ -416,6 +416,11 @@ void store_get_head(const struct store *store, struct stoa_head *out_head)
     memcpy(out_head->finalized_hash, store->finalized.hash, 32);
 }
 
+const char *store_directory(const struct store *store)
+{
+    return store->directory;
+}
+
 struct ledger *store_ledger(const struct store *store)
 {
     return store->ledger;

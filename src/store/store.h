@@ -215,6 +215,9 @@ struct store_point {
 /* STOA_EBUSY: none can be told now, but soon. STOA_ENOTFOUND: nothing is stored yet. */
 int store_get_point(const struct store *store, struct store_point *out_point);
 
+/* Where it is. */
+const char *store_directory(const struct store *store);
+
 /* Its ledger, to be looked at while nothing else is asked of the store. */
 struct ledger *store_ledger(const struct store *store);
 

@@ -77,6 +77,14 @@ static const struct wire_field job_fields[] = {
     WIRE_FIELD(struct stoa_job_options, to, WIRE_U64),
 };
 
+/* Behind name and path. */
+static const struct wire_field job_more_fields[] = {
+    WIRE_FIELD(struct stoa_job_options, keep_history, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_options, keep_tries, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_options, keep, WIRE_U32),
+    WIRE_FIELD(struct stoa_job_options, full, WIRE_INT),
+};
+
 /* ---- writing ---- */
 
 /* An option struct of an older program is smaller: the rest of OWN keeps its defaults. */
@@ -264,6 +272,7 @@ static int write_job(struct wire_writer *writer, const struct stoa_job_options *
     wire_field_write(writer, job_fields, COUNT(job_fields), &options);
     wire_writer_text(writer, options.name != NULL ? options.name : "");
     wire_writer_text(writer, options.path != NULL ? options.path : "");
+    wire_field_write(writer, job_more_fields, COUNT(job_more_fields), &options);
     return 0;
 }
 
@@ -721,7 +730,12 @@ static int read_job(struct reading *reading, struct bytes *cursor, struct stoa_j
     if (result == 0) {
         result = read_text(reading, cursor, &out->name);
     }
-    return result == 0 ? read_text(reading, cursor, &out->path) : result;
+    if (result == 0) {
+        result = read_text(reading, cursor, &out->path);
+    }
+    return result == 0 ? wire_field_read(cursor, job_more_fields, COUNT(job_more_fields), out,
+                                         reading->detail)
+                       : result;
 }
 
 static int read_items(struct reading *reading, enum wire_argument_shape shape, struct bytes cursor,

@@ -129,6 +129,47 @@ static void a_backup_that_is_stopped_is_gone_on_with(void **state)
     engine_rig_remove(kept);
 }
 
+static uint64_t fact_of(const struct stoa_job_info *info, const char *name)
+{
+    for (unsigned i = 0; i < info->fact_count; i++) {
+        if (strcmp(info->facts[i].name, name) == 0) {
+            return info->facts[i].value;
+        }
+    }
+    return UINT64_MAX;
+}
+
+static void a_backup_is_a_job_as_well(void **state)
+{
+    struct engine_rig *rig = *state;
+    char kept[ENGINE_RIG_PATH_SIZE + 16];
+    struct stoa_job_options options = STOA_JOB_OPTIONS_INIT;
+    struct stoa_job_info info;
+    struct stoa_detail detail;
+    struct stoa_backup_check check;
+    (void)snprintf(kept, sizeof(kept), "%s.kept", rig->directory);
+    engine_rig_put(rig, 1, 5);
+    options.job = STOA_JOB_BACKUP;
+    assert_int_equal(stoa_run_job(rig->stoa, &options, &info, &detail), STOA_EINVAL);
+    options.path = kept;
+    options.flags = STOA_JOB_DRY_RUN;
+    assert_int_equal(stoa_run_job(rig->stoa, &options, &info, &detail), 0);
+    assert_int_equal(stoa_backup_list(kept, note_last, NULL, &detail), STOA_ENOTFOUND);
+    options.flags = 0;
+    for (uint64_t i = 1; i <= 2; i++) {
+        if (stoa_run_job(rig->stoa, &options, &info, &detail) != 0) {
+            fail_msg("%s", detail.text);
+        }
+        assert_int_equal(fact_of(&info, "backup"), i);
+        assert_int_equal(fact_of(&info, "number"), 5);
+        assert_true(info.bytes >= fact_of(&info, "copiedBytes"));
+    }
+    assert_true(fact_of(&info, "copiedBytes") < fact_of(&info, "bytes"));
+    assert_int_equal(stoa_backup_verify(kept, 0, NULL, NULL, NULL, &check, &detail), 0);
+    assert_int_equal(check.backups, 2);
+    engine_rig_remove(kept);
+}
+
 static void bad_arguments_are_refused(void **state)
 {
     struct engine_rig *rig = *state;
@@ -152,6 +193,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ENGINE_RIG_BOTH(a_store_is_backed_up_while_it_is_filled),
         ENGINE_RIG_BOTH(a_backup_that_is_stopped_is_gone_on_with),
+        ENGINE_RIG_BOTH(a_backup_is_a_job_as_well),
         ENGINE_RIG_BOTH(bad_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

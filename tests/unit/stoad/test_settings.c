@@ -87,14 +87,16 @@ static void options_of_the_store_follow(void **state)
     struct error_detail detail;
     struct stoa_options options;
     struct stoa_cache_options cache;
+    struct stoa_maintenance maintenance;
     assert_int_equal(settings_init(&settings), 0);
     assert_int_equal(parse(&settings,
                            "cache-size = 0\nwrite-policy = through\nrestarts-max = 0\n"
-                           "keep-history = 64\nsegment-size = 1M\ncache-preset = write\n",
+                           "keep-history = 64\nsegment-size = 1M\ncache-preset = write\n"
+                           "backup-directory = /there\nbackup-seconds = 60\n",
                            &detail),
                      0);
     assert_int_equal(limits_check(&settings, &detail), 0);
-    limits_store_options(&settings, &options, &cache);
+    limits_store_options(&settings, &options, &cache, &maintenance);
     assert_true(cache.capacity == STOA_NO_CACHE);
     assert_int_equal(cache.policy, STOA_WRITE_THROUGH);
     assert_int_equal(cache.preset, STOA_PRESET_WRITE);
@@ -102,6 +104,10 @@ static void options_of_the_store_follow(void **state)
     assert_int_equal(options.history_blocks, 64);
     assert_int_equal(options.segment_size, 1 << 20);
     assert_ptr_equal(options.cache, &cache);
+    assert_ptr_equal(options.maintenance, &maintenance);
+    assert_string_equal(maintenance.backup_directory, "/there");
+    assert_int_equal(maintenance.backup_keep, 7);
+    assert_int_equal(maintenance.jobs[STOA_JOB_BACKUP].every_seconds, 60);
     assert_int_equal(parse(&settings, "keep-tries = 63\n", &detail), 0);
     assert_int_equal(limits_check(&settings, &detail), STOA_EINVAL);
     settings_deinit(&settings);

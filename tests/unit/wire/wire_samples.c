@@ -128,7 +128,11 @@ const void *wire_samples_argument(enum stoa_message message)
                                                 .from = 1,
                                                 .to = 2,
                                                 .name = "a name",
-                                                .path = "/a/path"};
+                                                .path = "/a/path",
+                                                .keep_history = 128,
+                                                .keep_tries = 64,
+                                                .keep = 5,
+                                                .full = 1};
     switch (wire_message_argument(message)) {
     case WIRE_ARGUMENT_BLOCK:
         return sample_block();

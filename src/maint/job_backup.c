@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A backup as a job (backup.h): the moment is taken on the loop, then each step copies a file on a
+ * worker, with a loop of the worker's own. A run that was interrupted is gone on with by the next:
+ * what it had copied is noted in the target itself, so the job needs no point. */
+#include <inttypes.h>
+
+#include "chain/block.h"
+#include "maint/backup.h"
+#include "maint/job_kinds.h"
+
+enum { BACKUPS_KEPT = 7 }; /* where nothing else is set */
+
+struct job_backup {
+    struct store_point point;
+    struct store_request request;
+    struct backup_creation *creation;
+    struct pace pace;
+    struct io_request pause;
+    uint8_t root[32];
+    bool has_point;
+    bool has_root;
+    bool ended;
+};
+
+/* Where to: as it was ordered, else as it is set. NULL: nowhere. */
+static const char *target_of(struct job *job)
+{
+    const char *set = job_settings(job)->backup_directory;
+    const char *path = job_order(job)->path;
+    return path[0] != '\0' ? path : set != NULL && set[0] != '\0' ? set : NULL;
+}
+
+static unsigned kept_by(struct job *job)
+{
+    uint64_t ordered = job_order(job)->numbers[JOB_KEEP_BACKUPS];
+    unsigned set = job_settings(job)->backup_keep;
+    if (ordered == STOA_KEEP_ALL) {
+        return 0;
+    }
+    return ordered != 0 ? (unsigned)ordered : set != 0 ? set : BACKUPS_KEPT;
+}
+
+static int begin(struct job *job, struct bytes point)
+{
+    (void)point; /* there is none */
+    if (target_of(job) == NULL) {
+        (void)error_set(job_detail(job), STOA_EINVAL, "backup: it has no directory"); /* told */
+        (void)job_fail(job, STOA_EINVAL);
+        return STOA_EINVAL;
+    }
+    return 0;
+}
+
+static void done_header(struct store_request *request)
+{
+    struct job *job = request->context;
+    struct job_backup *own = job_state(job);
+    struct block block;
+    int result = request->result;
+    if (result == 0) {
+        result = block_decode(bytes_of(request->block.block.data, request->block.block.size),
+                              &block, &request->detail);
+        if (result == 0) {
+            memcpy(own->root, block.header.state_root, 32);
+            own->has_root = true;
+        }
+        store_view_release(request->block.view);
+    }
+    if (result != 0) {
+        *job_detail(job) = request->detail;
+        (void)job_fail(job, result); /* its next step is its end */
+    }
+    job_continue(job);
+}
+
+/* The moment, then its head. */
+static enum job_next take_point(struct job *job, struct job_backup *own)
+{
+    enum { PAUSE_NS = 1000000 };
+    if (!own->has_point) {
+        int result = store_get_point(job_store(job), &own->point);
+        if (result == STOA_EBUSY) {
+            own->pause = (struct io_request){.op = IO_TIMER,
+                                             .deadline_ns = io_now_ns(job_loop(job)) + PAUSE_NS};
+            return job_io(job, &own->pause);
+        }
+        if (result != 0) {
+            (void)error_set(job_detail(job), result, "back up: the store is empty"); /* told */
+            return job_fail(job, result);
+        }
+        own->has_point = true;
+    }
+    own->request = (struct store_request){
+        .kind = STORE_GET_BLOCK, .key = {.by = STOA_BY_HASH}, .done = done_header, .context = job};
+    memcpy(own->request.key.hash, own->point.head.hash, 32);
+    store_submit(job_store(job), &own->request);
+    return JOB_WAITS;
+}
+
+static int keep_pace(void *context, uint64_t bytes, uint64_t done, uint64_t total)
+{
+    struct job *job = context;
+    (void)done;
+    (void)total;
+    job_spend(job, bytes, 1);
+    return job_is_stopping(job) ? STOA_ECANCELED : 0;
+}
+
+/* On a worker: the next file. One that was cut off by a pause or a stop is copied again. */
+static int copy_file(struct job *job, struct kv_session *session)
+{
+    struct job_backup *own = job_state(job);
+    struct io_options options = {.backend = IO_BACKEND_THREADS, .threads = 1};
+    struct backup_report report;
+    struct io *io;
+    (void)session; /* it needs no tables */
+    int result = io_create(&options, &io, job_detail(job));
+    if (result != 0) {
+        return result;
+    }
+    *job_detail(job) = (struct error_detail){.code = 0};
+    result = backup_step(own->creation, io, &own->pace, &own->ended, &report, job_detail(job));
+    io_destroy(io);
+    if (result == STOA_ECANCELED && job_is_stopping(job)) {
+        *job_detail(job) = (struct error_detail){.code = 0};
+        return 0;
+    }
+    if (result == 0 && own->ended) {
+        job_fact(job, "backup", report.number);
+        job_fact(job, "number", report.height);
+        job_fact(job, "files", report.files);
+        job_fact(job, "bytes", report.bytes);
+        job_fact(job, "copiedBytes", report.copied_bytes);
+        job_fact(job, "removed", report.removed);
+    }
+    return result;
+}
+
+static enum job_next step(struct job *job)
+{
+    struct job_backup *own = job_state(job);
+    if (!own->has_point || !own->has_root) {
+        return take_point(job, own);
+    }
+    if (own->ended) {
+        return JOB_ENDED;
+    }
+    job_say(job, "block %" PRIu64, own->point.head.height);
+    if ((job_order(job)->flags & JOB_DRY_RUN) != 0) {
+        job_fact(job, "number", own->point.head.height);
+        return JOB_ENDED;
+    }
+    if (own->creation == NULL) {
+        struct backup_options options = {.directory = store_directory(job_store(job)),
+                                         .target = target_of(job),
+                                         .full = job_order(job)->numbers[JOB_FULL] != 0,
+                                         .keep = kept_by(job)};
+        int result =
+            backup_begin(&options, &own->point, own->root, &own->creation, job_detail(job));
+        if (result != 0) {
+            return job_fail(job, result);
+        }
+        own->pace = (struct pace){.step = keep_pace, .context = job};
+    }
+    if (own->pace.total != 0) {
+        bool again = own->pace.done > own->pace.total; /* a file was copied twice */
+        job_progress(job, again ? own->pace.total : own->pace.done, own->pace.total);
+    }
+    return job_work(job, false, copy_file);
+}
+
+static void end(struct job *job)
+{
+    struct job_backup *own = job_state(job);
+    backup_end(own->creation, job_loop(job));
+    own->creation = NULL;
+}
+
+const struct job_kind job_kind_backup = {
+    .number = STOA_JOB_BACKUP,
+    .state_size = sizeof(struct job_backup),
+    .begin = begin,
+    .step = step,
+    .end = end,
+};
