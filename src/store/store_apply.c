@@ -91,7 +91,8 @@ void store_apply_freeze(struct store *store)
     }
 }
 
-/* The oldest frozen batch is in the tables. */
+/* The oldest frozen batch is in the tables. It is gone before anybody is told: who is told may
+ * freeze the next. */
 static void retire_first(struct store *store)
 {
     ensure(store->frozen_count > 0);
@@ -100,7 +101,6 @@ static void retire_first(struct store *store)
         metrics_record(store->io->metrics, METRICS_BATCH_BLOCKS, pending_block_count(batch));
     }
     store->applied = store->frozen_applied[0];
-    store_tries_applied(store);
     store->branch_epoch += pending_is_cut(batch, PLACE_HEIGHT_MAX) || pending_replaces(batch);
     store->frozen_count--;
     for (unsigned i = 0; i < store->frozen_count; i++) {
@@ -109,6 +109,8 @@ static void retire_first(struct store *store)
     }
     pending_clear(batch);
     store->idle[store->idle_count++] = batch;
+    store->applying = false;
+    store_tries_applied(store);
 }
 
 static void run_apply(struct workers_job *job, void *worker_state)
@@ -124,9 +126,9 @@ static void run_apply(struct workers_job *job, void *worker_state)
 static void done_apply(struct workers_job *job)
 {
     struct store *store = job->context;
-    store->applying = false;
     store->apply_result = store_blame_space(store, store->apply_result, &store->apply_detail);
     if (store->apply_result != 0) {
+        store->applying = false;
         fail(store, METRICS_JOB_APPLY, store->apply_result, &store->apply_detail);
         store_through_step(store); /* those that wait are told */
         store_put_advance(store);

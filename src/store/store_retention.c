@@ -38,15 +38,14 @@ void store_floors_open(struct store *store)
     }
 }
 
+/* What waits to be entered into the open batch has none: only blocks that extend the chain do. */
 static bool has_cut(const struct store *store)
 {
-    const struct pending *batch;
-    for (unsigned i = 0; (batch = store_batch_at(store, i)) != NULL; i++) {
-        if (pending_is_cut(batch, PLACE_HEIGHT_MAX)) {
-            return true;
-        }
+    bool cut = pending_is_cut(store->open, PLACE_HEIGHT_MAX);
+    for (unsigned i = 0; i < store->frozen_count; i++) {
+        cut = cut || pending_is_cut(store->frozen[i], PLACE_HEIGHT_MAX);
     }
-    return false;
+    return cut;
 }
 
 struct index_floors store_floors_to_merge(struct store *store)
