@@ -130,6 +130,13 @@ flip_bit() {
         dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
+# The first place in FILE, from AT on, whose byte is not zero: one of a frame, where AT could be in the padding behind one.
+in_a_frame() {
+    local zeros
+    zeros=$({ cmp -i "$2:0" "$1" /dev/zero || :; } | sed -n 's/.*differ: [a-z]* \([0-9]*\),.*/\1/p')
+    echo $(($2 + zeros - 1))
+}
+
 # A deterministic chain of N blocks in DIRECTORY: chain.rlp, genesis.json, execution.jsonl.
 make_chain() {
     find_program tests/support/makechain || fail "makechain was not built in $top_builddir"

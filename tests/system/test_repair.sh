@@ -39,7 +39,7 @@ cmp out.rlp made/chain.rlp
 expect 0 stoa -d store verify --deep
 
 # Nothing has it: it is told, with its block, and the rest is served.
-flip_bit "$segment" $((used / 2))
+flip_bit "$segment" "$(in_a_frame "$segment" $((used / 2)))"
 expect 4 stoa -d store --json repair
 [ "$(jq '.damage | length' out)" = 1 ] || fail "not told: $(cat out)"
 same "$(jq -c '.damage[0].source' out)" null "source of what nothing has"
@@ -49,7 +49,7 @@ expect 0 stoa -d store block 1
 # From its own snapshot, which was made before the damage.
 expect 0 stoa -d store repair --from kept
 expect 0 stoa -d store snapshot create sound
-flip_bit "$segment" $((used / 3))
+flip_bit "$segment" "$(in_a_frame "$segment" $((used / 3)))"
 expect 0 stoa -d store --json repair
 same "$(jq -r '.damage[0].source' out | sed 's|.*/||')" sound "source"
 expect 0 stoa -d store verify
