@@ -32,6 +32,7 @@ int64_t ledger_wait(struct ledger *ledger, struct io_request *request)
 /* Free all memory; files are closed, nothing is pending. */
 static void free_ledger(struct ledger *ledger)
 {
+    ledger_thin_deinit(ledger);
     ledger_spare_deinit(ledger);
     ledger_files_deinit(ledger);
     ledger_files_deinit_pool(ledger);
@@ -114,13 +115,46 @@ struct listing {
     uint32_t seen;
     uint32_t unfinished[8]; /* .new files; never more than one in practice */
     unsigned unfinished_count;
+    uint32_t unfinished_thin[8];
+    unsigned unfinished_thin_count;
+    uint32_t *thin; /* owned; in no order */
+    uint32_t thin_count;
+    uint32_t thin_capacity;
+    bool failed; /* no memory */
 };
+
+static void list_thin(struct listing *listing, uint32_t number, bool finished)
+{
+    if (!finished) {
+        if (listing->unfinished_thin_count < 8) {
+            listing->unfinished_thin[listing->unfinished_thin_count++] = number;
+        }
+        return;
+    }
+    if (listing->thin_count == listing->thin_capacity) {
+        uint32_t capacity = listing->thin_capacity == 0 ? 64 : 2 * listing->thin_capacity;
+        uint32_t *thin = memory_resize(listing->thin, capacity * sizeof(*thin));
+        if (thin == NULL) {
+            listing->failed = true;
+            return;
+        }
+        listing->thin = thin;
+        listing->thin_capacity = capacity;
+    }
+    listing->thin[listing->thin_count++] = number;
+    listing->highest = number > listing->highest ? number : listing->highest;
+}
 
 static void list_entry(void *context, const char *name)
 {
     struct listing *listing = context;
     bool finished = false;
-    uint32_t number = segment_parse_name(name, &finished);
+    uint32_t number = thin_parse_name(name, &finished);
+    if (number != 0) {
+        list_thin(listing, number, finished);
+        return;
+    }
+    number = segment_parse_name(name, &finished);
     if (number == 0) {
         return;
     }
@@ -134,30 +168,63 @@ static void list_entry(void *context, const char *name)
     }
 }
 
-/* Take file NUMBER into the table. */
-static int add_file(struct ledger *ledger, uint32_t number, struct error_detail *detail)
+static bool is_thin(const struct listing *listing, uint32_t number)
+{
+    for (uint32_t i = 0; listing != NULL && i < listing->thin_count; i++) {
+        if (listing->thin[i] == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Size of FILE; where there is no listing it is looked for under both names. */
+static int find_size(struct ledger *ledger, const struct listing *listing, struct ledger_file *file,
+                     struct error_detail *detail)
 {
     char name[SEGMENT_NAME_SIZE];
-    segment_name(number, true, name);
-    struct ledger_file *file = NULL;
-    char *path = ledger_path(ledger, name);
-    if (path == NULL || ledger_files_reserve(ledger, number, &file) < 0) {
+    int result = STOA_ENOTFOUND;
+    file->thin = is_thin(listing, file->number);
+    for (unsigned i = 0; i < 2 && result == STOA_ENOTFOUND; i++) {
+        ledger_files_name(file, name);
+        char *path = ledger_path(ledger, name);
+        if (path == NULL) {
+            return error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
+        }
+        result = io_file_size(ledger->io, path, &file->size);
         memory_free(path);
+        if (result == STOA_ENOTFOUND) {
+            file->thin = !file->thin;
+        }
+    }
+    if (result == STOA_ENOTFOUND) {
+        file->thin = false;
+        ledger_files_name(file, name);
+        return error_set(detail, STOA_ECORRUPT, "%s: segment file %s is missing", ledger->path,
+                         name);
+    }
+    if (result < 0) {
+        return error_set(detail, result, "%s/%s: %s", ledger->path, name, stoa_strerror(result));
+    }
+    uint64_t least = file->thin ? 2 * SEGMENT_BLOCK : LEDGER_SEGMENT_SIZE_MIN;
+    if (file->size % IO_ALIGNMENT != 0 || file->size < least ||
+        file->size > 2 * (uint64_t)LEDGER_SEGMENT_SIZE_MAX ||
+        (!file->thin && file->size > LEDGER_SEGMENT_SIZE_MAX)) {
+        return error_set(detail, STOA_ECORRUPT, "%s/%s: %llu bytes: no segment is that long",
+                         ledger->path, name, (unsigned long long)file->size);
+    }
+    return 0;
+}
+
+/* Take file NUMBER into the table. */
+static int add_file(struct ledger *ledger, const struct listing *listing, uint32_t number,
+                    struct error_detail *detail)
+{
+    struct ledger_file *file = NULL;
+    if (ledger_files_reserve(ledger, number, &file) < 0) {
         return error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
     }
-    int result = io_file_size(ledger->io, path, &file->size);
-    memory_free(path);
-    if (result == STOA_ENOTFOUND) {
-        result =
-            error_set(detail, STOA_ECORRUPT, "%s: segment file %s is missing", ledger->path, name);
-    } else if (result < 0) {
-        error_set(detail, result, "%s/%s: %s", ledger->path, name, stoa_strerror(result));
-    } else if (number == ledger->file_count + 1 &&
-               (file->size % IO_ALIGNMENT != 0 || file->size < LEDGER_SEGMENT_SIZE_MIN ||
-                file->size > LEDGER_SEGMENT_SIZE_MAX)) {
-        result = error_set(detail, STOA_ECORRUPT, "%s/%s: %llu bytes: no segment is that long",
-                           ledger->path, name, (unsigned long long)file->size);
-    }
+    int result = find_size(ledger, listing, file, detail);
     if (result < 0) {
         memory_free(file);
         return result;
@@ -168,25 +235,44 @@ static int add_file(struct ledger *ledger, uint32_t number, struct error_detail 
     return 0;
 }
 
+static int remove_file(struct ledger *ledger, const char *name, struct error_detail *detail)
+{
+    char *path = ledger_path(ledger, name);
+    if (path == NULL) {
+        return error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
+    }
+    struct io_request request = {.op = IO_UNLINK, .path = path};
+    int64_t result = ledger_wait(ledger, &request);
+    memory_free(path);
+    return result == 0 || result == STOA_ENOTFOUND
+               ? 0
+               : error_set(detail, (int)result, "remove %s/%s: %s", ledger->path, name,
+                           stoa_strerror((int)result));
+}
+
+/* Files that were being made when a process ended, and segments that were just thinned. */
 static int remove_unfinished(struct ledger *ledger, const struct listing *listing,
                              struct error_detail *detail)
 {
-    for (unsigned i = 0; i < listing->unfinished_count; i++) {
-        char name[SEGMENT_NAME_SIZE];
+    char name[SEGMENT_NAME_SIZE];
+    int result = 0;
+    for (unsigned i = 0; i < listing->unfinished_count && result == 0; i++) {
         segment_name(listing->unfinished[i], false, name);
-        char *path = ledger_path(ledger, name);
-        if (path == NULL) {
-            return error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
-        }
-        struct io_request request = {.op = IO_UNLINK, .path = path};
-        int64_t result = ledger_wait(ledger, &request);
-        memory_free(path);
-        if (result < 0) {
-            return error_set(detail, (int)result, "remove %s/%s: %s", ledger->path, name,
-                             stoa_strerror((int)result));
-        }
+        result = remove_file(ledger, name, detail);
     }
-    return 0;
+    for (unsigned i = 0; i < listing->unfinished_thin_count && result == 0; i++) {
+        thin_name(listing->unfinished_thin[i], false, name);
+        result = remove_file(ledger, name, detail);
+    }
+    for (uint32_t i = 0; i < listing->thin_count && result == 0 && listing->seen != 0; i++) {
+        uint64_t size;
+        segment_name(listing->thin[i], true, name);
+        char *path = ledger_path(ledger, name);
+        bool both = path != NULL && io_file_size(ledger->io, path, &size) == 0;
+        memory_free(path);
+        result = both ? remove_file(ledger, name, detail) : 0;
+    }
+    return result;
 }
 
 static int find_files(struct ledger *ledger, struct error_detail *detail)
@@ -194,24 +280,26 @@ static int find_files(struct ledger *ledger, struct error_detail *detail)
     struct listing listing = {0};
     int result = io_list(ledger->io, ledger->path, list_entry, &listing);
     if (result < 0) {
-        return error_set(detail, result, "list %s: %s", ledger->path, stoa_strerror(result));
+        error_set(detail, result, "list %s: %s", ledger->path, stoa_strerror(result));
+    } else if (listing.failed) {
+        result = error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
+    } else if (listing.highest == 0) {
+        result = error_set(detail, STOA_ENOTFOUND, "%s: there is no ledger", ledger->path);
     }
-    if (listing.highest == 0) {
-        return error_set(detail, STOA_ENOTFOUND, "%s: there is no ledger", ledger->path);
-    }
-    for (uint32_t number = 1; number <= listing.highest; number++) {
-        result = add_file(ledger, number, detail);
-        if (result < 0) {
-            return result;
-        }
+    for (uint32_t number = 1; number <= listing.highest && result == 0; number++) {
+        result = add_file(ledger, &listing, number, detail);
     }
     /* A name may have been renamed and not made durable before the last process ended. */
     struct io_request request = {.op = IO_SYNC_DIR, .path = ledger->path};
-    if (ledger_wait(ledger, &request) < 0) {
-        return error_set(detail, (int)request.result, "flush %s: %s", ledger->path,
-                         stoa_strerror((int)request.result));
+    if (result == 0 && ledger_wait(ledger, &request) < 0) {
+        result = error_set(detail, (int)request.result, "flush %s: %s", ledger->path,
+                           stoa_strerror((int)request.result));
     }
-    return remove_unfinished(ledger, &listing, detail);
+    if (result == 0) {
+        result = remove_unfinished(ledger, &listing, detail);
+    }
+    memory_free(listing.thin);
+    return result;
 }
 
 static int make_buffers(struct ledger *ledger, struct error_detail *detail)
@@ -286,12 +374,13 @@ int ledger_open_sealed(const struct ledger_options *options, uint32_t last,
         return result;
     }
     for (uint32_t number = 1; number <= last && result == 0; number++) {
-        result = add_file(ledger, number, detail);
+        result = add_file(ledger, NULL, number, detail);
     }
     if (result < 0) {
         free_ledger(ledger);
         return result;
     }
+    ledger->foreign = true;
     ledger->segment.number = last;
     ledger->segment.sealed = true;
     ledger->spare_last = last;
@@ -309,7 +398,7 @@ static bool is_busy(const struct ledger *ledger)
 {
     return ledger->in_flight || ledger->tick.pending || ledger->mark.pending ||
            ledger->spare.request.pending || ledger->reads_in_flight > 0 ||
-           ledger_files_are_opening(ledger);
+           ledger_thin_is_busy(ledger) || ledger_files_are_opening(ledger);
 }
 
 /* Run the loop until nothing is under way. */
@@ -354,6 +443,9 @@ static void own_files(struct ledger *ledger)
     for (uint32_t i = 0; i < ledger->file_count; i++) {
         ledger->files[i]->ledger = ledger;
     }
+    for (struct ledger_file *file = ledger->retired; file != NULL; file = file->retired_next) {
+        file->ledger = ledger;
+    }
 }
 
 /* FRESH takes LEDGER's place, whose buffers stay, and what was counted; LEDGER's files go. */
@@ -364,6 +456,8 @@ static void replace(struct ledger *ledger, struct ledger *fresh)
     *fresh = old;
     fresh->pool = ledger->pool;
     ledger->pool = old.pool;
+    fresh->thin = ledger->thin;
+    ledger->thin = old.thin; /* its own files are open; it goes on with what is there now */
     ledger->use_tick = old.use_tick;
     ledger->stats.frame_bytes += old.stats.frame_bytes;
     ledger->stats.written_bytes += old.stats.written_bytes;

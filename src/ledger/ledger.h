@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buffer.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "io/io.h"
@@ -37,6 +38,8 @@ enum ledger_kind {
     LEDGER_SEAL = 9,    /* last frame of a sealed segment: index of its frames */
     LEDGER_MARK = 10,   /* no payload of the store's: the proof that what is before it was durable;
                            also the clean end */
+    LEDGER_THIN = 11,   /* a frame of any of these kinds in a thinned segment (thin.h) */
+    LEDGER_THIN_INDEX = 12, /* of a thinned segment */
 };
 
 /* Where a frame lies. SIZE is the whole frame's, header included, so that one direct read fetches
@@ -141,7 +144,8 @@ void ledger_append(struct ledger *ledger, struct ledger_append *append);
 struct ledger_read {
     struct ledger_position position;
     uint32_t front; /* as many bytes of the payload are wanted, from its start; 0: all of it. The
-                       header is checked, but these are not: whoever asks has a sum of them */
+                       header is checked, but these are not: whoever asks has a sum of them. Out: 0
+                       where all of it was read and checked all the same */
     void (*done)(struct ledger_read *read);
     void *context;
 
@@ -155,6 +159,8 @@ struct ledger_read {
     struct io_request request;
     struct ledger *ledger;
     struct ledger_read *next;   /* the ledger's, until done */
+    struct ledger_file *file;   /* likewise */
+    uint32_t begin;             /* likewise: where the frame begins in the buffer */
     struct ledger_block *block; /* the ledger's, with buffer */
 };
 
@@ -171,7 +177,8 @@ struct ledger_frame {
     enum ledger_kind kind;
     uint64_t height; /* as the header or the footer index says; 0 where neither is readable */
     struct bytes payload;
-    int result; /* 0, or STOA_ECORRUPT: then payload is empty and detail says what and where */
+    int result;    /* 0, or STOA_ECORRUPT: then payload is empty and detail says what and where */
+    uint8_t level; /* what the payload is without, in the words of who thinned it; 0: nothing */
     struct error_detail *detail;
 };
 
@@ -182,6 +189,49 @@ struct ledger_frame {
 int ledger_scan(struct ledger *ledger, uint64_t from, const struct ledger_position *from_position,
                 int (*frame)(void *context, const struct ledger_frame *frame), void *context,
                 struct error_detail *detail);
+
+/* ---- thinned segments: what is not wanted any more is left out (thin.h) ---- */
+
+/* One sealed segment to be made anew, embedded in its owner until it is ended or stopped. */
+struct ledger_thinning {
+    uint32_t number;
+    /* How many bytes of the frame with this place in the ledger would go, roughly; LEVEL says what
+     * it is without already. */
+    uint64_t (*gain)(void *context, const struct ledger_frame *frame);
+    /* What FRAME becomes: *OUT_LEVEL as in the frame, and OUT is not looked at: it stays as it is;
+     * else its payload becomes what was put into OUT. Never called where the gain is 0. */
+    int (*shorten)(void *context, const struct ledger_frame *frame, struct buffer *out,
+                   uint8_t *out_level);
+    void (*done)(struct ledger_thinning *thinning); /* a step has ended; from io_run */
+    void *context;
+
+    /* Out, after the first step: */
+    uint64_t gain_bytes;    /* the sum */
+    uint64_t gain_frames;   /* and how many they are of */
+    uint64_t size;          /* of the file as it is */
+    uint64_t size_expected; /* what it would become, roughly */
+    /* Out: */
+    bool ended;
+    int result;            /* STOA_ECORRUPT: damage stands in the way, and the segment stays */
+    uint64_t step_bytes;   /* read and written by the last step */
+    uint64_t bytes_read;   /* of the old file so far */
+    uint64_t size_thinned; /* once it has taken its place */
+    struct error_detail detail;
+    struct ledger *ledger; /* the ledger's */
+};
+
+/* Whether segment NUMBER can be thinned: it is sealed, and so is the one behind it. */
+bool ledger_can_thin(const struct ledger *ledger, uint32_t number);
+
+/* Begin, and take the first step, which looks at what there is to gain. One at a time, cleared away
+ * as well: STOA_EBUSY. */
+int ledger_thin_start(struct ledger *ledger, struct ledger_thinning *thinning);
+/* The next step: some more of it is copied; in the end it is made durable, read again and compared,
+ * and takes the place of what was there. Not after it has ended. */
+void ledger_thin_step(struct ledger_thinning *thinning);
+/* Give it up, between two steps; what was made of it goes. Any time after it was started, also when
+ * it has ended. */
+void ledger_thin_stop(struct ledger_thinning *thinning);
 
 struct ledger_damage {
     const char *file; /* name of the segment file */

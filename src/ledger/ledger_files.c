@@ -12,7 +12,6 @@
 #include "ledger/ledger_private.h"
 
 static void start_read(struct ledger_file *file, struct ledger_read *read);
-static void finish_read(struct ledger_read *read);
 
 /* ---- the table ---- */
 
@@ -52,19 +51,30 @@ struct ledger_file *ledger_files_get(struct ledger *ledger, uint32_t number)
     return number >= 1 && number <= ledger->file_count ? ledger->files[number - 1] : NULL;
 }
 
+void ledger_files_name(const struct ledger_file *file, char out_name[SEGMENT_NAME_SIZE])
+{
+    if (file->thin) {
+        thin_name(file->number, true, out_name);
+    } else {
+        segment_name(file->number, true, out_name);
+    }
+}
+
 /* ---- opening and closing ---- */
 
 static void fail_read_open(struct ledger_file *file, struct ledger_read *read)
 {
+    char name[SEGMENT_NAME_SIZE];
+    ledger_files_name(file, name);
     if (file->open_result == STOA_ENOTFOUND) {
-        read->result = error_set(&read->detail, STOA_ECORRUPT, "segment file %08u.seg is missing",
-                                 file->number);
+        read->result = error_set(&read->detail, STOA_ECORRUPT, "segment file %s is missing", name);
     } else if (file->open_os_error != 0) {
-        read->result =
-            error_set_errno(&read->detail, file->open_os_error, "open %08u.seg", file->number);
+        read->result = error_set_errno(&read->detail, file->open_os_error, "open %s", name);
+    } else if (file->open_result == STOA_ECORRUPT) {
+        read->result = error_set(&read->detail, STOA_ECORRUPT, "%s: trailer", name);
     } else {
-        read->result = error_set(&read->detail, file->open_result, "open %08u.seg: %s",
-                                 file->number, stoa_strerror(file->open_result));
+        read->result = error_set(&read->detail, file->open_result, "open %s: %s", name,
+                                 stoa_strerror(file->open_result));
     }
 }
 
@@ -79,7 +89,7 @@ static void end_waiting(struct ledger_file *file)
             start_read(file, read);
         } else {
             fail_read_open(file, read);
-            finish_read(read);
+            ledger_files_end_read(read);
         }
         read = next;
     }
@@ -87,11 +97,28 @@ static void end_waiting(struct ledger_file *file)
 
 static int open_file(struct ledger_file *file, bool write);
 
+/* A file whose place another has taken, and that nobody has open or uses, goes. */
+static void forget_retired(struct ledger_file *file)
+{
+    struct ledger_file **at = &file->ledger->retired;
+    ensure(file->state == LEDGER_FILE_CLOSED && file->waiting == NULL);
+    while (*at != file) {
+        ensure(*at != NULL);
+        at = &(*at)->retired_next;
+    }
+    *at = file->retired_next;
+    memory_free(file);
+}
+
 static void close_done(struct io_request *request)
 {
     struct ledger_file *file = request->context;
     file->state = LEDGER_FILE_CLOSED;
     file->file = -1;
+    if (file->retired && file->users == 0) {
+        forget_retired(file);
+        return;
+    }
     if (file->waiting != NULL) { /* it was wanted again meanwhile */
         int result = open_file(file, false);
         if (result < 0) {
@@ -126,6 +153,62 @@ static void close_oldest(struct ledger *ledger)
     }
 }
 
+static void end_open(struct ledger_file *file)
+{
+    end_waiting(file);
+    if (file->retired && file->users == 0 && file->state == LEDGER_FILE_OPEN) {
+        close_file(file);
+    }
+}
+
+/* What is needed to find frames in a thinned segment. Where it is damaged the file is open all the
+ * same: only single frames cannot be found in it. */
+static void trailer_done(struct io_request *request)
+{
+    struct ledger_file *file = request->context;
+    file->has_trailer = request->result == SEGMENT_BLOCK &&
+                        thin_decode_trailer(file->block, file->number, file->size,
+                                            file->ledger->store_id, &file->trailer);
+    memory_free(file->block);
+    file->block = NULL;
+    file->state = LEDGER_FILE_OPEN;
+    end_open(file);
+}
+
+static bool read_trailer(struct ledger_file *file)
+{
+    file->block = memory_alloc_aligned(SEGMENT_BLOCK, IO_ALIGNMENT);
+    if (file->block == NULL) {
+        return false;
+    }
+    file->request = (struct io_request){
+        .op = IO_READ,
+        .file = file->file,
+        .data = file->block,
+        .size = SEGMENT_BLOCK,
+        .offset = file->size - SEGMENT_BLOCK,
+        .done = trailer_done,
+        .context = file,
+    };
+    io_submit(file->ledger->io, &file->request);
+    return true;
+}
+
+/* Whoever writes the ledger may have thinned the segment since it was listed. */
+static bool find_thinned(struct ledger_file *file)
+{
+    char name[SEGMENT_NAME_SIZE];
+    if (!file->ledger->foreign || file->thin) {
+        return false;
+    }
+    thin_name(file->number, true, name);
+    char *path = ledger_path(file->ledger, name);
+    bool found = path != NULL && io_file_size(file->ledger->io, path, &file->size) == 0;
+    memory_free(path);
+    file->thin = found;
+    return found;
+}
+
 static void open_done(struct io_request *request)
 {
     struct ledger_file *file = request->context;
@@ -133,13 +216,22 @@ static void open_done(struct io_request *request)
     file->path = NULL;
     file->open_result = request->result < 0 ? (int)request->result : 0;
     file->open_os_error = request->os_error;
-    file->state = request->result < 0 ? LEDGER_FILE_CLOSED : LEDGER_FILE_OPEN;
     if (request->result < 0) {
         file->ledger->open_count--;
-    } else {
-        file->file = (int)request->result;
+        file->state = LEDGER_FILE_CLOSED;
+        if (request->result == STOA_ENOTFOUND && find_thinned(file) &&
+            open_file(file, false) == 0) {
+            return;
+        }
+        end_open(file);
+        return;
     }
-    end_waiting(file);
+    file->file = (int)request->result;
+    if (file->thin && !file->has_trailer && read_trailer(file)) {
+        return;
+    }
+    file->state = LEDGER_FILE_OPEN;
+    end_open(file);
 }
 
 static int open_file(struct ledger_file *file, bool write)
@@ -151,7 +243,7 @@ static int open_file(struct ledger_file *file, bool write)
         close_oldest(ledger);
     }
     char name[SEGMENT_NAME_SIZE];
-    segment_name(file->number, true, name);
+    ledger_files_name(file, name);
     file->path = ledger_path(ledger, name);
     if (file->path == NULL) {
         return STOA_ENOMEM;
@@ -192,12 +284,14 @@ int ledger_files_hold(struct ledger *ledger, struct ledger_file *file, bool writ
             result = file->open_result;
         }
         if (result < 0) {
+            char name[SEGMENT_NAME_SIZE];
+            ledger_files_name(file, name);
             file->users--;
             if (file->open_os_error != 0) {
-                return error_set_errno(detail, file->open_os_error, "open %s/%08u.seg",
-                                       ledger->path, file->number);
+                return error_set_errno(detail, file->open_os_error, "open %s/%s", ledger->path,
+                                       name);
             }
-            return error_set(detail, result, "open %s/%08u.seg: %s", ledger->path, file->number,
+            return error_set(detail, result, "open %s/%s: %s", ledger->path, name,
                              stoa_strerror(result));
         }
     }
@@ -208,6 +302,33 @@ void ledger_files_drop(struct ledger_file *file)
 {
     ensure(file->users > 0);
     file->users--;
+    if (file->retired && file->users == 0 && file->state == LEDGER_FILE_OPEN) {
+        close_file(file);
+    } else if (file->retired && file->users == 0 && file->state == LEDGER_FILE_CLOSED) {
+        forget_retired(file);
+    }
+}
+
+int ledger_files_replace(struct ledger *ledger, uint32_t number, uint64_t size)
+{
+    struct ledger_file *old = ledger_files_get(ledger, number);
+    struct ledger_file *file = memory_alloc_zeroed(1, sizeof(*file));
+    ensure(old != NULL && number < ledger->segment.number);
+    if (file == NULL) {
+        return STOA_ENOMEM;
+    }
+    file->ledger = ledger;
+    file->number = number;
+    file->file = -1;
+    file->thin = true;
+    file->size = size;
+    ledger->files[number - 1] = file;
+    old->retired = true;
+    old->retired_next = ledger->retired;
+    ledger->retired = old;
+    old->users++; /* as of somebody who leaves now */
+    ledger_files_drop(old);
+    return 0;
 }
 
 void ledger_files_open_ahead(struct ledger *ledger)
@@ -229,7 +350,41 @@ bool ledger_files_are_opening(const struct ledger *ledger)
             return true;
         }
     }
+    for (const struct ledger_file *file = ledger->retired; file != NULL;
+         file = file->retired_next) {
+        if (file->state == LEDGER_FILE_OPENING) {
+            return true;
+        }
+    }
     return false;
+}
+
+static void free_file(struct ledger *ledger, struct ledger_file *file, bool *running)
+{
+    while (*running && file->request.pending) {
+        *running = io_run(ledger->io, LEDGER_WAIT_NS) >= 0;
+    }
+    memory_free(file->path);
+    memory_free(file->block);
+    memory_free(file);
+}
+
+/* Nobody uses one any more: those that are open are being closed. */
+static void free_retired(struct ledger *ledger, bool *running)
+{
+    while (*running && ledger->retired != NULL) {
+        if (ledger->retired->state == LEDGER_FILE_OPEN && !ledger->retired->request.pending) {
+            close_file(ledger->retired);
+        }
+        *running = io_run(ledger->io, LEDGER_WAIT_NS) >= 0;
+    }
+    while (ledger->retired != NULL) {
+        struct ledger_file *file = ledger->retired;
+        ledger->retired = file->retired_next;
+        memory_free(file->path);
+        memory_free(file->block);
+        memory_free(file);
+    }
 }
 
 void ledger_files_deinit(struct ledger *ledger)
@@ -244,13 +399,9 @@ void ledger_files_deinit(struct ledger *ledger)
         }
     }
     for (uint32_t i = 0; i < ledger->file_count; i++) {
-        struct ledger_file *file = ledger->files[i];
-        while (running && file->request.pending) {
-            running = io_run(ledger->io, LEDGER_WAIT_NS) >= 0;
-        }
-        memory_free(file->path);
-        memory_free(file);
+        free_file(ledger, ledger->files[i], &running);
     }
+    free_retired(ledger, &running);
     memory_free(ledger->files);
     ledger->files = NULL;
     ledger->file_count = 0;
@@ -327,12 +478,11 @@ void ledger_files_deinit_pool(struct ledger *ledger)
 
 /* ---- reading a frame ---- */
 
-static void finish_read(struct ledger_read *read)
+void ledger_files_end_read(struct ledger_read *read)
 {
     struct ledger *ledger = read->ledger;
-    struct ledger_file *file = ledger_files_get(ledger, read->position.segment);
     ledger->reads_in_flight--;
-    ledger_files_drop(file);
+    ledger_files_drop(read->file);
     if (read->result != 0 && read->block != NULL) {
         pool_give(&ledger->pool, read->block);
         read->block = NULL;
@@ -342,19 +492,38 @@ static void finish_read(struct ledger_read *read)
     read->done(read);
 }
 
-static int report_damage(struct ledger_read *read, const char *what,
-                         const struct frame_header *header)
+int ledger_files_report(struct ledger_read *read, const char *what,
+                        const struct frame_header *header)
 {
     const struct ledger_position *position = &read->position;
+    char name[SEGMENT_NAME_SIZE];
+    ledger_files_name(read->file, name);
     if (header == NULL) {
-        return error_set(
-            &read->detail, STOA_ECORRUPT, "%08u.seg: offset %u: sequence %llu: height unknown: %s",
-            position->segment, position->offset, (unsigned long long)position->sequence, what);
+        return error_set(&read->detail, STOA_ECORRUPT,
+                         "%s: offset %u: sequence %llu: height unknown: %s", name, position->offset,
+                         (unsigned long long)position->sequence, what);
     }
-    return error_set(&read->detail, STOA_ECORRUPT,
-                     "%08u.seg: offset %u: sequence %llu: height %llu: %s", position->segment,
-                     position->offset, (unsigned long long)position->sequence,
+    return error_set(&read->detail, STOA_ECORRUPT, "%s: offset %u: sequence %llu: height %llu: %s",
+                     name, position->offset, (unsigned long long)position->sequence,
                      (unsigned long long)header->height, what);
+}
+
+int ledger_files_report_failed(struct ledger_read *read)
+{
+    const struct io_request *request = &read->request;
+    char name[SEGMENT_NAME_SIZE];
+    ledger_files_name(read->file, name);
+    if (request->os_error != 0) {
+        return error_set_errno(&read->detail, request->os_error, "read %s: offset %u", name,
+                               read->position.offset);
+    }
+    return error_set(&read->detail, (int)request->result, "read %s: offset %u: %s", name,
+                     read->position.offset, stoa_strerror((int)request->result));
+}
+
+uint64_t ledger_files_buffer_size(const struct ledger_read *read)
+{
+    return class_size(read->block->class);
 }
 
 /* Of the frame, from its start. */
@@ -370,26 +539,21 @@ static int check_read(struct ledger_read *read)
     const struct ledger_position *position = &read->position;
     uint64_t skip = position->offset - request->offset;
     if (request->result < 0) {
-        if (request->os_error != 0) {
-            return error_set_errno(&read->detail, request->os_error, "read %08u.seg: offset %u",
-                                   position->segment, position->offset);
-        }
-        return error_set(&read->detail, (int)request->result, "read %08u.seg: offset %u: %s",
-                         position->segment, position->offset, stoa_strerror((int)request->result));
+        return ledger_files_report_failed(read);
     }
     if ((uint64_t)request->result < skip + bytes_wanted(read)) {
-        return report_damage(read, "the file ends before", NULL);
+        return ledger_files_report(read, "the file ends before", NULL);
     }
     const uint8_t *frame = read->buffer + skip;
     struct frame_header header;
     if (frame_decode(frame, read->ledger->store_id, &header) != FRAME_GOOD) {
-        return report_damage(read, "frame header", NULL);
+        return ledger_files_report(read, "frame header", NULL);
     }
     if (header.sequence != position->sequence || frame_size(&header) != position->size) {
-        return report_damage(read, "another frame lies there", &header);
+        return ledger_files_report(read, "another frame lies there", &header);
     }
     if (read->front == 0 && !frame_check(frame, &header, read->ledger->store_id)) {
-        return report_damage(read, "frame checksum", &header);
+        return ledger_files_report(read, "frame checksum", &header);
     }
     read->kind = (enum ledger_kind)header.kind;
     read->height = header.height;
@@ -402,7 +566,7 @@ static void read_done(struct io_request *request)
 {
     struct ledger_read *read = request->context;
     read->result = check_read(read);
-    finish_read(read);
+    ledger_files_end_read(read);
 }
 
 static void refused_done(struct io_request *request)
@@ -426,6 +590,10 @@ static void refuse_read(struct ledger *ledger, struct ledger_read *read, int res
 
 static void start_read(struct ledger_file *file, struct ledger_read *read)
 {
+    if (file->thin) {
+        ledger_thin_read(file, read);
+        return;
+    }
     uint64_t start = read->position.offset & ~(uint64_t)(SEGMENT_BLOCK - 1);
     uint64_t end = segment_align((uint64_t)read->position.offset + bytes_wanted(read));
     read->request = (struct io_request){
@@ -450,6 +618,7 @@ void ledger_read(struct ledger *ledger, struct ledger_read *read)
     read->buffer = NULL;
     read->block = NULL;
     read->next = NULL;
+    read->file = NULL;
     read->detail = (struct error_detail){0};
     struct ledger_file *file = ledger_files_get(ledger, position->segment);
     if (file == NULL || position->segment > ledger->segment.number) {
@@ -459,12 +628,15 @@ void ledger_read(struct ledger *ledger, struct ledger_read *read)
     if (position->sequence == 0 || position->sequence > ledger->durable_sequence ||
         bytes_wanted(read) > position->size || position->offset % FRAME_ALIGNMENT != 0 ||
         position->size < FRAME_HEADER_SIZE ||
-        (uint64_t)position->offset + position->size > file->size) {
+        (!file->thin && (uint64_t)position->offset + position->size > file->size)) {
         refuse_read(ledger, read, STOA_ENOTFOUND, "no such frame");
         return;
     }
     uint64_t start = position->offset & ~(uint32_t)(SEGMENT_BLOCK - 1);
     uint64_t size = segment_align((uint64_t)position->offset + bytes_wanted(read)) - start;
+    if (file->thin) { /* it lies elsewhere; two blocks of the index are read first */
+        size = segment_align((uint64_t)position->size + THIN_PREFIX_SIZE) + 2 * SEGMENT_BLOCK;
+    }
     if (size > class_size(LEDGER_POOL_CLASSES - 1)) {
         refuse_read(ledger, read, STOA_ENOTFOUND, "no frame is that big");
         return;
@@ -476,6 +648,7 @@ void ledger_read(struct ledger *ledger, struct ledger_read *read)
     }
     read->buffer = read->block->data;
     ledger->reads_in_flight++;
+    read->file = file;
     file->users++;
     file->used_at = ++ledger->use_tick;
     if (file->state == LEDGER_FILE_OPEN) {

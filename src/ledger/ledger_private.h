@@ -9,6 +9,8 @@
  *      ledger_recover.c  what opening does with the last segment
  *      ledger_scan.c     all frames from a sequence on
  *      ledger_verify.c   every byte
+ *      ledger_thin.c     a sealed segment made anew without what is not wanted any more
+ *      ledger_thin_read.c  what such a segment holds; reads of single frames
  *
  * Who is allowed to do what to a segment: numbers below `segment.number` are sealed and only read;
  * `segment.number` is appended to at `tail`, one group at a time; `segment.number` + 1 to
@@ -20,6 +22,7 @@
 #include "ledger/ledger.h"
 #include "ledger/segment.h"
 #include "ledger/segment_reader.h"
+#include "ledger/thin.h"
 
 enum {
     LEDGER_GROUP_CAPACITY = 4 << 20,
@@ -73,6 +76,12 @@ struct ledger_file {
     char *path;       /* while opening */
     struct io_request request;
     struct ledger_read *waiting; /* reads that wait for it to open */
+    bool thin;                   /* a thinned one (thin.h) */
+    bool retired;                /* another file has its number now: it goes with its last user */
+    bool has_trailer;            /* of a thinned one, read when it was opened first */
+    struct thin_trailer trailer;
+    uint8_t *block; /* while that is read */
+    struct ledger_file *retired_next;
 };
 
 enum ledger_spare_state {
@@ -173,7 +182,10 @@ struct ledger {
     int stop_result;
     int stop_os_error;
 
-    struct ledger_file **files; /* by number - 1 */
+    struct ledger_file **files;  /* by number - 1 */
+    struct ledger_file *retired; /* those whose place another has taken */
+    struct ledger_thin *thin;    /* a segment that is being thinned */
+    bool foreign;                /* others write it: a segment may be thinned at any time */
     uint32_t file_count;
     uint32_t file_capacity;
     unsigned open_count;
@@ -233,6 +245,20 @@ int ledger_files_hold(struct ledger *ledger, struct ledger_file *file, bool writ
                       struct error_detail *detail);
 void ledger_files_drop(struct ledger_file *file);
 
+/* The file of FILE's number is from now on a thinned one of SIZE bytes, which is there already.
+ * STOA_ENOMEM. */
+int ledger_files_replace(struct ledger *ledger, uint32_t number, uint64_t size);
+/* The name of FILE. */
+void ledger_files_name(const struct ledger_file *file, char out_name[SEGMENT_NAME_SIZE]);
+/* What READ ends with, where the frame is not as it should be; HEADER where it could be read. */
+int ledger_files_report(struct ledger_read *read, const char *what,
+                        const struct frame_header *header);
+/* The read of READ's request failed. */
+int ledger_files_report_failed(struct ledger_read *read);
+/* READ has its result. */
+void ledger_files_end_read(struct ledger_read *read);
+uint64_t ledger_files_buffer_size(const struct ledger_read *read);
+
 /* Begin to open the newest that are not open; whether any is being opened. */
 void ledger_files_open_ahead(struct ledger *ledger);
 bool ledger_files_are_opening(const struct ledger *ledger);
@@ -276,11 +302,13 @@ enum ledger_index_source {
 /* The index of a sealed segment, as read from its seal or, where that is damaged, found by walking
  * it. */
 struct ledger_index {
-    struct segment_entry *entries; /* owned, SEGMENT_ENTRIES_MAX */
+    struct ledger_file *file;      /* held; NULL: of the segment in use */
+    struct segment_entry *entries; /* owned, THIN_ENTRIES_MAX */
     uint32_t count;
     enum ledger_index_source source;
     bool has_seal; /* where the seal lies is known */
     struct segment_entry seal;
+    struct thin_trailer trailer; /* of a thinned segment; count 0: not known */
 };
 
 int ledger_index_load(struct ledger *ledger, uint32_t number, bool tolerant,
@@ -290,6 +318,30 @@ void ledger_index_deinit(struct ledger_index *index);
 /* Sequence of the first frame of segment NUMBER, from its first block or its index. */
 int ledger_index_first_sequence(struct ledger *ledger, uint32_t number, uint64_t *out_sequence,
                                 struct error_detail *detail);
+
+/* Read SIZE bytes at OFFSET of FILE into a new buffer. */
+int ledger_walk_read_range(struct ledger *ledger, struct ledger_file *file, uint64_t offset,
+                           uint64_t size, uint8_t **out_data);
+
+/* ---- ledger_thin_read.c ---- */
+
+/* As ledger_index_load, of a thinned FILE that is held. */
+int ledger_thin_load(struct ledger *ledger, struct ledger_file *file, bool tolerant,
+                     struct ledger_index *index, struct error_detail *detail);
+
+/* Begin READ of a frame in FILE, which is open. */
+void ledger_thin_read(struct ledger_file *file, struct ledger_read *read);
+
+/* As ledger_scan_check, of an entry that is thin. */
+const char *ledger_thin_check(struct segment_reader *reader, uint64_t store_id,
+                              const struct segment_entry *entry, struct frame_header *out_header,
+                              struct bytes *out_payload);
+
+/* ---- ledger_thin.c ---- */
+
+/* Nothing is under way; its files are closed by whoever owned them. */
+void ledger_thin_deinit(struct ledger *ledger);
+bool ledger_thin_is_busy(const struct ledger *ledger);
 
 /* ---- ledger_recover.c ---- */
 

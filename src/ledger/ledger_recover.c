@@ -345,6 +345,10 @@ static int looks_unused(struct recovery *recovery, uint32_t number, bool *out_un
 {
     struct ledger *ledger = recovery->ledger;
     struct ledger_file *file = ledger_files_get(ledger, number);
+    if (file->thin) {
+        *out_unused = false;
+        return 0;
+    }
     int result = ledger_files_hold(ledger, file, true, recovery->detail);
     if (result < 0) {
         return result;
@@ -392,6 +396,42 @@ static int skip_spares(struct recovery *recovery, uint32_t *out_number)
     return result;
 }
 
+/* A thinned segment is the last in use, in a copy that ends with it. All of it is kept, or none: it
+ * is never written to. */
+static int adopt_thin(struct recovery *recovery, struct ledger_file *file)
+{
+    struct ledger *ledger = recovery->ledger;
+    struct ledger_segment *segment = &ledger->segment;
+    struct ledger_index index;
+    int result = ledger_index_load(ledger, file->number, false, &index, recovery->detail);
+    if (result < 0) {
+        return result;
+    }
+    if (!index.has_seal || recovery->keep < index.seal.sequence ||
+        recovery->proven > index.seal.sequence) {
+        result = error_set(recovery->detail,
+                           recovery->keep < index.seal.sequence ? STOA_EPRUNED : STOA_ECORRUPT,
+                           "%s: the ledger cannot end inside %08u.thin, which is pruned",
+                           ledger->path, file->number);
+        ledger_index_deinit(&index);
+        return result;
+    }
+    memcpy(segment->entries, index.entries, index.count * sizeof(*index.entries));
+    segment->entry_count = index.count;
+    segment->number = file->number;
+    segment->file = file;
+    segment->size = file->size;
+    segment->tail = file->size;
+    segment->sealed = true;
+    ledger->next_sequence = index.seal.sequence + 1;
+    ledger->chain = index.seal.checksum;
+    ledger->proven = true;
+    ledger->clean = true;
+    file->users++; /* as every segment in use has */
+    ledger_index_deinit(&index);
+    return 0;
+}
+
 /* From the highest file down: spares, then the last in use. */
 static int find_last(struct recovery *recovery, struct ledger_walk *walk)
 {
@@ -404,6 +444,9 @@ static int find_last(struct recovery *recovery, struct ledger_walk *walk)
     }
     for (uint32_t number = highest; number >= 1; number--) {
         struct ledger_file *file = ledger_files_get(ledger, number);
+        if (file->thin) {
+            return adopt_thin(recovery, file);
+        }
         result = walk_file(recovery, file, walk);
         if (result < 0) {
             return result;

@@ -44,6 +44,9 @@ const char *ledger_scan_check(struct segment_reader *reader, uint64_t store_id,
     if (entry->kind == 0) {
         return entry->count == 1 ? "frame header" : "frames are missing";
     }
+    if (entry->thin) {
+        return ledger_thin_check(reader, store_id, entry, out_header, out_payload);
+    }
     const uint8_t *frame = segment_reader_get(reader, entry->offset, entry->size);
     if (frame == NULL) {
         return "cannot be read";
@@ -73,12 +76,14 @@ static int present(struct scan *scan, uint32_t number, const struct segment_entr
         .kind = (enum ledger_kind)entry->kind,
         .height = entry->height,
         .payload = payload,
+        .level = entry->level,
         .detail = &detail,
     };
     if (what != NULL) {
-        frame.result = error_set(
-            &detail, STOA_ECORRUPT, "%08u.seg: offset %u: sequence %llu: height %llu: %s", number,
-            entry->offset, (unsigned long long)sequence, (unsigned long long)entry->height, what);
+        frame.result =
+            error_set(&detail, STOA_ECORRUPT, "%08u.%s: offset %u: sequence %llu: height %llu: %s",
+                      number, entry->thin ? "thin" : "seg", segment_entry_at(entry),
+                      (unsigned long long)sequence, (unsigned long long)entry->height, what);
     }
     return scan->frame(scan->context, &frame);
 }
@@ -124,7 +129,7 @@ static int present_entry(struct scan *scan, uint32_t number, struct segment_read
 static int scan_index(struct scan *scan, uint32_t number, const struct ledger_index *index)
 {
     struct ledger *ledger = scan->ledger;
-    struct ledger_file *file = ledger_files_get(ledger, number);
+    struct ledger_file *file = index->file != NULL ? index->file : ledger_files_get(ledger, number);
     ensure(file != NULL);
     int result = ledger_files_hold(ledger, file, false, scan->detail);
     if (result < 0) {

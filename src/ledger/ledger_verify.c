@@ -21,7 +21,8 @@ struct verify {
     struct ledger_file *file;
     struct segment_reader reader;
     char name[SEGMENT_NAME_SIZE];
-    uint64_t cursor; /* all before it was checked */
+    const struct thin_trailer *thin; /* a thinned one; count 0: its trailer is damaged */
+    uint64_t cursor;                 /* all before it was checked */
     bool chain_known;
     uint64_t chain;    /* checksum of the frame before */
     uint64_t expected; /* sequence of the next frame; 0: not known */
@@ -95,7 +96,8 @@ static void check_chain(struct verify *verify, const struct segment_entry *entry
 {
     if (verify->chain_known && verify->expected == entry->sequence &&
         header->previous != verify->chain) {
-        report(verify, entry->offset, entry->size, "chain is broken", entry);
+        report(verify, segment_entry_at(entry), segment_entry_size(entry), "chain is broken",
+               entry);
     }
 }
 
@@ -104,22 +106,25 @@ static void check_head(struct verify *verify, const struct segment_entry *entry,
 {
     struct segment_head head;
     if (!segment_decode_head(payload, &head) || entry->offset != 0 ||
-        head.number != verify->file->number || head.size != verify->file->size ||
+        head.number != verify->file->number ||
+        (verify->thin == NULL && head.size != verify->file->size) ||
         head.store_id != verify->ledger->store_id || head.first_sequence != entry->sequence ||
         head.previous != header->previous) {
-        report(verify, entry->offset, entry->size, "segment head", entry);
+        report(verify, segment_entry_at(entry), segment_entry_size(entry), "segment head", entry);
     }
 }
 
 static int check_frame(struct verify *verify, const struct segment_entry *entry)
 {
-    int result = check_zeros(verify, entry->offset, "padding is not zero");
+    uint32_t at = segment_entry_at(entry);
+    uint32_t size = segment_entry_size(entry);
+    int result = check_zeros(verify, at, "padding is not zero");
     if (result < 0) {
         return result;
     }
     if (verify->expected != 0 && entry->sequence != verify->expected) {
         struct segment_entry missing = {.sequence = verify->expected};
-        report(verify, entry->offset, 0, "frames are missing", &missing);
+        report(verify, at, 0, "frames are missing", &missing);
     }
     struct frame_header header = {0};
     struct bytes payload;
@@ -129,7 +134,7 @@ static int check_frame(struct verify *verify, const struct segment_entry *entry)
         return verify->reader.result;
     }
     if (what != NULL) {
-        report(verify, entry->offset, entry->size, what, entry);
+        report(verify, at, size, what, entry);
     } else {
         verify->report.frames++;
         check_chain(verify, entry, &header);
@@ -140,7 +145,7 @@ static int check_frame(struct verify *verify, const struct segment_entry *entry)
     verify->chain = entry->checksum;
     verify->chain_known = entry->kind != 0 || entry->checksum != 0;
     verify->expected = entry->sequence + entry->count;
-    verify->cursor = (uint64_t)entry->offset + entry->size;
+    verify->cursor = (uint64_t)at + size;
     if (what != NULL || verify->frame == NULL || !ledger_kind_is_store(entry->kind)) {
         return 0;
     }
@@ -152,6 +157,7 @@ static int check_frame(struct verify *verify, const struct segment_entry *entry)
         .kind = (enum ledger_kind)entry->kind,
         .height = entry->height,
         .payload = payload,
+        .level = entry->level,
     };
     return verify->frame(verify->context, &frame);
 }
@@ -212,6 +218,33 @@ static int check_seal(struct verify *verify, const struct ledger_index *index)
     return check_zeros(verify, end, "unused space is not zero");
 }
 
+/* Behind the frames of a thinned segment but the last: that one, the index, nothing, the trailer.
+ */
+static int check_thin_end(struct verify *verify, const struct ledger_index *index)
+{
+    uint64_t end = verify->file->size - SEGMENT_BLOCK;
+    const struct thin_trailer *trailer = &index->trailer;
+    int result = index->has_seal ? check_frame(verify, &index->seal) : 0;
+    if (!index->has_seal) {
+        verify->chain_known = false;
+        verify->expected = 0;
+    }
+    if (result < 0 || index->source == LEDGER_INDEX_BAD_TRAILER) {
+        report(verify, end, SEGMENT_BLOCK, "trailer", NULL);
+        return result; /* where the index lies is not known */
+    }
+    if (index->source == LEDGER_INDEX_BAD_SEAL) {
+        report(verify, trailer->index_offset, trailer->index_size, "footer", NULL);
+    } else {
+        result = check_zeros(verify, trailer->index_offset, "padding is not zero");
+    }
+    if (result == 0) {
+        verify->cursor = (uint64_t)trailer->index_offset + trailer->index_size;
+        result = check_zeros(verify, end, "padding is not zero");
+    }
+    return result;
+}
+
 /* Behind the frames of the segment in use. */
 static int check_rest(struct verify *verify)
 {
@@ -226,12 +259,12 @@ static int check_rest(struct verify *verify)
     return check_zeros(verify, verify->file->size, "unused space is not zero");
 }
 
-static int begin_file(struct verify *verify, uint32_t number)
+static int begin_file(struct verify *verify, struct ledger_file *file)
 {
     struct ledger *ledger = verify->ledger;
-    verify->file = ledger_files_get(ledger, number);
+    verify->file = file;
     ensure(verify->file != NULL);
-    segment_name(number, true, verify->name);
+    ledger_files_name(verify->file, verify->name);
     verify->cursor = 0;
     int result = ledger_files_hold(ledger, verify->file, false, verify->detail);
     if (result < 0) {
@@ -262,16 +295,21 @@ static int end_file(struct verify *verify, int result)
 static int verify_file(struct verify *verify, uint32_t number, const struct ledger_index *index,
                        bool sealed)
 {
-    int result = begin_file(verify, number);
+    struct ledger_file *file = index->file;
+    int result = begin_file(verify, file != NULL ? file : ledger_files_get(verify->ledger, number));
     if (result < 0) {
         return result;
     }
+    verify->thin = verify->file->thin ? &index->trailer : NULL;
     for (uint32_t i = 0; i < index->count && result == 0; i++) {
         result = check_frame(verify, &index->entries[i]);
     }
-    if (result == 0) {
+    if (result == 0 && verify->thin != NULL) {
+        result = check_thin_end(verify, index);
+    } else if (result == 0) {
         result = sealed ? check_seal(verify, index) : check_rest(verify);
     }
+    verify->thin = NULL;
     return end_file(verify, result);
 }
 
@@ -284,7 +322,7 @@ static int verify_sealed(struct verify *verify, uint32_t number)
     int result = ledger_index_load(verify->ledger, number, true, &index, verify->detail);
     if (result == STOA_ENOTFOUND) {
         verify->file = file;
-        segment_name(number, true, verify->name);
+        ledger_files_name(file, verify->name);
         report(verify, 0, file->size, "segment file is missing", NULL);
         verify->expected = 0;
         verify->chain_known = false;
@@ -302,7 +340,7 @@ static int verify_spare(struct verify *verify, uint32_t number)
 {
     verify->is_current = false;
     verify->tail = 0;
-    int result = begin_file(verify, number);
+    int result = begin_file(verify, ledger_files_get(verify->ledger, number));
     if (result < 0) {
         return result;
     }

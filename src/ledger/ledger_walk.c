@@ -236,9 +236,8 @@ int ledger_walk(struct ledger *ledger, struct ledger_file *file, uint64_t expect
 
 /* ---- the index of a sealed segment ---- */
 
-/* Read SIZE bytes at OFFSET of FILE into a new buffer. */
-static int read_range(struct ledger *ledger, struct ledger_file *file, uint64_t offset,
-                      uint64_t size, uint8_t **out_data)
+int ledger_walk_read_range(struct ledger *ledger, struct ledger_file *file, uint64_t offset,
+                           uint64_t size, uint8_t **out_data)
 {
     uint8_t *data = memory_alloc_aligned(size, IO_ALIGNMENT);
     if (data == NULL) {
@@ -260,7 +259,8 @@ static int load_seal(struct ledger *ledger, struct ledger_file *file, struct led
 {
     uint8_t *block = NULL;
     index->source = LEDGER_INDEX_BAD_TRAILER;
-    int result = read_range(ledger, file, file->size - SEGMENT_BLOCK, SEGMENT_BLOCK, &block);
+    int result =
+        ledger_walk_read_range(ledger, file, file->size - SEGMENT_BLOCK, SEGMENT_BLOCK, &block);
     if (result < 0) {
         return result;
     }
@@ -284,8 +284,8 @@ static int load_seal(struct ledger *ledger, struct ledger_file *file, struct led
         .count = 1,
     };
     uint8_t *frame = NULL;
-    result =
-        read_range(ledger, file, trailer.seal_offset, segment_align(trailer.seal_size), &frame);
+    result = ledger_walk_read_range(ledger, file, trailer.seal_offset,
+                                    segment_align(trailer.seal_size), &frame);
     if (result < 0) {
         return result;
     }
@@ -304,50 +304,62 @@ static int load_seal(struct ledger *ledger, struct ledger_file *file, struct led
     return 0;
 }
 
+/* The index of a segment as it was written; FILE is held. */
+static int load_index(struct ledger *ledger, struct ledger_file *file, bool tolerant,
+                      struct ledger_index *index, struct error_detail *detail)
+{
+    int result = load_seal(ledger, file, index);
+    if (result == STOA_ECORRUPT || (result == STOA_EIO && tolerant)) {
+        struct ledger_walk walk = {.entries = index->entries};
+        result = ledger_walk(ledger, file, 0, tolerant, &walk, detail);
+        index->count = walk.entry_count;
+        if (result >= 0 && walk.has_seal && index->source == LEDGER_INDEX_BAD_TRAILER) {
+            index->has_seal = true;
+            index->seal = walk.seal;
+        }
+        /* The damaged seal is not one of the frames that it names. */
+        if (index->count > 0 && index->source == LEDGER_INDEX_BAD_SEAL &&
+            index->entries[index->count - 1].offset == index->seal.offset) {
+            index->count--;
+        }
+    } else if (result < 0) {
+        error_set(detail, result, "read the seal of %08u.seg: %s", file->number,
+                  stoa_strerror(result));
+    }
+    return result;
+}
+
 int ledger_index_load(struct ledger *ledger, uint32_t number, bool tolerant,
                       struct ledger_index *out_index, struct error_detail *detail)
 {
     struct ledger_index index = {0};
     struct ledger_file *file = ledger_files_get(ledger, number);
     ensure(file != NULL);
-    index.entries = memory_alloc(SEGMENT_ENTRIES_MAX * sizeof(*index.entries));
+    index.entries = memory_alloc(THIN_ENTRIES_MAX * sizeof(*index.entries));
     if (index.entries == NULL) {
         return error_set(detail, STOA_ENOMEM, "index of %08u.seg: no memory", number);
     }
     int result = ledger_files_hold(ledger, file, false, detail);
     if (result < 0) {
-        goto fail;
+        memory_free(index.entries);
+        return result;
     }
-    result = load_seal(ledger, file, &index);
-    if (result == STOA_ECORRUPT || (result == STOA_EIO && tolerant)) {
-        struct ledger_walk walk = {.entries = index.entries};
-        result = ledger_walk(ledger, file, 0, tolerant, &walk, detail);
-        index.count = walk.entry_count;
-        if (result >= 0 && walk.has_seal && index.source == LEDGER_INDEX_BAD_TRAILER) {
-            index.has_seal = true;
-            index.seal = walk.seal;
-        }
-        /* The damaged seal is not one of the frames that it names. */
-        if (index.count > 0 && index.source == LEDGER_INDEX_BAD_SEAL &&
-            index.entries[index.count - 1].offset == index.seal.offset) {
-            index.count--;
-        }
-    } else if (result < 0) {
-        error_set(detail, result, "read the seal of %08u.seg: %s", number, stoa_strerror(result));
-    }
-    ledger_files_drop(file);
+    index.file = file;
+    result = file->thin ? ledger_thin_load(ledger, file, tolerant, &index, detail)
+                        : load_index(ledger, file, tolerant, &index, detail);
     if (result < 0) {
-        goto fail;
+        ledger_index_deinit(&index);
+        return result;
     }
     *out_index = index;
     return 0;
-fail:
-    memory_free(index.entries);
-    return result;
 }
 
 void ledger_index_deinit(struct ledger_index *index)
 {
+    if (index->file != NULL) {
+        ledger_files_drop(index->file);
+    }
     memory_free(index->entries);
     *index = (struct ledger_index){0};
 }
@@ -363,7 +375,7 @@ int ledger_index_first_sequence(struct ledger *ledger, uint32_t number, uint64_t
     }
     uint8_t *block = NULL;
     struct frame_header header;
-    result = read_range(ledger, file, 0, SEGMENT_BLOCK, &block);
+    result = ledger_walk_read_range(ledger, file, 0, SEGMENT_BLOCK, &block);
     ledger_files_drop(file);
     bool good = result >= 0 && frame_decode(block, ledger->store_id, &header) == FRAME_GOOD;
     memory_free(block);

@@ -20,7 +20,7 @@
 enum {
     SEGMENT_BLOCK = 4096, /* groups start at multiples of it; the trailer's size */
     SEGMENT_FORMAT_VERSION = 1,
-    SEGMENT_NAME_SIZE = 16,      /* with its terminator */
+    SEGMENT_NAME_SIZE = 20,      /* with its terminator */
     SEGMENT_ENTRIES_MAX = 65536, /* frames of one segment, without the seal */
     SEGMENT_ENTRY_SIZE = 40,
     SEGMENT_HEAD_SIZE = 40, /* payload of the first frame */
@@ -57,7 +57,22 @@ struct segment_entry {
     uint8_t kind;      /* 0: a stretch; COUNT frames from SEQUENCE are missing there */
     bool damaged;      /* was known to be bad when the entry was made */
     uint32_t count;
+    bool thin;     /* of a thinned segment (thin.h): then it lies there, */
+    uint8_t level; /* and has lost so much of its payload, in the store's words; 0: nothing */
+    uint32_t at;
+    uint32_t at_size;
 };
+
+/* Where the bytes of ENTRY lie in its file, and how many they are. */
+static inline uint32_t segment_entry_at(const struct segment_entry *entry)
+{
+    return entry->thin ? entry->at : entry->offset;
+}
+
+static inline uint32_t segment_entry_size(const struct segment_entry *entry)
+{
+    return entry->thin ? entry->at_size : entry->size;
+}
 
 /* Size of a LEDGER_SEAL payload over COUNT entries. */
 static inline uint64_t segment_seal_size(uint32_t count)
