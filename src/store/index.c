@@ -478,9 +478,6 @@ static int commit_batch(struct index *index, struct kv_session *session,
     struct place_applied before;
     result = read_applied(session, meta_key(key_applied), applied->store_id, &before, detail);
     if (result == 0) {
-        /* No batch comes twice, and then another one never. */
-        ensure(pending_block_count(batch) == 0 ||
-               applied->position.sequence > before.position.sequence);
         result = put_heights(session, batch, &before, applied, detail);
     }
     if (result == 0) {

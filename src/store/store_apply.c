@@ -119,13 +119,14 @@ static void run_apply(struct workers_job *job, void *worker_state)
     /* The loop touches neither the first frozen batch's contents nor its applied position until
      * done. */
     store->apply_result =
-        index_apply(store->index, worker_state, store->frozen[0], &store->frozen_applied[0],
+        index_apply(store->index, worker_state, store->apply_batch, &store->frozen_applied[0],
                     &store->tries.flush, &store->apply_detail);
 }
 
 static void done_apply(struct workers_job *job)
 {
     struct store *store = job->context;
+    ensure(store->applying && store->frozen[0] == store->apply_batch);
     store->apply_result = store_blame_space(store, store->apply_result, &store->apply_detail);
     if (store->apply_result != 0) {
         store->applying = false;
@@ -167,6 +168,7 @@ static void start_apply(struct store *store)
 void store_apply_gathered(struct store *store, int result)
 {
     ensure(store->applying);
+    store->apply_batch = store->frozen[0];
     if (result != 0) {
         store->apply_result = error_set(&store->apply_detail, result, "gather the tries");
         done_apply(&store->apply_job);

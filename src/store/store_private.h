@@ -316,6 +316,7 @@ struct store {
     struct place_applied open_applied;    /* likewise of the open batch */
     struct place_applied applied;         /* what the tables say now */
     struct workers_job apply_job;
+    const struct pending *apply_batch; /* that APPLY_JOB is about */
     struct error_detail apply_detail;
     int apply_result;
     bool applying;
