@@ -719,6 +719,59 @@ static void from_a_block_without_on_the_state_is_not_known(void **context)
     buffer_deinit(&lines);
 }
 
+/* KIND of HEIGHT is refused, and what is kept is named. */
+static void check_too_old(const char *kind, int result, const struct stoa_detail *detail)
+{
+    char kept[80];
+    assert_int_equal(result, STOA_EPRUNED);
+    snprintf(kept, sizeof(kept), "%s of height 9 are not kept any more: those of 16 to 80 are",
+             kind);
+    assert_non_null(strstr(detail->text, kept));
+}
+
+static void what_is_not_kept_is_refused_and_the_window_named(void **context)
+{
+    (void)context;
+    struct rig rig;
+    struct buffer blocks;
+    struct buffer lines;
+    struct stoa_options options = STOA_OPTIONS_INIT;
+    struct stoa_detail detail;
+    if (!data_is_there()) {
+        return;
+    }
+    create_with_genesis(&rig, "ethtest-2023-12");
+    rig_close(&rig);
+    options.history_blocks = 64;
+    options.trie_history_blocks = 64;
+    assert_int_equal(stoa_open(rig.directory, &options, &rig.stoa, &detail), 0);
+    load("ethtest-2023-12", "chain.rlp", &blocks);
+    load("ethtest-2023-12", "execution.jsonl", &lines);
+    struct bytes blocks_left = buffer_bytes(&blocks);
+    struct bytes lines_left = buffer_bytes(&lines);
+    store_blocks(&rig, &blocks_left, &lines_left, 80, 0);
+    const struct version *first = (const void *)rig.versions.data;
+    struct stoa_state_query query = {.height = 9};
+    struct stoa_proof_query proof_query = {.height = 9};
+    struct stoa_account account;
+    struct stoa_proof *proof;
+    uint8_t value[32];
+    memcpy(query.address, first->address, 20);
+    memcpy(proof_query.address, first->address, 20);
+    check_too_old("values", stoa_get_account(rig.stoa, &query, &account, &detail), &detail);
+    check_too_old("values", stoa_get_storage(rig.stoa, &query, value, &detail), &detail);
+    check_too_old("the state's tries", stoa_get_proof(rig.stoa, &proof_query, &proof, &detail),
+                  &detail);
+    check_height(&rig, 16);
+    check_head_again(&rig);
+    proof_query.height = 16;
+    assert_int_equal(stoa_get_proof(rig.stoa, &proof_query, &proof, &detail), 0);
+    stoa_free(proof);
+    rig_remove(&rig);
+    buffer_deinit(&blocks);
+    buffer_deinit(&lines);
+}
+
 static void what_is_given_wrongly_is_refused(void **context)
 {
     (void)context;
@@ -758,6 +811,7 @@ int main(void)
         cmocka_unit_test(the_head_state_of_a_real_chain_is_as_others_have_it),
         cmocka_unit_test(the_state_follows_the_head_across_branches),
         cmocka_unit_test(from_a_block_without_on_the_state_is_not_known),
+        cmocka_unit_test(what_is_not_kept_is_refused_and_the_window_named),
         cmocka_unit_test(what_is_given_wrongly_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
