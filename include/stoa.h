@@ -1224,6 +1224,7 @@ enum stoa_index {
     STOA_INDEX_TRANSACTIONS, /* where transactions are */
     STOA_INDEX_ADDRESSES,    /* which transactions addresses have to do with */
     STOA_INDEX_LOGS,         /* which blocks have logs of contracts and topics */
+    STOA_INDEX_STATE,        /* the values of the state, by height */
     STOA_INDEXES
 };
 

@@ -205,6 +205,7 @@ static void serve_rebuild(struct engine_request *own)
         [STOA_INDEX_TRANSACTIONS] = STORE_INDEX_TRANSACTIONS,
         [STOA_INDEX_ADDRESSES] = STORE_INDEX_ADDRESSES,
         [STOA_INDEX_LOGS] = STORE_INDEX_LOGS,
+        [STOA_INDEX_STATE] = STORE_INDEX_STATE,
     };
     own->rebuild =
         (struct store_rebuild){.index = indexes[own->index], .done = rebuild_done, .context = own};

@@ -21,6 +21,7 @@ static const char *const keys[INDEX_RUNS] = {
     [INDEX_TRANSACTIONS] = "rebuild-transactions",
     [INDEX_ADDRESSES] = "rebuild-addresses",
     [INDEX_LOGS] = "rebuild-logs",
+    [INDEX_STATE] = "rebuild-state",
 };
 
 static struct bytes progress_key(const struct index_anew *anew)
@@ -66,6 +67,8 @@ static int start(struct index_anew *anew, struct kv_session *session,
     }
     if (anew->kind == INDEX_TRANSACTIONS) {
         anew->part.transactions = anew->anew;
+    } else if (anew->kind == INDEX_STATE) {
+        anew->part.state = anew->anew;
     } else {
         anew->part.postings[anew->kind - INDEX_ADDRESSES] = anew->anew;
     }

@@ -236,7 +236,12 @@ int store_checkpoint(struct store *store, struct error_detail *detail);
 
 /* ---- indexes made anew from the ledger, one at a time, while the store serves ---- */
 
-enum store_index { STORE_INDEX_TRANSACTIONS, STORE_INDEX_ADDRESSES, STORE_INDEX_LOGS };
+enum store_index {
+    STORE_INDEX_TRANSACTIONS,
+    STORE_INDEX_ADDRESSES,
+    STORE_INDEX_LOGS,
+    STORE_INDEX_STATE,
+};
 
 /* Embedded in its owner, who leaves it alone until DONE, which runs on the loop. */
 struct store_rebuild {

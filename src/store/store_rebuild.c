@@ -17,41 +17,13 @@
  * where this one was. */
 #include "base/ensure.h"
 #include "base/memory.h"
-#include "store/store_private.h"
+#include "store/store_rebuild_private.h"
 
 enum {
-    READ_BLOCKS = 64,
     ENTRIES_MAX = 1 << 20, /* of a batch */
     PASSES_MAX = 8,
     TRIES_MAX = 16,
 };
-
-enum phase { GATHER, HOLD, LAST, SETTLE };
-
-struct store_rebuild_work {
-    struct store *store;
-    struct store_rebuild *owner;
-    enum index_kind kind;
-    enum phase phase;
-    struct index_anew *anew;
-    struct index_progress progress; /* written */
-    struct index_progress at;       /* gathered */
-    struct index_progress check;    /* of what is written, against the tables */
-    uint64_t limit;                 /* of this pass: blocks below it */
-    unsigned passes;
-    unsigned tries;
-    size_t singly; /* blocks still to be read one by one, to find the damaged one */
-    struct store_request range;
-    struct workers_job job;
-    struct pending *batch;
-    size_t entries; /* in it */
-    struct prepare prepare;
-    bool stopping; /* read by workers as well */
-    bool own_checkpoint;
-    int result; /* of the job */
-};
-
-static void go_on(struct store_rebuild_work *work);
 
 static void release_hold(struct store *store)
 {
@@ -62,6 +34,7 @@ static void release_hold(struct store *store)
 static void free_work(struct store_rebuild_work *work)
 {
     index_anew_close(work->anew);
+    store_rebuild_state_free(work);
     pending_destroy(work->batch);
     prepare_deinit(&work->prepare);
     memory_free(work->range.blocks);
@@ -69,7 +42,7 @@ static void free_work(struct store_rebuild_work *work)
     memory_free(work);
 }
 
-static void end(struct store_rebuild_work *work, int result)
+void store_rebuild_end(struct store_rebuild_work *work, int result)
 {
     struct store *store = work->store;
     struct store_rebuild *owner = work->owner;
@@ -84,9 +57,9 @@ static void end(struct store_rebuild_work *work, int result)
     owner->done(owner);
 }
 
-static void start_job(struct store_rebuild_work *work,
-                      void (*run)(struct workers_job *job, void *worker_state),
-                      void (*done)(struct workers_job *job))
+void store_rebuild_start_job(struct store_rebuild_work *work,
+                             void (*run)(struct workers_job *job, void *worker_state),
+                             void (*done)(struct workers_job *job))
 {
     work->job = (struct workers_job){
         .run = run, .done = done, .context = work, .kind = METRICS_JOB_REBUILD};
@@ -114,29 +87,29 @@ static void done_open(struct workers_job *job)
     struct store_rebuild_work *work = job->context;
     store_note_tables(work->store, work->result);
     if (work->result != 0) {
-        end(work, work->result);
+        store_rebuild_end(work, work->result);
         return;
     }
     work->at = work->progress;
     work->passes = 0;
     work->limit = 0;
-    work->phase = GATHER;
-    go_on(work);
+    work->phase = REBUILD_GATHER;
+    store_rebuild_go_on(work);
 }
 
 /* What was gathered is not of the canonical chain. */
 static void begin_again(struct store_rebuild_work *work)
 {
     if (++work->tries == TRIES_MAX) {
-        end(work,
-            error_set(&work->owner->detail, STOA_EBUSY, "the canonical chain keeps changing"));
+        store_rebuild_end(work, error_set(&work->owner->detail, STOA_EBUSY,
+                                          "the canonical chain keeps changing"));
         return;
     }
     work->owner->detail = (struct error_detail){.code = 0};
     pending_clear(work->batch);
     work->entries = 0;
     release_hold(work->store);
-    start_job(work, run_drop, done_open);
+    store_rebuild_start_job(work, run_drop, done_open);
 }
 
 void store_rebuild_start(struct store *store, struct store_rebuild *rebuild)
@@ -145,6 +118,7 @@ void store_rebuild_start(struct store *store, struct store_rebuild *rebuild)
         [STORE_INDEX_TRANSACTIONS] = INDEX_TRANSACTIONS,
         [STORE_INDEX_ADDRESSES] = INDEX_ADDRESSES,
         [STORE_INDEX_LOGS] = INDEX_LOGS,
+        [STORE_INDEX_STATE] = INDEX_STATE,
     };
     struct store_rebuild_work *work = NULL;
     rebuild->result = 0;
@@ -170,10 +144,10 @@ void store_rebuild_start(struct store *store, struct store_rebuild *rebuild)
         work->batch = pending_create();
         store->rebuild = work;
         if (work->batch == NULL) {
-            end(work, STOA_ENOMEM);
+            store_rebuild_end(work, STOA_ENOMEM);
             return;
         }
-        start_job(work, run_open, done_open);
+        store_rebuild_start_job(work, run_open, done_open);
     } else {
         rebuild->done(rebuild);
     }
@@ -218,18 +192,24 @@ static struct pending_entries entries_of(const struct store_rebuild_work *work)
     return entries;
 }
 
-static int add(struct store_rebuild_work *work, const uint8_t hash[32])
+int store_rebuild_add(struct store_rebuild_work *work, const uint8_t hash[32],
+                      const struct pending_entries *entries)
 {
-    struct pending_entries entries = entries_of(work);
     struct pending_block block = {.height = work->at.next};
     memcpy(block.hash, hash, 32);
-    int result = pending_add(work->batch, &block, &entries);
+    int result = pending_add(work->batch, &block, entries);
     if (result == 0) {
-        work->entries += entries.prefix_count + entries.posting_count;
+        work->entries += entries->prefix_count + entries->posting_count + entries->hash_count;
         work->at.next++;
         memcpy(work->at.hash, hash, 32);
     }
     return result;
+}
+
+static int add(struct store_rebuild_work *work, const uint8_t hash[32])
+{
+    struct pending_entries entries = entries_of(work);
+    return store_rebuild_add(work, hash, &entries);
 }
 
 static int take_block(struct store_rebuild_work *work, const struct stoa_block *block)
@@ -245,7 +225,8 @@ static int take_block(struct store_rebuild_work *work, const struct stoa_block *
         return result;
     }
     const uint8_t *parent = work->prepare.block.header.parent_hash;
-    if (work->phase == GATHER && work->at.next != 0 && memcmp(parent, work->at.hash, 32) != 0) {
+    if (work->phase == REBUILD_GATHER && work->at.next != 0 &&
+        memcmp(parent, work->at.hash, 32) != 0) {
         return STOA_ECANCELED;
     }
     result = prepare_index(&work->prepare, bytes_of(NULL, 0));
@@ -275,9 +256,9 @@ static void done_take(struct workers_job *job)
     if (work->result == STOA_ECANCELED) {
         begin_again(work);
     } else if (work->result != 0) {
-        end(work, work->result);
+        store_rebuild_end(work, work->result);
     } else {
-        go_on(work);
+        store_rebuild_go_on(work);
     }
 }
 
@@ -303,29 +284,33 @@ static void done_range(struct store_request *request)
     const struct store *store = work->store;
     bool damage = request->result == STOA_ECORRUPT && store->tables_damage == STORE_SOUND;
     if (request->result == 0) {
-        start_job(work, run_take, done_take);
+        store_rebuild_start_job(work, run_take, done_take);
     } else if (damage && request->range.count > 1) {
         work->singly = request->range.count;
         read_some(work);
     } else if (damage) {
-        start_job(work, run_take_damaged, done_take);
-    } else if (request->result == STOA_ENOTFOUND && work->phase == LAST) {
+        store_rebuild_start_job(work, run_take_damaged, done_take);
+    } else if (request->result == STOA_ENOTFOUND && work->phase == REBUILD_LAST) {
         work->limit = work->at.next; /* a change of branch that waits takes them off the chain */
-        go_on(work);
+        store_rebuild_go_on(work);
     } else if (request->result == STOA_ENOTFOUND) {
         begin_again(work);
     } else if (request->result == STOA_EBUSY && ++work->tries < TRIES_MAX) {
-        go_on(work);
+        store_rebuild_go_on(work);
     } else {
         work->owner->detail = request->detail;
-        end(work, request->result);
+        store_rebuild_end(work, request->result);
     }
 }
 
 static void read_some(struct store_rebuild_work *work)
 {
+    if (work->kind == INDEX_STATE) {
+        store_rebuild_state_read(work);
+        return;
+    }
     uint64_t left = work->limit - work->at.next;
-    uint64_t most = work->singly != 0 ? 1 : READ_BLOCKS;
+    uint64_t most = work->singly != 0 ? 1 : REBUILD_READ_BLOCKS;
     work->singly -= work->singly != 0;
     work->range = (struct store_request){
         .kind = STORE_GET_RANGE,
@@ -348,7 +333,7 @@ static void run_load(struct workers_job *job, void *worker_state)
 {
     struct store_rebuild_work *work = job->context;
     struct error_detail *detail = &work->owner->detail;
-    bool kept = work->phase == GATHER;
+    bool kept = work->phase == REBUILD_GATHER;
     int result =
         index_anew_load(work->anew, worker_state, work->batch, kept ? &work->at : NULL, detail);
     if (result == 0 && kept) {
@@ -364,12 +349,12 @@ static void done_load(struct workers_job *job)
     work->result = store_blame_space(work->store, work->result, &work->owner->detail);
     store_note_tables(work->store, work->result);
     if (work->result != 0) {
-        end(work, work->result);
+        store_rebuild_end(work, work->result);
         return;
     }
     pending_clear(work->batch);
     work->entries = 0;
-    go_on(work);
+    store_rebuild_go_on(work);
 }
 
 static void run_finish(struct workers_job *job, void *worker_state)
@@ -390,12 +375,12 @@ static void done_finish(struct workers_job *job)
         return;
     }
     if (work->result != 0) {
-        end(work, work->result);
+        store_rebuild_end(work, work->result);
         return;
     }
-    work->phase = SETTLE;
+    work->phase = REBUILD_SETTLE;
     release_hold(work->store);
-    go_on(work);
+    store_rebuild_go_on(work);
 }
 
 /* What was gathered for good is right where its last block is canonical in the tables; and also
@@ -411,7 +396,7 @@ static void start_finish(struct store_rebuild_work *work)
     if (block != NULL && memcmp(block->hash, work->check.hash, 32) == 0) {
         work->check.next = 0;
     }
-    start_job(work, run_finish, done_finish);
+    store_rebuild_start_job(work, run_finish, done_finish);
 }
 
 /* ---- one step after the other ---- */
@@ -432,7 +417,7 @@ static void settle(struct store_rebuild_work *work)
     }
     if (work->own_checkpoint && store->checkpoint_result != STOA_EBUSY) {
         work->owner->detail = store->checkpoint_detail;
-        end(work, store->checkpoint_result);
+        store_rebuild_end(work, store->checkpoint_result);
         return;
     }
     work->own_checkpoint = true;
@@ -445,9 +430,9 @@ static void last(struct store_rebuild_work *work)
     if (store->applying || store->merging) {
         return; /* their end calls again */
     }
-    work->phase = LAST;
+    work->phase = REBUILD_LAST;
     work->limit = store->applied.has_head ? store->applied.head_height + 1 : 0;
-    go_on(work);
+    store_rebuild_go_on(work);
 }
 
 static void next_pass(struct store_rebuild_work *work)
@@ -455,35 +440,37 @@ static void next_pass(struct store_rebuild_work *work)
     uint64_t limit = stable_limit(work->store);
     if (limit > work->at.next && work->passes++ < PASSES_MAX) {
         work->limit = limit;
-        go_on(work);
+        store_rebuild_go_on(work);
         return;
     }
-    work->phase = HOLD;
+    work->phase = REBUILD_HOLD;
     __atomic_store_n(&work->store->rebuild_holds, true, __ATOMIC_RELAXED);
     last(work);
 }
 
-static void go_on(struct store_rebuild_work *work)
+void store_rebuild_go_on(struct store_rebuild_work *work)
 {
     struct store *store = work->store;
     size_t gathered = pending_block_count(work->batch);
-    bool full = gathered >= STORE_BATCH_BLOCKS_MAX || work->entries >= ENTRIES_MAX;
+    bool full = gathered >= STORE_BATCH_BLOCKS_MAX || work->entries >= ENTRIES_MAX ||
+                pending_size(work->batch) >= STORE_BATCH_SIZE_MAX;
     work->owner->done_blocks = work->at.next;
     work->owner->total_blocks = store->applied.has_head ? store->applied.head_height + 1 : 0;
-    if (work->phase == SETTLE) {
+    if (work->phase == REBUILD_SETTLE) {
         settle(work);
     } else if (work->stopping || store->closing || store->tables_damage != STORE_SOUND ||
                store->apply_failed != 0) {
-        end(work, error_set(&work->owner->detail, STOA_ECANCELED,
-                            "rebuilding was stopped at block %llu; it goes on from there",
-                            (unsigned long long)work->progress.next));
-    } else if (work->phase == HOLD) {
+        store_rebuild_end(work,
+                          error_set(&work->owner->detail, STOA_ECANCELED,
+                                    "rebuilding was stopped at block %llu; it goes on from there",
+                                    (unsigned long long)work->progress.next));
+    } else if (work->phase == REBUILD_HOLD) {
         last(work);
     } else if (work->at.next < work->limit && !full) {
         read_some(work);
     } else if (gathered != 0) {
-        start_job(work, run_load, done_load);
-    } else if (work->phase == GATHER) {
+        store_rebuild_start_job(work, run_load, done_load);
+    } else if (work->phase == REBUILD_GATHER) {
         next_pass(work);
     } else {
         start_finish(work);
@@ -493,7 +480,7 @@ static void go_on(struct store_rebuild_work *work)
 void store_rebuild_continue(struct store *store)
 {
     struct store_rebuild_work *work = store->rebuild;
-    if (work != NULL && (work->phase == HOLD || work->phase == SETTLE)) {
-        go_on(work);
+    if (work != NULL && (work->phase == REBUILD_HOLD || work->phase == REBUILD_SETTLE)) {
+        store_rebuild_go_on(work);
     }
 }
