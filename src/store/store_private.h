@@ -284,6 +284,7 @@ struct store {
     bool gathering;                  /* updates wait for others of this turn of the loop */
     struct io_request gather_timer;
     struct store_put_queue settling; /* acknowledged, not yet in the open batch: store_settle.c */
+    bool settling_one;               /* the first of them is on its way */
     struct io_request settle_timer;
     unsigned settle_turns;
     struct store_through through;

@@ -36,8 +36,12 @@ static int settle_first(struct store *store)
         put->layer = NULL;
     }
     ensure(put->layer == NULL || put->layer->work == NULL);
+    ensure(
+        !store->settling_one); /* nothing that entering a block leads to looks into the batches */
+    store->settling_one = true;
     int result = put->update ? store_update_take_in(store, &put->block, &entries)
                              : store_apply_add(store, &put->block, &entries);
+    store->settling_one = false;
     if (result != 0) {
         store->apply_failed = error_set(&store->failed_detail, result,
                                         "block %llu is durable but not indexed: reopen",
