@@ -91,6 +91,8 @@ static int fill(const char *directory, struct known_block *known, double *out_by
     }
     made_load_block_deinit(&made);
     made_load_destroy(load);
+    /* What were not in the tables yet would be read from memory, with a cache and without. */
+    result = result == 0 ? stoa_checkpoint(stoa, NULL) : result;
     int closed = stoa_close(stoa, NULL);
     result = result != 0 ? result : closed;
     return result == 0 ? 0 : fail("store blocks", result);
