@@ -4,9 +4,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/ensure.h"
 #include "base/memory_private.h"
+
+enum { HUGE_PAGE = 2 << 20 };
 
 /* Counts only: no ordering between threads is wanted. */
 static atomic_uint_fast64_t allocations;
@@ -37,6 +40,27 @@ void *memory_alloc_aligned(size_t size, size_t alignment)
 {
     ensure(alignment != 0 && (alignment & (alignment - 1)) == 0);
     return fails_now() ? NULL : memory_back_alloc_aligned(size == 0 ? 1 : size, alignment);
+}
+
+void *memory_alloc_table(size_t size)
+{
+    if (size < HUGE_PAGE) {
+        return memory_alloc_zeroed(1, size);
+    }
+    void *table = memory_alloc_aligned(size, HUGE_PAGE);
+    if (table != NULL) {
+        memory_prefer_huge(table, size / HUGE_PAGE * HUGE_PAGE);
+        memset(table, 0, size);
+    }
+    return table;
+}
+
+void memory_prefer_huge(void *pointer, size_t size)
+{
+    uintptr_t begin = (uintptr_t)pointer / HUGE_PAGE * HUGE_PAGE;
+    uintptr_t end = ((uintptr_t)pointer + size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    /* Where it cannot be had, or only for a part, small pages do. */
+    (void)madvise((uint8_t *)pointer - ((uintptr_t)pointer - begin), end - begin, MADV_HUGEPAGE);
 }
 
 void *memory_resize(void *pointer, size_t size)

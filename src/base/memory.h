@@ -17,6 +17,15 @@ void *memory_alloc_zeroed(size_t count, size_t size) __attribute__((malloc));
 /* SIZE bytes aligned to ALIGNMENT (a power of two), not cleared. Freed by memory_free as well. */
 void *memory_alloc_aligned(size_t size, size_t alignment) __attribute__((malloc));
 
+/* SIZE bytes, cleared, for a table that is read at random places: of huge pages where it is large
+ * and the system has them, since else each read of it costs a walk through the page tables as well.
+ */
+void *memory_alloc_table(size_t size) __attribute__((malloc));
+
+/* The same for SIZE bytes at POINTER that are read at random places and not touched yet. What lies
+ * in the same huge pages comes with them. */
+void memory_prefer_huge(void *pointer, size_t size);
+
 /* As realloc: on failure NULL, and POINTER stays valid. Not for aligned blocks. */
 void *memory_resize(void *pointer, size_t size);
 

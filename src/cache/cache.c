@@ -105,7 +105,7 @@ static bool make_parts(struct cache *cache, const struct cache_options *options)
     if (!slab_charge(cache->slab, doors * sizeof(*cache->doors))) {
         return false;
     }
-    cache->doors = memory_alloc_zeroed(doors, sizeof(*cache->doors));
+    cache->doors = memory_alloc_table(doors * sizeof(*cache->doors));
     cache->door_mask = doors - 1;
     if (cache->doors == NULL) {
         return false;
@@ -169,10 +169,10 @@ void cache_destroy(struct cache *cache)
 
 /* ---- any thread ---- */
 
-static bool find(struct cache *cache, enum cache_class class, struct bytes key,
+/* The hash of KEY is HASH. */
+static bool find(struct cache *cache, enum cache_class class, struct bytes key, uint64_t hash,
                  struct cache_hit *out_hit, bool count_misses)
 {
-    uint64_t hash = cache_table_hash(cache, class, key);
     struct readers_slot *slot = readers_enter(&cache->readers);
     if (slot == NULL) {
         return false;
@@ -206,13 +206,19 @@ static bool find(struct cache *cache, enum cache_class class, struct bytes key,
 bool cache_find(struct cache *cache, enum cache_class class, struct bytes key,
                 struct cache_hit *out_hit)
 {
-    return find(cache, class, key, out_hit, true);
+    return find(cache, class, key, cache_hash(cache, class, key), out_hit, true);
+}
+
+bool cache_find_hashed(struct cache *cache, enum cache_class class, struct bytes key, uint64_t hash,
+                       struct cache_hit *out_hit)
+{
+    return find(cache, class, key, hash, out_hit, true);
 }
 
 bool cache_try(struct cache *cache, enum cache_class class, struct bytes key,
                struct cache_hit *out_hit)
 {
-    return find(cache, class, key, out_hit, false);
+    return find(cache, class, key, cache_hash(cache, class, key), out_hit, false);
 }
 
 void cache_describe(const struct cache_object *object, struct bytes *out_key,
@@ -227,11 +233,6 @@ void cache_describe(const struct cache_object *object, struct bytes *out_key,
         .height = object->height,
         .flags = object->flags,
     };
-}
-
-uint64_t cache_hash(const struct cache *cache, enum cache_class class, struct bytes key)
-{
-    return cache_table_hash(cache, class, key);
 }
 
 bool cache_is_shut(const struct cache *cache, uint64_t hash)
@@ -320,7 +321,7 @@ static uint32_t *changes_of(struct cache *cache, uint64_t hash)
 struct cache_ticket cache_take_ticket(const struct cache *cache, enum cache_class class,
                                       struct bytes key)
 {
-    uint64_t hash = cache_table_hash(cache, class, key);
+    uint64_t hash = cache_hash(cache, class, key);
     return (struct cache_ticket){
         .changes = cache->changes[hash % CACHE_SHARDS],
         .generation = cache->ticket_generation,
@@ -359,7 +360,7 @@ static struct cache_object *make_object(struct cache *cache, const struct cache_
     atomic_init(&object->tier, CACHE_HOT);
     atomic_init(&object->frequency, 0);
     atomic_init(&object->generation, (uint8_t)(cache->generation % CACHE_GENERATIONS));
-    object->hash = cache_table_hash(cache, entry->class, entry->key);
+    object->hash = cache_hash(cache, entry->class, entry->key);
     object->cache = cache;
     object->newer = NULL;
     object->older = NULL;
@@ -450,7 +451,7 @@ static void link_object(struct cache *cache, struct cache_object *object, struct
 
 bool cache_put(struct cache *cache, const struct cache_entry *entry)
 {
-    uint64_t hash = cache_table_hash(cache, entry->class, entry->key);
+    uint64_t hash = cache_hash(cache, entry->class, entry->key);
     ++*changes_of(cache, hash);
     struct cache_object *object = make_with_value(cache, entry);
     /* Only now: making room may have evicted it. */
@@ -466,7 +467,7 @@ bool cache_put(struct cache *cache, const struct cache_entry *entry)
 
 void cache_remove(struct cache *cache, enum cache_class class, struct bytes key)
 {
-    cache_remove_hashed(cache, class, key, cache_table_hash(cache, class, key));
+    cache_remove_hashed(cache, class, key, cache_hash(cache, class, key));
 }
 
 void cache_remove_hashed(struct cache *cache, enum cache_class class, struct bytes key,
@@ -483,6 +484,7 @@ void cache_remove_hashed(struct cache *cache, enum cache_class class, struct byt
 void cache_close(struct cache *cache, uint64_t hash, uint64_t sequence)
 {
     ++*changes_of(cache, hash);
+    atomic_store_explicit(&cache->closed, sequence, memory_order_relaxed);
     atomic_store_explicit(&cache->doors[hash >> 32 & cache->door_mask], sequence,
                           memory_order_relaxed);
 }
@@ -496,7 +498,7 @@ void cache_open(struct cache *cache, uint64_t sequence)
 bool cache_peek(struct cache *cache, enum cache_class class, struct bytes key,
                 struct cache_hit *out_hit)
 {
-    uint64_t hash = cache_table_hash(cache, class, key);
+    uint64_t hash = cache_hash(cache, class, key);
     struct cache_object *object = cache_table_find(cache, hash, class, key);
     if (object == NULL || cache_is_closed(cache, class, hash) ||
         cache_reclaim_is_stale(cache, object)) {
@@ -564,7 +566,7 @@ void cache_put_reserved(struct cache *cache, struct cache_object *object, bool h
 bool cache_admit(struct cache *cache, enum cache_class class, struct bytes key, size_t size)
 {
     struct cache_class_state *state = &cache->classes[class];
-    uint64_t hash = cache_table_hash(cache, class, key);
+    uint64_t hash = cache_hash(cache, class, key);
     if (size < ADMIT_SIZE_MIN || cache_table_find(cache, hash, class, key) != NULL) {
         return true;
     }
@@ -580,7 +582,7 @@ bool cache_admit(struct cache *cache, enum cache_class class, struct bytes key, 
 
 bool cache_fill(struct cache *cache, const struct cache_entry *entry, struct cache_ticket ticket)
 {
-    uint64_t hash = cache_table_hash(cache, entry->class, entry->key);
+    uint64_t hash = cache_hash(cache, entry->class, entry->key);
     if (!is_valid(cache, hash, ticket) ||
         !may_replace(cache, cache_table_find(cache, hash, entry->class, entry->key))) {
         cache_add(&cache->classes[entry->class].refused, 1);

@@ -92,8 +92,14 @@ struct cache_hit {
 bool cache_find(struct cache *cache, enum cache_class class, struct bytes key,
                 struct cache_hit *out_hit);
 
-/* The hash of KEY, for the calls that take one. */
+/* The hash of KEY, for the calls that take one; and of the key that FIRST and REST are. */
 uint64_t cache_hash(const struct cache *cache, enum cache_class class, struct bytes key);
+uint64_t cache_hash_of(const struct cache *cache, enum cache_class class, uint8_t first,
+                       struct bytes rest);
+
+/* cache_find where the hash of KEY is known. */
+bool cache_find_hashed(struct cache *cache, enum cache_class class, struct bytes key, uint64_t hash,
+                       struct cache_hit *out_hit);
 
 /* Whether the key of CACHE_STATE with HASH is closed (cache_close). To be asked before a hint that
  * leads to its value is looked for. */

@@ -36,7 +36,7 @@ bool cache_hint_init(struct cache *cache, enum cache_hints hints, size_t count)
 {
     struct cache_hint_table *table = &cache->hints[hints];
     table->mask = count / WAYS - 1;
-    table->places = memory_alloc_zeroed(count, sizeof(*table->places));
+    table->places = memory_alloc_table(cache_hint_size(count));
     return table->places != NULL;
 }
 

@@ -109,6 +109,7 @@ struct cache {
     size_t door_mask;
     struct cache_hint_table hints[CACHE_HINTS_COUNT];
     _Atomic(uint64_t) opened; /* changes up to this one are there */
+    _Atomic(uint64_t) closed; /* the last change that closed any key */
 
     struct slab *slab;
     struct ghost ghost;
@@ -187,16 +188,17 @@ static inline bool cache_is_closed(const struct cache *cache, enum cache_class c
     if (class != CACHE_STATE) {
         return false;
     }
-    /* Who sees the change opened sees its values; who was told of it sees the door closed. */
+    /* Who sees the change opened sees its values; who was told of it sees the door closed. Most of
+     * the time none is, and the doors need not be fetched. */
     uint64_t opened = atomic_load_explicit(&cache->opened, memory_order_acquire);
-    return atomic_load_explicit(&cache->doors[hash >> 32 & cache->door_mask],
+    return atomic_load_explicit(&cache->closed, memory_order_relaxed) > opened &&
+           atomic_load_explicit(&cache->doors[hash >> 32 & cache->door_mask],
                                 memory_order_relaxed) > opened;
 }
 
 /* cache_table.c */
 struct cache_table *cache_table_create(size_t buckets, unsigned which);
 size_t cache_table_size(size_t buckets);
-uint64_t cache_table_hash(const struct cache *cache, enum cache_class class, struct bytes key);
 void cache_table_insert(struct cache *cache, struct cache_object *object);
 void cache_table_remove(struct cache *cache, struct cache_object *object);
 /* Begin to fetch what removing OBJECT from its bucket and its queue will touch. */

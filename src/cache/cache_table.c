@@ -2,15 +2,23 @@
 /* The chains. The writer links a new object before the first of its bucket, and unlinks one by a
  * single store, so a reader sees a chain with it or without it. An unlinked object keeps its link:
  * who stands on it finds the rest of the chain. */
+#define XXH_INLINE_ALL /* most keys are short: the call costs as much as the hash */
 #include <xxhash.h>
 
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "cache/cache_private.h"
 
-uint64_t cache_table_hash(const struct cache *cache, enum cache_class class, struct bytes key)
+uint64_t cache_hash_of(const struct cache *cache, enum cache_class class, uint8_t first,
+                       struct bytes rest)
 {
-    return XXH3_64bits_withSeed(key.data, key.size, cache->seed + (uint64_t) class);
+    return XXH3_64bits_withSeed(rest.data, rest.size,
+                                cache->seed + ((uint64_t)first << 8 | (uint64_t) class));
+}
+
+uint64_t cache_hash(const struct cache *cache, enum cache_class class, struct bytes key)
+{
+    return cache_hash_of(cache, class, key.data[0], bytes_of(key.data + 1, key.size - 1));
 }
 
 size_t cache_table_size(size_t buckets)
@@ -21,14 +29,11 @@ size_t cache_table_size(size_t buckets)
 struct cache_table *cache_table_create(size_t buckets, unsigned which)
 {
     ensure((buckets & (buckets - 1)) == 0);
-    struct cache_table *table = memory_alloc(cache_table_size(buckets));
+    struct cache_table *table = memory_alloc_table(cache_table_size(buckets));
     if (table != NULL) {
         table->mask = buckets - 1;
         table->size = cache_table_size(buckets);
         table->which = which;
-        for (size_t i = 0; i < buckets; i++) {
-            atomic_init(&table->buckets[i], NULL);
-        }
     }
     return table;
 }

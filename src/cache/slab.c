@@ -258,6 +258,9 @@ static uint32_t take_page(struct slab *slab)
         slab_refund(slab, slab->page_size);
         return SLAB_LIVE;
     }
+    if (slab->page_size == SLAB_PAGE_MAX) {
+        memory_prefer_huge(data, slab->page_size);
+    }
     index = slab->vacant;
     if (index != SLAB_LIVE) {
         remove_page(slab, &slab->vacant, index);

@@ -310,14 +310,12 @@ bool hot_get_head(struct cache *cache, struct stoa_head *out_head)
     return cache != NULL && find_head(cache, cache_find, out_head);
 }
 
-/* The newest value of KEY, among those of its block or alone. */
-static bool find_value(struct cache *cache, struct bytes key, struct hot_value *out_value)
+/* The newest value of KEY where it is an object alone. */
+static bool find_alone(struct cache *cache, struct bytes key, uint64_t hash,
+                       struct hot_value *out_value)
 {
     struct cache_hit hit;
-    if (hot_values_find(cache, key, cache_hash(cache, CACHE_STATE, key), out_value)) {
-        return true;
-    }
-    if (!cache_find(cache, CACHE_STATE, key, &hit)) {
+    if (!cache_find_hashed(cache, CACHE_STATE, key, hash, &hit)) {
         return false;
     }
     *out_value = (struct hot_value){.object = hit.object,
@@ -327,23 +325,36 @@ static bool find_value(struct cache *cache, struct bytes key, struct hot_value *
     return true;
 }
 
+/* The newest value of KEY, among those of its block or alone. */
+static bool find_value(struct cache *cache, struct bytes key, struct hot_value *out_value)
+{
+    struct bytes rest = bytes_of(key.data + 1, key.size - 1);
+    uint64_t hash = cache_hash_of(cache, CACHE_STATE, key.data[0], rest);
+    return hot_values_find(cache, key.data[0], rest, hash, out_value) ||
+           find_alone(cache, key, hash, out_value);
+}
+
+/* True, for its callers' sake. */
+static bool show_value(const struct hot_value *found, struct stoa_bytes *out_value,
+                       struct stoa_view **out_view, int *out_result)
+{
+    if (found->absent) {
+        cache_release(found->object);
+        *out_result = STOA_ENOTFOUND;
+        return true;
+    }
+    *out_value = public_bytes(found->value);
+    *out_view = hot_view(found->object);
+    *out_result = 0;
+    return true;
+}
+
 bool hot_get_state(struct cache *cache, struct bytes key, struct stoa_bytes *out_value,
                    struct stoa_view **out_view, int *out_result)
 {
     struct hot_value found;
-    if (cache == NULL || key.size < 1 || key.size > CACHE_KEY_MAX ||
-        !find_value(cache, key, &found)) {
-        return false;
-    }
-    if (found.absent) {
-        cache_release(found.object);
-        *out_result = STOA_ENOTFOUND;
-        return true;
-    }
-    *out_value = public_bytes(found.value);
-    *out_view = hot_view(found.object);
-    *out_result = 0;
-    return true;
+    return cache != NULL && key.size >= 1 && key.size <= CACHE_KEY_MAX &&
+           find_value(cache, key, &found) && show_value(&found, out_value, out_view, out_result);
 }
 
 static bool state_is_known(struct cache *cache)
@@ -422,15 +433,27 @@ bool hot_get_code(struct cache *cache, const uint8_t hash[32], struct stoa_bytes
            hot_get_state(cache, bytes_of(key, size), out_value, out_view, out_result);
 }
 
+/* The key with its domain is made only where it must be: this is the read that is asked for most.
+ */
+static bool find_raw_alone(struct cache *cache, struct bytes key, uint64_t hash,
+                           struct hot_value *out_value)
+{
+    uint8_t state_key[1 + STATE_KEY_RAW_MAX] = {STATE_KEY_RAW};
+    memcpy(state_key + 1, key.data, key.size);
+    return find_alone(cache, bytes_of(state_key, 1 + key.size), hash, out_value);
+}
+
 bool hot_get_raw(struct cache *cache, struct bytes key, struct stoa_bytes *out_value,
                  struct stoa_view **out_view, int *out_result)
 {
-    uint8_t state_key[1 + STATE_KEY_RAW_MAX] = {STATE_KEY_RAW};
-    if (key.size < 1 || key.size > STATE_KEY_RAW_MAX) {
+    struct hot_value found;
+    if (cache == NULL || key.size < 1 || key.size > STATE_KEY_RAW_MAX) {
         return false;
     }
-    memcpy(state_key + 1, key.data, key.size);
-    return hot_get_state(cache, bytes_of(state_key, 1 + key.size), out_value, out_view, out_result);
+    uint64_t hash = cache_hash_of(cache, CACHE_STATE, STATE_KEY_RAW, key);
+    return (hot_values_find(cache, STATE_KEY_RAW, key, hash, &found) ||
+            find_raw_alone(cache, key, hash, &found)) &&
+           show_value(&found, out_value, out_view, out_result);
 }
 
 struct bytes hot_raw_key(struct bytes key)

@@ -10,6 +10,7 @@ enum {
     OFFSET_SIZE = 4,
     ALIGNMENT = 8,
     INDEX_BITS = 16, /* of a hint; the rest is the object's number */
+    LINE = 64,       /* of the processor's cache */
     AHEAD = 16,      /* keys whose places are fetched while others are told of */
 };
 
@@ -112,6 +113,7 @@ static bool change_at(struct bytes value, size_t index, struct record_change *ou
     size_t start = index_size(count) + offset;
     ensure(start < value.size);
     struct bytes cursor = bytes_of(value.data + start, value.size - start);
+    __builtin_prefetch(cursor.data + LINE); /* the value, beside its key and size */
     int result = record_next_change(&cursor, out_change);
     ensure(result == 0);
     return true;
@@ -124,7 +126,13 @@ static uint8_t *read_mark(struct bytes value, size_t index)
     return (uint8_t *)(uintptr_t)value.data + HEAD_SIZE + count * OFFSET_SIZE + index;
 }
 
-bool hot_values_find(struct cache *cache, struct bytes key, uint64_t hash,
+static bool is_key(struct bytes whole, uint8_t domain, struct bytes key)
+{
+    return whole.size == key.size + 1 && whole.data[0] == domain &&
+           memcmp(whole.data + 1, key.data, key.size) == 0;
+}
+
+bool hot_values_find(struct cache *cache, uint8_t domain, struct bytes key, uint64_t hash,
                      struct hot_value *out_value)
 {
     uint64_t hint;
@@ -136,8 +144,7 @@ bool hot_values_find(struct cache *cache, struct bytes key, uint64_t hash,
         return false;
     }
     size_t index = hint & (HOT_VALUES_MAX - 1);
-    if (!change_at(hit.value, index, &change) || change.key.size != key.size ||
-        memcmp(change.key.data, key.data, key.size) != 0) {
+    if (!change_at(hit.value, index, &change) || !is_key(change.key, domain, key)) {
         cache_release(hit.object);
         return false;
     }

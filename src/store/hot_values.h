@@ -40,14 +40,14 @@ int hot_values_index(const struct cache *cache, struct bytes changes, struct buf
 bool hot_values_tell(struct cache *cache, uint64_t number, struct bytes hashes,
                      struct bytes *changes, size_t *next, size_t count);
 
-/* Any thread: the newest value of KEY. */
+/* Any thread: the newest value of the key that is DOMAIN and then KEY, whose hash is HASH. */
 struct hot_value {
     struct cache_object *object; /* pinned */
     struct bytes value;
     uint64_t height; /* that made it */
     bool absent;
 };
-bool hot_values_find(struct cache *cache, struct bytes key, uint64_t hash,
+bool hot_values_find(struct cache *cache, uint8_t domain, struct bytes key, uint64_t hash,
                      struct hot_value *out_value);
 
 /* EACH for the keys of an object (as cache_list and cache_walk have them) whose values there are

@@ -57,6 +57,26 @@ static void aligned_memory_is_aligned(void **state)
     }
 }
 
+static void a_table_is_zero_whatever_its_size(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 4096, (2 << 20) - 1, 2 << 20, (4 << 20) + 24};
+    for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+        size_t size = sizes[i / 2];
+        uint8_t *bytes = memory_alloc_table(size);
+        assert_non_null(bytes);
+        for (size_t k = 0; k < size; k++) {
+            assert_int_equal(bytes[k], 0);
+        }
+        memset(bytes, 0xff, size); /* the second time it is memory that was used */
+        memory_free(bytes);
+    }
+    memory_fail_at(1);
+    assert_null(memory_alloc_table(4 << 20));
+    memory_fail_at(1);
+    assert_null(memory_alloc_table(4096));
+}
+
 static void resizing_keeps_the_contents(void **state)
 {
     (void)state;
@@ -146,6 +166,7 @@ int main(void)
         cmocka_unit_test(zeroed_memory_is_zero_even_where_memory_was_used_before),
         cmocka_unit_test(a_product_that_overflows_is_refused),
         cmocka_unit_test(aligned_memory_is_aligned),
+        cmocka_unit_test(a_table_is_zero_whatever_its_size),
         cmocka_unit_test(resizing_keeps_the_contents),
         cmocka_unit_test(a_copied_text_is_its_own),
         cmocka_unit_test(allocations_are_counted_and_frees_are_not),
