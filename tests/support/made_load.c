@@ -21,6 +21,8 @@ struct made_load {
     struct buffer body;
     uint32_t *stamps; /* by key number: the last block that took it, plus one */
     bool rooted;
+    unsigned transactions; /* of a block */
+    unsigned changes;
     uint8_t bloom[256]; /* of the block that is made */
     uint8_t transactions_root[32];
     uint8_t receipts_root[32];
@@ -31,6 +33,8 @@ struct made_load *made_load_create(uint64_t seed)
     struct made_load *load = memory_alloc_zeroed(1, sizeof(*load));
     ensure(load != NULL);
     load->seed = seed;
+    load->transactions = MADE_LOAD_TRANSACTIONS;
+    load->changes = MADE_LOAD_CHANGES;
     load->stamps = memory_alloc_zeroed(MADE_LOAD_KEYS, sizeof(*load->stamps));
     ensure(load->stamps != NULL);
     return load;
@@ -39,6 +43,21 @@ struct made_load *made_load_create(uint64_t seed)
 void made_load_set_rooted(struct made_load *load)
 {
     load->rooted = true;
+}
+
+void made_load_set_shape(struct made_load *load, unsigned transactions, unsigned changes)
+{
+    ensure(transactions <= MADE_LOAD_TRANSACTIONS);
+    ensure(changes <= MADE_LOAD_CHANGES);
+    ensure(!load->rooted);
+    load->transactions = transactions;
+    load->changes = changes;
+}
+
+void made_load_key(const struct made_load *load, uint32_t number, uint8_t out[32])
+{
+    struct made_random key = made_random_of(load->seed ^ 4, number);
+    made_random_fill(&key, out, 32);
 }
 
 void made_load_destroy(struct made_load *load)
@@ -67,15 +86,16 @@ void made_load_index(struct made_load_block *made)
     int result = block_decode(buffer_bytes(&made->block), &block, NULL);
     ensure(result == 0);
     buffer_clear(&made->postings);
-    result =
-        posting_compute(&made->postings, &block, bytes_of(made->senders[0], sizeof(made->senders)),
-                        buffer_bytes(&made->receipts));
+    result = posting_compute(&made->postings, &block,
+                             bytes_of(made->senders[0], 20 * (size_t)made->transaction_count),
+                             buffer_bytes(&made->receipts));
     ensure(result == 0);
 }
 
 uint64_t made_load_logical_size(const struct made_load_block *block)
 {
-    return block->block.size + block->receipts.size + sizeof(block->senders) + block->state.size;
+    return block->block.size + block->receipts.size + 20 * (uint64_t)block->transaction_count +
+           block->state.size;
 }
 
 /* A number below COUNT with probability falling as 1 / (number + 1): Zipf's law. */
@@ -213,15 +233,14 @@ static void make_changes(struct made_load *load, struct made_random *random,
     buffer_clear(&out->state);
     ensure(buffer_reserve(&out->state, (size_t)MADE_LOAD_CHANGES * (KEY_SIZE + VALUE_MAX)) == 0);
     uint8_t *at = out->state.data;
-    for (unsigned i = 0; i < MADE_LOAD_CHANGES; i++) {
+    for (unsigned i = 0; i < load->changes; i++) {
         uint64_t number = 0;
         do {
             number = draw_zipf(random, MADE_LOAD_KEYS);
         } while (load->stamps[number] == stamp);
         load->stamps[number] = stamp;
         out->key_numbers[i] = (uint32_t)number;
-        struct made_random key = made_random_of(load->seed ^ 4, number);
-        made_random_fill(&key, at, KEY_SIZE);
+        made_load_key(load, (uint32_t)number, at);
         size_t size = made_random_below(random, 3) > 0
                           ? VALUE_MIN
                           : made_random_between(random, VALUE_MIN, VALUE_MAX);
@@ -232,7 +251,7 @@ static void make_changes(struct made_load *load, struct made_random *random,
     }
     out->state.size = (size_t)(at - out->state.data);
     /* As a stamp is unique to a block number only, a block made twice must not see its own. */
-    for (unsigned i = 0; i < MADE_LOAD_CHANGES; i++) {
+    for (unsigned i = 0; i < load->changes; i++) {
         load->stamps[out->key_numbers[i]] = 0;
     }
 }
@@ -295,15 +314,17 @@ void made_load_make(struct made_load *load, uint64_t number, const uint8_t paren
     struct made_random random = made_random_of(load->seed, number);
     bool legacy[MADE_LOAD_TRANSACTIONS];
     out->number = number;
+    out->transaction_count = load->transactions;
+    out->change_count = load->changes;
     buffer_clear(&load->body);
-    for (unsigned i = 0; i < MADE_LOAD_TRANSACTIONS; i++) {
+    for (unsigned i = 0; i < load->transactions; i++) {
         fill_address(load->seed, 1, made_random_below(&random, SENDER_COUNT), out->senders[i]);
         legacy[i] = put_transaction(load, &random, out->transaction_hashes[i], &load->body);
     }
     buffer_clear(&out->block); /* for a while: the receipts' payload */
     memset(load->bloom, 0, sizeof(load->bloom));
     uint64_t gas_used = 0;
-    for (unsigned i = 0; i < MADE_LOAD_TRANSACTIONS; i++) {
+    for (unsigned i = 0; i < load->transactions; i++) {
         gas_used += made_random_between(&random, 21000, 200000);
         put_receipt(load, &random, legacy[i], gas_used, &out->block);
     }

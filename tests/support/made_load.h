@@ -21,8 +21,10 @@ enum {
 struct made_load_block {
     uint64_t number;
     uint8_t hash[32];
-    struct buffer block;    /* RLP */
-    struct buffer receipts; /* RLP list */
+    unsigned transaction_count; /* MADE_LOAD_TRANSACTIONS and MADE_LOAD_CHANGES where no less is */
+    unsigned change_count;      /* asked for */
+    struct buffer block;        /* RLP */
+    struct buffer receipts;     /* RLP list */
     uint8_t senders[MADE_LOAD_TRANSACTIONS][20];
     uint8_t transaction_hashes[MADE_LOAD_TRANSACTIONS][32];
     struct stoa_change changes[MADE_LOAD_CHANGES]; /* into state */
@@ -39,6 +41,12 @@ void made_load_destroy(struct made_load *load);
 
 /* Blocks have their true roots and blooms from now on. */
 void made_load_set_rooted(struct made_load *load);
+
+/* Blocks are smaller from now on: at most as many as without. Not with true roots. */
+void made_load_set_shape(struct made_load *load, unsigned transactions, unsigned changes);
+
+/* The key with this number, below MADE_LOAD_KEYS. */
+void made_load_key(const struct made_load *load, uint32_t number, uint8_t out[32]);
 
 /* OUT is zeroed before its first use and reuses its memory after; made_load_block_deinit frees it.
  * PARENT_HASH is 32 zeros for number 0. */
