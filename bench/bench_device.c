@@ -7,28 +7,38 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
-uint64_t bench_device_written(const char *directory)
+struct bench_device_counters bench_device_count(const char *directory)
 {
     struct stat status;
     char path[64];
+    struct bench_device_counters counters = {0};
     if (stat(directory, &status) != 0) {
-        return 0;
+        return counters;
     }
     (void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u/stat", major(status.st_dev),
                    minor(status.st_dev));
     FILE *file = fopen(path, "r");
     if (file == NULL) {
-        return 0;
+        return counters;
     }
-    unsigned long long sectors = 0;
-    int found = fscanf(file, "%*u %*u %*u %*u %*u %*u %llu", &sectors);
+    unsigned long long reads = 0, sectors = 0;
+    if (fscanf(file, "%llu %*u %*u %*u %*u %*u %llu", &reads, &sectors) == 2) {
+        counters = (struct bench_device_counters){reads, sectors * 512};
+    }
     (void)fclose(file); /* was only read */
-    return found == 1 ? sectors * 512 : 0;
+    return counters;
+}
+
+uint64_t bench_device_free(const char *directory)
+{
+    struct statvfs status;
+    return statvfs(directory, &status) == 0 ? (uint64_t)status.f_bavail * status.f_frsize : 0;
 }
 
 int bench_device_sync(const char *directory)
@@ -74,7 +84,10 @@ static int forget_file(const FTSENT *entry, void *context)
 
 bool bench_device_drop_caches(const char *directory, bool all)
 {
-    (void)bench_device_sync(directory); /* dirty pages stay otherwise; dropping is best effort */
+    if (all) {
+        (void)bench_device_sync(
+            directory); /* dirty pages stay otherwise; dropping is best effort */
+    }
     int file = all ? open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC) : -1;
     bool dropped = file >= 0 && write(file, "3\n", 2) == 2;
     if (file >= 0) {

@@ -7,8 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes that the device below DIRECTORY has written since the machine started; 0: unknown. */
-uint64_t bench_device_written(const char *directory);
+/* What the device below DIRECTORY has done since the machine started; zeros: unknown. */
+struct bench_device_counters {
+    uint64_t reads; /* operations */
+    uint64_t written_bytes;
+};
+struct bench_device_counters bench_device_count(const char *directory);
+
+/* Bytes that are free in the file system of DIRECTORY for us; 0: unknown. */
+uint64_t bench_device_free(const char *directory);
 
 /* Bring what is dirty in the file system of DIRECTORY to the device. */
 int bench_device_sync(const char *directory);

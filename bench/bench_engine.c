@@ -6,8 +6,23 @@
 #include <time.h>
 #include <xxhash.h>
 
-#include "chain/block.h"
-#include "chain/receipt.h"
+#include "config.h"
+
+const struct bench_engine_ops *const bench_engines[] = {
+    &bench_engine_stoa,
+#ifdef HAVE_ROCKSDB
+    &bench_engine_rocksdb,    &bench_engine_rocksdb_blob,
+#endif
+#ifdef HAVE_LEVELDB
+    &bench_engine_leveldb,
+#endif
+#ifdef HAVE_LMDB
+    &bench_engine_lmdb,
+#endif
+    &bench_engine_wiredtiger, &bench_engine_memory,       &bench_engine_raw,
+};
+
+const unsigned bench_engine_count = sizeof(bench_engines) / sizeof(bench_engines[0]);
 
 int bench_fault_set(struct bench_fault *fault, const char *format, ...)
 {
@@ -21,25 +36,6 @@ int bench_fault_set(struct bench_fault *fault, const char *format, ...)
 uint64_t bench_sum(const void *data, size_t size)
 {
     return XXH3_64bits(data, size);
-}
-
-int bench_sum_transaction(struct bytes block, struct bytes receipts, uint32_t index,
-                          uint64_t *out_sum)
-{
-    struct bytes payload, header, transactions, list, envelope = {0}, receipt = {0};
-    if (rlp_read_list(&block, &payload, NULL) != 0 || rlp_read_list(&payload, &header, NULL) != 0 ||
-        rlp_read_list(&payload, &transactions, NULL) != 0 ||
-        rlp_read_list(&receipts, &list, NULL) != 0) {
-        return -1;
-    }
-    for (uint32_t i = 0; i <= index; i++) {
-        if (block_next_transaction(&transactions, &envelope, NULL) != 0 ||
-            receipt_next(&list, &receipt, NULL) != 0) {
-            return -1;
-        }
-    }
-    *out_sum = bench_sum(envelope.data, envelope.size) ^ bench_sum(receipt.data, receipt.size);
-    return 0;
 }
 
 uint64_t bench_now(void)

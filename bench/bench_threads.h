@@ -7,13 +7,19 @@
 
 enum { BENCH_THREADS_MAX = 64 };
 
-/* Make read INDEX of READS, note in READS->took how long it took, check what came. Called by any
- * of the threads. 0, or -1 with FAULT filled. */
-typedef int (*bench_threads_read)(struct bench_engine *engine, const struct bench_reads *reads,
-                                  size_t index, struct bench_fault *fault);
+struct bench_threads_ops {
+    /* What a thread reads with; NULL: it needs nothing. */
+    int (*begin)(struct bench_engine *engine, void **out_reader, struct bench_fault *fault);
+    void (*end)(void *reader);
 
-/* All READS on COUNT threads (1: on the caller's own). -1 with FAULT of the first that failed. */
+    /* Make READ, bring the checksum of what came. */
+    int (*read)(struct bench_engine *engine, void *reader, const struct bench_read *read,
+                uint64_t *out_sum, struct bench_fault *fault);
+};
+
+/* All READS on COUNT threads (1: on the caller's own). -1 with FAULT of the first that failed, or
+ * that brought another checksum. */
 int bench_threads_run(struct bench_engine *engine, const struct bench_reads *reads, unsigned count,
-                      bench_threads_read read, struct bench_fault *fault);
+                      const struct bench_threads_ops *ops, struct bench_fault *fault);
 
 #endif
