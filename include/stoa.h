@@ -266,6 +266,13 @@ int stoa_connect(const char *address, const struct stoa_connect_options *options
  * them and close again. NULL is allowed. */
 int stoa_close(struct stoa *stoa, struct stoa_detail *detail);
 
+/* The handle will be closed soon: what takes long (a verification, an analysis, an index that is
+ * made anew, jobs of upkeep) ends with STOA_ECANCELED, as does what comes of that kind from now on,
+ * and nothing that failed is tried again. All else goes on. stoa_close does this first; a host that
+ * lets requests end before it closes calls it ahead. Returns when that has ended. Of a store in
+ * another process: nothing. NULL is allowed. */
+void stoa_prepare_close(struct stoa *stoa);
+
 /* ---- storing ---- */
 
 /* Parts of verification that a caller may turn off. */

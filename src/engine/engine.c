@@ -141,6 +141,8 @@ struct stoa *engine_make(const char *directory, const struct stoa_options *optio
     stoa->done_fd = -1;
     atomic_init(&stoa->released, NULL);
     atomic_init(&stoa->copies_out, 0);
+    atomic_init(&stoa->ending, false);
+    atomic_init(&stoa->checking, 0);
     atomic_init(&stoa->warming, false);
     atomic_init(&stoa->warmed, 0);
     atomic_init(&stoa->next_correlation, (uint64_t)1 << 63);
@@ -237,6 +239,7 @@ static void run_close(struct stoa *stoa, struct engine_call *call)
                                  "close: %llu views are not released; release them, then close",
                                  (unsigned long long)out);
         stoa->giving_up = false;
+        atomic_store_explicit(&stoa->ending, false, memory_order_relaxed);
         jobs_go_on(stoa->jobs);
     } else {
         stoa->closing = true;
@@ -249,6 +252,14 @@ static void run_give_up(struct stoa *stoa, struct engine_call *call)
     engine_deliver_give_up(stoa);
 }
 
+void stoa_prepare_close(struct stoa *stoa)
+{
+    if (stoa != NULL && stoa->remote == NULL) {
+        atomic_store_explicit(&stoa->ending, true, memory_order_relaxed);
+        (void)engine_run_on_loop(stoa, run_give_up, NULL, NULL); /* stoa_close does it again */
+    }
+}
+
 int stoa_close(struct stoa *stoa, struct stoa_detail *detail)
 {
     if (stoa == NULL) {
@@ -257,7 +268,7 @@ int stoa_close(struct stoa *stoa, struct stoa_detail *detail)
     if (stoa->remote != NULL) {
         return engine_remote_close(stoa, detail);
     }
-    (void)engine_run_on_loop(stoa, run_give_up, NULL, NULL); /* else what backs off is waited for */
+    stoa_prepare_close(stoa); /* else what takes long and what backs off is waited for */
     drop_completions(stoa);
     int result = engine_run_on_loop(stoa, run_close, NULL, detail);
     if (result != 0) {

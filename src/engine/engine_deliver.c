@@ -348,6 +348,27 @@ void engine_deliver(struct stoa *stoa, struct engine_request *own)
     agenda_wait(stoa->agenda, &own->entry);
 }
 
+static void put_last(struct stoa *stoa, struct engine_request *own)
+{
+    struct engine_request **at = &stoa->last;
+    while (*at != NULL) {
+        at = &(*at)->next;
+    }
+    own->next = NULL;
+    *at = own;
+}
+
+/* It will not be served; where it is not among the last this does nothing. */
+static void drop_last(struct stoa *stoa, const struct engine_request *own)
+{
+    for (struct engine_request **at = &stoa->last; *at != NULL; at = &(*at)->next) {
+        if (*at == own) {
+            *at = own->next;
+            return;
+        }
+    }
+}
+
 static void begin(struct stoa *stoa, struct engine_request *own)
 {
     if (engine_message_writes(own->what) && engine_supervise_holds(stoa)) {
@@ -360,8 +381,7 @@ static void begin(struct stoa *stoa, struct engine_request *own)
         own->request.detail = (struct error_detail){.code = 0};
         engine_serve_forget(own); /* of another try */
         if (engine_serve_is_last(own)) {
-            own->next = stoa->last;
-            stoa->last = own;
+            put_last(stoa, own);
         } else {
             own->serve(own);
         }
@@ -408,6 +428,7 @@ static void expire(struct stoa *stoa, struct engine_request *own, uint64_t now_n
         if (own->place == ENGINE_HELD) {
             engine_supervise_let_go(stoa, own);
         }
+        drop_last(stoa, own);
         settle(stoa, own);
     } else {
         own->place = ENGINE_WAITING;
@@ -428,7 +449,7 @@ void engine_deliver_turn(struct stoa *stoa)
     while ((entry = agenda_take(stoa->agenda, open_lanes(stoa))) != NULL) {
         begin(stoa, request_of(entry));
     }
-    while (stoa->last != NULL) {
+    if (stoa->last != NULL) { /* one a turn: what came meanwhile does not wait for all of them */
         struct engine_request *own = stoa->last;
         stoa->last = own->next;
         own->serve(own);
@@ -437,6 +458,9 @@ void engine_deliver_turn(struct stoa *stoa)
 
 uint64_t engine_deliver_wait_ns(struct stoa *stoa)
 {
+    if (stoa->last != NULL) {
+        return 0;
+    }
     uint64_t next = agenda_next_time(stoa->agenda);
     uint64_t due = engine_supervise_due_ns(stoa);
     next = due < next ? due : next;
@@ -469,6 +493,7 @@ static void run_cancel(struct stoa *stoa, struct engine_call *call)
         if (own->place == ENGINE_HELD) {
             engine_supervise_let_go(stoa, own);
         }
+        drop_last(stoa, own);
         agenda_remove(stoa->agenda, &own->entry);
         engine_tell_answer(stoa, own);
         return;
@@ -497,6 +522,9 @@ int stoa_cancel(struct stoa *stoa, uint64_t correlation_id)
 {
     if (stoa->remote != NULL) {
         return stoa->remote->cancel(stoa->remote_state, correlation_id);
+    }
+    if (engine_serve_cancel(stoa, correlation_id)) {
+        return 0;
     }
     struct cancel_call cancel = {.id = correlation_id, .spare = engine_request_take(stoa)};
     if (cancel.spare == NULL) {

@@ -147,6 +147,8 @@ static int open_on_loop(struct stoa *stoa)
         .write_through = stoa->cache_options.policy == STOA_WRITE_THROUGH,
         .progress = stoa->options.progress == NULL ? NULL : note_progress,
         .progress_context = stoa,
+        .is_stopping = engine_serve_is_stopping,
+        .stopping_context = stoa,
     };
     if (options.verify_workers == 0) {
         long processors = sysconf(_SC_NPROCESSORS_ONLN);

@@ -108,6 +108,8 @@ struct engine_call {
     struct engine_call *next;
 };
 
+#define ENGINE_CHECK_CANCELED UINT64_MAX
+
 enum open_state { OPENING, OPENED, OPEN_FAILED };
 
 enum engine_trouble { ENGINE_SOUND, ENGINE_TROUBLED, ENGINE_GIVEN_UP };
@@ -179,6 +181,11 @@ struct stoa {
     /* Views that callers gave back: pushed with release, taken whole with acquire. */
     _Atomic(struct stoa_view *) released;
 
+    /* Any thread ends with these what keeps the loop busy (engine_serve.c); hints, so relaxed. */
+    _Atomic(bool) ending;       /* the handle will be closed */
+    _Atomic(uint64_t) checking; /* correlation id of a verification or an analysis; 0: none;
+                                   ENGINE_CHECK_CANCELED: it is not wanted any more */
+
     _Atomic(bool) warming; /* the loop's, told to anyone */
     _Atomic(uint64_t) warmed;
 
@@ -204,7 +211,8 @@ struct stoa {
     unsigned warm_blocks;   /* not yet read */
     uint64_t warm_bytes;    /* of blocks that still have room */
     bool closing;
-    struct engine_request *last; /* verifications of this turn: behind all that came with them */
+    struct engine_request *last; /* verifications, in their order: one a turn, behind all that came
+                                    meanwhile */
     struct engine_request
         *retry;        /* reads that met damaged tables, to be made again when those are mended */
     sem_t left_to_end; /* whoever closes touches mailbox and loop no more */
@@ -356,6 +364,9 @@ void engine_serve_forget(struct engine_request *own);        /* what it was to b
 bool engine_serve_is_last(const struct engine_request *own); /* it wants the loop for itself */
 /* On the loop: end what OWN began, soon. False: it did not begin anything. */
 bool engine_serve_stop(struct engine_request *own);
+/* Any thread. True: it is what the loop is busy with, and ends soon with STOA_ECANCELED. */
+bool engine_serve_cancel(struct stoa *stoa, uint64_t correlation_id);
+bool engine_serve_is_stopping(void *stoa); /* for the store */
 
 /* ---- engine_jobs.c ---- */
 

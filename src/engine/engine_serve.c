@@ -153,12 +153,52 @@ static void join(struct engine_request *own, const struct kept_damages *kept)
     }
 }
 
+/* What the loop does in one piece asks this often (store_options.is_stopping). */
+bool engine_serve_is_stopping(void *context)
+{
+    struct stoa *stoa = context;
+    return atomic_load_explicit(&stoa->ending, memory_order_relaxed) ||
+           atomic_load_explicit(&stoa->checking, memory_order_relaxed) == ENGINE_CHECK_CANCELED;
+}
+
+bool engine_serve_cancel(struct stoa *stoa, uint64_t correlation_id)
+{
+    uint64_t checking = correlation_id;
+    return correlation_id != 0 && atomic_compare_exchange_strong_explicit(
+                                      &stoa->checking, &checking, ENGINE_CHECK_CANCELED,
+                                      memory_order_relaxed, memory_order_relaxed);
+}
+
+/* False: the handle will be closed, and OWN was told. */
+static bool is_wanted(struct engine_request *own)
+{
+    bool ending = atomic_load_explicit(&own->stoa->ending, memory_order_relaxed);
+    if (ending) {
+        engine_deliver_served(own, error_set(&own->request.detail, STOA_ECANCELED, "stopped"));
+    }
+    return !ending;
+}
+
+static void begin_check(struct engine_request *own)
+{
+    atomic_store_explicit(&own->stoa->checking, own->entry.id, memory_order_relaxed);
+}
+
+/* What it came to, RESULT where it was not canceled before: who did that was told so. */
+static int end_check(struct engine_request *own, int result)
+{
+    uint64_t was = atomic_exchange_explicit(&own->stoa->checking, 0, memory_order_relaxed);
+    return was == ENGINE_CHECK_CANCELED
+               ? error_set(&own->request.detail, STOA_ECANCELED, "canceled")
+               : result;
+}
+
 static void serve_verify(struct engine_request *own)
 {
     struct stoa *stoa = own->stoa;
     struct kept_damages kept = {.count = 0};
     struct stoa_verify_report *report = make_report(own, sizeof(*report));
-    if (report == NULL) {
+    if (report == NULL || !is_wanted(own)) {
         return;
     }
     int result = 0;
@@ -170,8 +210,10 @@ static void serve_verify(struct engine_request *own)
         engine_deliver_served(own, error_set(&own->request.detail, result, "verify"));
         return;
     }
+    begin_check(own);
     result = store_verify(stoa->store, own->index != 0, keep_damage, &kept, report,
                           &own->request.detail);
+    result = end_check(own, result);
     join(own, &kept);
     while (kept.first != NULL) {
         struct kept_damage *one = kept.first;
@@ -184,8 +226,10 @@ static void serve_verify(struct engine_request *own)
 static void serve_analyze(struct engine_request *own)
 {
     struct stoa_analysis *analysis = make_report(own, sizeof(*analysis));
-    if (analysis != NULL) {
-        engine_deliver_served(own, store_analyze(own->stoa->store, analysis, &own->request.detail));
+    if (analysis != NULL && is_wanted(own)) {
+        begin_check(own);
+        int result = store_analyze(own->stoa->store, analysis, &own->request.detail);
+        engine_deliver_served(own, end_check(own, result));
     }
 }
 

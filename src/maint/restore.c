@@ -296,6 +296,13 @@ static int remove_above(struct restoring *restoring, uint32_t number)
 
 /* ---- the store ---- */
 
+/* Nothing is moved, but whoever paces it may want it to end. */
+static bool is_stopping(void *context)
+{
+    struct restoring *restoring = context;
+    return pace_step(restoring->options->pace, 0) != 0;
+}
+
 /* TABLES: simulated ones, for a look; NULL: as the options say. */
 static int open_store(struct restoring *restoring, bool plain, struct kv_memory_disk *tables,
                       struct store **out_store)
@@ -305,6 +312,8 @@ static int open_store(struct restoring *restoring, bool plain, struct kv_memory_
     options.directory = restoring->making;
     options.bulk = true;
     options.plain = plain;
+    options.is_stopping = is_stopping;
+    options.stopping_context = restoring;
     options.memory_tables = tables != NULL ? tables : options.memory_tables;
     return store_open(&options, out_store, restoring->detail);
 }

@@ -188,6 +188,38 @@ static uint64_t find_request(const struct connection *connection, uint64_t id)
     return 0;
 }
 
+/* A request of a client that is gone, taken back. */
+struct taking_back {
+    struct aside_job job; /* first */
+    struct stoa *stoa;
+    uint64_t id;
+};
+
+static void take_back(struct aside_job *job)
+{
+    const struct taking_back *own = (struct taking_back *)(void *)job;
+    (void)stoa_cancel(own->stoa, own->id); /* it may have ended by itself */
+}
+
+static void took_back(struct aside_job *job)
+{
+    memory_free(job);
+}
+
+void connection_take_back(const struct connection_request *request)
+{
+    struct taking_back *own = memory_alloc(sizeof(*own));
+    if (own == NULL) {
+        return; /* it ends by itself */
+    }
+    *own = (struct taking_back){.job = {.run = take_back, .done = took_back},
+                                .stoa = server_store(request->owner->server),
+                                .id = request->base.store_id};
+    if (!request->with_store || !aside_begin(request->owner->aside, &own->job)) {
+        memory_free(own);
+    }
+}
+
 /* The request's one argument. */
 static int read_argument(struct connection *connection, const struct wire_header *header,
                          struct bytes payload, struct connection_request *request,

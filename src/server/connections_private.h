@@ -138,6 +138,9 @@ struct connection_request *connection_request_take(struct connection *connection
 void connection_request_give(struct connection_request *request);
 
 /* connections_aside.c */
+/* REQUEST, which is with the store, is not wanted any more: tell the store so, where there is room
+ * to. */
+void connection_take_back(const struct connection_request *request);
 int connection_serve_aside(struct connection *connection, const struct wire_header *header,
                            struct bytes payload, struct error_detail *detail);
 

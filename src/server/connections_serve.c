@@ -247,7 +247,12 @@ void connection_abandon(struct connection *connection)
         connection_request_give(request);
     }
     while (connection->requests != NULL) {
-        leave_connection(connection->requests);
+        struct connection_request *request = connection->requests;
+        unsigned type = request->header.type;
+        leave_connection(request);
+        if (type == STOA_MESSAGE_VERIFY || type == STOA_MESSAGE_ANALYZE_STORE) {
+            connection_take_back(request); /* they hold all else up, and nobody waits for them */
+        }
     }
 }
 

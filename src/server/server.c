@@ -197,8 +197,9 @@ static bool is_idle(struct server *server)
     return idle;
 }
 
-/* No new work; what is under way has until then. Requests that still are with the store after that
- * are waited for as well: their memory is theirs. Deadlines and stoa_cancel bound that. */
+/* No new work; what is under way has until then, and what takes long in the store ends at once.
+ * Requests that still are with the store after that are waited for as well: their memory is theirs.
+ */
 static void run_end(struct server *server)
 {
     server->stopping = true;
@@ -209,6 +210,7 @@ static void run_end(struct server *server)
         }
     }
     uint64_t end_ns = net_now_ns() + (uint64_t)server->options.stop_ms * 1000000;
+    stoa_prepare_close(server->options.stoa); /* what takes long is not waited for */
     while (server->result == 0 &&
            (server->under_way != 0 || (!is_idle(server) && net_now_ns() < end_ns))) {
         uint64_t wait_ns = turn_parts(server);

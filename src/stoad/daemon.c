@@ -30,6 +30,7 @@ struct daemon {
     struct connections *connections;
     struct connections_settings fresh; /* of a reload, on their way to the loop */
     atomic_int stage;                  /* exchanges order the server's pointer as well */
+    struct timespec limit; /* the signals' thread's: when it has to have ended; 0: not yet */
     bool watchdog;
     pthread_mutex_t reload; /* settings while they change, and the end of that */
     bool ending;
@@ -165,6 +166,8 @@ static void take_signal(struct daemon *daemon, int number)
     }
     say(daemon, EVENT_INFO, "stopping", fields, 1);
     (void)notify_send("STOPPING=1");
+    clock_gettime(CLOCK_MONOTONIC, &daemon->limit);
+    daemon->limit.tv_sec += (time_t)daemon->settings->number[SETTING_STOP_SECONDS];
     atomic_store_explicit(&daemon->stage, STOPPING, memory_order_release);
     server_stop(daemon->server);
 }
@@ -177,15 +180,41 @@ static void signals_of_daemon(sigset_t *out)
     sigaddset(out, SIGHUP);
 }
 
+/* The next signal. Once it stops there is an end to that, whatever holds it up: what is
+ * acknowledged is in the ledger, and the next opening replays what the tables lack. */
+static int next_signal(struct daemon *daemon, const sigset_t *set)
+{
+    for (;;) {
+        if (daemon->limit.tv_sec == 0) {
+            int number = sigwaitinfo(set, NULL);
+            if (number > 0) {
+                return number;
+            }
+            continue; /* interrupted */
+        }
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        int64_t left_ns = (int64_t)(daemon->limit.tv_sec - now.tv_sec) * 1000000000 +
+                          (daemon->limit.tv_nsec - now.tv_nsec);
+        if (left_ns <= 0) {
+            say(daemon, EVENT_WARNING, "stopped_late", NULL, 0);
+            _exit(DAEMON_FAILED);
+        }
+        struct timespec left = {.tv_sec = (time_t)(left_ns / 1000000000),
+                                .tv_nsec = (long)(left_ns % 1000000000)};
+        int number = sigtimedwait(set, NULL, &left);
+        if (number > 0) {
+            return number;
+        }
+    }
+}
+
 static void *signal_thread(void *context)
 {
     sigset_t set;
     signals_of_daemon(&set);
     for (;;) {
-        int number;
-        if (sigwait(&set, &number) == 0) {
-            take_signal(context, number);
-        }
+        take_signal(context, next_signal(context, &set));
     }
     return NULL;
 }
@@ -315,7 +344,7 @@ static int serve(struct daemon *daemon)
     struct server_options options = {
         .stoa = daemon->stoa,
         .events = &daemon->events,
-        .stop_ms = (uint32_t)(daemon->settings->number[SETTING_STOP_SECONDS] * 1000),
+        .stop_ms = (uint32_t)(daemon->settings->number[SETTING_STOP_SECONDS] * 1000 / 2),
         .alive = note_alive,
         .alive_context = daemon,
     };

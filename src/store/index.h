@@ -168,6 +168,15 @@ int index_walk_trie(struct index *index, struct kv_session *session,
                     int (*entry)(void *context, const struct runs_entry *entry), void *context,
                     struct error_detail *detail);
 
+/* Who is asked now and then by index_count and the walks above whether to go on, where they run
+ * with SESSION: true ends them with STOA_ECANCELED. NULL: nobody. It is not copied. */
+struct index_asker {
+    bool (*is_stopping)(void *context);
+    void *context;
+    const struct kv_session *session;
+};
+void index_ask(struct index *index, const struct index_asker *asker);
+
 /* How many entries each table has, by walking all of it: for verify. */
 struct index_counts {
     uint64_t heights;

@@ -22,8 +22,9 @@ struct index {
     struct runs *state;
     struct runs *trie;
     struct runs *postings[POSTING_KINDS];
-    uint64_t newest;      /* index_newest */
-    uint64_t tries_floor; /* as it was opened */
+    const struct index_asker *asker; /* index_ask */
+    uint64_t newest;                 /* index_newest */
+    uint64_t tries_floor;            /* as it was opened */
     /* Scratch of index_apply, kept from batch to batch. */
     struct runs_entry *entries;
     size_t entry_capacity;

@@ -351,6 +351,12 @@ int store_close(struct store *store, struct error_detail *detail)
 
 /* ---- serving ---- */
 
+bool store_is_stopping(const struct store *store)
+{
+    return store->options.is_stopping != NULL &&
+           store->options.is_stopping(store->options.stopping_context);
+}
+
 void store_finish_request(struct store *store, struct store_request *request, int result)
 {
     ensure(store->pending_requests > 0);

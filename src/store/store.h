@@ -41,6 +41,10 @@ struct store_options {
     struct cache *cache; /* the caller's; outlives the store. NULL: none */
     void (*progress)(void *context, const char *what, uint64_t done, uint64_t total);
     void *progress_context;
+    /* Asked often while the store opens, verifies or analyzes: true ends that with
+     * STOA_ECANCELED. NULL: never. */
+    bool (*is_stopping)(void *context);
+    void *stopping_context;
     struct kv_memory_disk
         *memory_tables; /* simulation: tables live there instead of in WiredTiger */
 };

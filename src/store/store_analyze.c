@@ -72,13 +72,17 @@ int store_analyze(struct store *store, struct stoa_analysis *out_analysis,
         .account = count_account, .code = count_code, .raw = count_raw, .context = &analysis};
     struct values_records records = {.record = count_record, .context = &analysis};
     uint64_t height = store->head.present ? store->head.height : 0;
+    struct index_asker asker = {store->options.is_stopping, store->options.stopping_context,
+                                store->session};
     int result = store_apply_all(store, detail);
+    index_ask(store->index, asker.is_stopping != NULL ? &asker : NULL);
     if (result == 0) {
         result = values_walk(store->index, store->session, height, &visitor, detail);
     }
     if (result == 0) {
         result = values_walk_records(store->index, store->session, height, &records, detail);
     }
+    index_ask(store->index, NULL);
     store_note_tables(store, result);
     if (result != 0) {
         return error_set(detail, result, "analyze: %s", stoa_strerror(result));

@@ -650,6 +650,9 @@ int store_replay_anew(struct store *store, struct error_detail *detail); /* with
 int store_blame_space(struct store *store, int result, struct error_detail *detail);
 void store_note_tables(struct store *store, int result); /* of a call on the tables */
 
+/* As its opener says: what takes long ends with STOA_ECANCELED. */
+bool store_is_stopping(const struct store *store);
+
 /* store_metrics.c */
 void store_metrics_start(struct store *store); /* once the tables are open */
 void store_metrics_tick(struct store *store, uint64_t now_ns);

@@ -385,6 +385,9 @@ static int replay_frame(void *context, const struct ledger_frame *frame)
     if (frame->position.sequence <= replay->store->applied.position.sequence) {
         return 0; /* where the scan began */
     }
+    if (store_is_stopping(replay->store)) {
+        return error_set(replay->detail, STOA_ECANCELED, "stopped while the ledger was replayed");
+    }
     if (replay->progress != NULL) {
         replay->progress(replay->progress_context, "replaying the ledger",
                          frame->position.sequence - replay->first_sequence, replay->total_frames);

@@ -497,6 +497,9 @@ static int verify_frame(void *context, const struct ledger_frame *frame)
     struct verify *verify = context;
     struct record record;
     struct block block;
+    if (store_is_stopping(verify->store)) {
+        return error_set(verify->detail, STOA_ECANCELED, "stopped");
+    }
     if (frame->kind == LEDGER_STATE) {
         return check_state(verify, frame);
     }
@@ -605,7 +608,11 @@ int store_verify(struct store *store, bool deep,
     prepare_init(&verify.prepare);
     buffer_init(&verify.changes);
     tries_work_init(&verify.tries);
+    struct index_asker asker = {store->options.is_stopping, store->options.stopping_context,
+                                store->session};
+    index_ask(store->index, asker.is_stopping != NULL ? &asker : NULL);
     result = verify_all(&verify);
+    index_ask(store->index, NULL);
     tries_work_deinit(&verify.tries);
     buffer_deinit(&verify.changes);
     prepare_deinit(&verify.prepare);

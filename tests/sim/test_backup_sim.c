@@ -517,6 +517,61 @@ static void a_restore_that_is_cut_off_offers_nothing(void **state)
     made_chain_destroy(chain);
 }
 
+static int end_at(void *context, uint64_t bytes, uint64_t done, uint64_t total)
+{
+    uint64_t *left = context;
+    (void)bytes;
+    assert_true(done <= total || total == 0);
+    return *left == 0 || --*left == 0 ? STOA_ECANCELED : 0;
+}
+
+/* While files are copied, while the tables are made, while all of it is verified. */
+static void a_restore_that_is_told_to_end_does_and_offers_nothing(void **state)
+{
+    enum { HEIGHT = 6 };
+    (void)state;
+    uint64_t seed = fixture_seed();
+    struct made_chain *chain = made_chain_create(seed, CUT_BLOCKS);
+    struct simstore sim;
+    struct backup_report made;
+    struct restore_report restored;
+    struct io_sim_options machine = {.seed = seed};
+    start(&sim, seed, chain, &machine);
+    for (uint64_t i = 1; i <= HEIGHT; i++) {
+        struct stoa_store_block put = simstore_put_of(made_chain_block(chain, i));
+        assert_int_equal(simstore_put(&sim, &put), 0);
+    }
+    struct backup_options backup = options_of(&sim);
+    assert_int_equal(back_up(&sim, &backup, &made), 0);
+    int result = STOA_ECANCELED;
+    uint64_t asked = 0;
+    for (; result == STOA_ECANCELED; asked++) {
+        uint64_t left = asked + 1;
+        struct pace pace = {.step = end_at, .context = &left};
+        struct kv_memory_disk *tables = kv_memory_disk_create();
+        struct restore_options options = {
+            .io = sim.io,
+            .backup = "/backup",
+            .target = "/restored",
+            .pace = &pace,
+            .store = {.segment_size = sim.segment_size, .memory_tables = tables},
+        };
+        result = restore_run(&options, &restored, &sim.detail);
+        if (result == 0) {
+            expect_restored(&sim, chain, HEIGHT, tables);
+        } else {
+            size_t count = 0;
+            assert_int_equal(io_list(sim.io, "/restored", store_folder_count, &count),
+                             STOA_ENOTFOUND);
+        }
+        kv_memory_disk_destroy(tables);
+    }
+    assert_int_equal(result, 0);
+    assert_true(asked > 2 * HEIGHT); /* each block of the replay, and of what is verified */
+    finish(&sim);
+    made_chain_destroy(chain);
+}
+
 /* ---- damage ---- */
 
 static void count_damage(void *context, const char *file, const char *what)
@@ -684,6 +739,7 @@ int main(void)
         cmocka_unit_test(a_power_cut_at_any_io_leaves_what_was_backed_up_before),
         cmocka_unit_test(a_power_cut_while_pruning_leaves_what_stays),
         cmocka_unit_test(a_restore_that_is_cut_off_offers_nothing),
+        cmocka_unit_test(a_restore_that_is_told_to_end_does_and_offers_nothing),
         cmocka_unit_test(a_flipped_bit_in_any_file_is_found),
         cmocka_unit_test(a_full_disk_ends_a_backup_and_leaves_those_before),
         cmocka_unit_test(another_store_or_another_history_is_refused),

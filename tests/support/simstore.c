@@ -66,6 +66,8 @@ int simstore_open(struct simstore *sim)
         .history_blocks = sim->history_blocks,
         .trie_history_blocks = sim->trie_history_blocks,
         .memory_tables = sim->tables,
+        .is_stopping = sim->is_stopping,
+        .stopping_context = sim->stopping_context,
     };
     sim->detail = (struct error_detail){.code = 0};
     int result = store_open(&options, &sim->store, &sim->detail);

@@ -24,6 +24,8 @@ struct simstore {
     bool write_through;
     uint64_t history_blocks;
     uint64_t trie_history_blocks;
+    bool (*is_stopping)(void *context); /* as of store_options */
+    void *stopping_context;
 };
 
 /* A machine without a store. */

@@ -185,10 +185,12 @@ stoad() {
     ${STOA_TEST_WRAPPER:-} "$stoad" "$@"
 }
 
-# start_stoad STORE [OPTION...]: start it and wait until it serves: $stoad_pid; what it says is in $work/stoad.log.
+# start_stoad STORE [OPTION...]: start it and wait until it serves: $stoad_pid; what it says is in $work/stoad.log. However slow
+# the machine is, it may close its store when it is told to stop.
 start_stoad() {
     local directory=$1
     shift
+    set -- --stop-seconds=300 "$@"
     # LeakSanitizer looks at what ends by a call that the daemon's filter refuses.
     case ${SANITIZER_CFLAGS:-} in *address*) set -- --confine no "$@" ;; esac
     : >"$work/stoad.log" # what an earlier one said is not this one's readiness

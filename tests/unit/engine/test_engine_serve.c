@@ -162,6 +162,63 @@ static void a_verification_brings_what_it_found(void **state)
     stoa_free(done.damages);
 }
 
+/* Those that wait, and the one that is under way, which holds the loop. */
+static void verifications_are_taken_back(void **state)
+{
+    enum { COUNT = 40 };
+    struct engine_rig *rig = *state;
+    int taken_back[COUNT];
+    engine_rig_put(rig, 1, HALF);
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct stoa_call call = STOA_CALL_INIT;
+        call.tag = i;
+        call.correlation_id = i + 1;
+        assert_int_equal(stoa_submit_verify_deep(rig->stoa, &call), 0);
+    }
+    for (unsigned i = COUNT; i > 0; i--) { /* the newest first */
+        taken_back[i - 1] = stoa_cancel(rig->stoa, i);
+        assert_true(taken_back[i - 1] == 0 || taken_back[i - 1] == STOA_ENOTFOUND);
+    }
+    for (unsigned i = 0; i < COUNT; i++) {
+        struct stoa_completion done;
+        assert_int_equal(stoa_reap(rig->stoa, &done, 1, -1), 1);
+        assert_true(done.tag < COUNT);
+        assert_int_equal(done.result, taken_back[done.tag] == 0 ? STOA_ECANCELED : 0);
+        stoa_free(done.verified);
+        stoa_free(done.damages);
+    }
+    struct stoa_verify_report report;
+    assert_int_equal(stoa_verify(rig->stoa, NULL, NULL, &report, NULL), 0);
+}
+
+static void what_takes_long_is_over_before_a_close(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_verify_report report;
+    struct stoa_analysis analysis = STOA_ANALYSIS_INIT;
+    struct stoa_detail detail;
+    engine_rig_put(rig, 1, HALF);
+    assert_int_equal(stoa_submit_verify(rig->stoa, STOA_TAG(1)), 0);
+    stoa_prepare_close(rig->stoa);
+    assert_int_equal(stoa_verify(rig->stoa, NULL, NULL, &report, &detail), STOA_ECANCELED);
+    assert_int_equal(stoa_analyze(rig->stoa, &analysis, &detail), STOA_ECANCELED);
+    struct stoa_completion done;
+    assert_int_equal(stoa_reap(rig->stoa, &done, 1, -1), 1);
+    assert_true(done.result == 0 || done.result == STOA_ECANCELED);
+    stoa_free(done.verified);
+    stoa_free(done.damages);
+    engine_rig_put(rig, HALF + 1, HALF + 1); /* all else goes on */
+    engine_rig_expect(rig->stoa, rig->chain, 1, HALF + 1);
+
+    /* A close that could not be was not the end. */
+    struct stoa_block_key key = {.by = STOA_LATEST};
+    struct stoa_block block;
+    assert_int_equal(stoa_get_block(rig->stoa, &key, &block, &detail), 0);
+    assert_int_equal(stoa_close(rig->stoa, &detail), STOA_EBUSY);
+    assert_int_equal(stoa_verify(rig->stoa, NULL, NULL, &report, &detail), 0);
+    stoa_release(block.view);
+}
+
 static void an_index_is_made_anew_by_message_and_stopped_by_canceling(void **state)
 {
     struct engine_rig *rig = *state;
@@ -254,6 +311,8 @@ int main(void)
         ENGINE_RIG_ALL(an_analysis_comes_as_a_completion_as_well),
         ENGINE_RIG_ALL(a_checkpoint_covers_what_was_acknowledged_and_lets_others_go_on),
         ENGINE_RIG_ALL(a_verification_brings_what_it_found),
+        ENGINE_RIG_ALL(verifications_are_taken_back),
+        ENGINE_RIG_BOTH(what_takes_long_is_over_before_a_close),
         ENGINE_RIG_ALL(an_index_is_made_anew_by_message_and_stopped_by_canceling),
         ENGINE_RIG_ALL(receipts_come_with_their_transaction_and_block),
         ENGINE_RIG_ALL(every_message_is_answered_or_refused_with_a_reason),

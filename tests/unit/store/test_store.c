@@ -452,6 +452,53 @@ static void after_a_refused_block_those_that_build_on_it_are_refused(void **stat
     put_blocks(fixture, 1, 3);
 }
 
+/* Who is asked whether to go on. */
+struct asked {
+    uint64_t times;
+    uint64_t no_from; /* 0: always */
+};
+
+static bool is_asked(void *context)
+{
+    struct asked *asked = context;
+    return ++asked->times >= asked->no_from && asked->no_from != 0;
+}
+
+/* It asks once a frame at least, and ends with the first no. */
+static void what_takes_long_ends_as_soon_as_it_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    struct asked asked = {.times = 0};
+    put_blocks(fixture, 1, BLOCKS);
+    assert_int_equal(simstore_close(&fixture->sim), 0);
+    fixture->sim.is_stopping = is_asked;
+    fixture->sim.stopping_context = &asked;
+    uint64_t ends = 0;
+    int result = STOA_ECANCELED;
+    while (result == STOA_ECANCELED) { /* opening, at each frame of the replay */
+        simstore_lose_tables(&fixture->sim);
+        asked = (struct asked){.no_from = ends + 1};
+        result = simstore_open(&fixture->sim);
+        assert_true(result == 0 || asked.times == asked.no_from);
+        ends += result == STOA_ECANCELED;
+    }
+    assert_int_equal(result, 0);
+    assert_true(ends >= BLOCKS);
+    expect_head(fixture, BLOCKS);
+    ends = 0;
+    do {
+        asked = (struct asked){.no_from = ends + 1};
+        result = simstore_verify(&fixture->sim, NULL);
+        assert_true(result == 0 || asked.times == asked.no_from);
+        ends += result == STOA_ECANCELED;
+    } while (result == STOA_ECANCELED);
+    assert_int_equal(result, 0);
+    assert_true(ends >= BLOCKS);
+    fixture->sim.is_stopping = NULL;
+    reopen(fixture);
+    simstore_expect(&fixture->sim, fixture->chain, 1, BLOCKS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -476,6 +523,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(many_puts_in_flight_keep_their_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(after_a_refused_block_those_that_build_on_it_are_refused,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_takes_long_ends_as_soon_as_it_is_told, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
