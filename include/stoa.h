@@ -891,8 +891,8 @@ struct stoa_completion {
     struct stoa_damage *damages; /* DAMAGE_COUNT of them, with their texts */
     size_t damage_count;
     struct stoa_analysis *analysis;
-    struct stoa_job_info *jobs; /* of a job: how it ended, also where it failed; of a list: all.
-                                   JOB_COUNT of them, stoa_free */
+    struct stoa_job_info *jobs; /* of a job that was run with options: how it ended, also where it
+                                   failed; of a list: all. JOB_COUNT of them, stoa_free */
     size_t job_count;
     uint8_t
         hash[32]; /* of a store: the block's; of an update: its block's; of a state root: that */

@@ -13,6 +13,7 @@ struct engine_job {
     int number;
     struct job_order order;
     struct job_waiter waiter;
+    bool silent; /* without options, as a checkpoint is asked for: the answer is its result alone */
 };
 
 enum { FLAGS_KNOWN = STOA_JOB_DRY_RUN | STOA_JOB_HURRY | STOA_JOB_DETACH };
@@ -92,6 +93,7 @@ int engine_jobs_fill(struct engine_request *own, const void *argument)
         return STOA_ENOMEM;
     }
     own->job->number = number;
+    own->job->silent = argument == NULL;
     return argument == NULL ? 0 : take_options(own->job, argument);
 }
 
@@ -167,9 +169,10 @@ static void serve_job(struct engine_request *own)
     if (own->what == STOA_MESSAGE_CHECKPOINT) {
         engine_warm_save_soon(stoa);
     }
-    own->report = detach ? NULL : memory_alloc_zeroed(1, sizeof(struct stoa_job_info));
+    bool tells = !detach && !job->silent;
+    own->report = tells ? memory_alloc_zeroed(1, sizeof(struct stoa_job_info)) : NULL;
     own->report_count = 0;
-    if (!detach && own->report == NULL) {
+    if (tells && own->report == NULL) {
         engine_deliver_served(own, STOA_ENOMEM);
         return;
     }
