@@ -1232,6 +1232,7 @@ enum stoa_index {
     STOA_INDEX_ADDRESSES,    /* which transactions addresses have to do with */
     STOA_INDEX_LOGS,         /* which blocks have logs of contracts and topics */
     STOA_INDEX_STATE,        /* the values of the state, by height */
+    STOA_INDEX_HEIGHTS,      /* which block is at a height of the canonical chain */
     STOA_INDEXES
 };
 
@@ -1239,11 +1240,12 @@ enum stoa_index {
 const char *stoa_index_name(int index);
 
 /* Make INDEX anew from the ledger while the store serves: what is there is used until the new one
- * takes its place, whole, and durable when this returns. PROGRESS (may be NULL) is called on the
- * calling thread a few times a second with the blocks DONE of TOTAL, and stops it with a result
- * that is not 0. STOA_ECANCELED: it was stopped, by that, a close or damaged tables; where the
- * process ends meanwhile it is stopped as well. The next one of the same index goes on where it
- * was, but for blocks that could still leave the canonical chain. STOA_EBUSY: one is under way. */
+ * takes its place, whole (heights are mended one by one), and durable when this returns. PROGRESS
+ * (may be NULL) is called on the calling thread a few times a second with the blocks DONE of TOTAL,
+ * and stops it with a result that is not 0. STOA_ECANCELED: it was stopped, by that, a close or
+ * damaged tables; where the process ends meanwhile it is stopped as well. The next one of the same
+ * index goes on where it was, but for blocks that could still leave the canonical chain.
+ * STOA_EBUSY: one is under way. */
 int stoa_rebuild_index(struct stoa *stoa, int index,
                        int (*progress)(void *context, uint64_t done, uint64_t total), void *context,
                        struct stoa_detail *detail);

@@ -13,6 +13,7 @@ static const char *const index_names[STOA_INDEXES] = {
     [STOA_INDEX_ADDRESSES] = "addresses",
     [STOA_INDEX_LOGS] = "logs",
     [STOA_INDEX_STATE] = "state",
+    [STOA_INDEX_HEIGHTS] = "heights",
 };
 
 const char *stoa_index_name(int index)

@@ -250,6 +250,7 @@ static void serve_rebuild(struct engine_request *own)
         [STOA_INDEX_ADDRESSES] = STORE_INDEX_ADDRESSES,
         [STOA_INDEX_LOGS] = STORE_INDEX_LOGS,
         [STOA_INDEX_STATE] = STORE_INDEX_STATE,
+        [STOA_INDEX_HEIGHTS] = STORE_INDEX_HEIGHTS,
     };
     own->rebuild =
         (struct store_rebuild){.index = indexes[own->index], .done = rebuild_done, .context = own};

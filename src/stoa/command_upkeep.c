@@ -334,14 +334,14 @@ int command_upkeep_reindex(const struct options *options)
 {
     int indexes[STOA_INDEXES];
     size_t count = 0;
-    for (int i = 0; i < STOA_INDEXES; i++) {
+    for (int i = STOA_INDEXES - 1; i >= 0; i--) { /* heights first: the others go by them */
         if (options->argument_count == 0 ||
             strcmp(options->arguments[0], stoa_index_name(i)) == 0) {
             indexes[count++] = i;
         }
     }
     if (count == 0) {
-        console_error("%s: no index; there are transactions, addresses and logs",
+        console_error("%s: no index; there are transactions, addresses, logs, state and heights",
                       options->arguments[0]);
         return COMMAND_USAGE;
     }

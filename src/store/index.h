@@ -155,6 +155,42 @@ int index_anew_withdraw(struct index *index, struct kv_session *session, uint64_
 int index_anew_drop(struct index_anew *anew, struct kv_session *session,
                     struct error_detail *detail);
 
+/* ---- the table of heights, mended in place while it serves ----
+ *
+ * By one caller, on a worker. */
+
+/* How far down it is: the block at NEXT, whose hash is HASH where that is KNOWN, is the next one.
+ * Heights from LINE on were left for the end. */
+struct index_heights_note {
+    uint64_t next;
+    uint8_t hash[32];
+    bool known;
+    uint64_t line;
+};
+
+/* STOA_ENOTFOUND: none was begun. */
+int index_heights_read_note(struct kv_session *session, struct index_heights_note *out_note,
+                            struct error_detail *detail);
+
+struct index_heights_row {
+    uint64_t height;
+    uint8_t hash[32];
+    struct ledger_position position;
+    uint32_t front;
+};
+
+struct index_heights_write {
+    const struct index_heights_row *rows; /* that are right */
+    size_t count;
+    const struct index_heights_note *note; /* kept with them; NULL: it is done */
+    bool trim;                             /* nothing is above HEAD */
+    uint64_t head;
+};
+
+/* In one transaction, but for what is above HEAD where that is much. */
+int index_heights_write(struct kv_session *session, const struct index_heights_write *write,
+                        struct error_detail *detail);
+
 /* Whether the runs have POSTING of a block at HEIGHT as it is. 0, STOA_ENOTFOUND. */
 int index_check_posting(struct index *index, struct kv_session *session,
                         const struct posting *posting, uint64_t height,

@@ -245,6 +245,7 @@ enum store_index {
     STORE_INDEX_ADDRESSES,
     STORE_INDEX_LOGS,
     STORE_INDEX_STATE,
+    STORE_INDEX_HEIGHTS,
 };
 
 /* Embedded in its owner, who leaves it alone until DONE, which runs on the loop. */

@@ -34,6 +34,7 @@ static void release_hold(struct store *store)
 static void free_work(struct store_rebuild_work *work)
 {
     index_anew_close(work->anew);
+    store_rebuild_heights_free(work);
     store_rebuild_state_free(work);
     pending_destroy(work->batch);
     prepare_deinit(&work->prepare);
@@ -143,11 +144,14 @@ void store_rebuild_start(struct store *store, struct store_rebuild *rebuild)
         prepare_init(&work->prepare);
         work->batch = pending_create();
         store->rebuild = work;
-        if (work->batch == NULL) {
+        bool of_heights = rebuild->index == STORE_INDEX_HEIGHTS;
+        if (work->batch == NULL || (of_heights && store_rebuild_heights_create(work) != 0)) {
             store_rebuild_end(work, STOA_ENOMEM);
-            return;
+        } else if (of_heights) {
+            store_rebuild_go_on(work);
+        } else {
+            store_rebuild_start_job(work, run_open, done_open);
         }
-        store_rebuild_start_job(work, run_open, done_open);
     } else {
         rebuild->done(rebuild);
     }
@@ -366,6 +370,13 @@ static void run_finish(struct workers_job *job, void *worker_state)
     }
 }
 
+void store_rebuild_settle(struct store_rebuild_work *work)
+{
+    work->phase = REBUILD_SETTLE;
+    release_hold(work->store);
+    store_rebuild_go_on(work);
+}
+
 static void done_finish(struct workers_job *job)
 {
     struct store_rebuild_work *work = job->context;
@@ -378,9 +389,7 @@ static void done_finish(struct workers_job *job)
         store_rebuild_end(work, work->result);
         return;
     }
-    work->phase = REBUILD_SETTLE;
-    release_hold(work->store);
-    store_rebuild_go_on(work);
+    store_rebuild_settle(work);
 }
 
 /* What was gathered for good is right where its last block is canonical in the tables; and also
@@ -402,7 +411,7 @@ static void start_finish(struct store_rebuild_work *work)
 /* ---- one step after the other ---- */
 
 /* Where a pass of gathering ends: what is below stays in the chain and is in the tables. */
-static uint64_t stable_limit(const struct store *store)
+uint64_t store_rebuild_line(const struct store *store)
 {
     uint64_t line = branches_line(store->branches);
     uint64_t head = store->applied.head_height;
@@ -431,21 +440,29 @@ static void last(struct store_rebuild_work *work)
         return; /* their end calls again */
     }
     work->phase = REBUILD_LAST;
+    if (work->heights_walk != NULL) {
+        store_rebuild_heights_last(work);
+    }
     work->limit = store->applied.has_head ? store->applied.head_height + 1 : 0;
     store_rebuild_go_on(work);
 }
 
+void store_rebuild_hold(struct store_rebuild_work *work)
+{
+    work->phase = REBUILD_HOLD;
+    __atomic_store_n(&work->store->rebuild_holds, true, __ATOMIC_RELAXED);
+    last(work);
+}
+
 static void next_pass(struct store_rebuild_work *work)
 {
-    uint64_t limit = stable_limit(work->store);
+    uint64_t limit = store_rebuild_line(work->store);
     if (limit > work->at.next && work->passes++ < PASSES_MAX) {
         work->limit = limit;
         store_rebuild_go_on(work);
         return;
     }
-    work->phase = REBUILD_HOLD;
-    __atomic_store_n(&work->store->rebuild_holds, true, __ATOMIC_RELAXED);
-    last(work);
+    store_rebuild_hold(work);
 }
 
 void store_rebuild_go_on(struct store_rebuild_work *work)
@@ -454,18 +471,24 @@ void store_rebuild_go_on(struct store_rebuild_work *work)
     size_t gathered = pending_block_count(work->batch);
     bool full = gathered >= STORE_BATCH_BLOCKS_MAX || work->entries >= ENTRIES_MAX ||
                 pending_size(work->batch) >= STORE_BATCH_SIZE_MAX;
-    work->owner->done_blocks = work->at.next;
-    work->owner->total_blocks = store->applied.has_head ? store->applied.head_height + 1 : 0;
+    if (work->heights_walk == NULL) {
+        work->owner->done_blocks = work->at.next;
+        work->owner->total_blocks = store->applied.has_head ? store->applied.head_height + 1 : 0;
+    }
     if (work->phase == REBUILD_SETTLE) {
         settle(work);
     } else if (work->stopping || store->closing || store->tables_damage != STORE_SOUND ||
                store->apply_failed != 0) {
-        store_rebuild_end(work,
-                          error_set(&work->owner->detail, STOA_ECANCELED,
-                                    "rebuilding was stopped at block %llu; it goes on from there",
-                                    (unsigned long long)work->progress.next));
+        store_rebuild_end(
+            work,
+            error_set(&work->owner->detail, STOA_ECANCELED,
+                      "rebuilding was stopped at block %llu; it goes on from there",
+                      (unsigned long long)(work->heights_walk != NULL ? work->owner->done_blocks
+                                                                      : work->progress.next)));
     } else if (work->phase == REBUILD_HOLD) {
         last(work);
+    } else if (work->heights_walk != NULL) {
+        store_rebuild_heights_step(work);
     } else if (work->at.next < work->limit && !full) {
         read_some(work);
     } else if (gathered != 0) {

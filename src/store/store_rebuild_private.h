@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* store_rebuild_private.h: an index that is made anew, shared by store_rebuild*.c.
  *
- *   store_rebuild.c        step by step; what comes from blocks
- *   store_rebuild_state.c  what comes from the state frames of blocks */
+ *   store_rebuild.c          step by step; what comes from blocks
+ *   store_rebuild_state.c    what comes from the state frames of blocks
+ *   store_rebuild_heights.c  the table of heights */
 #ifndef STORE_REBUILD_PRIVATE_H
 #define STORE_REBUILD_PRIVATE_H
 
@@ -43,7 +44,9 @@ struct store_rebuild_work {
     unsigned height_count;
     unsigned height_next; /* to be read */
     unsigned reading;
-    bool stopping; /* read by workers as well */
+    struct rebuild_heights *heights_walk;   /* where it is heights; else NULL */
+    struct index_heights_note heights_kept; /* all below the line is right */
+    bool stopping;                          /* read by workers as well */
     bool own_checkpoint;
     int result; /* of the job, or of the reads */
 };
@@ -59,6 +62,20 @@ void store_rebuild_start_job(struct store_rebuild_work *work,
 /* ENTRIES are those of the next block, with HASH. STOA_ENOMEM. */
 int store_rebuild_add(struct store_rebuild_work *work, const uint8_t hash[32],
                       const struct pending_entries *entries);
+
+/* Nothing is applied or merged from now on: the last part. */
+void store_rebuild_hold(struct store_rebuild_work *work);
+/* It has taken its place: a checkpoint, and it is over. */
+void store_rebuild_settle(struct store_rebuild_work *work);
+/* Blocks below it stay in the chain and are in the tables. */
+uint64_t store_rebuild_line(const struct store *store);
+
+/* ---- store_rebuild_heights.c ---- */
+
+int store_rebuild_heights_create(struct store_rebuild_work *work); /* STOA_ENOMEM */
+void store_rebuild_heights_step(struct store_rebuild_work *work);
+void store_rebuild_heights_last(struct store_rebuild_work *work); /* the last part begins */
+void store_rebuild_heights_free(struct store_rebuild_work *work);
 
 /* ---- store_rebuild_state.c ---- */
 

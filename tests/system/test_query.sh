@@ -132,7 +132,7 @@ done
 # Indexes made anew answer as before, and verify finds nothing.
 expect 0 stoa -d store --json logs
 cp out before.json
-for kind in transactions addresses logs state; do
+for kind in transactions addresses logs state heights; do
     expect 0 stoa -d store --json reindex $kind
     same "$(cat out)" "[\"$kind\"]" "reindex $kind"
 done

@@ -14,13 +14,13 @@
 #include "support/simtree.h"
 #include "tables/runs.h"
 
-enum { BLOCKS = 90, UNWIND = 16, FORK = 84, LONGER = 10, INDEXES = 4 };
+enum { BLOCKS = 90, UNWIND = 16, FORK = 84, LONGER = 10, RUNS = 4, INDEXES = 5 };
 
 static const struct {
     const char *name;
     size_t filter_size;
     bool has_values;
-} indexes[INDEXES] = {
+} indexes[RUNS] = {
     [STORE_INDEX_TRANSACTIONS] = {"transactions", PLACE_TRANSACTION_PREFIX_SIZE, false},
     [STORE_INDEX_ADDRESSES] = {"addresses", PLACE_POSTING_PREFIX_SIZE, true},
     [STORE_INDEX_LOGS] = {"logs", PLACE_POSTING_PREFIX_SIZE, false},
@@ -80,12 +80,48 @@ static int take_first(void *context, struct bytes key, struct bytes value)
 
 enum harm { MISSING, EXTRA, WRONG, HARMS };
 
+/* To the closed store's table of heights. */
+static void harm_height(struct simtree *tree, enum harm what)
+{
+    struct kv *kv;
+    struct kv_session *session;
+    struct bytes value;
+    uint8_t key[PLACE_HEIGHT_KEY_SIZE];
+    uint8_t copy[PLACE_HEIGHT_VALUE_SIZE];
+    uint64_t head = tree->head->number;
+    assert_int_equal(kv_memory_open(tree->sim.tables, &kv, NULL), 0);
+    assert_int_equal(kv_session_open(kv, &session, NULL), 0);
+    for (uint64_t i = 0; i < 3; i++) { /* below the line, and where a block can leave the chain */
+        uint64_t heights[] = {head / 2, head - 1, head};
+        uint64_t height = heights[i];
+        place_encode_height_key(height, key);
+        assert_int_equal(kv_get(session, "heights", bytes_of(key, sizeof(key)), &value, NULL), 0);
+        memcpy(copy, value.data, sizeof(copy));
+        place_encode_height_key(what == EXTRA ? head + 1 + 5 * i : height, key);
+        copy[what == WRONG ? 11 * i : 0] ^= what == WRONG;
+        assert_int_equal(kv_begin(session, NULL), 0);
+        int result = what == MISSING
+                         ? kv_remove(session, "heights", bytes_of(key, sizeof(key)), NULL)
+                         : kv_put(session, "heights", bytes_of(key, sizeof(key)),
+                                  bytes_of(copy, sizeof(copy)), NULL);
+        assert_int_equal(result, 0);
+        assert_int_equal(kv_commit(session, NULL), 0);
+    }
+    assert_int_equal(kv_checkpoint(session, NULL), 0);
+    kv_session_close(session);
+    kv_close(kv);
+}
+
 /* To the closed store's runs. False: entries of this index have nothing that could be wrong. */
 static bool harm(struct simtree *tree, unsigned index, enum harm what)
 {
     struct kv *kv;
     struct kv_session *session;
     struct runs *runs;
+    if (index == STORE_INDEX_HEIGHTS) {
+        harm_height(tree, what);
+        return true;
+    }
     assert_int_equal(kv_memory_open(tree->sim.tables, &kv, NULL), 0);
     assert_int_equal(kv_session_open(kv, &session, NULL), 0);
     assert_int_equal(
@@ -136,14 +172,16 @@ static void what_is_wrong_with_an_index_is_found_and_mended(void **state)
         if (possible) {
             expect_damages(&tree, true);
             unsigned other = (i / HARMS + 1) % INDEXES;
-            assert_int_equal(simstore_rebuild(&tree.sim, (enum store_index)other), 0);
-            expect_damages(&tree, true); /* that was another index */
+            if (i / HARMS != STORE_INDEX_HEIGHTS) { /* which lead to what the others are made of */
+                assert_int_equal(simstore_rebuild(&tree.sim, (enum store_index)other), 0);
+                expect_damages(&tree, true); /* that was another index */
+            }
             assert_int_equal(simstore_rebuild(&tree.sim, (enum store_index)(i / HARMS)), 0);
             harmed++;
         }
         expect_damages(&tree, false);
     }
-    assert_int_equal(harmed, 9); /* entries of transactions and logs have no value */
+    assert_int_equal(harmed, 12); /* entries of transactions and logs have no value */
     simtree_expect(&tree);
     simtree_reopen(&tree);
     expect_damages(&tree, false);
@@ -304,6 +342,7 @@ static void power_is_cut_at_every_io_of_it(void **state)
     cut_everywhere(chain, STORE_INDEX_LOGS, 1795992473588309259U);
     cut_everywhere(chain, STORE_INDEX_LOGS, fixture_seed());
     cut_everywhere(chain, STORE_INDEX_STATE, fixture_seed());
+    cut_everywhere(chain, STORE_INDEX_HEIGHTS, fixture_seed());
     made_chain_destroy(chain);
 }
 
