@@ -183,7 +183,7 @@ struct stoa_options {
     enum stoa_io io;             /* STOA_IO_AUTO */
     uint64_t table_cache_size;   /* bytes of table cache. 256 MiB */
     uint32_t segment_size;       /* of new ledger segments, bytes. 32 MiB */
-    unsigned table_workers;      /* threads that read tables. 4 */
+    unsigned table_workers;      /* threads that read tables. 16 */
     unsigned verify_workers;     /* threads that verify blocks. The number of processors */
     unsigned checkpoint_seconds; /* time between checkpoints of the tables. 30 */
     int bulk; /* 1: loading much: blocks are reserved, not zeroed, ahead of the ledger. 0 */

@@ -8,7 +8,7 @@
 #include "store/store_private.h"
 
 static const uint64_t checkpoint_ns_default = 30000000000;
-enum { TABLE_WORKERS_DEFAULT = 4, WRITER_COUNT = 4, KEEPER_COUNT = 2, VERIFY_WORKERS_DEFAULT = 2 };
+enum { TABLE_WORKERS_DEFAULT = 16, WRITER_COUNT = 4, KEEPER_COUNT = 2, VERIFY_WORKERS_DEFAULT = 2 };
 
 static int start_session(void *context, unsigned index, void **out_state,
                          struct error_detail *detail)

@@ -28,7 +28,7 @@ struct store_options {
     uint64_t table_cache_size;    /* 0: 256 MiB */
     uint64_t trie_cache_size;     /* of the state's tries; 0: 96 MiB */
     uint32_t segment_size;        /* 0: LEDGER_SEGMENT_SIZE_DEFAULT */
-    unsigned table_workers;       /* 0: 4 */
+    unsigned table_workers;       /* 0: 16 */
     unsigned verify_workers;      /* 0: processors */
     uint64_t checkpoint_ns;       /* 0: 30 s */
     uint64_t unwind_max;          /* blocks; 0: STORE_UNWIND_DEFAULT */
