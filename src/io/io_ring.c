@@ -10,6 +10,10 @@
  * Files are opened as plain descriptors; those small enough are registered with the ring under
  * their own number as well, which saves the kernel a look-up at each request.
  *
+ * Before it takes anything the ring is restricted, for good, to the operations and registrations
+ * that are used here: a filter of system calls (stoad's confine.h) does not see what goes through a
+ * ring.
+ *
  * A wake from another thread is a message to the ring (MSG_RING by a registration call, which needs
  * no ring of the waker's), or where the kernel lacks that, a write to an eventfd that the ring
  * reads. Polling a ring of deferred task work is never relied on, nor are drained requests: both
@@ -72,6 +76,13 @@ static const int operations_needed[] = {
     IORING_OP_FSYNC,       IORING_OP_FALLOCATE, IORING_OP_RENAMEAT,     IORING_OP_LINKAT,
     IORING_OP_UNLINKAT,    IORING_OP_MKDIRAT,   IORING_OP_ASYNC_CANCEL, IORING_OP_READ_FIXED,
     IORING_OP_WRITE_FIXED,
+};
+
+/* Registrations once it is set up; the last one by io_uring_queue_exit. */
+static const __u8 registrations_needed[] = {
+    IORING_REGISTER_FILES_UPDATE,
+    IORING_REGISTER_BUFFERS_UPDATE,
+    IORING_UNREGISTER_RING_FDS,
 };
 
 static struct io_ring *ring_of(struct io *io)
@@ -587,7 +598,8 @@ static int set_up(struct io_ring *self, const struct ring_mode **out_mode,
 {
     int error = -EINVAL;
     for (size_t i = 0; i < MODE_COUNT && error == -EINVAL; i++) {
-        struct io_uring_params params = {.flags = modes[i].flags | IORING_SETUP_CLAMP};
+        struct io_uring_params params = {.flags = modes[i].flags | IORING_SETUP_CLAMP |
+                                                  IORING_SETUP_R_DISABLED};
         error = io_uring_queue_init_params(self->entries, &self->ring, &params);
         *out_mode = &modes[i];
     }
@@ -650,6 +662,36 @@ static void set_up_buffers(struct io_ring *self)
     }
 }
 
+/* Debian's liburing declares the calls for these two, but does not have them. */
+static bool restrict_ring(struct io_ring *self)
+{
+    enum {
+        OPERATIONS = sizeof(operations_needed) / sizeof(operations_needed[0]),
+        REGISTRATIONS = sizeof(registrations_needed) / sizeof(registrations_needed[0]),
+    };
+    struct io_uring_restriction allowed[OPERATIONS + REGISTRATIONS + 1] = {
+        {.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = IOSQE_FIXED_FILE},
+    };
+    unsigned count = 1;
+    for (unsigned i = 0; i < OPERATIONS; i++) {
+        allowed[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_SQE_OP,
+                                                         .sqe_op = (__u8)operations_needed[i]};
+    }
+    for (unsigned i = 0; i < REGISTRATIONS; i++) {
+        allowed[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_REGISTER_OP,
+                                                         .register_op = registrations_needed[i]};
+    }
+    return syscall(__NR_io_uring_register, self->ring.ring_fd, IORING_REGISTER_RESTRICTIONS,
+                   allowed, count) == 0;
+}
+
+static int enable(struct io_ring *self, struct error_detail *detail)
+{
+    long result =
+        syscall(__NR_io_uring_register, self->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+    return result == 0 ? 0 : error_set_errno(detail, errno, "enable io_uring");
+}
+
 int io_ring_create(const struct io_options *options, struct io **out_io,
                    struct error_detail *detail)
 {
@@ -669,6 +711,15 @@ int io_ring_create(const struct io_options *options, struct io **out_io,
         return error;
     }
     error = check_operations(self, detail);
+    bool ring_registered = false;
+    bool restricted = false;
+    if (error == 0) {
+        set_up_files(self);
+        set_up_buffers(self);
+        ring_registered = io_uring_register_ring_fd(&self->ring) == 1;
+        restricted = restrict_ring(self);
+        error = enable(self, detail);
+    }
     if (error == 0) {
         error = set_up_wake(self, detail);
     }
@@ -676,15 +727,13 @@ int io_ring_create(const struct io_options *options, struct io **out_io,
         release(self);
         return error;
     }
-    set_up_files(self);
-    set_up_buffers(self);
-    bool ring_registered = io_uring_register_ring_fd(&self->ring) == 1;
     snprintf(self->io.features, sizeof(self->io.features),
-             "io_uring with %u entries: %s; ring %s; files %s; buffers %s; wake by %s",
+             "io_uring with %u entries: %s; ring %s; files %s; buffers %s; wake by %s; %s",
              self->entries, mode->name, ring_registered ? "registered" : "not registered",
              self->file_slots > 0 ? "registered" : "not registered",
              self->buffer_slots > 0 ? "registered" : "not registered",
-             self->wake_event < 0 ? "message" : "eventfd");
+             self->wake_event < 0 ? "message" : "eventfd",
+             restricted ? "restricted to these operations" : "not restricted");
     *out_io = &self->io;
     return 0;
 }

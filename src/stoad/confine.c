@@ -61,6 +61,7 @@ static const char *const refused[] = {
     "mknodat",
     "ioperm",
     "iopl",
+    "io_uring_setup",
 };
 
 static int fill(scmp_filter_ctx filter)

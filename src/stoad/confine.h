@@ -3,8 +3,9 @@
  * into others, to change what the system is made of. All threads, for good. Whoever found a way to
  * run code of his in it would be left with the store's files and sockets.
  *
- * What goes through a ring is not seen by such a filter, but none of this can be done by a ring.
- * The unit file takes more away, before the start. */
+ * What goes through a ring is not seen by such a filter. So the store's own was restricted to what
+ * it needs when it was made (io_ring.c), and no other can be made any more. The unit file takes
+ * more away, before the start. */
 #ifndef CONFINE_H
 #define CONFINE_H
 

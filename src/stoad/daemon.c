@@ -296,7 +296,14 @@ static void confine(struct daemon *daemon)
 
 static void say_ready(struct daemon *daemon)
 {
+    struct stoa_stats stats = STOA_STATS_INIT;
     struct stoa_head head = {.empty = 1};
+    (void)stoa_get_stats(daemon->stoa, &stats); /* then the next line is short */
+    const struct event_field loop[] = {
+        EVENT_TEXT("loop", stats.io),
+        EVENT_TEXT("features", stats.io_features),
+    };
+    say(daemon, EVENT_INFO, "io", loop, 2);
     (void)stoa_get_head(daemon->stoa, &head); /* then it is told as empty */
     const struct event_field fields[] = {
         EVENT_TEXT("directory", daemon->settings->text[SETTING_DIRECTORY]),

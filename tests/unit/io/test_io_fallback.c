@@ -8,11 +8,15 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
 #include <errno.h>
+#include <liburing.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "io/io.h"
 
@@ -49,6 +53,77 @@ static void an_unknown_choice_is_refused_by_name(void **state)
     assert_non_null(strstr(detail.text, "STOA_IO=epoll"));
     assert_null(io);
     unsetenv("STOA_IO");
+}
+
+/* The newest descriptor of a ring that this process has. */
+static int find_ring(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    int found = -1;
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
+        char target[64] = "";
+        int file = atoi(entry->d_name);
+        if (readlinkat(dirfd(folder), entry->d_name, target, sizeof(target) - 1) > 0 &&
+            strcmp(target, "anon_inode:[io_uring]") == 0 && file > found) {
+            found = file;
+        }
+    }
+    closedir(folder);
+    return found;
+}
+
+/* What OPERATION comes to on the ring FILE, whose memory lies as that of TWIN. */
+static int try_operation(int file, struct io_uring_params *twin, unsigned operation)
+{
+    enum { MARK = 1000 };
+    struct io_uring ring;
+    struct io_uring_cqe *cqe;
+    int result = 1;
+    assert_int_equal(io_uring_queue_mmap(file, twin, &ring), 0);
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+    if (sqe == NULL) {
+        return 0;
+    }
+    io_uring_prep_nop(sqe);
+    sqe->opcode = (__u8)operation;
+    sqe->fd = -1;
+    sqe->user_data = MARK;
+    (void)io_uring_submit_and_wait(&ring, 1);
+    while (result == 1) {
+        assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
+        result = cqe->user_data == MARK ? cqe->res : 1; /* else a wake of its own */
+        io_uring_cqe_seen(&ring, cqe);
+    }
+    return result;
+}
+
+static void a_ring_takes_what_is_used_and_nothing_else(void **state)
+{
+    enum { ENTRIES = 8 };
+    (void)state;
+    struct io_options options = {.backend = IO_BACKEND_RING, .entries = ENTRIES};
+    struct error_detail detail = {0};
+    struct io_uring_params twin = {.flags = IORING_SETUP_CLAMP};
+    struct io *io;
+    if (io_create(&options, &io, &detail) != 0) {
+        skip();
+    }
+    if (strstr(io->features, "not restricted") != NULL) {
+        io_destroy(io);
+        skip();
+    }
+    int file = find_ring();
+    assert_true(file >= 0);
+    int other = (int)syscall(__NR_io_uring_setup, ENTRIES, &twin);
+    assert_true(other >= 0);
+    char probe[sizeof(struct io_uring_probe) + 256 * sizeof(struct io_uring_probe_op)] = {0};
+    assert_int_equal(syscall(__NR_io_uring_register, other, IORING_REGISTER_PROBE, probe, 256), 0);
+    assert_int_equal(syscall(__NR_io_uring_register, file, IORING_REGISTER_PROBE, probe, 256), -1);
+    assert_int_equal(errno, EACCES);
+    assert_int_equal(try_operation(file, &twin, IORING_OP_CONNECT), -EACCES);
+    close(other);
+    io_destroy(io);
 }
 
 static void too_many_entries_or_threads_are_refused(void **state)
@@ -131,6 +206,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_environment_decides_where_options_do_not),
         cmocka_unit_test(an_unknown_choice_is_refused_by_name),
+        cmocka_unit_test(a_ring_takes_what_is_used_and_nothing_else),
         cmocka_unit_test(too_many_entries_or_threads_are_refused),
         cmocka_unit_test(a_machine_without_io_uring_gets_threads_and_a_warning),
         cmocka_unit_test(the_contract_holds_on_lesser_kernels),
