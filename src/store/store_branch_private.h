@@ -62,6 +62,7 @@ struct branch_change {
     bool state_known;
     uint64_t state_end;   /* once it is made */
     uint64_t state_bound; /* the tables are to be asked up to this height */
+    struct store_tries_waiter tries_waiter;
     struct workers_job tries_job;
     bool holds;              /* HELD is to be made */
     uint64_t held_below;     /* the tables have all of the tries below */

@@ -118,6 +118,12 @@ static int hold_back(struct branch_change *change)
     return change->held == NULL ? STOA_ENOMEM : 0;
 }
 
+static bool holds_back(const struct store *store)
+{
+    return store->readers != NULL && store->tries.unsettled != 0 &&
+           !pending_is_cut(store->open, PLACE_HEIGHT_MAX);
+}
+
 static void run_tries(struct workers_job *job, void *worker_state)
 {
     struct branch_change *change = job->context;
@@ -145,20 +151,30 @@ static void done_tries(struct workers_job *job)
     store_branch_record(change);
 }
 
-void store_branch_tries(struct branch_change *change)
+/* What was held back may have come into the tables while it waited. */
+static void enter_tries(struct store_tries_waiter *waiter)
 {
+    struct branch_change *change = waiter->context;
     struct store *store = change->store;
-    change->holds = store->readers != NULL && store->tries.unsettled != 0 &&
-                    !pending_is_cut(store->open, PLACE_HEIGHT_MAX);
+    change->holds = holds_back(store);
     change->held_below = store_tries_below(store);
-    if (change->result != 0 || (!change->state_known && !change->holds)) {
-        store_branch_record(change);
-        return;
-    }
-    bool entered = store_tries_enter(store, NULL);
-    ensure(entered); /* it began after all merges, and alone */
     store_tries_reader(store, change->ancestor.height, &change->reader);
     change->tries_job = (struct workers_job){
         .run = run_tries, .done = done_tries, .context = change, .kind = METRICS_JOB_TRIE};
     store_branch_run_job(change, store->readers, &change->tries_job);
+}
+
+/* It began after all merges of layers; but since then a batch may have been applied, of which the
+ * cache is being told. */
+void store_branch_tries(struct branch_change *change)
+{
+    struct store *store = change->store;
+    if (change->result != 0 || (!change->state_known && !holds_back(store))) {
+        store_branch_record(change);
+        return;
+    }
+    change->tries_waiter = (struct store_tries_waiter){.enter = enter_tries, .context = change};
+    if (store_tries_enter(store, &change->tries_waiter)) {
+        enter_tries(&change->tries_waiter);
+    }
 }
