@@ -434,9 +434,56 @@ static void a_job_that_needs_space_waits_for_some(void **state)
     deinit(&sim);
 }
 
+static void note_told(struct job_waiter *waiter)
+{
+    bool *told = waiter->context;
+    assert_false(*told);
+    *told = true;
+}
+
+/* Whoever asks while a run is under way waits for the run after it. The store is closed before
+ * that, with the first run somewhere in the middle or at its end, all but told. */
+static void who_waits_for_a_next_run_is_told_when_the_store_is_closed(void **state)
+{
+    static struct job_kind queued;
+    struct error_detail detail;
+    (void)state;
+    queued = counter;
+    queued.flags = JOB_QUEUES;
+    kinds[STOA_JOB_CHECKPOINT] = &queued;
+    for (unsigned at_end = 0; at_end < 2; at_end++) {
+        struct simstore sim;
+        bool told[2] = {false, false};
+        struct job_waiter waiters[2] = {{.done = note_told, .context = &told[0]},
+                                        {.done = note_told, .context = &told[1]}};
+        init(&sim);
+        for (unsigned i = 0; i < 2; i++) {
+            assert_int_equal(
+                jobs_start(sim.jobs, STOA_JOB_CHECKPOINT, &plain, &waiters[i], &detail), 0);
+        }
+        while (at_end != 0 ? seen.ended == 0 : info_of(&sim).done < COUNT / 2) {
+            assert_true(io_run(sim.io, 10000000) >= 0);
+        }
+        assert_false(told[0]);
+        assert_false(told[1]);
+        jobs_stop(sim.jobs);
+        assert_true(told[0]);
+        assert_true(told[1]);
+        assert_int_equal(waiters[0].result, at_end != 0 ? 0 : STOA_ECANCELED);
+        assert_int_equal(waiters[1].result, STOA_ECANCELED);
+        if (at_end != 0) {
+            assert_non_null(strstr(waiters[1].detail.text, "did not begin"));
+        }
+        assert_int_equal(seen.begun, 1);
+        deinit(&sim);
+    }
+    kinds[STOA_JOB_CHECKPOINT] = &counter;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_waits_for_a_next_run_is_told_when_the_store_is_closed),
         cmocka_unit_test(a_job_runs_to_its_end_and_is_told),
         cmocka_unit_test(a_failed_step_ends_it_and_the_next_run_begins_anew),
         cmocka_unit_test(the_budget_holds_in_the_long_run),
