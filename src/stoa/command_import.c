@@ -4,7 +4,8 @@
  * A block goes to the store only when the next one in its file names it as parent, so that a
  * damaged header is found before it is stored; the last block of a file needs no such witness. What
  * is stored already is recognised by the chain itself: as each block names its parent, a file whose
- * block at the head's height is the head agrees with the store in all blocks before. Everything is
+ * block at the head's height is the head agrees with the store in all blocks before. Where such a
+ * block is stored without receipts and they are at hand now, they are stored. Everything is
  * checked by the engine's workers while the next blocks are read; the first failure ends the
  * import, and what stood before it in the file is stored. */
 #include <inttypes.h>
@@ -28,7 +29,8 @@ struct waiting {
     bool any;
     uint64_t number;
     uint8_t hash[HASH_SIZE];
-    struct import_slot *slot; /* NULL: it is stored already */
+    bool stored;              /* already */
+    struct import_slot *slot; /* NULL: nothing of it is to be stored */
 };
 
 struct import {
@@ -45,6 +47,8 @@ struct import {
     uint8_t agreed[AGREED_MAX][HASH_SIZE]; /* hashes of the last blocks skipped, by number */
     uint64_t agreed_first;                 /* number of the first that is still there */
     uint64_t agreed_end;
+    bool lacking_known;
+    uint64_t lacking; /* the next stored block without receipts; UINT64_MAX: none */
     uint64_t skipped;
     double started;
 };
@@ -163,8 +167,12 @@ static int release_waiting(struct import *import)
     struct waiting block = import->waiting;
     import->waiting.any = false;
     import->waiting.slot = NULL;
-    if (block.slot == NULL) {
-        return skip_block(import, &block);
+    int status = block.stored ? skip_block(import, &block) : COMMAND_DONE;
+    if (status != COMMAND_DONE && block.slot != NULL) {
+        import_window_drop(import->window, block.slot);
+    }
+    if (status != COMMAND_DONE || block.slot == NULL) {
+        return status;
     }
     return import_window_submit(import->window, block.slot) ? COMMAND_DONE : COMMAND_FAILED;
 }
@@ -202,32 +210,141 @@ static int confirm_waiting(struct import *import, int result, const struct impor
     return COMMAND_FAILED;
 }
 
+/* What the execution file says of block NUMBER, into SLOT. STOA_ENOTFOUND: nothing. A genesis block
+ * executes nothing. */
+static int look_up_execution(struct import *import, uint64_t number, struct import_slot *slot,
+                             struct error_detail *detail)
+{
+    if (import->execution == NULL || number == 0) {
+        return STOA_ENOTFOUND;
+    }
+    int result = execution_file_find(import->execution, number, &slot->execution, detail);
+    if (result == 0) {
+        slot->has_receipts = slot->has_receipts || slot->execution.has_receipts;
+        slot->has_expectations = true;
+    }
+    return result;
+}
+
+static int refuse_execution(const struct import *import, const struct error_detail *detail)
+{
+    console_error("%s: %s", import->options->execution, detail->text);
+    return COMMAND_FAILED;
+}
+
+/* The receipts that came with ITEM, if any did. */
+static int copy_receipts(const struct import_item *item, struct import_slot *slot)
+{
+    slot->has_receipts = item->receipts.data != NULL;
+    return slot->has_receipts
+               ? buffer_append(&slot->execution.receipts, item->receipts.data, item->receipts.size)
+               : 0;
+}
+
 /* Copy ITEM, and what the execution file says of it, into SLOT. */
 static int fill_slot(struct import *import, const struct import_item *item,
                      struct import_slot *slot)
 {
+    struct error_detail detail = {.code = 0};
     slot->number = item->number;
     memcpy(slot->hash, item->hash, HASH_SIZE);
     int result = buffer_append(&slot->block, item->block.data, item->block.size);
-    if (result == 0 && item->receipts.data != NULL) {
-        slot->has_receipts = true;
-        result = buffer_append(&slot->execution.receipts, item->receipts.data, item->receipts.size);
-    }
+    result = result == 0 ? copy_receipts(item, slot) : result;
     if (result != 0) {
         return refuse(import, item->number, stoa_strerror(result));
     }
-    /* A genesis block executes nothing. */
-    if (import->execution == NULL || item->number == 0) {
+    result = look_up_execution(import, item->number, slot, &detail);
+    if (result != 0 && import->execution != NULL && item->number != 0) {
+        return refuse_execution(import, &detail);
+    }
+    return COMMAND_DONE;
+}
+
+/* ---- receipts of blocks that are stored without ---- */
+
+/* Which block of the chain, from FROM on, is the next that has none: an index knows, so that those
+ * that have need not be read. */
+static int seek_lacking(struct import *import, uint64_t from)
+{
+    static const uint8_t nobody[20]; /* no log is wanted */
+    struct stoa_log_filter filter = STOA_LOG_FILTER_INIT;
+    struct stoa_logs logs = {.count = 0};
+    struct stoa_detail detail = {.code = 0};
+    import->lacking = UINT64_MAX;
+    import->lacking_known = true;
+    if (from > import->head.height) {
         return COMMAND_DONE;
     }
-    struct error_detail detail = {.code = 0};
-    result = execution_file_find(import->execution, item->number, &slot->execution, &detail);
+    filter.from = from;
+    filter.to = import->head.height;
+    filter.addresses = nobody;
+    filter.address_count = 1;
+    filter.limit = 1;
+    filter.allow_missing = 1;
+    int result = stoa_query_logs(import->stoa, &filter, &logs, &detail);
     if (result != 0) {
-        console_error("%s: %s", import->options->execution, detail.text);
+        return command_fail(result, &detail, import->path);
+    }
+    stoa_free(logs.logs);
+    if (logs.missing != 0) {
+        import->lacking = logs.missing_height;
+    }
+    return COMMAND_DONE;
+}
+
+/* The receipts of ITEM, whose block is stored without, into SLOT: with *OUT_ANY, where there are
+ * any. */
+static int fill_receipts(struct import *import, const struct import_item *item,
+                         struct import_slot *slot, bool *out_any)
+{
+    struct error_detail detail = {.code = 0};
+    slot->receipts_only = true;
+    slot->number = item->number;
+    memcpy(slot->hash, item->hash, HASH_SIZE);
+    int result = copy_receipts(item, slot);
+    if (result != 0) {
+        return refuse(import, item->number, stoa_strerror(result));
+    }
+    result = look_up_execution(import, item->number, slot, &detail);
+    if (result != 0 && result != STOA_ENOTFOUND) {
+        return refuse_execution(import, &detail);
+    }
+    if (slot->has_expectations && memcmp(slot->execution.hash, item->hash, HASH_SIZE) != 0) {
+        return refuse(import, item->number, "hash: the execution file names another one");
+    }
+    *out_any = slot->has_receipts;
+    return COMMAND_DONE;
+}
+
+/* ITEM's block is stored: where it lacks its receipts, and they are at hand, they go into
+ * *OUT_SLOT. */
+static int take_receipts(struct import *import, const struct import_item *item,
+                         struct import_slot **out_slot)
+{
+    bool any = false;
+    if (import->execution == NULL && item->receipts.data == NULL) {
+        return COMMAND_DONE;
+    }
+    int status = COMMAND_DONE;
+    if (!import->lacking_known) {
+        status = seek_lacking(import, item->number);
+    }
+    if (status != COMMAND_DONE || item->number != import->lacking) {
+        return status;
+    }
+    struct import_slot *slot = import_window_take(import->window);
+    if (slot == NULL) {
         return COMMAND_FAILED;
     }
-    slot->has_receipts = slot->has_receipts || slot->execution.has_receipts;
-    slot->has_expectations = true;
+    status = fill_receipts(import, item, slot, &any);
+    if (status == COMMAND_DONE) {
+        status = seek_lacking(import, item->number + 1);
+    }
+    if (status != COMMAND_DONE || !any) {
+        import_window_drop(import->window, slot);
+        return status;
+    }
+    *out_slot = slot;
     return COMMAND_DONE;
 }
 
@@ -265,7 +382,14 @@ static int accept_item(struct import *import, const struct import_item *item)
         return status;
     }
     struct import_slot *slot = NULL;
-    if (import->head.empty != 0 || item->number > import->head.height || import->options->side) {
+    bool stored =
+        import->head.empty == 0 && item->number <= import->head.height && !import->options->side;
+    if (stored) {
+        status = take_receipts(import, item, &slot);
+        if (status != COMMAND_DONE) {
+            return status;
+        }
+    } else {
         slot = import_window_take(import->window);
         if (slot == NULL) {
             return COMMAND_FAILED;
@@ -276,7 +400,8 @@ static int accept_item(struct import *import, const struct import_item *item)
             return status;
         }
     }
-    import->waiting = (struct waiting){.any = true, .number = item->number, .slot = slot};
+    import->waiting =
+        (struct waiting){.any = true, .number = item->number, .stored = stored, .slot = slot};
     memcpy(import->waiting.hash, item->hash, HASH_SIZE);
     import->has_previous = true;
     import->previous = item->number;
@@ -330,6 +455,7 @@ static int import_file(struct import *import, const char *path)
     import->path = path;
     import->has_previous = false;
     import->agreed_first = import->agreed_end;
+    import->lacking_known = false;
     int result = stoa_get_head(import->stoa, &import->head);
     if (result != 0) {
         struct stoa_detail head_detail = {.code = 0};
@@ -359,6 +485,7 @@ static void add_summary_json(struct json_writer *json, const struct import *impo
     json_writer_object_begin(json, NULL);
     json_writer_number(json, "imported", window->stored);
     json_writer_number(json, "skipped", import->skipped);
+    json_writer_number(json, "receiptsAdded", window->receipts);
     json_writer_number(json, "bytes", window->stored_bytes);
     json_writer_real(json, "seconds", seconds);
     json_writer_real(json, "blocksPerSecond", (double)window->stored / seconds);
@@ -400,6 +527,10 @@ static bool print_summary(const struct import *import, double seconds, const str
               seconds, (double)window->stored / seconds,
               sheet_size_text((uint64_t)((double)window->stored_bytes / seconds), rate),
               sheet_count_text(import->skipped, skipped));
+    if (window->receipts != 0) {
+        sheet_add(&sheet, "brought their receipts to %s stored blocks\n",
+                  sheet_count_text(window->receipts, skipped));
+    }
     if (head->empty == 0) {
         sheet_add(&sheet, "head %" PRIu64 " ", head->height);
         sheet_add_hex(&sheet, head->hash, HASH_SIZE);

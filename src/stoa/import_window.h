@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* import_window.h: blocks on their way into the store. As many as the window holds are submitted
- * before the first is durable; the store takes them in the order submitted. Each sits in a slot
- * that owns its bytes until it is done. The first failure in that order stops the window: no slot
- * is given out after it. One thread. */
+/* import_window.h: blocks, and receipts of stored ones, on their way into the store. As many as the
+ * window holds are submitted before the first is durable; the store takes them in the order
+ * submitted. Each sits in a slot that owns its bytes until it is done. The first failure in that
+ * order stops the window: no slot is given out after it. One thread. */
 #ifndef IMPORT_WINDOW_H
 #define IMPORT_WINDOW_H
 
@@ -19,11 +19,13 @@ struct import_slot {
     struct buffer block;
     struct execution_block execution; /* what of it is used, the flags say */
     bool has_receipts;
+    bool receipts_only;    /* the block is stored, HASH says which; its receipts are to be */
     bool has_expectations; /* hash and senders as well */
     uint64_t number;
     uint8_t hash[32];
     uint64_t sequence; /* of the window, from here on */
     bool done;
+    int result; /* then */
 };
 
 struct import_window {
@@ -40,6 +42,7 @@ struct import_window {
     uint64_t stored;
     uint64_t stored_bytes;
     uint64_t stored_number; /* the newest */
+    uint64_t receipts;      /* blocks that were stored before and have theirs now */
     int failure;            /* 0, or of the block below */
     bool side;              /* store them off the canonical chain */
     uint64_t failed_sequence;

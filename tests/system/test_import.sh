@@ -54,3 +54,33 @@ stoa -d piped import - <"$chain/chain.rlp" >/dev/null
 same "$(head_of zipped)" "$(head_of piped)" "heads"
 stoa -d piped export out.rlp >/dev/null
 cmp "$chain/chain.rlp" out.rlp
+
+# Receipts come later to blocks that are stored without them; to those that have them nothing does.
+chain=$data/chains/ethtest-2023-12
+bare=$(jq -c 'select(.txs | length > 0)' "$chain/execution.jsonl" | wc -l)
+stoa -d bare init --genesis "$chain/genesis.json" >/dev/null
+stoa -d bare import "$chain/chain.rlp" >/dev/null
+expect 1 stoa -d bare logs
+# Wrong ones are refused by their block, and so is the line of another block.
+last=$(tail -n 1 "$chain/execution.jsonl")
+number=$(jq .number <<<"$last")
+jq -c '.receipts |= .[:-1]' <<<"$last" >wrong.jsonl
+expect 1 stoa -d bare import "$chain/chain.rlp" --execution wrong.jsonl
+says "block $number"
+jq -c --arg hash "0x$(printf '12%.0s' {1..32})" '.hash = $hash' <<<"$last" >wrong.jsonl
+expect 1 stoa -d bare import "$chain/chain.rlp" --execution wrong.jsonl
+says "hash: the execution file names another one"
+# A file of some of the blocks brings what it has.
+tail -n 3 "$chain/execution.jsonl" >some.jsonl
+expect 0 stoa -d bare --json import "$chain/chain.rlp" --execution some.jsonl
+same "$(jq -c '[.imported, .receiptsAdded]' "$work/out")" "[0,$(jq -c 'select(.txs | length > 0)' some.jsonl | wc -l)]" "receipts of three blocks"
+expect 0 stoa -d bare --json import "$chain/chain.rlp" --execution "$chain/execution.jsonl"
+same "$(jq -c '[.imported, .receiptsAdded]' "$work/out")" \
+    "[0,$((bare - $(jq -c 'select(.txs | length > 0)' some.jsonl | wc -l)))]" "receipts of the others"
+read_back bare "$chain/chain.rlp" "$chain/execution.jsonl"
+expect 0 stoa -d bare verify
+stoa -d whole init --genesis "$chain/genesis.json" >/dev/null
+stoa -d whole import "$chain/chain.rlp" --execution "$chain/execution.jsonl" >/dev/null
+same "$(stoa -d bare --json logs | sha256sum)" "$(stoa -d whole --json logs | sha256sum)" "logs"
+expect 0 stoa -d bare --json import "$chain/chain.rlp" --execution "$chain/execution.jsonl"
+same "$(jq -c '[.imported, .receiptsAdded]' "$work/out")" "[0,0]" "nothing is left to bring"

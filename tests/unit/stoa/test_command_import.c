@@ -416,6 +416,40 @@ static void execution_gives_receipts_and_era1_keeps_them(void **state)
     assert_int_equal(access(in_directory(made, "out.era1", path), F_OK), -1);
 }
 
+/* How many of the stored blocks have receipts. */
+static size_t with_receipts(void)
+{
+    struct stoa_options options = STOA_OPTIONS_INIT;
+    struct stoa_detail detail;
+    struct stoa *stoa;
+    struct stoa_block block;
+    size_t count = 0;
+    assert_int_equal(stoa_open("fake", &options, &stoa, &detail), 0);
+    for (uint64_t i = 0; i < BLOCKS; i++) {
+        struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = i};
+        assert_int_equal(stoa_get_block(stoa, &key, &block, &detail), 0);
+        count += block.receipts.size != 0;
+    }
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    return count;
+}
+
+static void receipts_come_to_blocks_that_are_stored_without_them(void **state)
+{
+    const struct made *made = *state;
+    write_file(made, "chain.rlp", buffer_bytes(&made->rlp));
+    assert_int_equal(import(made, "chain.rlp"), COMMAND_DONE);
+    assert_int_equal(with_receipts(), 0);
+    /* What the file has nothing of stays as it is. */
+    write_execution(made, "missing.jsonl", 0, 5);
+    assert_int_equal(import_with(made, "chain.rlp", "missing.jsonl"), COMMAND_DONE);
+    assert_int_equal(with_receipts(), BLOCKS - 2);
+    write_execution(made, "good.jsonl", 0, 0);
+    assert_int_equal(import_with(made, "chain.rlp", "good.jsonl"), COMMAND_DONE);
+    assert_int_equal(with_receipts(), BLOCKS - 1);
+    assert_int_equal(stoa_fake_store_count(), BLOCKS);
+}
+
 static void a_missing_or_malformed_line_of_execution_is_refused(void **state)
 {
     const struct made *made = *state;
@@ -462,9 +496,13 @@ static void an_era1_file_is_checked_whole_before_its_first_block(void **state)
     assert_int_equal(import(made, "bad.era1"), COMMAND_FAILED);
     assert_int_equal(stored(made), 0);
     *middle ^= 0x10;
+    /* Its receipts come to a block that is stored without. */
+    write_file(made, "first.rlp", bytes_of(made->rlp.data, made->ends[0]));
+    assert_int_equal(import(made, "first.rlp"), COMMAND_DONE);
     write_file(made, "good.era1", buffer_bytes(&file));
     assert_int_equal(import(made, "good.era1"), COMMAND_DONE);
     assert_int_equal(stored(made), BLOCKS);
+    assert_int_equal(with_receipts(), BLOCKS);
     assert_int_equal(export(made, "out.era1", OPTIONS_FORMAT_ERA1, 0), COMMAND_DONE);
     buffer_deinit(&file);
 }
@@ -506,6 +544,7 @@ int main(void)
         TEST(gzip_is_unpacked_member_by_member),
         TEST(torn_damaged_and_trailing_gzip_is_refused),
         TEST(execution_gives_receipts_and_era1_keeps_them),
+        TEST(receipts_come_to_blocks_that_are_stored_without_them),
         TEST(a_missing_or_malformed_line_of_execution_is_refused),
         TEST(an_era1_file_is_checked_whole_before_its_first_block),
         TEST(verify_tells_damage_with_its_own_status),
