@@ -46,10 +46,11 @@ struct stoa_create_options {
     size_t genesis_json_size;
     uint64_t
         chain_id; /* 0: from the genesis, or unknown (then signatures of any chain are accepted) */
+    uint32_t segment_size; /* of the first ledger segment, bytes. 32 MiB */
 };
-#define STOA_CREATE_OPTIONS_INIT                       \
-    {                                                  \
-        sizeof(struct stoa_create_options), NULL, 0, 0 \
+#define STOA_CREATE_OPTIONS_INIT                          \
+    {                                                     \
+        sizeof(struct stoa_create_options), NULL, 0, 0, 0 \
     }
 
 /* Make a store in DIRECTORY, which must not exist or be empty. It appears whole or not at all. */
@@ -172,6 +173,14 @@ struct stoa_maintenance {
     const char *backup_directory;
     unsigned backup_keep;
     struct stoa_job_schedule jobs[STOA_JOBS];
+    /* What STOA_JOB_PRUNE keeps where it runs by schedule, in blocks back from the head, as the
+     * members of struct stoa_job_options with these names; all 0: it only runs when it is asked. */
+    uint64_t keep_history;
+    uint64_t keep_tries;
+    uint64_t keep_bodies;
+    uint64_t keep_receipts;
+    uint64_t keep_logs;
+    uint64_t keep_transactions;
 };
 #define STOA_MAINTENANCE_INIT                   \
     {                                           \
@@ -504,9 +513,11 @@ struct stoa_block {
     struct stoa_bytes senders;  /* 20 bytes a transaction; data NULL: none are stored */
     struct stoa_bytes envelope;
     struct stoa_view *view; /* what stoa_release takes */
+    int receipts_pruned;    /* not 0: they were stored, but are not kept any more */
 };
 
-/* STOA_ENOTFOUND, STOA_ECORRUPT (file, offset and height in DETAIL). */
+/* STOA_ENOTFOUND, STOA_ECORRUPT (file, offset and height in DETAIL); STOA_EPRUNED: only its header
+ * is kept, DETAIL names the heights of which all is. */
 int stoa_get_block(struct stoa *stoa, const struct stoa_block_key *key,
                    struct stoa_block *out_block, struct stoa_detail *detail);
 
@@ -1150,6 +1161,14 @@ struct stoa_job_options {
      * STOA_KEEP_ALL: all; and 1 where it shares no file with the backups before. */
     unsigned keep;
     int full;
+    /* STOA_JOB_PRUNE, likewise: for how many blocks back transactions, uncles and withdrawals stay
+     * (headers always do), receipts, what logs and what transactions are found by. Nothing stays
+     * without what it is read from: receipts no longer than transactions, logs no longer than
+     * receipts. All six 0: as by schedule. */
+    uint64_t keep_bodies;
+    uint64_t keep_receipts;
+    uint64_t keep_logs;
+    uint64_t keep_transactions;
 };
 #define STOA_KEEP_ALL UINT32_MAX
 #define STOA_JOB_OPTIONS_INIT                   \
@@ -1274,6 +1293,10 @@ struct stoa_stats {
     uint64_t state_heights;
     uint64_t history_from;      /* the lowest height as of which values are kept */
     uint64_t trie_history_from; /* likewise roots and proofs */
+    uint64_t bodies_from;       /* the lowest height whose transactions are kept */
+    uint64_t receipts_from;     /* likewise receipts, */
+    uint64_t logs_from;         /* what logs are found by, */
+    uint64_t transactions_from; /* what transactions are found by */
 };
 #define STOA_STATS_INIT                   \
     {                                     \

@@ -16,6 +16,8 @@ struct engine_job {
     bool silent; /* without options, as a checkpoint is asked for: the answer is its result alone */
 };
 
+enum { PRUNE_SECONDS = 86400 }; /* where settings say what is kept, and not when */
+
 enum { FLAGS_KNOWN = STOA_JOB_DRY_RUN | STOA_JOB_HURRY | STOA_JOB_DETACH };
 
 static const int jobs_of_messages[STOA_MESSAGE_END] = {
@@ -71,6 +73,10 @@ static int take_options(struct engine_job *job, const struct stoa_job_options *g
     order->numbers[JOB_KEEP_TRIES] = options.keep_tries;
     order->numbers[JOB_KEEP_BACKUPS] = options.keep;
     order->numbers[JOB_FULL] = options.full != 0;
+    order->numbers[JOB_KEEP_BODIES] = options.keep_bodies;
+    order->numbers[JOB_KEEP_RECEIPTS] = options.keep_receipts;
+    order->numbers[JOB_KEEP_LOGS] = options.keep_logs;
+    order->numbers[JOB_KEEP_TRANSACTIONS] = options.keep_transactions;
     return 0;
 }
 
@@ -129,6 +135,11 @@ int engine_jobs_check(const struct stoa_options *options, struct stoa_maintenanc
     }
     if (out->backup_directory == NULL || out->backup_directory[0] == '\0') {
         out->jobs[STOA_JOB_BACKUP].every_seconds = STOA_JOB_NEVER;
+    }
+    bool prunes = (out->keep_history | out->keep_tries | out->keep_bodies | out->keep_receipts |
+                   out->keep_logs | out->keep_transactions) != 0;
+    if (prunes && out->jobs[STOA_JOB_PRUNE].every_seconds == 0) {
+        out->jobs[STOA_JOB_PRUNE].every_seconds = PRUNE_SECONDS;
     }
     if (out->jobs[STOA_JOB_CHECKPOINT].every_seconds == 0) {
         out->jobs[STOA_JOB_CHECKPOINT].every_seconds = options->checkpoint_seconds;

@@ -58,7 +58,16 @@ struct job_order {
 };
 
 /* Places in the numbers of an order. */
-enum { JOB_KEEP_HISTORY, JOB_KEEP_TRIES, JOB_KEEP_BACKUPS, JOB_FULL };
+enum {
+    JOB_KEEP_HISTORY,
+    JOB_KEEP_TRIES,
+    JOB_KEEP_BACKUPS,
+    JOB_FULL,
+    JOB_KEEP_BODIES,
+    JOB_KEEP_RECEIPTS,
+    JOB_KEEP_LOGS,
+    JOB_KEEP_TRANSACTIONS,
+};
 
 enum job_next { JOB_AGAIN, JOB_WAITS, JOB_ENDED };
 

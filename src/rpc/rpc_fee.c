@@ -355,8 +355,9 @@ static int fill_rewards(struct rpc_call *call, const struct rpc_block *found,
 {
     struct paid *paid;
     if (found->stored.receipts.data == NULL && found->block.transaction_count > 0) {
-        return rpc_call_fail(call, RPC_FAILED, "receipts of block %llu are not stored",
-                             (unsigned long long)found->stored.height);
+        return rpc_call_fail(call, RPC_FAILED, "receipts of block %llu are not %s",
+                             (unsigned long long)found->stored.height,
+                             found->stored.receipts_pruned != 0 ? "kept any more" : "stored");
     }
     if (get_paid(call, found, true, &paid) != 0) {
         return -1;

@@ -142,10 +142,10 @@ int rpc_store_capabilities(struct rpc_call *call)
     json_writer_hex(writer, "hash", head.hash, HASH_SIZE);
     json_writer_object_end(writer);
     write_capability(writer, "state", stateless, stats.history_from);
-    write_capability(writer, "tx", false, 0);
-    write_capability(writer, "logs", false, 0);
-    write_capability(writer, "receipts", false, 0);
-    write_capability(writer, "blocks", false, 0);
+    write_capability(writer, "tx", false, stats.transactions_from);
+    write_capability(writer, "logs", false, stats.logs_from);
+    write_capability(writer, "receipts", false, stats.receipts_from);
+    write_capability(writer, "blocks", false, stats.bodies_from);
     write_capability(writer, "stateproofs", stateless, stats.trie_history_from);
     json_writer_object_end(writer);
     return 0;
@@ -210,6 +210,10 @@ int rpc_store_stats(struct rpc_call *call)
     json_writer_number(writer, "stateHeights", stats.state_heights);
     json_writer_number(writer, "historyFrom", stats.history_from);
     json_writer_number(writer, "trieHistoryFrom", stats.trie_history_from);
+    json_writer_number(writer, "bodiesFrom", stats.bodies_from);
+    json_writer_number(writer, "receiptsFrom", stats.receipts_from);
+    json_writer_number(writer, "logsFrom", stats.logs_from);
+    json_writer_number(writer, "transactionsFrom", stats.transactions_from);
     json_writer_bool(writer, "stopped", stats.stopped != 0);
     json_writer_text(writer, "io", stats.io);
     json_writer_object_end(writer);

@@ -146,8 +146,9 @@ bool rpc_transaction_has_receipts(struct rpc_call *call, const struct rpc_block 
     if (found->stored.receipts.data != NULL || found->block.transaction_count == 0) {
         return true;
     }
-    (void)rpc_call_fail(call, RPC_FAILED, "receipts of block %llu are not stored",
-                        (unsigned long long)found->stored.height);
+    (void)rpc_call_fail(call, RPC_FAILED, "receipts of block %llu are not %s",
+                        (unsigned long long)found->stored.height,
+                        found->stored.receipts_pruned != 0 ? "kept any more" : "stored");
     return false;
 }
 

@@ -221,12 +221,16 @@ int command_jobs_prune(const struct options *options)
 {
     struct stoa_job_options job = STOA_JOB_OPTIONS_INIT;
     if (!options->has_keep) {
-        console_error("prune: say what to keep: --keep-history, --keep-tries or --preset");
+        console_error("prune: say what to keep: --preset, or --keep-bodies and so on");
         return COMMAND_USAGE;
     }
     job.job = STOA_JOB_PRUNE;
     job.keep_history = options->keep_history;
     job.keep_tries = options->keep_tries;
+    job.keep_bodies = options->keep_bodies;
+    job.keep_receipts = options->keep_receipts;
+    job.keep_logs = options->keep_logs;
+    job.keep_transactions = options->keep_transactions;
     return command_jobs_run(options, &job);
 }
 

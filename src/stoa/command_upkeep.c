@@ -191,6 +191,10 @@ static bool print_stats_json(const struct stoa_stats *stats, const struct stoa_c
     json_writer_number(&json, "stateHeights", stats->state_heights);
     json_writer_number(&json, "historyFrom", stats->history_from);
     json_writer_number(&json, "trieHistoryFrom", stats->trie_history_from);
+    json_writer_number(&json, "bodiesFrom", stats->bodies_from);
+    json_writer_number(&json, "receiptsFrom", stats->receipts_from);
+    json_writer_number(&json, "logsFrom", stats->logs_from);
+    json_writer_number(&json, "transactionsFrom", stats->transactions_from);
     json_writer_bool(&json, "rebuiltTables", stats->rebuilt_tables != 0);
     json_writer_bool(&json, "stopped", stats->stopped != 0);
     json_writer_text(&json, "io", stats->io);
@@ -231,6 +235,12 @@ static bool print_stats(struct stoa *stoa, const struct stoa_stats *stats,
         sheet_line(&sheet, "state", "complete to block %" PRIu64, stats->state_heights - 1);
         sheet_line(&sheet, "  values", "from block %" PRIu64, stats->history_from);
         sheet_line(&sheet, "  proofs", "from block %" PRIu64, stats->trie_history_from);
+    }
+    if (stats->transactions_from != 0 || stats->logs_from != 0) { /* all others are lower */
+        sheet_line(&sheet, "transactions", "from block %" PRIu64, stats->bodies_from);
+        sheet_line(&sheet, "  found by hash", "from block %" PRIu64, stats->transactions_from);
+        sheet_line(&sheet, "receipts", "from block %" PRIu64, stats->receipts_from);
+        sheet_line(&sheet, "  found logs", "from block %" PRIu64, stats->logs_from);
     }
     sheet_add(&sheet, "since open\n");
     add_size(&sheet, "  frames", stats->frame_bytes);

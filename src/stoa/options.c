@@ -107,20 +107,54 @@ static unsigned take_part(struct argp_state *state, const char *text)
     return 0;
 }
 
-/* Blocks that are kept; 0: all. */
-static uint64_t take_preset(struct argp_state *state, const char *text)
+static void take_depth(struct argp_state *state, struct options *options, enum option_key id,
+                       const char *text)
+{
+    const struct {
+        enum option_key id;
+        const char *name;
+        uint64_t *out;
+    } depths[] = {
+        {OPTION_KEEP_HISTORY, "keep-history", &options->keep_history},
+        {OPTION_KEEP_TRIES, "keep-tries", &options->keep_tries},
+        {OPTION_KEEP_BODIES, "keep-bodies", &options->keep_bodies},
+        {OPTION_KEEP_RECEIPTS, "keep-receipts", &options->keep_receipts},
+        {OPTION_KEEP_LOGS, "keep-logs", &options->keep_logs},
+        {OPTION_KEEP_TRANSACTIONS, "keep-transactions", &options->keep_transactions},
+    };
+    for (size_t i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
+        if (depths[i].id == id) {
+            *depths[i].out = take_number(state, depths[i].name, text);
+        }
+    }
+    options->has_keep = true;
+}
+
+#define ALL UINT64_MAX
+
+/* How many blocks back is kept what. */
+static void take_preset(struct options *options, struct argp_state *state, const char *text)
 {
     static const struct {
         const char *name;
-        uint64_t keep;
-    } presets[] = {{"minimal", 64}, {"full", 10064}, {"archive", 0}};
+        uint64_t state;  /* values and tries */
+        uint64_t blocks; /* bodies, receipts, and what logs are found by */
+        uint64_t transactions;
+    } presets[] = {
+        {"minimal", 64, 10064, 10064}, {"full", 10064, ALL, 2350000}, {"archive", ALL, ALL, ALL}};
     for (size_t i = 0; i < sizeof(presets) / sizeof(presets[0]); i++) {
         if (strcmp(presets[i].name, text) == 0) {
-            return presets[i].keep;
+            options->keep_history = presets[i].state;
+            options->keep_tries = presets[i].state;
+            options->keep_bodies = presets[i].blocks;
+            options->keep_receipts = presets[i].blocks;
+            options->keep_logs = presets[i].blocks;
+            options->keep_transactions = presets[i].transactions;
+            options->has_keep = true;
+            return;
         }
     }
     argp_error(state, "--preset: '%s' is none of minimal, full and archive", text);
-    return 0;
 }
 
 static enum options_format take_format(struct argp_state *state, const char *text)
@@ -260,12 +294,12 @@ static void take_option(struct argp_state *state, struct options *options, enum 
         options->side = true;
         break;
     case OPTION_KEEP_HISTORY:
-        options->keep_history = take_number(state, "keep-history", value);
-        options->has_keep = true;
-        break;
     case OPTION_KEEP_TRIES:
-        options->keep_tries = take_number(state, "keep-tries", value);
-        options->has_keep = true;
+    case OPTION_KEEP_BODIES:
+    case OPTION_KEEP_RECEIPTS:
+    case OPTION_KEEP_LOGS:
+    case OPTION_KEEP_TRANSACTIONS:
+        take_depth(state, options, id, value);
         break;
     case OPTION_SOURCE:
         if (options->source_count == OPTIONS_SOURCES_MAX) {
@@ -310,9 +344,7 @@ static void take_option(struct argp_state *state, struct options *options, enum 
         options->deep = true;
         break;
     case OPTION_PRESET:
-        options->keep_history = take_preset(state, value);
-        options->keep_tries = options->keep_history;
-        options->has_keep = true;
+        take_preset(options, state, value);
         break;
     case OPTION_DRY_RUN:
         options->dry_run = true;

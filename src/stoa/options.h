@@ -51,6 +51,10 @@ struct options {
     bool progress;
     uint64_t keep_history; /* 0: all */
     uint64_t keep_tries;
+    uint64_t keep_bodies;
+    uint64_t keep_receipts;
+    uint64_t keep_logs;
+    uint64_t keep_transactions;
     bool has_keep; /* one of them, or a preset, is given */
     bool has_from;
     bool has_to;

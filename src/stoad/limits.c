@@ -9,13 +9,27 @@ enum { HISTORY_LEAST = 64 };
 
 int limits_check(const struct settings *settings, struct error_detail *detail)
 {
-    static const enum setting depths[] = {SETTING_KEEP_HISTORY, SETTING_KEEP_TRIES};
-    for (unsigned i = 0; i < 2; i++) {
+    static const enum setting depths[] = {SETTING_KEEP_HISTORY, SETTING_KEEP_TRIES,
+                                          SETTING_KEEP_BODIES,  SETTING_KEEP_RECEIPTS,
+                                          SETTING_KEEP_LOGS,    SETTING_KEEP_TRANSACTIONS};
+    for (unsigned i = 0; i < sizeof(depths) / sizeof(depths[0]); i++) {
         uint64_t depth = settings->number[depths[i]];
         if (depth != 0 && depth < HISTORY_LEAST) {
             return error_set(detail, STOA_EINVAL, "%s: 0, or %d at least", settings_name(depths[i]),
                              HISTORY_LEAST);
         }
+    }
+    /* As the job would say each time. */
+    const uint64_t *number = settings->number;
+    uint64_t bodies = number[SETTING_KEEP_BODIES];
+    uint64_t receipts = number[SETTING_KEEP_RECEIPTS];
+    if (bodies != 0 && (receipts > bodies || number[SETTING_KEEP_TRANSACTIONS] > bodies)) {
+        return error_set(detail, STOA_EINVAL,
+                         "keep-receipts, keep-transactions: no more than keep-bodies");
+    }
+    receipts = receipts != 0 ? receipts : bodies;
+    if (receipts != 0 && number[SETTING_KEEP_LOGS] > receipts) {
+        return error_set(detail, STOA_EINVAL, "keep-logs: no more than keep-receipts");
     }
     uint64_t cache = settings->number[SETTING_CACHE_SIZE];
     if (cache != 0 && cache < 1 << 20) {
@@ -44,6 +58,14 @@ void limits_store_options(const struct settings *settings, struct stoa_options *
     out_maintenance->backup_directory = settings->text[SETTING_BACKUP_DIRECTORY];
     out_maintenance->backup_keep = (unsigned)number[SETTING_BACKUP_KEEP];
     out_maintenance->jobs[STOA_JOB_BACKUP].every_seconds = (uint32_t)number[SETTING_BACKUP_SECONDS];
+    out_maintenance->keep_bodies = number[SETTING_KEEP_BODIES];
+    out_maintenance->keep_receipts = number[SETTING_KEEP_RECEIPTS];
+    out_maintenance->keep_logs = number[SETTING_KEEP_LOGS];
+    out_maintenance->keep_transactions = number[SETTING_KEEP_TRANSACTIONS];
+    bool prunes = (out_maintenance->keep_bodies | out_maintenance->keep_receipts |
+                   out_maintenance->keep_logs | out_maintenance->keep_transactions) != 0;
+    out_maintenance->jobs[STOA_JOB_PRUNE].every_seconds =
+        prunes ? (uint32_t)number[SETTING_PRUNE_SECONDS] : 0;
     *out_options = (struct stoa_options)STOA_OPTIONS_INIT;
     out_options->maintenance = out_maintenance;
     out_options->io = (enum stoa_io)number[SETTING_IO];

@@ -79,6 +79,14 @@ bool index_merge_due(const struct index *index, const struct index_floors *floor
 int index_prune(struct index *index, struct kv_session *session, const struct index_floors *floors,
                 const struct runs_stop *stop, struct error_detail *detail);
 
+/* The same of the indexes of blocks: entries of blocks below KEPT go. */
+int index_prune_blocks(struct index *index, struct kv_session *session,
+                       const struct prune_floors *kept, const struct runs_stop *stop,
+                       struct error_detail *detail);
+
+/* Whether that would change anything. */
+bool index_blocks_lag(const struct index *index, const struct prune_floors *kept);
+
 /* Up to where older versions may have gone. */
 void index_get_floors(const struct index *index, struct index_floors *out_floors);
 
@@ -213,7 +221,8 @@ struct index_asker {
 };
 void index_ask(struct index *index, const struct index_asker *asker);
 
-/* How many entries each table has, by walking all of it: for verify. */
+/* How many entries each table has, by walking all of it: for verify; of the indexes of blocks those
+ * of blocks from KEPT on. */
 struct index_counts {
     uint64_t heights;
     uint64_t blocks;
@@ -221,7 +230,7 @@ struct index_counts {
     uint64_t transactions;
     uint64_t postings[POSTING_KINDS];
 };
-int index_count(struct index *index, struct kv_session *session, struct index_counts *out_counts,
-                struct error_detail *detail);
+int index_count(struct index *index, struct kv_session *session, const struct prune_floors *kept,
+                struct index_counts *out_counts, struct error_detail *detail);
 
 #endif

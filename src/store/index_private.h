@@ -50,6 +50,14 @@ struct runs *index_runs_at(const struct index *index, unsigned place);
 int index_reserve_scratch(struct index *index, const struct pending *batch,
                           const struct index_tries *tries);
 
+/* Of an index of blocks: what of it is kept, by the height that a key names. */
+struct index_kept {
+    uint64_t (*height_of)(struct bytes key);
+    uint64_t floor;
+};
+struct index_kept index_kept_of(const struct index *index, const struct runs *runs,
+                                const struct prune_floors *kept);
+
 extern const struct index_tries index_tries_of_batch; /* those of its layers */
 
 /* Load what BATCH has for the runs at PLACE. */

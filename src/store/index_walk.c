@@ -15,6 +15,8 @@ struct walked {
     const struct index *index;
     const struct kv_session *session;
     uint64_t count;
+    uint64_t hidden; /* of these, not kept any more */
+    const struct index_kept *kept;
     int (*entry)(void *context, const struct runs_entry *entry);
     void *context;
 };
@@ -50,19 +52,23 @@ static int count_table(struct index *index, struct kv_session *session, const ch
 
 static int count_entry(void *context, struct bytes key, struct bytes value)
 {
-    (void)key;
+    struct walked *walked = context;
+    const struct index_kept *kept = walked->kept;
     (void)value;
-    return go_on(context);
+    walked->hidden += kept->floor != 0 && kept->height_of(key) < kept->floor;
+    return go_on(walked);
 }
 
-static int count_runs(struct index *index, struct runs *runs, struct kv_session *session,
-                      uint64_t *out_count, struct error_detail *detail)
+static int count_runs(struct index *index, struct kv_session *session, struct runs *runs,
+                      const struct prune_floors *floors, uint64_t *out_count,
+                      struct error_detail *detail)
 {
-    struct walked walked = {.index = index, .session = session};
+    struct index_kept kept = index_kept_of(index, runs, floors);
+    struct walked walked = {.index = index, .session = session, .kept = &kept};
     struct runs_version *version = runs_acquire(runs);
     int result = runs_prefix(version, session, bytes_of(NULL, 0), count_entry, &walked, detail);
     runs_release(runs, version);
-    *out_count = walked.count;
+    *out_count = walked.count - walked.hidden;
     return result;
 }
 
@@ -100,8 +106,8 @@ int index_walk_trie(struct index *index, struct kv_session *session,
     return walk_runs(index, index->trie, &walked, session, detail);
 }
 
-int index_count(struct index *index, struct kv_session *session, struct index_counts *out_counts,
-                struct error_detail *detail)
+int index_count(struct index *index, struct kv_session *session, const struct prune_floors *kept,
+                struct index_counts *out_counts, struct error_detail *detail)
 {
     struct index_counts counts = {0};
     int result = count_table(index, session, INDEX_TABLE_HEIGHTS, &counts.heights, detail);
@@ -112,10 +118,12 @@ int index_count(struct index *index, struct kv_session *session, struct index_co
         result = count_table(index, session, INDEX_TABLE_SIDES, &counts.sides, detail);
     }
     if (result == 0) {
-        result = count_runs(index, index->transactions, session, &counts.transactions, detail);
+        result =
+            count_runs(index, session, index->transactions, kept, &counts.transactions, detail);
     }
     for (unsigned kind = 0; result == 0 && kind < POSTING_KINDS; kind++) {
-        result = count_runs(index, index->postings[kind], session, &counts.postings[kind], detail);
+        result =
+            count_runs(index, session, index->postings[kind], kept, &counts.postings[kind], detail);
     }
     if (result == 0) {
         *out_counts = counts;

@@ -10,8 +10,8 @@ enum { APPLIED_VERSION = 3 };
 static_assert(PLACE_HEIGHT_VALUE_SIZE == 32 + POSITION_SIZE + 4, "layout");
 static_assert(PLACE_BLOCK_VALUE_SIZE == 8 + 2 * POSITION_SIZE + 1 + 4, "layout");
 static_assert(PLACE_SIDE_VALUE_SIZE == 32 + 32 + 2 * POSITION_SIZE, "layout");
-static_assert(PLACE_APPLIED_SIZE ==
-                  8 + 8 + POSITION_SIZE + 1 + 4 + 8 + 32 + 32 + 2 * HEAD_RECORD_MARK_SIZE,
+static_assert(PLACE_APPLIED_SIZE == 8 + 8 + POSITION_SIZE + 1 + 4 + 8 + 32 + 32 +
+                                        2 * HEAD_RECORD_MARK_SIZE + PRUNE_FLOORS_SIZE,
               "layout");
 
 void place_encode_height_key(uint64_t height, uint8_t out[PLACE_HEIGHT_KEY_SIZE])
@@ -213,11 +213,13 @@ void place_encode_applied(const struct place_applied *applied, uint8_t out[PLACE
     memcpy(out + 81, applied->head_total_difficulty, 32);
     head_record_encode_mark(&applied->safe, out + 113);
     head_record_encode_mark(&applied->finalized, out + 153);
+    prune_floors_encode(&applied->kept, out + PLACE_APPLIED_SIZE_WHOLE);
 }
 
 int place_decode_applied(struct bytes value, struct place_applied *out_applied)
 {
-    if (value.size != PLACE_APPLIED_SIZE || bytes_load_le32(value.data) != APPLIED_VERSION) {
+    if ((value.size != PLACE_APPLIED_SIZE && value.size != PLACE_APPLIED_SIZE_WHOLE) ||
+        bytes_load_le32(value.data) != APPLIED_VERSION) {
         return STOA_ECORRUPT;
     }
     struct place_applied applied = {
@@ -230,6 +232,9 @@ int place_decode_applied(struct bytes value, struct place_applied *out_applied)
     memcpy(applied.head_total_difficulty, value.data + 81, 32);
     head_record_decode_mark(value.data + 113, &applied.safe);
     head_record_decode_mark(value.data + 153, &applied.finalized);
+    if (value.size == PLACE_APPLIED_SIZE) {
+        prune_floors_decode(value.data + PLACE_APPLIED_SIZE_WHOLE, &applied.kept);
+    }
     *out_applied = applied;
     return 0;
 }

@@ -35,6 +35,7 @@
 #include "store/branches.h"
 #include "store/head_record.h"
 #include "store/posting.h"
+#include "store/prune_record.h"
 
 enum {
     PLACE_HEIGHT_KEY_SIZE = 8,
@@ -47,9 +48,10 @@ enum {
     PLACE_TRANSACTION_KEY_MAX = 8 + 6 + 4,
     PLACE_POSTING_PREFIX_SIZE = 6,
     PLACE_POSTING_KEY_MAX = 6 + 6 + 4,
-    PLACE_APPLIED_SIZE = 193,
-    PLACE_SIDE = 1 << 0,     /* flag: not of the canonical chain */
-    PLACE_ENVELOPE = 1 << 1, /* flag: the key is the envelope's hash */
+    PLACE_APPLIED_SIZE = 225,
+    PLACE_APPLIED_SIZE_WHOLE = 193, /* of tables that say nothing of pruning */
+    PLACE_SIDE = 1 << 0,            /* flag: not of the canonical chain */
+    PLACE_ENVELOPE = 1 << 1,        /* flag: the key is the envelope's hash */
 };
 
 #define PLACE_HEIGHT_MAX ((UINT64_C(1) << 40) - 1)
@@ -65,6 +67,7 @@ struct place_applied {
     uint8_t head_total_difficulty[32];
     struct head_mark safe;
     struct head_mark finalized;
+    struct prune_floors kept;
 };
 
 void place_encode_height_key(uint64_t height, uint8_t out[PLACE_HEIGHT_KEY_SIZE]);

@@ -31,7 +31,13 @@ static int history_begin(struct store_query *query)
     if (wanted->time_ms != 0 && query->deadline_ns == 0) {
         query->deadline_ns = io_now_ns(query->store->io) + wanted->time_ms * UINT64_C(1000000);
     }
-    int result = store_query_set_range(query, wanted->from, wanted->to, &wanted->cursor);
+    uint64_t floor = prune_floors_addresses(&query->store->kept);
+    uint64_t from = wanted->from == 0 ? floor : wanted->from; /* all that there is */
+    int result = store_query_set_range(query, from, wanted->to, &wanted->cursor);
+    if (result == 0 && (wanted->from != 0 || query->to < floor)) {
+        uint64_t lowest = wanted->from != 0 ? wanted->from : query->to;
+        result = store_check_history(query->store, lowest, &query->request->detail);
+    }
     if (result == 0) {
         result = store_query_add_list(query, 0, POSTING_ADDRESS,
                                       posting_address_prefix(wanted->address));

@@ -75,6 +75,9 @@ static int logs_begin(struct store_query *query)
     if (result == 0) {
         result = store_query_set_range(query, filter->from, filter->to, &filter->cursor);
     }
+    if (result == 0 && !query->finished) {
+        result = store_check_logs(query->store, query->from, &query->request->detail);
+    }
     if (result == 0) {
         result = add_values(query, POSTING_PLACE_EMITTER, filter->addresses, filter->address_count);
     }

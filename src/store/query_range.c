@@ -16,6 +16,10 @@ static int range_begin(struct store_query *query)
     }
     query->size = 0;
     int result = store_query_set_range(query, range->from, range->from + range->count - 1, &none);
+    if (result == 0 && !query->finished && query->kind == &query_range_kind &&
+        !query->request->pruned_too) {
+        result = store_check_body(query->store, range->from, &query->request->detail);
+    }
     return result == 0 && query->finished ? STOA_ENOTFOUND : result;
 }
 
@@ -46,6 +50,11 @@ static void fill(struct query_slot *slot, struct stoa_block *out)
     memcpy(out->total_difficulty, record->total_difficulty, 32);
     if ((record->flags & RECORD_RECEIPTS) != 0) {
         out->receipts = (struct stoa_bytes){record->receipts.data, record->receipts.size};
+    }
+    out->receipts_pruned = (record->gone & RECORD_GONE_RECEIPTS) != 0;
+    if (out->receipts.data != NULL && slot->height < slot->query->kept.receipts) {
+        out->receipts = (struct stoa_bytes){.data = NULL};
+        out->receipts_pruned = 1;
     }
     if ((record->flags & RECORD_SENDERS) != 0) {
         out->senders = (struct stoa_bytes){record->senders.data, record->senders.size};

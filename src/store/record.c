@@ -4,11 +4,13 @@
 #include <xxhash.h>
 
 #include "base/ensure.h"
+#include "chain/rlp.h"
 #include "store/position.h"
 
 enum {
     OFFSET_VERSION = 0,
     OFFSET_FLAGS = 1,
+    OFFSET_GONE = 2,
     OFFSET_TRANSACTION_COUNT = 4,
     OFFSET_BLOCK_SIZE = 8,
     OFFSET_RECEIPTS_SIZE = 12,
@@ -25,6 +27,8 @@ enum {
 static const unsigned known_flags = RECORD_SIDE | RECORD_RECEIPTS | RECORD_SENDERS |
                                     RECORD_ENVELOPE | RECORD_CHANGES | RECORD_ANY_STATE |
                                     RECORD_BATCH | RECORD_AGAIN;
+
+static const unsigned known_gone = RECORD_GONE_BODY | RECORD_GONE_RECEIPTS;
 
 static_assert((int)RECORD_PREVIOUS_SIZE == (int)POSITION_SIZE, "it is a position");
 
@@ -47,6 +51,7 @@ void record_encode_header(const struct record *record, uint64_t block_sum,
     memset(out, 0, RECORD_HEADER_SIZE);
     out[OFFSET_VERSION] = RECORD_VERSION;
     out[OFFSET_FLAGS] = (uint8_t)record->flags;
+    out[OFFSET_GONE] = (uint8_t)record->gone;
     bytes_store_le32(out + OFFSET_TRANSACTION_COUNT, record->transaction_count);
     bytes_store_le32(out + OFFSET_BLOCK_SIZE, (uint32_t)record->block.size);
     bytes_store_le32(out + OFFSET_RECEIPTS_SIZE, (uint32_t)record->receipts.size);
@@ -76,12 +81,14 @@ static int decode_header(struct bytes payload, struct record *out_record,
         return error_set(detail, STOA_ECORRUPT, "block record: %zu bytes are too few",
                          payload.size);
     }
-    if (p[OFFSET_VERSION] != RECORD_VERSION || (p[OFFSET_FLAGS] & ~known_flags) != 0) {
+    if (p[OFFSET_VERSION] != RECORD_VERSION || (p[OFFSET_FLAGS] & ~known_flags) != 0 ||
+        (p[OFFSET_GONE] & ~known_gone) != 0) {
         return error_set(detail, STOA_ECORRUPT, "block record: version %u, flags 0x%x are unknown",
                          p[OFFSET_VERSION], p[OFFSET_FLAGS]);
     }
     *out_record = (struct record){
         .flags = p[OFFSET_FLAGS],
+        .gone = p[OFFSET_GONE],
         .transaction_count = bytes_load_le32(p + OFFSET_TRANSACTION_COUNT),
         .hash = p + OFFSET_HASH,
         .total_difficulty = p + OFFSET_TOTAL_DIFFICULTY,
@@ -145,6 +152,76 @@ int record_decode_front(struct bytes front, struct record *out_record, struct er
     record.block = bytes_of(front.data + RECORD_HEADER_SIZE, block_size);
     *out_record = record;
     return 0;
+}
+
+/* The header of BLOCK, and empty lists as its header wants them. */
+static int bare_block(struct bytes block, struct buffer *out, struct error_detail *detail)
+{
+    static const uint8_t empty[3] = {0xc0, 0xc0, 0xc0};
+    struct bytes cursor = block;
+    struct bytes payload;
+    struct rlp_item header;
+    size_t lists = 0;
+    int result = rlp_read_list(&cursor, &payload, detail);
+    const uint8_t *start = payload.data;
+    if (result == 0) {
+        result = rlp_read(&payload, &header, detail);
+    }
+    if (result == 0) {
+        result = rlp_count(payload, &lists, detail);
+    }
+    if (result != 0 || lists < 2 || lists > 3) {
+        return error_set(detail, STOA_ECORRUPT, "block record: it has no block");
+    }
+    size_t header_size = (size_t)(payload.data - start);
+    result = rlp_append_list_prefix(out, header_size + lists);
+    if (result == 0) {
+        result = buffer_append(out, start, header_size);
+    }
+    return result == 0 ? buffer_append(out, empty, lists) : result;
+}
+
+int record_shorten(struct bytes payload, unsigned gone, struct buffer *out,
+                   struct error_detail *detail)
+{
+    static const uint8_t nothing[RECORD_HEADER_SIZE];
+    struct record record;
+    struct buffer block;
+    ensure(out->size == 0 && (gone & ~known_gone) == 0);
+    int result = record_decode(payload, &record, detail);
+    if (result != 0) {
+        return result;
+    }
+    buffer_init(&block);
+    if ((record.flags & RECORD_RECEIPTS) != 0 && gone != 0) {
+        record.flags &= ~(unsigned)RECORD_RECEIPTS;
+        record.gone |= RECORD_GONE_RECEIPTS;
+        record.receipts = bytes_of(NULL, 0);
+    }
+    if ((gone & RECORD_GONE_BODY) != 0) {
+        result = bare_block(record.block, &block, detail);
+        record.block = buffer_bytes(&block);
+        record.gone |= RECORD_GONE_BODY;
+        record.flags &= ~(unsigned)RECORD_SENDERS;
+        record.senders = bytes_of(NULL, 0);
+        record.envelope = bytes_of(NULL, 0);
+    }
+    const struct bytes parts[] = {
+        bytes_of(nothing, sizeof(nothing)),
+        record.block,
+        record.receipts,
+        record.senders,
+        record.envelope,
+        bytes_of(record.previous, record.previous != NULL ? RECORD_PREVIOUS_SIZE : 0),
+    };
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && result == 0; i++) {
+        result = parts[i].size != 0 ? buffer_append(out, parts[i].data, parts[i].size) : 0;
+    }
+    if (result == 0) {
+        record_encode_header(&record, record_block_sum(record.block), out->data);
+    }
+    buffer_deinit(&block);
+    return result;
 }
 
 void record_encode_state_header(const uint8_t hash[32], uint8_t out[RECORD_STATE_HEADER_SIZE])

@@ -11,12 +11,10 @@
  *                 RECORD_BATCH (it counts where batch_record.h says so), RECORD_AGAIN (the block
  *                 is stored already: this is it with its receipts, which came later; its other
  *                 flags are those of its first frame)
- *        2     2  zero
- *        4     4  number of transactions
- *        8     4  block size
- *       12     4  receipts size
- *       16     4  envelope size
- *       20     4  zero
+ *        2     1  what it has lost (a thinned segment, prune_record.h): RECORD_GONE_BODY: the block
+ * is its header with empty lists behind it, senders and envelope are gone (their flags stay:
+ * envelope; or go: senders); RECORD_GONE_RECEIPTS: it had receipts 3     1  zero 4     4  number of
+ * transactions 8     4  block size 12     4  receipts size 16     4  envelope size 20     4  zero
  *       24    32  block hash
  *       56    32  total difficulty, big-endian, this block included
  *       88    32  envelope hash, zero without one
@@ -69,6 +67,8 @@ enum {
     RECORD_ANY_STATE = 1 << 5,
     RECORD_BATCH = 1 << 6,
     RECORD_AGAIN = 1 << 7,
+    RECORD_GONE_BODY = 1 << 0,
+    RECORD_GONE_RECEIPTS = 1 << 1,
     RECORD_PREVIOUS_SIZE = 20,
     RECORD_STATE_HEADER_SIZE = 40,
     RECORD_CHANGE_HEADER_SIZE = 6,
@@ -82,6 +82,7 @@ enum {
 
 struct record {
     unsigned flags;
+    unsigned gone; /* RECORD_GONE_… */
     uint32_t transaction_count;
     const uint8_t *hash;
     const uint8_t *total_difficulty;
@@ -117,6 +118,11 @@ int record_decode_front(struct bytes front, struct record *out_record, struct er
 
 /* Whether the sum of the front is right, of a PAYLOAD that record_decode takes. */
 bool record_check_front(struct bytes payload);
+
+/* What becomes of the record in PAYLOAD without GONE; what it is without already stays so. It is
+ * put into OUT. STOA_ECORRUPT: not a record, STOA_ENOMEM. */
+int record_shorten(struct bytes payload, unsigned gone, struct buffer *out,
+                   struct error_detail *detail);
 
 void record_encode_state_header(const uint8_t hash[32], uint8_t out[RECORD_STATE_HEADER_SIZE]);
 

@@ -486,6 +486,10 @@ void store_get_stats(struct store *store, struct stoa_stats *out_stats)
         .state_heights = store->head.state_end,
         .history_from = floors.values,
         .trie_history_from = floors.tries,
+        .bodies_from = store->kept.bodies,
+        .receipts_from = store->kept.receipts,
+        .logs_from = store->kept.logs,
+        .transactions_from = store->kept.transactions,
     };
     snprintf(out_stats->io, sizeof(out_stats->io), "%s", store->io->ops->name);
     snprintf(out_stats->io_features, sizeof(out_stats->io_features), "%s", store->io->features);

@@ -131,7 +131,9 @@ struct store_request {
     struct stoa_block_range range;           /* STORE_GET_RANGE, STORE_GET_HEADERS */
     struct stoa_state_query query;           /* of the state; STORE_GET_STATE: its height only */
     bool header_only; /* STORE_GET_BLOCK: nothing else of the block is looked at */
-    bool keep;        /* STORE_GET_BLOCK: it will be asked for, the cache takes it at once */
+    bool pruned_too; /* STORE_GET_RANGE: what is below the floors comes as it is, or as what is left
+                      */
+    bool keep;       /* STORE_GET_BLOCK: it will be asked for, the cache takes it at once */
     void (*done)(struct store_request *request);
     void (*on_append)(struct store_request *request); /* STORE_PUT_BLOCK, STORE_UPDATE_STATE: runs
                                                          once it was given to the ledger, or

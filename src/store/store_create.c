@@ -142,26 +142,36 @@ static int append_genesis(struct io *io, struct ledger *ledger, const struct gen
     return result;
 }
 
-static int make_ledger(struct io *io, const char *directory, uint64_t store_id,
-                       const struct genesis *genesis, struct error_detail *detail)
+/* What a new store is made of. */
+struct creation {
+    const struct identity *identity;
+    const struct genesis *genesis; /* or NULL */
+    uint32_t segment_size;
+};
+
+static int make_ledger(struct io *io, const char *directory, const struct creation *creation,
+                       struct error_detail *detail)
 {
     char path[STORE_PATH_SIZE_MAX];
     int result = store_folder_path(path, directory, STORE_FOLDER_LEDGER, detail);
     if (result == 0) {
         result = store_folder_make(io, path, detail);
     }
-    struct ledger_options options = {.io = io, .path = path, .store_id = store_id};
+    struct ledger_options options = {.io = io,
+                                     .path = path,
+                                     .store_id = creation->identity->store_id,
+                                     .segment_size = creation->segment_size};
     if (result == 0) {
         result = ledger_create(&options, detail);
     }
-    if (result != 0 || genesis == NULL) {
+    if (result != 0 || creation->genesis == NULL) {
         return result;
     }
     struct ledger *ledger;
     struct ledger_recovery recovery;
     result = ledger_open(&options, 0, &ledger, &recovery, detail);
     if (result == 0) {
-        result = append_genesis(io, ledger, genesis, detail);
+        result = append_genesis(io, ledger, creation->genesis, detail);
         int closed = ledger_close(ledger, result == 0 ? detail : NULL);
         result = result != 0 ? result : closed;
     }
@@ -169,11 +179,12 @@ static int make_ledger(struct io *io, const char *directory, uint64_t store_id,
 }
 
 /* Fill DIRECTORY, which exists, with a whole store. */
-static int fill(struct io *io, const char *directory, const struct identity *identity,
-                const struct genesis *genesis, struct error_detail *detail)
+static int fill(struct io *io, const char *directory, const struct creation *creation,
+                struct error_detail *detail)
 {
     char path[STORE_PATH_SIZE_MAX];
-    int result = make_ledger(io, directory, identity->store_id, genesis, detail);
+    const struct genesis *genesis = creation->genesis;
+    int result = make_ledger(io, directory, creation, detail);
     if (result == 0) {
         result = store_folder_path(path, directory, STORE_FOLDER_TABLES, detail);
     }
@@ -196,15 +207,15 @@ static int fill(struct io *io, const char *directory, const struct identity *ide
         result = store_folder_path(path, directory, STORE_FILE_IDENTITY, detail);
     }
     if (result == 0) {
-        result = identity_write(io, path, identity, detail);
+        result = identity_write(io, path, creation->identity, detail);
     }
     return result == 0 ? store_folder_sync(io, directory, detail) : result;
 }
 
 /* Make the store beside its final name and rename it into place, so that it appears whole or not at
  * all. */
-static int create_at(struct io *io, const char *directory, const struct identity *identity,
-                     const struct genesis *genesis, struct error_detail *detail)
+static int create_at(struct io *io, const char *directory, const struct creation *creation,
+                     struct error_detail *detail)
 {
     char target[STORE_PATH_SIZE_MAX];
     char parent[STORE_PATH_SIZE_MAX];
@@ -219,7 +230,7 @@ static int create_at(struct io *io, const char *directory, const struct identity
     ensure(length > 0 && (size_t)length < sizeof(making));
     result = store_folder_make(io, making, detail);
     if (result == 0) {
-        result = fill(io, making, identity, genesis, detail);
+        result = fill(io, making, creation, detail);
     }
     struct io_request rename = {.op = IO_RENAME, .path = making, .path_to = target};
     if (result == 0 && io_wait(io, &rename) < 0) {
@@ -263,8 +274,13 @@ int store_create(struct io *io, const char *directory, const struct stoa_create_
                 (unsigned long long)identity.chain_id, (unsigned long long)genesis.chain_id);
         }
     }
+    struct creation creation = {
+        .identity = &identity,
+        .genesis = has_genesis ? &genesis : NULL,
+        .segment_size = options->segment_size,
+    };
     if (result == 0) {
-        result = create_at(io, directory, &identity, has_genesis ? &genesis : NULL, detail);
+        result = create_at(io, directory, &creation, detail);
     }
     if (has_genesis) {
         genesis_deinit(&genesis);

@@ -115,6 +115,8 @@ static struct stoa_bytes public_bytes(struct bytes bytes)
 static void fill_block(const struct record *record, struct store_get *get, struct stoa_block *out)
 {
     hot_show_block(record, get->view->read.height, get->canonical, get->view, out);
+    store_hide_pruned(get->store, out);
+    out->receipts_pruned |= (record->gone & RECORD_GONE_RECEIPTS) != 0;
 }
 
 /* The parts of a block record that a transaction's answer needs. False: this is not the transaction
@@ -249,12 +251,20 @@ static void done_read(struct ledger_read *read)
         store_get_finish(get, result);
         return;
     }
+    if (!request->header_only) {
+        result = store_refuse_lost(&record, read->height, &request->detail);
+    }
+    if (result != 0) {
+        store_view_release(get->view);
+        store_get_finish(get, result);
+        return;
+    }
     if (request->kind == STORE_GET_BLOCK) {
         fill_block(&record, get, &request->block);
         if (request->header_only || request->keep) {
             store_cache_fill_header(get, &record);
         }
-        if (request->header_only || read->front != 0) {
+        if (request->header_only || read->front != 0 || read->height < get->store->kept.receipts) {
             store_get_finish(get, 0); /* the cache has whole records */
             return;
         }
@@ -268,7 +278,9 @@ static void done_read(struct ledger_read *read)
         return;
     }
     if (fill_transaction(&record, get, get->candidates[get->candidate_next].index)) {
-        store_cache_fill_transaction(get, &record);
+        if (get->view->read.height >= get->store->kept.receipts) {
+            store_cache_fill_transaction(get, &record);
+        }
         store_get_finish(get, 0);
         return;
     }
@@ -315,8 +327,14 @@ static void next_candidate(struct store_get *get)
         start_read(get, &get->candidates[get->candidate_next].position, 0);
     } else if (!get->from_tables) {
         store_get_ask_tables(get);
-    } else {
+    } else if (get->store->kept.transactions == 0) {
         store_get_finish(get, STOA_ENOTFOUND);
+    } else { /* it may have been in what is not kept */
+        store_get_finish(
+            get, error_set(&get->request->detail, STOA_ENOTFOUND,
+                           "transactions of blocks %llu to %llu can be found: it is not of these",
+                           (unsigned long long)get->store->kept.transactions,
+                           (unsigned long long)get->store->head.height));
     }
 }
 
@@ -360,7 +378,7 @@ static int sift_candidates(struct store_get *get)
         bool same = block != NULL && (position_is_same(&block->position, &candidate->position) ||
                                       (block->replaced.sequence != 0 &&
                                        position_is_same(&block->replaced, &candidate->position)));
-        if (settled && !same) {
+        if ((settled && !same) || candidate->height < get->store->kept.transactions) {
             continue;
         }
         if (candidate->position.sequence == 0) {
@@ -405,6 +423,13 @@ static void done_lookup(struct workers_job *job)
         store_get_finish(get, get->lookup_result);
     } else if (request->kind == STORE_GET_BLOCK) {
         get->canonical = get->place.canonical;
+        int kept = request->header_only
+                       ? 0
+                       : store_check_body(get->store, get->place.height, &request->detail);
+        if (kept != 0) {
+            store_get_finish(get, kept);
+            return;
+        }
         start_read(get, &get->place.position, get->place.front);
     } else {
         next_candidate(get);
@@ -442,7 +467,17 @@ static void get_block(struct store_get *get)
         block = store_find_pending_height(store, key->height, &settled);
         settled = settled || !store->head.present || key->height > store->head.height;
     }
-    if (block != NULL && get->request->kind == STORE_BLOCK_EXISTS) {
+    int kept = 0;
+    if (get->request->kind == STORE_GET_BLOCK && !get->request->header_only && !settled &&
+        key->by != STOA_BY_HASH) {
+        kept = store_check_body(store, key->height, &get->request->detail);
+    } else if (get->request->kind == STORE_GET_BLOCK && !get->request->header_only &&
+               block != NULL) {
+        kept = store_check_body(store, block->height, &get->request->detail);
+    }
+    if (kept != 0) {
+        store_get_finish(get, kept);
+    } else if (block != NULL && get->request->kind == STORE_BLOCK_EXISTS) {
         store_get_finish(get, 0);
     } else if (block != NULL) {
         get->canonical = !block->side;
@@ -472,6 +507,7 @@ static void add_candidate(struct store_get *get, const struct pending_transactio
     const struct pending_block *block =
         store_find_pending_height(get->store, transaction->height, &settled);
     if (transaction->removed || block == NULL ||
+        transaction->height < get->store->kept.transactions ||
         is_listed(get, transaction->height, transaction->index)) {
         return;
     }

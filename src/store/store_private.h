@@ -274,6 +274,7 @@ struct store {
     uint64_t branch_epoch;
     uint64_t unwind_max;
     struct index_floors floors; /* reached so far: store_retention.c */
+    struct prune_floors kept;   /* of blocks: store_prune.c */
     struct pending_block
         top;              /* the head's place, where its hash is the head's: else not known yet */
     struct store_tip tip; /* appended: what the next canonical block must name as its parent */
@@ -529,6 +530,21 @@ struct index_floors store_floors_to_merge(struct store *store);
 /* STOA_ENOTSUP: values, or tries, as of HEIGHT are not kept. */
 int store_check_kept(const struct store *store, uint64_t height, bool tries,
                      struct error_detail *detail);
+
+/* store_prune.c */
+/* STOA_EPRUNED: what HEIGHT had of it is not kept. */
+int store_check_body(const struct store *store, uint64_t height, struct error_detail *detail);
+int store_check_receipts(const struct store *store, uint64_t height, struct error_detail *detail);
+int store_check_logs(const struct store *store, uint64_t height, struct error_detail *detail);
+int store_check_history(const struct store *store, uint64_t height, struct error_detail *detail);
+/* STOA_EPRUNED: RECORD, at HEIGHT, has lost its body. */
+int store_refuse_lost(const struct record *record, uint64_t height, struct error_detail *detail);
+/* Receipts of BLOCK that may still be there. */
+void store_hide_pruned(const struct store *store, struct stoa_block *block);
+void store_keep_from(struct store *store, const struct prune_floors *floors);
+/* While replaying: RECORD, of a block at HEIGHT, says by what it has lost from where on it is kept.
+ */
+void store_note_lost(struct store *store, const struct record *record, uint64_t height);
 
 /* store_settle.c */
 /* Enter acknowledged blocks into the open batch. Before anything looks into the batches or adds to

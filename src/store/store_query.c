@@ -340,6 +340,12 @@ int store_query_add_noted(struct store_query *query, struct kv_session *session,
         result =
             index_find_hash(query->store->index, session, hash, &place, &query->request->detail);
     }
+    if (result == 0 && place.height < query->kept.receipts) {
+        result =
+            error_set(&query->request->detail, STOA_EPRUNED,
+                      "receipts of block %llu are not kept any more: those from %llu on are",
+                      (unsigned long long)place.height, (unsigned long long)query->kept.receipts);
+    }
     if (result == 0) {
         add_slot(query, place.height, hash, &place.position);
     }
@@ -621,6 +627,7 @@ static void begin(struct store_query *query)
         return;
     }
     query->epoch = store->branch_epoch;
+    query->kept = store->kept;
     query->first_page = true;
     query->slot_next = 0;
     result = query->kind->begin(query);

@@ -73,6 +73,7 @@ struct query_item { /* of a page of query_history.c */
 };
 
 struct store_query {
+    struct prune_floors kept; /* the store's when it began */
     struct store *store;
     struct store_request *request;
     const struct store_query_kind *kind;

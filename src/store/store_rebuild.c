@@ -318,6 +318,7 @@ static void read_some(struct store_rebuild_work *work)
     work->singly -= work->singly != 0;
     work->range = (struct store_request){
         .kind = STORE_GET_RANGE,
+        .pruned_too = true,
         .range = {.from = work->at.next, .count = left < most ? left : most},
         .done = done_range,
         .context = work,

@@ -198,6 +198,12 @@ static void done_read(struct ledger_read *read)
     } else {
         result = record_decode(read->payload, record, &request->detail);
     }
+    if (result == 0) {
+        result = store_check_receipts(store, change->block.height, &request->detail);
+    }
+    if (result == 0) {
+        result = store_refuse_lost(record, change->block.height, &request->detail);
+    }
     if (result == 0 && (record->flags & RECORD_RECEIPTS) != 0) {
         result = error_set(&request->detail, STOA_EEXISTS, "block %llu has its receipts",
                            (unsigned long long)change->block.height);

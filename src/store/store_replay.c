@@ -172,7 +172,7 @@ static int replay_again(struct replay *replay, const struct ledger_frame *frame,
     memcpy(block.parent_hash, prepare->block.header.parent_hash, 32);
     memcpy(block.envelope_hash, record->envelope_hash, 32);
     block.has_envelope = (record->flags & RECORD_ENVELOPE) != 0;
-    block.front = record_front_size(record->block.size);
+    block.front = record->gone == 0 ? record_front_size(record->block.size) : 0;
     prepare->keep_hashes = store->cache != NULL;
     result = prepare_index(prepare, bytes_of(NULL, 0));
     prepare->keep_hashes = false;
@@ -205,13 +205,14 @@ static int replay_block(struct replay *replay, const struct ledger_frame *frame)
         error_prefix(replay->detail, "frame %llu", (unsigned long long)frame->position.sequence);
         return STOA_ECORRUPT;
     }
+    store_note_lost(replay->store, &record, frame->height);
     if ((record.flags & RECORD_AGAIN) != 0) {
         return replay_again(replay, frame, &record);
     }
     struct pending_block block = {
         .height = prepare->block.header.number,
         .position = frame->position,
-        .front = record_front_size(record.block.size),
+        .front = record.gone == 0 ? record_front_size(record.block.size) : 0,
         .side = (record.flags & RECORD_SIDE) != 0,
         .has_envelope = (record.flags & RECORD_ENVELOPE) != 0,
     };
@@ -379,6 +380,19 @@ static int replay_marks(struct replay *replay, const struct ledger_frame *frame)
     return 0;
 }
 
+/* It may stand between any two frames, those of a batch as well, and what they say goes on. */
+static int replay_floors(struct replay *replay, const struct ledger_frame *frame)
+{
+    struct prune_floors floors;
+    int result = prune_record_decode(frame->payload, &floors, replay->detail);
+    if (result != 0) {
+        error_prefix(replay->detail, "frame %llu", (unsigned long long)frame->position.sequence);
+        return result;
+    }
+    store_keep_from(replay->store, &floors);
+    return 0;
+}
+
 static int replay_frame(void *context, const struct ledger_frame *frame)
 {
     struct replay *replay = context;
@@ -403,6 +417,9 @@ static int replay_frame(void *context, const struct ledger_frame *frame)
     }
     if (frame->kind == LEDGER_FINALIZED) {
         return replay_marks(replay, frame);
+    }
+    if (frame->kind == LEDGER_PRUNE) {
+        return replay_floors(replay, frame);
     }
     if (frame->kind == LEDGER_BATCH) {
         return store_replay_batch(replay, frame);
@@ -457,7 +474,9 @@ int store_replay(struct store *store, struct error_detail *detail)
         return result;
     }
     store->top = (struct pending_block){.height = 0};
+    prune_floors_raise(&store->kept, &store->applied.kept);
     store->open_applied = store->applied;
+    store->open_applied.kept = store->kept;
     store->safe = store->applied.safe;
     store->finalized = store->applied.finalized;
     result = store_branch_load(store, detail);

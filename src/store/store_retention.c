@@ -105,12 +105,25 @@ int store_prune_target(const struct store *store, uint64_t keep_values, uint64_t
     return 0;
 }
 
+void store_prune_lags(const struct store *store, const struct index_floors *target,
+                      const struct prune_floors *kept, bool *out_state, bool *out_indexes)
+{
+    struct index_floors used;
+    index_get_floors(store->index, &used);
+    *out_state = target->values > used.values || target->tries > used.tries;
+    *out_indexes = index_blocks_lag(store->index, kept);
+}
+
 static void run_prune(struct workers_job *job, void *worker_state)
 {
     struct store_prune *prune = job->context;
     struct runs_stop stop = {prune->stop, prune->context};
-    prune->result =
-        index_prune(prune->store->index, worker_state, &prune->floors, &stop, &prune->detail);
+    struct index *index = prune->store->index;
+    prune->result = index_prune(index, worker_state, &prune->floors, &stop, &prune->detail);
+    if (prune->result == 0) {
+        prune->result =
+            index_prune_blocks(index, worker_state, &prune->kept, &stop, &prune->detail);
+    }
 }
 
 static void done_prune(struct workers_job *job)

@@ -50,9 +50,14 @@ void store_get_load(const struct store *store, struct store_load *out_load);
 int store_prune_target(const struct store *store, uint64_t keep_values, uint64_t keep_tries,
                        struct index_floors *out_target, struct error_detail *detail);
 
+/* Whether all of that is to be merged: values and tries, or the indexes of blocks. Any thread. */
+void store_prune_lags(const struct store *store, const struct index_floors *target,
+                      const struct prune_floors *kept, bool *out_state, bool *out_indexes);
+
 /* Embedded in its owner until DONE. */
 struct store_prune {
     struct index_floors floors;  /* store_prune_target's */
+    struct prune_floors kept;    /* store_kept's: entries of blocks below go as well */
     bool (*stop)(void *context); /* on a worker: end soon, with STOA_ECANCELED */
     void (*done)(struct store_prune *prune);
     void *context;
@@ -66,6 +71,43 @@ struct store_prune {
  * now on. False: not now (a merge is under way, or a change of branch comes in); nothing was begun.
  */
 bool store_prune_start(struct store *store, struct store_prune *prune);
+
+/* ---- what is kept of blocks: store_prune.c ---- */
+
+struct prune_floors store_kept(const struct store *store);
+
+/* The floors where so many blocks back from the head are kept (0: as many as now); never above the
+ * finalized block. STOA_EINVAL: fewer than STORE_RETENTION_MIN, or what cannot be read is to be
+ * kept; STOA_EREFUSED: no block is finalized. */
+int store_kept_target(const struct store *store, const struct prune_floors *depths,
+                      struct prune_floors *out_target, struct error_detail *detail);
+
+/* What is below FLOORS is refused once this is done, for good. Embedded in its owner until DONE. */
+struct store_keep {
+    struct prune_floors floors; /* store_kept_target's */
+    void (*done)(struct store_keep *keep);
+    void *context;
+    int result;
+    struct error_detail detail;
+    struct store *store; /* the store's, as what follows */
+    struct ledger_append append;
+    uint8_t record[PRUNE_RECORD_SIZE];
+};
+void store_keep_start(struct store *store, struct store_keep *keep);
+
+/* A segment without what is below FLOORS, step by step: see struct ledger_thinning, whose out
+ * fields count. */
+struct store_thin {
+    struct prune_floors floors;
+    void (*done)(struct store_thin *thin);
+    void *context;
+    struct ledger_thinning thinning; /* the store's to fill */
+};
+/* Segments 1 to this can be thinned; 0: none. */
+uint32_t store_thin_last(const struct store *store);
+int store_thin_start(struct store *store, struct store_thin *thin, uint32_t number);
+void store_thin_step(struct store_thin *thin);
+void store_thin_stop(struct store_thin *thin);
 
 /* The tables have something that is not durable yet. */
 bool store_has_unsaved(const struct store *store);

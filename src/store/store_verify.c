@@ -60,13 +60,20 @@ static bool check_contents(struct verify *verify, const struct ledger_frame *fra
     if (result == 0 && out_block->header.number != frame->height) {
         result = error_set(&detail, STOA_ECORRUPT, "number: differs from the frame's");
     }
-    if (result == 0) {
+    bool body = (record->gone & RECORD_GONE_BODY) == 0;
+    const struct prune_floors *kept = &verify->store->kept;
+    if (result == 0 &&
+        ((!body && frame->height >= kept->bodies) ||
+         ((record->gone & RECORD_GONE_RECEIPTS) != 0 && frame->height >= kept->receipts))) {
+        result = error_set(&detail, STOA_ECORRUPT, "what is to be kept of it was pruned");
+    }
+    if (result == 0 && body) {
         result = block_check_transactions_root(out_block, &detail);
     }
-    if (result == 0) {
+    if (result == 0 && body) {
         result = block_check_uncles_hash(out_block, &detail);
     }
-    if (result == 0) {
+    if (result == 0 && body) {
         result = block_check_withdrawals_root(out_block, &detail);
     }
     if (result == 0 && (record->flags & RECORD_RECEIPTS) != 0) {
@@ -163,6 +170,9 @@ static int check_transactions(struct verify *verify, const struct ledger_frame *
     struct store *store = verify->store;
     struct bytes cursor = block->transactions;
     struct bytes envelope;
+    if (frame->height < store->kept.transactions) {
+        return 0; /* some may still be there; they count no more */
+    }
     for (uint32_t i = 0; block_next_transaction(&cursor, &envelope, NULL) == 0; i++) {
         struct index_transaction candidates[INDEX_CANDIDATES_MAX];
         size_t count = 0;
@@ -194,6 +204,13 @@ static int check_postings(struct verify *verify, const struct ledger_frame *fram
     static const char *const files[POSTING_KINDS] = {"tables/addresses", "tables/logs"};
     struct store *store = verify->store;
     struct prepare *prepare = &verify->prepare;
+    const uint64_t floors[POSTING_KINDS] = {
+        [POSTING_ADDRESS] = prune_floors_addresses(&store->kept),
+        [POSTING_LOG] = store->kept.logs,
+    };
+    if (frame->height < floors[POSTING_ADDRESS] && frame->height < floors[POSTING_LOG]) {
+        return 0;
+    }
     int result = prepare_record(prepare, record, verify->detail);
     if (result == 0) {
         result = prepare_index(prepare, bytes_of(NULL, 0));
@@ -201,6 +218,9 @@ static int check_postings(struct verify *verify, const struct ledger_frame *fram
     struct pending_entries entries = prepare_entries(prepare, bytes_of(NULL, 0));
     for (size_t i = 0; result == 0 && i < entries.posting_count; i++) {
         const struct posting *posting = &entries.postings[i];
+        if (frame->height < floors[posting->kind]) {
+            continue;
+        }
         result = index_check_posting(store->index, store->session, posting, frame->height,
                                      verify->detail);
         store_note_tables(store, result);
@@ -492,6 +512,22 @@ static int check_block(struct verify *verify, const struct ledger_frame *frame,
     return result == 0 && !replaced ? check_postings(verify, frame, record) : result;
 }
 
+/* What is said to be pruned is known to be. */
+static int check_floors(struct verify *verify, const struct ledger_frame *frame)
+{
+    struct prune_floors raised = verify->store->kept;
+    struct prune_floors floors;
+    if (prune_record_decode(frame->payload, &floors, NULL) != 0) {
+        report_block(verify, frame, "prune record");
+        return 0;
+    }
+    prune_floors_raise(&raised, &floors);
+    if (!prune_floors_are_same(&raised, &verify->store->kept)) {
+        verify_report(verify, frame, "tables/meta", "less is pruned than the ledger says");
+    }
+    return 0;
+}
+
 static int verify_frame(void *context, const struct ledger_frame *frame)
 {
     struct verify *verify = context;
@@ -502,6 +538,9 @@ static int verify_frame(void *context, const struct ledger_frame *frame)
     }
     if (frame->kind == LEDGER_STATE) {
         return check_state(verify, frame);
+    }
+    if (frame->kind == LEDGER_PRUNE) {
+        return check_floors(verify, frame);
     }
     if (frame->kind == LEDGER_BATCH) {
         return check_batch(verify, frame);
@@ -552,7 +591,7 @@ static int check_counts(struct verify *verify)
             &(struct stoa_damage){.file = "tables/meta", .what = "the head is not the ledger's"});
     }
     struct index_counts counts;
-    int result = index_count(store->index, store->session, &counts, verify->detail);
+    int result = index_count(store->index, store->session, &store->kept, &counts, verify->detail);
     if (result == 0) {
         report_count(verify, "tables/heights", counts.heights, verify->canonical);
         report_count(verify, "tables/heights", counts.heights,

@@ -98,6 +98,11 @@ int runs_merge_versions(struct runs *runs, struct kv_session *session, uint64_t 
 /* All runs at once, now, where FLOOR is above what has been used; else nothing. */
 int runs_prune_versions(struct runs *runs, struct kv_session *session, uint64_t floor,
                         const struct runs_stop *stop, struct error_detail *detail);
+/* All runs of any other index at once, now, without the entries for which HEIGHT_OF is below FLOOR,
+ * where FLOOR is above what has been used; else nothing. */
+int runs_prune_heights(struct runs *runs, struct kv_session *session, uint64_t floor,
+                       uint64_t (*height_of)(struct bytes key), const struct runs_stop *stop,
+                       struct error_detail *detail);
 uint64_t runs_floor(const struct runs *runs);
 
 /* Any thread. */

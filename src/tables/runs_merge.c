@@ -185,9 +185,10 @@ struct merge {
     size_t count;
     bool (*stop)(void *context);
     void *context;
-    uint64_t floor; /* of versions; 0: all are kept */
-    bool whole;     /* all runs, or none */
-    uint8_t level;  /* of what comes out */
+    uint64_t floor;                          /* of versions; 0: all are kept */
+    bool whole;                              /* all runs, or none */
+    uint64_t (*height_of)(struct bytes key); /* not versions: the floor is of this; or NULL */
+    uint8_t level;                           /* of what comes out */
 };
 
 /* The versions of one base, the highest first. */
@@ -232,7 +233,9 @@ static int copy_entries(const struct merge *merge, struct runs_maker *maker,
             return error_set(detail, STOA_ECANCELED, "merge runs of %s: stopped",
                              merge->runs->name);
         }
-        bool outdated = merge->floor != 0 && is_outdated(&versions, &entry);
+        bool outdated = merge->height_of != NULL
+                            ? merge->height_of(entry.key) < merge->floor
+                            : merge->floor != 0 && is_outdated(&versions, &entry);
         if (!outdated && !(entry.removed && last)) {
             result = runs_maker_put(maker, &entry, detail);
             if (result != 0) {
@@ -370,18 +373,13 @@ static bool find_work(struct merge *merge)
     return true;
 }
 
-static int merge_versions(struct runs *runs, struct kv_session *session, uint64_t floor, bool whole,
-                          const struct runs_stop *stop, struct error_detail *detail)
+static int merge_now(struct merge merge, struct error_detail *detail)
 {
+    struct runs *runs = merge.runs;
+    struct kv_session *session = merge.session;
     runs_drop_retired(runs, session);
     struct runs_version *version = runs_acquire(runs);
-    struct merge merge = {.runs = runs,
-                          .session = session,
-                          .version = version,
-                          .stop = stop->stop,
-                          .context = stop->context,
-                          .floor = floor,
-                          .whole = whole};
+    merge.version = version;
     int result = 0;
     if (find_work(&merge)) {
         struct run *run = NULL;
@@ -391,13 +389,39 @@ static int merge_versions(struct runs *runs, struct kv_session *session, uint64_
             if (result != 0 && run != NULL) {
                 runs_retire(runs, run);
             } else if (result == 0) {
-                note_merge(runs, floor);
+                note_merge(runs, merge.floor);
             }
         }
     }
     runs_release(runs, version);
     runs_drop_retired(runs, session);
     return result;
+}
+
+static int merge_versions(struct runs *runs, struct kv_session *session, uint64_t floor, bool whole,
+                          const struct runs_stop *stop, struct error_detail *detail)
+{
+    return merge_now((struct merge){.runs = runs,
+                                    .session = session,
+                                    .stop = stop->stop,
+                                    .context = stop->context,
+                                    .floor = floor,
+                                    .whole = whole},
+                     detail);
+}
+
+int runs_prune_heights(struct runs *runs, struct kv_session *session, uint64_t floor,
+                       uint64_t (*height_of)(struct bytes key), const struct runs_stop *stop,
+                       struct error_detail *detail)
+{
+    return merge_now((struct merge){.runs = runs,
+                                    .session = session,
+                                    .stop = stop->stop,
+                                    .context = stop->context,
+                                    .floor = floor,
+                                    .whole = true,
+                                    .height_of = height_of},
+                     detail);
 }
 
 int runs_merge_versions(struct runs *runs, struct kv_session *session, uint64_t floor,

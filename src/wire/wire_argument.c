@@ -83,6 +83,10 @@ static const struct wire_field job_more_fields[] = {
     WIRE_FIELD(struct stoa_job_options, keep_tries, WIRE_U64),
     WIRE_FIELD(struct stoa_job_options, keep, WIRE_U32),
     WIRE_FIELD(struct stoa_job_options, full, WIRE_INT),
+    WIRE_FIELD(struct stoa_job_options, keep_bodies, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_options, keep_receipts, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_options, keep_logs, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_options, keep_transactions, WIRE_U64),
 };
 
 /* ---- writing ---- */

@@ -50,6 +50,10 @@ static const struct wire_field stats_fields[] = {
     WIRE_FIELD(struct stoa_stats, state_heights, WIRE_U64),
     WIRE_FIELD(struct stoa_stats, history_from, WIRE_U64),
     WIRE_FIELD(struct stoa_stats, trie_history_from, WIRE_U64),
+    WIRE_FIELD(struct stoa_stats, bodies_from, WIRE_U64),
+    WIRE_FIELD(struct stoa_stats, receipts_from, WIRE_U64),
+    WIRE_FIELD(struct stoa_stats, logs_from, WIRE_U64),
+    WIRE_FIELD(struct stoa_stats, transactions_from, WIRE_U64),
 };
 
 static const struct wire_field cache_stats_fields[] = {
@@ -268,6 +272,9 @@ static void write_block(struct wire_writer *writer, const struct stoa_block *blo
     wire_writer_optional(writer, block->receipts.data, block->receipts.size);
     wire_writer_optional(writer, block->senders.data, block->senders.size);
     wire_writer_optional(writer, block->envelope.data, block->envelope.size);
+    if (block->receipts_pruned != 0) { /* else nothing */
+        wire_writer_u64(writer, 1);
+    }
     wire_writer_end(writer, mark);
 }
 

@@ -85,7 +85,15 @@ static int read_block(struct bytes *cursor, struct stoa_block *out, struct error
     if (result == 0) {
         result = read_optional(&list, &out->senders, detail);
     }
-    return result == 0 ? read_optional(&list, &out->envelope, detail) : result;
+    if (result == 0) {
+        result = read_optional(&list, &out->envelope, detail);
+    }
+    uint64_t pruned = 0;
+    if (result == 0 && list.size != 0) {
+        result = rlp_read_uint64(&list, &pruned, detail);
+        out->receipts_pruned = pruned != 0;
+    }
+    return result;
 }
 
 static int read_header(struct bytes *cursor, struct stoa_header *out, struct error_detail *detail)

@@ -47,6 +47,7 @@ void simstore_unpower(struct simstore *sim)
 int simstore_create(struct simstore *sim, const struct made_chain *chain)
 {
     struct stoa_create_options options = STOA_CREATE_OPTIONS_INIT;
+    options.segment_size = sim->first_segment_size;
     if (chain != NULL) {
         struct bytes json = made_chain_genesis_json(chain);
         options.genesis_json = (const char *)json.data;

@@ -20,7 +20,8 @@ struct simstore {
     struct stoa_maintenance maintenance; /* off, but for what a test sets */
     struct error_detail detail;          /* of the last call */
     uint32_t segment_size;
-    uint64_t unwind_max; /* 0: as ever */
+    uint32_t first_segment_size; /* of the one that comes with the store; 0: as ever */
+    uint64_t unwind_max;         /* 0: as ever */
     bool write_through;
     uint64_t history_blocks;
     uint64_t trie_history_blocks;
