@@ -236,6 +236,7 @@ void ledger_thin_stop(struct ledger_thinning *thinning);
 struct ledger_damage {
     const char *file; /* name of the segment file */
     uint32_t segment;
+    bool thin; /* it is a thinned one */
     uint64_t offset;
     uint64_t size;
     uint64_t sequence; /* 0: unknown */

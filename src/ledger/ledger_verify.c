@@ -36,6 +36,7 @@ static void report(struct verify *verify, uint64_t offset, uint64_t size, const 
     struct ledger_damage damage = {
         .file = verify->name,
         .segment = verify->file->number,
+        .thin = verify->file->thin,
         .offset = offset,
         .size = size,
         .what = what,

@@ -5,7 +5,7 @@
 
 #include "base/ensure.h"
 #include "base/memory.h"
-#include "ledger/segment.h"
+#include "ledger/thin.h"
 #include "maint/backup_private.h"
 
 /* ---- names ---- */
@@ -33,12 +33,25 @@ uint64_t backup_parse_segment(const char *name)
 {
     bool finished = false;
     uint32_t number = segment_parse_name(name, &finished);
+    number = number != 0 ? number : thin_parse_name(name, &finished);
     return finished ? number : 0;
 }
 
 uint64_t backup_parse_archive(const char *name)
 {
     return parse_name(name, ".arc");
+}
+
+const char *backup_segment_suffix(struct io *io, const char *directory, uint64_t number)
+{
+    char relative[64];
+    char path[STORE_PATH_SIZE_MAX];
+    uint64_t size = 0;
+    (void)snprintf(relative, sizeof(relative), STORE_FOLDER_LEDGER "/%08" PRIu64 ".thin", number);
+    return store_folder_path(path, directory, relative, NULL) == 0 &&
+                   io_file_size(io, path, &size) == 0
+               ? ".thin"
+               : ".seg";
 }
 
 void backup_plain_name(const char *name, char out[MANIFEST_NAME_SIZE])
@@ -101,6 +114,13 @@ int backup_numbers_list(struct io *io, const char *directory, uint64_t (*parse)(
     if (out_numbers->count > 1) {
         qsort(out_numbers->items, out_numbers->count, sizeof(*out_numbers->items), compare_numbers);
     }
+    size_t kept = 0; /* a segment that is just being thinned has both its names */
+    for (size_t i = 0; i < out_numbers->count; i++) {
+        if (i == 0 || out_numbers->items[i] != out_numbers->items[kept - 1]) {
+            out_numbers->items[kept++] = out_numbers->items[i];
+        }
+    }
+    out_numbers->count = kept;
     return 0;
 }
 

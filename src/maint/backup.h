@@ -94,6 +94,9 @@ int backup_prune(struct io *io, const char *target, unsigned keep, uint64_t *out
 /* What a file is called in a store: without the number of the backup that copied it. */
 void backup_plain_name(const char *name, char out[MANIFEST_NAME_SIZE]);
 
+/* What segment NUMBER of the store in DIRECTORY is called now: ".seg", or ".thin". */
+const char *backup_segment_suffix(struct io *io, const char *directory, uint64_t number);
+
 /* The manifest of the newest backup in PATH, or of the one that PATH itself is, or of the snapshot
  * in PATH; and the directory it describes. STOA_ENOTFOUND. */
 int backup_find(struct io *io, const char *path, struct manifest *out_manifest,

@@ -173,16 +173,30 @@ static bool is_there(struct backup_creation *creation, const struct manifest_fil
            io_file_size(creation->options->io, path, &size) == 0 && size >= entry->size;
 }
 
+/* A segment and a thinned one have nothing in common but what they stand for, and one that is
+ * thinned does not grow. */
+static bool is_same_kind(const struct manifest_file *entry, const char *suffix, uint64_t size)
+{
+    size_t length = strlen(entry->name);
+    size_t tail = strlen(suffix);
+    bool ends = length >= tail && strcmp(entry->name + length - tail, suffix) == 0;
+    return ends && (strcmp(suffix, ".thin") != 0 || entry->size == size);
+}
+
 /* What of PREFIX ("ledger/00000042", "STORE") can be shared: the partial attempt's own copy, which
  * is newer, else the last backup's. */
-static const struct manifest_file *find_shared(struct backup_creation *creation, const char *prefix)
+static const struct manifest_file *find_shared(struct backup_creation *creation, const char *prefix,
+                                               const char *suffix, uint64_t size)
 {
     const struct manifest_file *entry = manifest_find(&creation->partial, prefix);
-    if (is_there(creation, entry)) {
+    if (is_there(creation, entry) && is_same_kind(entry, suffix, size)) {
         return entry;
     }
     entry = manifest_find(&creation->before, prefix);
-    return !creation->options->full && is_there(creation, entry) ? entry : NULL;
+    return !creation->options->full && is_there(creation, entry) &&
+                   is_same_kind(entry, suffix, size)
+               ? entry
+               : NULL;
 }
 
 /* What a file that shares nothing is called: never what a file of a backup before is. */
@@ -249,7 +263,7 @@ static int take_file(struct backup_creation *creation, const char *prefix, const
                      uint64_t size)
 {
     const struct backup_options *options = creation->options;
-    const struct manifest_file *shared = find_shared(creation, prefix);
+    const struct manifest_file *shared = find_shared(creation, prefix, extension, size);
     char plain[MANIFEST_NAME_SIZE];
     char name[MANIFEST_NAME_SIZE];
     char from[STORE_PATH_SIZE_MAX];
@@ -312,6 +326,14 @@ static void segment_prefix(const char *folder, uint64_t number, char out[MANIFES
     (void)snprintf(out, MANIFEST_NAME_SIZE, "%s/%08" PRIu64, folder, number);
 }
 
+static const char *suffix_of(const struct backup_creation *creation, const char *folder,
+                             uint64_t number)
+{
+    const struct backup_options *options = creation->options;
+    bool live = strcmp(folder, STORE_FOLDER_LEDGER) == 0;
+    return live ? backup_segment_suffix(options->io, options->directory, number) : ".arc";
+}
+
 /* Size of segment or packed segment NUMBER as far as it belongs to the backup. */
 static int numbered_size(struct backup_creation *creation, const char *folder, uint64_t number,
                          uint64_t *out_size)
@@ -323,18 +345,25 @@ static int numbered_size(struct backup_creation *creation, const char *folder, u
         return 0;
     }
     segment_prefix(folder, number, prefix);
-    int result = source_size(creation, prefix, live ? ".seg" : ".arc", out_size);
+    int result = source_size(creation, prefix, suffix_of(creation, folder, number), out_size);
     return result == STOA_ENOTFOUND
                ? error_set(creation->detail, STOA_EBUSY,
                            "back up: %s was moved meanwhile: try again", prefix)
                : result;
 }
 
+struct amounts {
+    uint64_t copied;
+    uint64_t read;
+};
+
 /* What of a file with PREFIX and SIZE is to be copied, and what has to be read for that. */
-static void count_file(struct backup_creation *creation, const char *prefix, uint64_t size,
-                       uint64_t *copied, uint64_t *read)
+static void count_file(struct backup_creation *creation, const char *prefix, const char *suffix,
+                       uint64_t size, struct amounts *amounts)
 {
-    const struct manifest_file *shared = find_shared(creation, prefix);
+    const struct manifest_file *shared = find_shared(creation, prefix, suffix, size);
+    uint64_t *copied = &amounts->copied;
+    uint64_t *read = &amounts->read;
     if (shared == NULL || shared->size > size) {
         *copied += size;
         *read += size;
@@ -345,7 +374,7 @@ static void count_file(struct backup_creation *creation, const char *prefix, uin
 }
 
 static int count_numbered(struct backup_creation *creation, const char *folder,
-                          const struct backup_numbers *numbers, uint64_t *copied, uint64_t *read)
+                          const struct backup_numbers *numbers, struct amounts *amounts)
 {
     int result = 0;
     for (size_t i = 0; i < numbers->count && result == 0; i++) {
@@ -354,7 +383,8 @@ static int count_numbered(struct backup_creation *creation, const char *folder,
         result = numbered_size(creation, folder, numbers->items[i], &size);
         if (result == 0) {
             segment_prefix(folder, numbers->items[i], prefix);
-            count_file(creation, prefix, size, copied, read);
+            count_file(creation, prefix, suffix_of(creation, folder, numbers->items[i]), size,
+                       amounts);
         }
     }
     return result;
@@ -366,7 +396,6 @@ static bool take_numbered(struct backup_creation *creation, const char *folder,
 {
     char prefix[MANIFEST_NAME_SIZE];
     uint64_t size = 0;
-    bool live = strcmp(folder, STORE_FOLDER_LEDGER) == 0;
     if (creation->next == numbers->count) {
         creation->next = 0;
         return false;
@@ -375,7 +404,7 @@ static bool take_numbered(struct backup_creation *creation, const char *folder,
     segment_prefix(folder, number, prefix);
     *out_result = numbered_size(creation, folder, number, &size);
     if (*out_result == 0) {
-        *out_result = take_file(creation, prefix, live ? ".seg" : ".arc", size);
+        *out_result = take_file(creation, prefix, suffix_of(creation, folder, number), size);
     }
     creation->next += *out_result == 0; /* else the next step takes it again */
     return true;
@@ -384,28 +413,27 @@ static bool take_numbered(struct backup_creation *creation, const char *folder,
 static int check_space(struct backup_creation *creation)
 {
     const struct backup_options *options = creation->options;
-    uint64_t bytes = 0;
-    uint64_t read = 0;
+    struct amounts amounts = {0, 0};
     uint64_t size = 0;
     uint64_t free_bytes = 0;
     uint64_t total = 0;
-    int result =
-        count_numbered(creation, BACKUP_FOLDER_ARCHIVE, &creation->archives, &bytes, &read);
+    int result = count_numbered(creation, BACKUP_FOLDER_ARCHIVE, &creation->archives, &amounts);
     if (result == 0) {
-        result = count_numbered(creation, STORE_FOLDER_LEDGER, &creation->segments, &bytes, &read);
+        result = count_numbered(creation, STORE_FOLDER_LEDGER, &creation->segments, &amounts);
     }
     if (result != 0) {
         return result;
     }
     if (source_size(creation, STORE_FILE_IDENTITY, "", &size) == 0) {
-        count_file(creation, STORE_FILE_IDENTITY, size, &bytes, &read);
+        count_file(creation, STORE_FILE_IDENTITY, "", size, &amounts);
     }
     if (source_size(creation, "chain", ".json", &size) == 0) {
-        count_file(creation, "chain", size, &bytes, &read);
+        count_file(creation, "chain", ".json", size, &amounts);
     }
     if (options->pace != NULL) {
-        options->pace->total = read;
+        options->pace->total = amounts.read;
     }
+    uint64_t bytes = amounts.copied;
     result = io_space(options->io, options->target, &free_bytes, &total);
     if (result != 0) {
         return error_set(creation->detail, result, "space of %s: %s", options->target,

@@ -30,7 +30,7 @@ void backup_numbers_deinit(struct backup_numbers *numbers);
 
 /* The number of a manifest, segment or packed segment by its name; 0: it is none. */
 uint64_t backup_parse_manifest(const char *name);
-uint64_t backup_parse_segment(const char *name);
+uint64_t backup_parse_segment(const char *name); /* thinned or not */
 uint64_t backup_parse_archive(const char *name);
 
 /* TARGET/NNNNNNNN.backup. STOA_EINVAL: too long. */

@@ -7,7 +7,7 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "ledger/frame.h"
-#include "ledger/segment.h"
+#include "ledger/thin.h"
 #include "maint/backup_private.h"
 #include "maint/snapshot.h"
 #include "store/identity.h"
@@ -63,7 +63,10 @@ static bool find_in_source(const struct repair *repair, const char *source, cons
     (void)snprintf(prefix, sizeof(prefix), "%.*s", (int)stem, name);
     if (backup_find(repair->io, source, &manifest, directory, NULL) == 0) {
         const struct manifest_file *file = manifest_find(&manifest, prefix);
-        bool found = file != NULL && store_folder_path(out, directory, file->name, NULL) == 0 &&
+        const char *kind = file != NULL ? strrchr(file->name, '.') : NULL;
+        bool same = dot == NULL || (kind != NULL && strcmp(kind, dot) == 0);
+        bool found = file != NULL && same &&
+                     store_folder_path(out, directory, file->name, NULL) == 0 &&
                      io_file_size(repair->io, out, &size) == 0;
         manifest_deinit(&manifest);
         return found;
@@ -149,11 +152,20 @@ struct place {
     uint8_t *data; /* what the store has there; owned */
 };
 
+static void file_name(const struct ledger_damage *damage, char out_name[SEGMENT_NAME_SIZE])
+{
+    if (damage->thin) {
+        thin_name(damage->segment, true, out_name);
+    } else {
+        segment_name(damage->segment, true, out_name);
+    }
+}
+
 static int open_place(struct repair *repair, const struct wound *wound, struct place *place)
 {
     char file[SEGMENT_NAME_SIZE];
     const struct ledger_damage *damage = &wound->damage;
-    segment_name(damage->segment, true, file);
+    file_name(damage, file);
     (void)snprintf(place->name, sizeof(place->name), STORE_FOLDER_LEDGER "/%s", file);
     place->start = damage->offset & ~(uint64_t)(IO_ALIGNMENT - 1);
     place->end = (damage->offset + damage->size + IO_ALIGNMENT - 1) & ~(uint64_t)(IO_ALIGNMENT - 1);
@@ -182,7 +194,16 @@ static bool is_the_frame(const struct repair *repair, const struct wound *wound,
 {
     const struct ledger_damage *damage = &wound->damage;
     struct frame_header header;
+    struct segment_entry entry;
+    struct bytes payload;
     uint64_t at = 0;
+    if (damage->thin) { /* of one that was thinned in the same way */
+        return damage->checksum != 0 &&
+               thin_decode_frame(bytes_of(candidate, damage->size), repair->identity.store_id,
+                                 &header, &entry, &payload) &&
+               entry.checksum == damage->checksum && entry.sequence == damage->sequence &&
+               entry.at_size == damage->size;
+    }
     /* Where its header was damaged, the place begins with the padding before it. */
     while (at + FRAME_HEADER_SIZE < damage->size &&
            frame_is_zero(candidate + at, FRAME_ALIGNMENT)) {
@@ -261,6 +282,73 @@ static int mend_trailer(struct repair *repair, struct wound *wound, struct place
     return result;
 }
 
+/* Where the frames in DATA, a thinned segment of SIZE bytes, lie; each is sound and none is
+ * missing. How many they are, 0 where that is not so; *OUT_END is behind the last. */
+static uint32_t find_thin_frames(const struct repair *repair, const uint8_t *data, uint64_t size,
+                                 struct segment_entry *out_entries, uint64_t *out_end)
+{
+    uint32_t count = 0;
+    uint64_t at = 0;
+    bool sealed = false;
+    while (!sealed && count < THIN_ENTRIES_MAX && at + FRAME_HEADER_SIZE <= size) {
+        struct frame_header header;
+        struct bytes payload;
+        struct segment_entry *entry = &out_entries[count];
+        if (!thin_decode_frame(bytes_of(data + at, size - at), repair->identity.store_id, &header,
+                               entry, &payload) ||
+            (count != 0 && entry->sequence != out_entries[count - 1].sequence + 1)) {
+            return 0;
+        }
+        entry->at = (uint32_t)at;
+        at = frame_align(at + entry->at_size);
+        sealed = entry->kind == LEDGER_SEAL;
+        count++;
+    }
+    *out_end = at;
+    return sealed ? count : 0;
+}
+
+/* The index and the trailer of a thinned segment repeat what its frames say, where all are sound.
+ */
+static int mend_thin_index(struct repair *repair, struct wound *wound, struct place *place)
+{
+    uint64_t size = 0;
+    uint64_t end = 0;
+    struct segment_head head;
+    if (io_file_size(repair->io, place->path, &size) != 0 || size % IO_ALIGNMENT != 0) {
+        return 0;
+    }
+    uint8_t *data = read_place(repair, place->path, 0, size);
+    struct segment_entry *entries = memory_alloc(THIN_ENTRIES_MAX * sizeof(*entries));
+    uint32_t count =
+        data != NULL && entries != NULL ? find_thin_frames(repair, data, size, entries, &end) : 0;
+    int result = 0;
+    uint64_t trailer_at = segment_align(end + thin_index_size(count));
+    const struct bytes first = bytes_of(data, SEGMENT_HEAD_SIZE);
+    if (count != 0 && trailer_at + SEGMENT_BLOCK == size &&
+        segment_decode_head(bytes_of(first.data + FRAME_HEADER_SIZE + THIN_PREFIX_SIZE, first.size),
+                            &head)) {
+        struct thin_trailer trailer = {
+            .number = wound->damage.segment,
+            .index_offset = (uint32_t)end,
+            .index_size = thin_index_size(count),
+            .count = count,
+            .first_sequence = entries[0].sequence,
+            .segment_size = head.size,
+        };
+        uint64_t start = end & ~(uint64_t)(IO_ALIGNMENT - 1);
+        memset(data + end, 0, size - end);
+        trailer.index_checksum = thin_encode_index(data + end, trailer.number, entries, count,
+                                                   repair->identity.store_id);
+        thin_encode_trailer(data + trailer_at, &trailer, repair->identity.store_id);
+        result = write_place(repair, place->path, start, data + start, size - start);
+        wound->source = result == 0 ? the_format : NULL;
+    }
+    memory_free(entries);
+    memory_free(data);
+    return result;
+}
+
 /* A file that is not there is taken whole where a source has it; verifying it is for the last look.
  */
 static int mend_missing(struct repair *repair, struct wound *wound, struct place *place)
@@ -310,8 +398,11 @@ static int mend(struct repair *repair, struct wound *wound)
         strcmp(wound->what, "chain is broken") == 0) {
         return 0; /* said of what lies around a place that is told itself, or not to be mended */
     }
+    bool is_index = strcmp(wound->what, "trailer") == 0 || strcmp(wound->what, "footer") == 0;
     int result = open_place(repair, wound, &place);
-    if (result == 0 && place.data != NULL && is_zeros(wound)) {
+    if (result == 0 && damage->thin && is_index) {
+        result = mend_thin_index(repair, wound, &place);
+    } else if (result == 0 && place.data != NULL && is_zeros(wound)) {
         memset(place.data + (damage->offset - place.start), 0, damage->size);
         result = put(repair, wound, &place, the_format);
     } else if (result == 0 && place.data != NULL && strcmp(wound->what, "trailer") == 0) {
@@ -502,7 +593,7 @@ static void tell_wounds(struct repair *repair)
     char name[SEGMENT_NAME_SIZE];
     for (size_t i = 0; i < repair->count; i++) {
         const struct wound *wound = &repair->wounds[i];
-        segment_name(wound->damage.segment, true, name);
+        file_name(&wound->damage, name);
         struct repair_damage damage = {
             .file = name,
             .offset = wound->damage.offset,

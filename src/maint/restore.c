@@ -279,13 +279,12 @@ static int end_ledger(struct restoring *restoring, uint32_t number, uint64_t kee
 static int remove_above(struct restoring *restoring, uint32_t number)
 {
     char path[STORE_PATH_SIZE_MAX];
-    char name[SEGMENT_NAME_SIZE];
     char relative[64];
     int result = 0;
     for (uint32_t next = restoring->manifest.end.segment + 2; next > number && result == 0;
          next--) {
-        segment_name(next, true, name);
-        (void)snprintf(relative, sizeof(relative), STORE_FOLDER_LEDGER "/%s", name);
+        (void)snprintf(relative, sizeof(relative), STORE_FOLDER_LEDGER "/%08" PRIu32 "%s", next,
+                       backup_segment_suffix(restoring->io, restoring->making, next));
         result = path_in(restoring, relative, path);
         if (result == 0) {
             result = transfer_remove(restoring->io, path, restoring->detail);
@@ -493,6 +492,13 @@ static int cut_back(struct restoring *restoring)
     } else if (result == 0) {
         result = path_in(restoring, STORE_FOLDER_TABLES, path);
         result = result == 0 ? store_folder_empty(restoring->io, path, restoring->detail) : result;
+    }
+    if (result == 0 && strcmp(backup_segment_suffix(restoring->io, restoring->making, cut.segment),
+                              ".thin") == 0) {
+        result = error_set(restoring->detail, STOA_EPRUNED,
+                           "block %" PRIu64 " is the end of a part that was pruned: a store cannot "
+                           "end there, but with a later block",
+                           restoring->height);
     }
     if (result == 0) {
         result = remove_above(restoring, cut.segment);

@@ -188,7 +188,7 @@ static int take(struct snapshot *snapshot, const char *name, uint64_t size)
 }
 
 /* All of FOLDER's numbered files up to the point's end. */
-static int take_folder(struct snapshot *snapshot, const char *folder, const char *extension,
+static int take_folder(struct snapshot *snapshot, const char *folder,
                        uint64_t (*parse)(const char *name))
 {
     const struct ledger_end *end = &snapshot->point->end;
@@ -211,9 +211,15 @@ static int take_folder(struct snapshot *snapshot, const char *folder, const char
         if (live && numbers.items[i] > end->segment) {
             break;
         }
-        (void)snprintf(name, sizeof(name), "%s/%08" PRIu64 "%s", folder, numbers.items[i],
-                       extension);
-        result = take(snapshot, name, live && numbers.items[i] == end->segment ? end->size : 0);
+        result = STOA_ENOTFOUND;
+        for (int tries = 0; tries < 2 && result == STOA_ENOTFOUND; tries++) {
+            const char *suffix =
+                live ? backup_segment_suffix(snapshot->io, snapshot->directory, numbers.items[i])
+                     : ".arc";
+            (void)snprintf(name, sizeof(name), "%s/%08" PRIu64 "%s", folder, numbers.items[i],
+                           suffix);
+            result = take(snapshot, name, live && numbers.items[i] == end->segment ? end->size : 0);
+        } /* it may be thinned just now */
     }
     backup_numbers_deinit(&numbers);
     return result == 0 ? store_folder_sync(snapshot->io, path, snapshot->detail) : result;
@@ -227,7 +233,7 @@ static int fill(struct snapshot *snapshot)
         result = take(snapshot, STORE_FILE_IDENTITY, 0);
     }
     if (result == 0) {
-        result = take_folder(snapshot, BACKUP_FOLDER_ARCHIVE, ".arc", backup_parse_archive);
+        result = take_folder(snapshot, BACKUP_FOLDER_ARCHIVE, backup_parse_archive);
     }
     uint64_t size = 0;
     if (result == 0) {
@@ -237,7 +243,7 @@ static int fill(struct snapshot *snapshot)
         result = take(snapshot, STORE_FILE_CHAIN, 0);
     }
     if (result == 0) {
-        result = take_folder(snapshot, STORE_FOLDER_LEDGER, ".seg", backup_parse_segment);
+        result = take_folder(snapshot, STORE_FOLDER_LEDGER, backup_parse_segment);
     }
     if (result == 0) {
         result =
@@ -381,14 +387,15 @@ int snapshot_holds(struct io *io, const char *directory, uint32_t number, bool *
                    struct error_detail *detail)
 {
     struct names names;
-    char file[64];
     int result = list_names(io, directory, false, &names, detail);
-    (void)snprintf(file, sizeof(file), "/" STORE_FOLDER_LEDGER "/%08" PRIu32 ".seg", number);
     *out_held = false;
-    for (size_t i = 0; i < names.count && result == 0 && !*out_held; i++) {
+    for (size_t i = 0; i < 2 * names.count && result == 0 && !*out_held; i++) {
+        char file[64];
         char path[STORE_PATH_SIZE_MAX];
         uint64_t size = 0;
-        result = path_of(directory, "", names.items[i], file, path, detail);
+        (void)snprintf(file, sizeof(file), "/" STORE_FOLDER_LEDGER "/%08" PRIu32 "%s", number,
+                       i % 2 == 0 ? ".seg" : ".thin");
+        result = path_of(directory, "", names.items[i / 2], file, path, detail);
         *out_held = result == 0 && io_file_size(io, path, &size) == 0;
     }
     memory_free(names.items);
