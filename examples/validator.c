@@ -4,7 +4,8 @@
  *      validator DIRECTORY [BLOCKS [INTERVAL_MS]]
  *      validator -s SOCKET [BLOCKS [INTERVAL_MS]]
  *
- * The second form stores through a daemon, stoad(8); all else is the same.
+ * The second form stores through a daemon, stoad(8), at its socket or at 127.0.0.1:PORT with the
+ * token in the file $STOA_TOKEN_FILE; all else is the same.
  *
  * It makes a block each INTERVAL_MS (100), stores it durably with its receipts and the state it
  * changes, reads both back, and prints "acknowledged NUMBER HASH" once a crash cannot take the
@@ -45,6 +46,7 @@ static const char balance_key[] = "balance/validator";
 struct validator {
     struct stoa *stoa;
     struct stoa_breaker *breaker;
+    bool breaker_was_open; /* and that was said */
     struct stoa_head head;
     uint8_t block[BLOCK_SIZE_MAX];
     size_t block_size;
@@ -221,11 +223,27 @@ static void sleep_ms(unsigned milliseconds)
     (void)nanosleep(&time, NULL); /* a slot that comes early harms nobody */
 }
 
+/* An operator wants to see when it opens, and that it closes. */
+static void say_breaker(struct validator *self)
+{
+    enum stoa_breaker_state state = stoa_breaker_get_state(self->breaker);
+    if (!self->breaker_was_open && state == STOA_BREAKER_OPEN) {
+        fprintf(stderr, "validator: the breaker is open\n");
+        self->breaker_was_open = true;
+    } else if (self->breaker_was_open && state == STOA_BREAKER_CLOSED) {
+        fprintf(stderr, "validator: the breaker is closed\n");
+        self->breaker_was_open = false;
+    }
+}
+
 /* False, after a while, where the store cannot take a block. */
 static bool may_produce(struct validator *self, unsigned interval_ms)
 {
     struct stoa_health health = STOA_HEALTH_INIT;
-    if (stoa_get_health(self->stoa, &health) != 0) { /* no daemon: the handle looks for it */
+    say_breaker(self);
+    int result = stoa_get_health(self->stoa, &health);
+    if (result != 0) { /* no daemon: the handle looks for it */
+        stoa_breaker_report(self->breaker, result);
         sleep_ms(interval_ms);
         return false;
     }
@@ -286,11 +304,29 @@ static int run(struct validator *self, uint64_t blocks, unsigned interval_ms)
     return result;
 }
 
+/* As the daemon reads it: the bytes of the file but for white space at its end. */
+static size_t read_token(uint8_t *out, size_t size)
+{
+    const char *path = getenv("STOA_TOKEN_FILE");
+    FILE *file = path == NULL ? NULL : fopen(path, "rb");
+    size_t length = file == NULL ? 0 : fread(out, 1, size, file);
+    while (length > 0 && (out[length - 1] == '\n' || out[length - 1] == ' ')) {
+        length--;
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return length;
+}
+
 static int connect_to(const char *socket, struct stoa **out_stoa)
 {
+    static uint8_t token[4096];
     struct stoa_connect_options options = STOA_CONNECT_OPTIONS_INIT;
     struct stoa_detail detail = {.code = 0};
     options.name = "validator";
+    options.token = token;
+    options.token_size = read_token(token, sizeof(token));
     options.silence_ms = 2000; /* a slot is short: do not wait long for a daemon that hangs */
     int result = stoa_connect(socket, &options, out_stoa, &detail);
     return result == 0 ? 0 : say(socket, result, &detail);

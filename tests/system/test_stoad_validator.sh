@@ -72,6 +72,20 @@ count() { wc -l <told; }
 has_made() { kill -0 "$validator_pid" && [ "$(count)" -ge "$1" ]; }
 makes() { wait_for "the validator's next $1 blocks; $(tail -n 3 errors)" has_made $(($(count) + $1)); }
 
+# So often it has said that the breaker is $1.
+said() { grep -c "the breaker is $1" errors || :; }
+has_said() { kill -0 "$validator_pid" && [ "$(said "$1")" -ge "$2" ]; }
+opened=0
+breaker_opens() {
+    wait_for "an open breaker; $(tail -n 3 errors)" has_said open $((opened + 1))
+    opened=$(said open)
+}
+breaker_closes() { wait_for "a closed breaker; $(tail -n 3 errors)" has_said closed "$opened"; }
+# It has had some hundred turns more: each of its sleeps is a switch that the kernel counts.
+switches() { awk '/^voluntary_ctxt_switches/ {sum += $2} END {print sum}' /proc/"$validator_pid"/task/*/status; }
+has_worked() { [ "$(switches)" -ge "$1" ]; }
+asks_in_vain() { wait_for "more turns of the validator" has_worked $(($(switches) + 200)); }
+
 makes 20
 for _ in 1 2 3; do
     kill -KILL "$stoad_pid"
@@ -79,12 +93,15 @@ for _ in 1 2 3; do
     start_stoad store
     makes 20
 done
+# Stopped: the breaker opens, and what was acknowledged by then is all that is until the daemon goes on.
+opened=$(said open)
 kill -STOP "$stoad_pid"
-sleep 3
+breaker_opens
 stopped_at=$(count)
-sleep 1
+asks_in_vain
 same "$(count)" "$stopped_at" "blocks acknowledged while the daemon is stopped"
 kill -CONT "$stoad_pid"
+breaker_closes
 makes 20
 for _ in 1 2 3 4 5; do
     kill -USR1 "$cutter"

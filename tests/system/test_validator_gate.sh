@@ -38,7 +38,8 @@ free=$(df --output=avail -k disk | tail -n 1)
 head -c $(((free - 4096) * 1024)) /dev/zero >disk/ballast || true
 wait_for has_stopped
 before=$(wc -l <told)
-sleep 1 # some two hundred slots
+has_looked() { [ "$(grep -c 'the store is read-only' errors)" -ge "$1" ]; }
+wait_for has_looked $(($(grep -c 'the store is read-only' errors) + 1)) # it has had a slot, and let it pass
 same "$(wc -l <told)" "$before" "blocks while the store is read-only"
 kill -0 "$pid" || fail "it does not wait, it has ended"
 
