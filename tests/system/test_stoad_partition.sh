@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# examples/validator.c and its daemon on the two ends of a network that breaks: TCP over the loopback of a network namespace of
+# their own, whose packets are lost for a while, and whose link is taken down. The breaker opens and closes, each block that was
+# acknowledged is there, none is stored twice.
+# shellcheck source=functions.sh
+. "${top_srcdir:-$(dirname "$0")/../..}/tests/system/functions.sh"
+requires jq ip unshare nsenter
+requires_root
+find_stoad
+validator=$top_builddir/examples/validator
+[ -x "$validator" ] || skip "examples/validator is not built"
+
+unshare -n sleep infinity 2>unshare.err &
+net=$!
+cleanup_fn "kill -KILL $net 2>/dev/null"
+is_apart() { [ "$(readlink /proc/$net/ns/net)" != "$(readlink /proc/self/ns/net)" ]; }
+is_apart_or_gone() { ! kill -0 "$net" || is_apart; }
+wait_for "a network namespace" is_apart_or_gone
+kill -0 "$net" 2>/dev/null || skip "there are no network namespaces here: $(cat unshare.err)"
+inside() { nsenter -t "$net" -n -- "$@"; }
+inside ip link set lo up 2>link.err || skip "the namespace's link cannot be set up: $(cat link.err)"
+
+head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >token
+chmod 600 token
+stoa -d store init >/dev/null
+STOA_TEST_WRAPPER="nsenter -t $net -n -- ${STOA_TEST_WRAPPER:-}" \
+    start_stoad store --tcp=127.0.0.1:7411 --token-file=token
+STOA_TOKEN_FILE=token nsenter -t "$net" -n -- "$validator" -s 127.0.0.1:7411 0 2 >told 2>errors &
+validator_pid=$!
+cleanup_fn "kill -KILL $validator_pid 2>/dev/null"
+
+count() { wc -l <told; }
+has_made() { kill -0 "$validator_pid" && [ "$(count)" -ge "$1" ]; }
+makes() { wait_for "the validator's next $1 blocks; $(tail -n 3 errors)" has_made $(($(count) + $1)); }
+said() { grep -c "the breaker is $1" errors || :; }
+has_said() { kill -0 "$validator_pid" && [ "$(said "$1")" -ge "$2" ]; }
+
+# partition WHAT BREAK MEND: no block while it is broken, and more of them once it is mended.
+partition() {
+    local what=$1 opened closed stopped_at
+    makes 20
+    opened=$(said open)
+    closed=$(said closed)
+    inside sh -c "$2"
+    wait_for "an open breaker when $what; $(tail -n 3 errors)" has_said open $((opened + 1))
+    stopped_at=$(count)
+    # The daemon gives the connection up, too, as it does with clients that say nothing any more: nothing is asked through it.
+    inside sh -c "$3"
+    wait_for "a closed breaker after $what; $(tail -n 3 errors)" has_said closed $((closed + 1))
+    [ "$(count)" -ge "$stopped_at" ] || fail "lines are gone"
+    makes 20
+}
+breaks=0
+for _ in 1 2; do
+    partition "the link is down" "ip link set lo down" "ip link set lo up"
+    breaks=$((breaks + 1))
+done
+if inside iptables -A INPUT -p tcp -j DROP 2>/dev/null; then # a firewall that swallows all: nobody is told of anything
+    inside iptables -D INPUT -p tcp -j DROP
+    partition "packets are lost" "iptables -A INPUT -p tcp -j DROP" "iptables -D INPUT -p tcp -j DROP"
+    # One direction alone: the daemon hears, and its answers are lost. What it stored so is not made again.
+    partition "answers are lost" "iptables -A INPUT -p tcp --sport 7411 -j DROP" "iptables -D INPUT -p tcp --sport 7411 -j DROP"
+    breaks=$((breaks + 2))
+elif inside tc qdisc add dev lo root netem loss 100% 2>/dev/null; then
+    inside tc qdisc del dev lo root
+    partition "packets are lost" "tc qdisc add dev lo root netem loss 100%" "tc qdisc del dev lo root"
+    breaks=$((breaks + 1))
+fi
+
+kill -TERM "$validator_pid"
+wait "$validator_pid" 2>/dev/null || :
+stop_stoad
+expect 0 stoa -d store verify
+checked=0
+while read -r word number hash; do
+    if [ "$word" != acknowledged ] || [ "${#hash}" != 64 ]; then
+        continue # the line it was ended in
+    fi
+    same "$(stoa -d store --json header "$number" | jq -r .hash)" "0x$hash" "block $number"
+    checked=$((checked + 1))
+done < <(shuf -n 40 told; tail -n 2 told)
+same "$(cut -d ' ' -f 2 told | sort -n | uniq -d)" "" "numbers told twice"
+# Each height has one block: what "may have been done" was looked for, and not made anew.
+same "$(stoa -d store --json branches | jq length)" 1 "branches"
+echo "$breaks partitions; checked $checked of $(count) acknowledged blocks"
