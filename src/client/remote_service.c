@@ -227,7 +227,31 @@ int remote_service_block_changes(void *context, const struct stoa_block_key *key
     return result;
 }
 
-/* How far it is is not told over the wire: PROGRESS hears of 0 blocks, and may stop it. */
+struct rebuilt {
+    uint64_t done;
+    uint64_t total;
+};
+
+static void note_rebuilt(void *context, const struct stoa_metric *metric)
+{
+    struct rebuilt *rebuilt = context;
+    if (strcmp(metric->name, "stoa_rebuild_blocks") == 0) {
+        rebuilt->done = (uint64_t)metric->value;
+    } else if (strcmp(metric->name, "stoa_rebuild_blocks_wanted") == 0) {
+        rebuilt->total = (uint64_t)metric->value;
+    }
+}
+
+/* There is one rebuild at a time, and the daemon's metrics say how far it is. What cannot be asked
+ * is told as 0. */
+static int tell_rebuilt(struct remote *remote,
+                        int (*progress)(void *own, uint64_t done, uint64_t total), void *own)
+{
+    struct rebuilt rebuilt = {.done = 0};
+    (void)remote_service_metrics_list(remote, note_rebuilt, &rebuilt); /* see above */
+    return progress(own, rebuilt.done, rebuilt.total);
+}
+
 int remote_service_rebuild_index(void *context, int index,
                                  int (*progress)(void *own, uint64_t done, uint64_t total),
                                  void *own, struct stoa_detail *detail)
@@ -268,7 +292,7 @@ int remote_service_rebuild_index(void *context, int index,
         remote_wait(remote, &waiter, &made->done,
                     remote_now_ns() + (uint64_t)REBUILD_LOOK_MS * 1000000);
         pthread_mutex_unlock(&remote->mutex);
-        if (!stopping && progress(own, 0, 0) != 0) {
+        if (!stopping && tell_rebuilt(remote, progress, own) != 0) {
             stopping = true;
             (void)remote_cancel(remote, call.correlation_id); /* too late: it ends by itself */
         }

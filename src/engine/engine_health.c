@@ -298,6 +298,7 @@ static void tick(struct io_request *timer)
         look_at_alerts(stoa);
     }
     engine_health_look(stoa);
+    engine_serve_tell_rebuild(stoa);
     timer->deadline_ns = now + (health->alert_ns < look_ns ? health->alert_ns : look_ns);
     io_submit(stoa->io, timer);
 }

@@ -147,7 +147,8 @@ struct stoa {
     struct mailbox *mailbox;
     struct metrics *metrics;
     struct engine_health *health;
-    struct jobs *jobs; /* of upkeep, the loop's */
+    struct jobs *jobs;                      /* of upkeep, the loop's */
+    const struct store_rebuild *rebuilding; /* likewise; NULL: no index is made anew */
     struct stoa_maintenance maintenance;
     char backup_directory[JOB_PATH_SIZE]; /* what that points to */
     char *directory;
@@ -364,6 +365,7 @@ void engine_serve_forget(struct engine_request *own);        /* what it was to b
 bool engine_serve_is_last(const struct engine_request *own); /* it wants the loop for itself */
 /* On the loop: end what OWN began, soon. False: it did not begin anything. */
 bool engine_serve_stop(struct engine_request *own);
+void engine_serve_tell_rebuild(struct stoa *stoa); /* its metrics, now and then */
 /* Any thread. True: it is what the loop is busy with, and ends soon with STOA_ECANCELED. */
 bool engine_serve_cancel(struct stoa *stoa, uint64_t correlation_id);
 bool engine_serve_is_stopping(void *stoa); /* for the store */

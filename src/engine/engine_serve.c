@@ -235,9 +235,23 @@ static void serve_analyze(struct engine_request *own)
 
 /* ---- indexes made anew ---- */
 
+void engine_serve_tell_rebuild(struct stoa *stoa)
+{
+    const struct store_rebuild *rebuild = stoa->rebuilding;
+    if (rebuild != NULL) {
+        metrics_set(stoa->metrics, METRICS_REBUILD_BLOCKS, rebuild->done_blocks);
+        metrics_set(stoa->metrics, METRICS_REBUILD_TOTAL, rebuild->total_blocks);
+    }
+}
+
 static void rebuild_done(struct store_rebuild *rebuild)
 {
     struct engine_request *own = rebuild->context;
+    struct stoa *stoa = own->stoa;
+    if (stoa->rebuilding == rebuild) { /* else another is under way, and this one was refused */
+        engine_serve_tell_rebuild(stoa);
+        stoa->rebuilding = NULL;
+    }
     own->request.result = rebuild->result;
     own->request.detail = rebuild->detail;
     engine_deliver_done(&own->request);
@@ -255,6 +269,9 @@ static void serve_rebuild(struct engine_request *own)
     own->rebuild =
         (struct store_rebuild){.index = indexes[own->index], .done = rebuild_done, .context = own};
     engine_deliver_is_in_store(own);
+    if (own->stoa->rebuilding == NULL) {
+        own->stoa->rebuilding = &own->rebuild;
+    }
     store_rebuild_start(own->stoa->store, &own->rebuild);
 }
 

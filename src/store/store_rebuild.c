@@ -52,6 +52,10 @@ void store_rebuild_end(struct store_rebuild_work *work, int result)
         release_hold(store);
     }
     owner->result = result;
+    if (result == 0) { /* what came last is in it as well */
+        owner->total_blocks = store->applied.has_head ? store->applied.head_height + 1 : 0;
+        owner->done_blocks = owner->total_blocks;
+    }
     if (result != 0 && owner->detail.code == 0) {
         (void)error_set(&owner->detail, result, "%s", stoa_strerror(result)); /* text only */
     }

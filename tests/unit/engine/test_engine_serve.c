@@ -238,6 +238,36 @@ static void an_index_is_made_anew_by_message_and_stopped_by_canceling(void **sta
     assert_int_equal(stoa_verify(rig->stoa, NULL, NULL, &(struct stoa_verify_report){0}, NULL), 0);
 }
 
+struct told {
+    unsigned times;
+    uint64_t done;
+    uint64_t total;
+};
+
+static int note_told(void *context, uint64_t done, uint64_t total)
+{
+    struct told *told = context;
+    *told = (struct told){.times = told->times + 1, .done = done, .total = total};
+    return 0;
+}
+
+/* Over a socket who waits is told at least once, in the end. */
+static void how_far_an_index_is_comes_over_a_socket(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct told told = {.times = 0};
+    struct stoa_detail detail;
+    engine_rig_put(rig, 1, ENGINE_RIG_BLOCKS);
+    assert_int_equal(stoa_checkpoint(rig->stoa, &detail), 0); /* what is in no table comes later */
+    for (int index = 0; index < STOA_INDEX_LOGS; index++) {
+        assert_int_equal(stoa_rebuild_index(rig->stoa, index, note_told, &told, &detail), 0);
+        assert_true(told.times > 0);
+        assert_int_equal(told.total, ENGINE_RIG_BLOCKS + 1);
+        assert_int_equal(told.done, ENGINE_RIG_BLOCKS + 1);
+        told.times = 0;
+    }
+}
+
 static void receipts_come_with_their_transaction_and_block(void **state)
 {
     struct engine_rig *rig = *state;
@@ -314,6 +344,8 @@ int main(void)
         ENGINE_RIG_ALL(verifications_are_taken_back),
         ENGINE_RIG_BOTH(what_takes_long_is_over_before_a_close),
         ENGINE_RIG_ALL(an_index_is_made_anew_by_message_and_stopped_by_canceling),
+        {"how_far_an_index_is_comes_over_a_socket", how_far_an_index_is_comes_over_a_socket,
+         engine_rig_set_up_remote, engine_rig_tear_down, NULL},
         ENGINE_RIG_ALL(receipts_come_with_their_transaction_and_block),
         ENGINE_RIG_ALL(every_message_is_answered_or_refused_with_a_reason),
         ENGINE_RIG_ALL(completions_that_nobody_takes_do_not_keep_it_open),
