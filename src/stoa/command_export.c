@@ -286,6 +286,16 @@ static int check_range(struct export *export, const char *path)
         console_error("block %" PRIu64 " comes after block %" PRIu64, export->first, export->last);
         return COMMAND_FAILED;
     }
+    struct stoa_stats stats = STOA_STATS_INIT;
+    (void)stoa_get_stats(export->stoa, &stats); /* else reading the blocks says so */
+    uint64_t floor = era1 ? stats.receipts_from : stats.bodies_from;
+    if (export->first < floor) {
+        console_error("block %" PRIu64
+                      " is not kept any more with all that the file has: blocks %" PRIu64
+                      " to %" PRIu64 " are",
+                      export->first, floor, export->head.height);
+        return COMMAND_FAILED;
+    }
     if (!era1) {
         return COMMAND_DONE;
     }

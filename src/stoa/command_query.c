@@ -137,11 +137,17 @@ static bool fill_filter(const struct options *options, struct stoa_log_filter *f
     return true;
 }
 
-/* A range that ends above the head would look whole and not be. */
-static int check_range(struct stoa *stoa, const struct options *options)
+/* A range that ends above the head would look whole and not be; one without a beginning begins with
+ * what is kept. */
+static int check_range(struct stoa *stoa, const struct options *options,
+                       struct stoa_log_filter *filter)
 {
     struct stoa_head head;
     uint64_t highest = options->has_to && options->to > options->from ? options->to : options->from;
+    struct stoa_stats stats = STOA_STATS_INIT;
+    if (!options->has_from && !options->has_block && stoa_get_stats(stoa, &stats) == 0) {
+        filter->from = stats.logs_from; /* all that there is */
+    }
     if (stoa_get_head(stoa, &head) == 0 &&
         (head.empty != 0 ? highest != 0 : highest > head.height)) {
         console_error("logs: block %" PRIu64 " is above the head", highest);
@@ -189,7 +195,7 @@ int command_query_logs(const struct options *options)
     }
     struct pages pages;
     bool more = true;
-    status = check_range(stoa, options);
+    status = check_range(stoa, options, &filter);
     pages_init(&pages, options, options->limit != 0 ? options->limit : UINT64_MAX);
     while (status == COMMAND_DONE && more && pages.left != 0) {
         status = next_logs(stoa, &pages, &filter, &more);

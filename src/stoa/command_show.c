@@ -79,6 +79,46 @@ bool command_parse_key(const char *text, struct stoa_block_key *out)
     return parse_hash(text, out->hash);
 }
 
+static int show_one_header(struct show *show, const struct stoa_block *stored,
+                           const struct block *block)
+{
+    (void)stored;
+    if (show->options->raw) {
+        show_raw(show, block->header.encoding);
+    } else if (show->options->json) {
+        json_block_append_header(&show->answer.json, NULL, &block->header, block->hash);
+    } else {
+        block_text_header(&show->answer.sheet, &block->header, block->hash);
+    }
+    return 0;
+}
+
+/* As that of a block that was read whole. */
+static int decode_header(const struct stoa_header *stored, struct block *out_block,
+                         struct error_detail *detail)
+{
+    *out_block = (struct block){.encoding = bytes_of(NULL, 0)};
+    memcpy(out_block->hash, stored->hash, sizeof(out_block->hash));
+    return header_decode(command_bytes(stored->header), &out_block->header, detail);
+}
+
+/* The block of KEY; HEADER_ONLY: its header is all that is read, and all that OUT_BLOCK has. */
+static int get_block(struct stoa *stoa, const struct stoa_block_key *key, bool header_only,
+                     struct stoa_block *out_stored, struct block *out_block,
+                     struct stoa_detail *detail)
+{
+    struct error_detail why;
+    if (!header_only) {
+        int result = stoa_get_block(stoa, key, out_stored, detail);
+        return result != 0 ? result
+                           : block_decode(command_bytes(out_stored->block), out_block, &why);
+    }
+    struct stoa_header header;
+    int result = stoa_get_header(stoa, key, &header, detail);
+    *out_stored = (struct stoa_block){.view = result == 0 ? header.view : NULL};
+    return result != 0 ? result : decode_header(&header, out_block, &why);
+}
+
 /* Open, get the block that the first argument names, have FUNCTION show it, close. */
 static int show_block_with(const struct options *options, show_block_function *function)
 {
@@ -93,20 +133,17 @@ static int show_block_with(const struct options *options, show_block_function *f
     if (status != COMMAND_DONE) {
         return status;
     }
-    struct stoa_block stored;
+    struct stoa_block stored = {.view = NULL};
+    struct block block;
     struct stoa_detail detail = {.code = 0};
-    int result = stoa_get_block(stoa, &key, &stored, &detail);
+    int result = get_block(stoa, &key, function == show_one_header, &stored, &block, &detail);
     if (result != 0) {
+        stoa_release(stored.view);
         return command_close(stoa, command_fail(result, &detail, name));
     }
     struct show show;
     show_init(&show, options);
-    struct block block;
-    result = block_decode(command_bytes(stored.block), &block, &show.detail);
-    if (result == 0) {
-        result = function(&show, &stored, &block);
-    }
-    status = show_finish(&show, result);
+    status = show_finish(&show, function(&show, &stored, &block));
     show_deinit(&show);
     stoa_release(stored.view);
     return command_close(stoa, status);
@@ -129,18 +166,14 @@ static bool parse_range(const char *text, uint64_t *out_from, uint64_t *out_to)
 }
 
 /* Add one block of several to the answer, and print what has gathered. Returns an exit status. */
-static int show_next(struct show *show, const struct stoa_block *stored,
+static int show_next(struct show *show, const struct stoa_block *stored, const struct block *block,
                      show_block_function *function, bool first)
 {
-    struct block block;
     bool text = !show->options->json && !show->options->raw;
-    int result = block_decode(command_bytes(stored->block), &block, &show->detail);
-    if (result == 0 && text && !first) {
+    if (text && !first) {
         sheet_add(&show->answer.sheet, "\n");
     }
-    if (result == 0) {
-        result = function(show, stored, &block);
-    }
+    int result = function(show, stored, block);
     if (result != 0) {
         return show_finish(show, result);
     }
@@ -167,13 +200,39 @@ static int show_some(struct show *show, struct stoa *stoa, struct stoa_block_ran
     }
     int status = COMMAND_DONE;
     for (size_t i = 0; i < count; i++) {
+        struct block block;
+        result = block_decode(command_bytes(blocks[i].block), &block, &show->detail);
         if (status == COMMAND_DONE) {
-            status = show_next(show, &blocks[i], function, first && i == 0);
+            status = result != 0 ? show_finish(show, result)
+                                 : show_next(show, &blocks[i], &block, function, first && i == 0);
         }
         stoa_release(blocks[i].view);
     }
     range->from += count;
     range->count -= count;
+    return status;
+}
+
+/* The same of their headers, which are all that is read. */
+static int show_some_headers(struct show *show, struct stoa *stoa, struct stoa_block_range *range,
+                             bool first)
+{
+    struct stoa_headers headers;
+    struct stoa_detail detail = {.code = 0};
+    int result = stoa_get_header_range(stoa, range, &headers, &detail);
+    if (result != 0) {
+        return command_fail(result, &detail, show->options->arguments[0]);
+    }
+    int status = COMMAND_DONE;
+    for (size_t i = 0; i < headers.count && status == COMMAND_DONE; i++) {
+        struct block block;
+        result = decode_header(&headers.headers[i], &block, &show->detail);
+        status = result != 0 ? show_finish(show, result)
+                             : show_next(show, NULL, &block, show_one_header, first && i == 0);
+    }
+    range->from += headers.count;
+    range->count -= headers.count;
+    stoa_free(headers.headers);
     return status;
 }
 
@@ -221,7 +280,9 @@ static int show_range_with(const struct options *options, uint64_t from, uint64_
     show_init(&show, options);
     json_writer_array_begin(&show.answer.json, NULL);
     while (status == COMMAND_DONE && range.count != 0) {
-        status = show_some(&show, stoa, &range, function, range.from == from);
+        bool first = range.from == from;
+        status = function == show_one_header ? show_some_headers(&show, stoa, &range, first)
+                                             : show_some(&show, stoa, &range, function, first);
     }
     if (status == COMMAND_DONE && options->json) {
         json_writer_array_end(&show.answer.json);
@@ -286,20 +347,6 @@ static int show_one_block(struct show *show, const struct stoa_block *stored,
                            &show->detail);
 }
 
-static int show_one_header(struct show *show, const struct stoa_block *stored,
-                           const struct block *block)
-{
-    (void)stored;
-    if (show->options->raw) {
-        show_raw(show, block->header.encoding);
-    } else if (show->options->json) {
-        json_block_append_header(&show->answer.json, NULL, &block->header, block->hash);
-    } else {
-        block_text_header(&show->answer.sheet, &block->header, block->hash);
-    }
-    return 0;
-}
-
 static int show_one_transaction(struct show *show, const struct stoa_transaction *stored,
                                 const struct block *block)
 {
@@ -321,8 +368,14 @@ static int show_one_transaction(struct show *show, const struct stoa_transaction
                                   stored->sender, &show->detail);
 }
 
-static int no_receipts(struct show *show, const struct block *block)
+static int no_receipts(struct show *show, const struct stoa_block *stored,
+                       const struct block *block)
 {
+    if (stored->receipts_pruned != 0) {
+        return error_set(&show->detail, STOA_EPRUNED,
+                         "receipts of block %" PRIu64 " are not kept any more",
+                         block->header.number);
+    }
     return error_set(&show->detail, STOA_ENOTFOUND, "block %" PRIu64 " was stored without receipts",
                      block->header.number);
 }
@@ -343,7 +396,7 @@ static int show_one_receipt(struct show *show, const struct stoa_transaction *st
                             const struct block *block)
 {
     if (stored->receipt.data == NULL) {
-        return no_receipts(show, block);
+        return no_receipts(show, &stored->block, block);
     }
     struct receipt_walk walk;
     struct receipt_walk_step step;
@@ -359,7 +412,7 @@ static int show_all_receipts(struct show *show, const struct stoa_block *stored,
                              const struct block *block)
 {
     if (stored->receipts.data == NULL && block->transaction_count > 0) {
-        return no_receipts(show, block);
+        return no_receipts(show, stored, block);
     }
     struct receipt_walk walk;
     int result = receipt_walk_init(&walk, block, command_bytes(stored->receipts),
