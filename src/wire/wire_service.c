@@ -6,6 +6,7 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "chain/rlp.h"
+#include "wire/wire_argument_private.h"
 #include "wire/wire_field.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -46,14 +47,6 @@ static const struct wire_field changes_fields[] = {
     WIRE_FIELD(struct stoa_block_changes, hash, WIRE_FIXED),
     WIRE_FIELD(struct stoa_block_changes, height, WIRE_U64),
     WIRE_FIELD(struct stoa_block_changes, complete, WIRE_INT),
-};
-
-static const struct wire_field account_fields[] = {
-    WIRE_FIELD(struct stoa_account_change, address, WIRE_FIXED),
-    WIRE_FIELD(struct stoa_account_change, flags, WIRE_U32),
-    WIRE_FIELD(struct stoa_account_change, nonce, WIRE_U64),
-    WIRE_FIELD(struct stoa_account_change, balance, WIRE_U256),
-    WIRE_FIELD(struct stoa_account_change, code_hash, WIRE_FIXED),
 };
 
 static const struct wire_field slot_fields[] = {
@@ -255,7 +248,7 @@ void wire_service_write_changes(struct wire_writer *writer, const struct stoa_bl
 {
     struct wire_mark mark = wire_writer_list(writer);
     wire_field_write(writer, changes_fields, COUNT(changes_fields), own);
-    write_objects(writer, account_fields, COUNT(account_fields), own->accounts,
+    write_objects(writer, wire_argument_account, COUNT(wire_argument_account), own->accounts,
                   sizeof(*own->accounts), own->account_count);
     write_objects(writer, slot_fields, COUNT(slot_fields), own->slots, sizeof(*own->slots),
                   own->slot_count);
@@ -348,7 +341,7 @@ static int fill_changes(const struct lists *lists, struct stoa_block_changes *ow
     own->code_count = lists->count[2];
     own->changes = changes;
     own->change_count = lists->count[3];
-    int result = read_objects(lists->list[0], account_fields, COUNT(account_fields),
+    int result = read_objects(lists->list[0], wire_argument_account, COUNT(wire_argument_account),
                               (uint8_t *)accounts, sizeof(*accounts), lists->count[0], detail);
     if (result == 0) {
         result = read_objects(lists->list[1], slot_fields, COUNT(slot_fields), (uint8_t *)slots,
