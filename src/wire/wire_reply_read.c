@@ -16,19 +16,19 @@ struct reading {
     struct wire_reply_held *held;
 };
 
-static int read_fields(struct bytes *cursor, enum wire_reply_struct which, void *object,
-                       struct error_detail *detail)
+int wire_reply_read_fields(struct bytes *cursor, enum wire_reply_struct which, void *object,
+                           struct error_detail *detail)
 {
     struct wire_reply_table table = wire_reply_fields(which);
     return wire_field_read(cursor, table.fields, table.count, object, detail);
 }
 
-static int read_list(struct bytes *cursor, enum wire_reply_struct which, void *object,
-                     struct error_detail *detail)
+int wire_reply_read_list(struct bytes *cursor, enum wire_reply_struct which, void *object,
+                         struct error_detail *detail)
 {
     struct bytes list;
     int result = rlp_read_list(cursor, &list, detail);
-    return result == 0 ? read_fields(&list, which, object, detail) : result;
+    return result == 0 ? wire_reply_read_fields(&list, which, object, detail) : result;
 }
 
 static int read_bytes(struct bytes *cursor, struct stoa_bytes *out, struct error_detail *detail)
@@ -51,9 +51,8 @@ static int read_optional(struct bytes *cursor, struct stoa_bytes *out, struct er
     return result;
 }
 
-/* How many items LIST has; no more than its bytes can justify. */
-static int count_items(struct bytes list, size_t size, size_t *out_count,
-                       struct error_detail *detail)
+int wire_reply_count_items(struct bytes list, size_t size, size_t *out_count,
+                           struct error_detail *detail)
 {
     int result = rlp_count(list, out_count, detail);
     if (result == 0 && *out_count != 0 && list.size / *out_count < size / ITEM_FACTOR) {
@@ -62,8 +61,7 @@ static int count_items(struct bytes list, size_t size, size_t *out_count,
     return result;
 }
 
-/* COUNT objects of SIZE and EXTRA bytes behind them, zeros. */
-static void *make(size_t count, size_t size, size_t extra)
+void *wire_reply_make(size_t count, size_t size, size_t extra)
 {
     ensure(size == 0 || count <= (SIZE_MAX - extra) / size);
     return memory_alloc_zeroed(1, count * size + extra + 1);
@@ -74,7 +72,7 @@ static int read_block(struct bytes *cursor, struct stoa_block *out, struct error
     struct bytes list;
     int result = rlp_read_list(cursor, &list, detail);
     if (result == 0) {
-        result = read_fields(&list, WIRE_STRUCT_BLOCK, out, detail);
+        result = wire_reply_read_fields(&list, WIRE_STRUCT_BLOCK, out, detail);
     }
     if (result == 0) {
         result = read_bytes(&list, &out->block, detail);
@@ -101,7 +99,7 @@ static int read_header(struct bytes *cursor, struct stoa_header *out, struct err
     struct bytes list;
     int result = rlp_read_list(cursor, &list, detail);
     if (result == 0) {
-        result = read_fields(&list, WIRE_STRUCT_HEADER, out, detail);
+        result = wire_reply_read_fields(&list, WIRE_STRUCT_HEADER, out, detail);
     }
     return result == 0 ? read_bytes(&list, &out->header, detail) : result;
 }
@@ -180,13 +178,7 @@ static int read_value(struct bytes *cursor, struct stoa_bytes *out, struct error
     return 0;
 }
 
-/* Where the pieces of one allocation go. */
-struct room {
-    uint8_t *at;
-    size_t left;
-};
-
-static void *take(struct room *room, size_t size)
+void *wire_reply_take(struct wire_reply_room *room, size_t size)
 {
     uint8_t *taken = room->at;
     ensure(size <= room->left);
@@ -196,8 +188,8 @@ static void *take(struct room *room, size_t size)
 }
 
 /* A list of strings, views into memory that stays. */
-static int read_nodes(struct bytes *cursor, struct room *room, const struct stoa_bytes **out,
-                      size_t *out_count, struct error_detail *detail)
+static int read_nodes(struct bytes *cursor, struct wire_reply_room *room,
+                      const struct stoa_bytes **out, size_t *out_count, struct error_detail *detail)
 {
     struct bytes list;
     size_t count;
@@ -208,7 +200,7 @@ static int read_nodes(struct bytes *cursor, struct room *room, const struct stoa
     if (result != 0) {
         return result;
     }
-    struct stoa_bytes *nodes = take(room, count * sizeof(*nodes));
+    struct stoa_bytes *nodes = wire_reply_take(room, count * sizeof(*nodes));
     for (size_t i = 0; result == 0 && i < count; i++) {
         result = read_bytes(&list, &nodes[i], detail);
     }
@@ -217,11 +209,11 @@ static int read_nodes(struct bytes *cursor, struct room *room, const struct stoa
     return result;
 }
 
-static int read_proof_parts(struct bytes list, struct room *room, struct stoa_proof *out,
+static int read_proof_parts(struct bytes list, struct wire_reply_room *room, struct stoa_proof *out,
                             struct error_detail *detail)
 {
     struct bytes slots;
-    int result = read_fields(&list, WIRE_STRUCT_PROOF, out, detail);
+    int result = wire_reply_read_fields(&list, WIRE_STRUCT_PROOF, out, detail);
     if (result == 0) {
         result = read_nodes(&list, room, &out->nodes, &out->node_count, detail);
     }
@@ -234,7 +226,7 @@ static int read_proof_parts(struct bytes list, struct room *room, struct stoa_pr
     if (result != 0) {
         return result;
     }
-    struct stoa_proof_slot *array = take(room, out->slot_count * sizeof(*array));
+    struct stoa_proof_slot *array = wire_reply_take(room, out->slot_count * sizeof(*array));
     out->slots = array;
     for (size_t i = 0; result == 0 && i < out->slot_count; i++) {
         struct bytes slot;
@@ -266,11 +258,11 @@ static int read_proof(struct bytes *cursor, struct stoa_proof **out, struct erro
         return error_set(detail, STOA_ETOOBIG, "a proof of %zu bytes", list.size);
     }
     size_t arrays = list.size * sizeof(struct stoa_proof_slot);
-    struct stoa_proof *proof = make(1, sizeof(*proof), arrays + list.size);
+    struct stoa_proof *proof = wire_reply_make(1, sizeof(*proof), arrays + list.size);
     if (proof == NULL) {
         return error_set(detail, STOA_ENOMEM, "a proof");
     }
-    struct room room = {(uint8_t *)(proof + 1), arrays};
+    struct wire_reply_room room = {(uint8_t *)(proof + 1), arrays};
     uint8_t *copy = (uint8_t *)(proof + 1) + arrays;
     if (list.size != 0) {
         memcpy(copy, list.data, list.size);
@@ -290,7 +282,7 @@ static int read_log(struct bytes *cursor, struct stoa_log *out, struct error_det
     struct bytes topics;
     int result = rlp_read_list(cursor, &list, detail);
     if (result == 0) {
-        result = read_fields(&list, WIRE_STRUCT_LOG, out, detail);
+        result = wire_reply_read_fields(&list, WIRE_STRUCT_LOG, out, detail);
     }
     if (result == 0) {
         result = rlp_read_string(&list, &topics, detail);
@@ -316,7 +308,7 @@ static int read_rest(struct bytes *list, int *out_more, struct stoa_cursor *out_
     int result = wire_field_read_u32(list, &more, detail);
     if (result == 0) {
         *out_more = (int)more;
-        result = read_list(list, WIRE_STRUCT_CURSOR, out_cursor, detail);
+        result = wire_reply_read_list(list, WIRE_STRUCT_CURSOR, out_cursor, detail);
     }
     return result == 0 ? wire_field_read_u32(list, out_missing, detail) : result;
 }
@@ -332,13 +324,13 @@ static int read_logs(struct bytes *cursor, struct stoa_logs *out, struct error_d
         result = rlp_read_list(&list, &items, detail);
     }
     if (result == 0) {
-        result = count_items(items, sizeof(*logs), &count, detail);
+        result = wire_reply_count_items(items, sizeof(*logs), &count, detail);
     }
     if (result != 0) {
         return result;
     }
     /* The logs, then a copy of what their data lies in. */
-    logs = make(count, sizeof(*logs), items.size);
+    logs = wire_reply_make(count, sizeof(*logs), items.size);
     if (logs == NULL) {
         return error_set(detail, STOA_ENOMEM, "logs");
     }
@@ -372,17 +364,17 @@ static int read_array(struct bytes *cursor, enum wire_reply_struct which, size_t
     size_t count = 0;
     int result = rlp_read_list(cursor, &items, detail);
     if (result == 0) {
-        result = count_items(items, size, &count, detail);
+        result = wire_reply_count_items(items, size, &count, detail);
     }
     if (result != 0) {
         return result;
     }
-    uint8_t *array = make(count, size, 0);
+    uint8_t *array = wire_reply_make(count, size, 0);
     if (array == NULL) {
         return error_set(detail, STOA_ENOMEM, "a list");
     }
     for (size_t i = 0; result == 0 && i < count; i++) {
-        result = read_list(&items, which, array + i * size, detail);
+        result = wire_reply_read_list(&items, which, array + i * size, detail);
     }
     if (result != 0) {
         memory_free(array);
@@ -419,12 +411,12 @@ static int read_headers(struct bytes *cursor, struct stoa_headers *out, struct e
     size_t count = 0;
     int result = rlp_read_list(cursor, &items, detail);
     if (result == 0) {
-        result = count_items(items, sizeof(struct stoa_header), &count, detail);
+        result = wire_reply_count_items(items, sizeof(struct stoa_header), &count, detail);
     }
     if (result != 0) {
         return result;
     }
-    struct stoa_header *headers = make(count, sizeof(*headers), items.size);
+    struct stoa_header *headers = wire_reply_make(count, sizeof(*headers), items.size);
     if (headers == NULL) {
         return error_set(detail, STOA_ENOMEM, "headers");
     }
@@ -443,202 +435,6 @@ static int read_headers(struct bytes *cursor, struct stoa_headers *out, struct e
     return 0;
 }
 
-/* A struct that begins with its SIZE, or with none (SIZED false), from the fields of a list. */
-static int read_report(struct bytes *cursor, enum wire_reply_struct which, size_t size, bool sized,
-                       void **out, struct error_detail *detail)
-{
-    void *report = make(1, size, 0);
-    if (report == NULL) {
-        return error_set(detail, STOA_ENOMEM, "a report");
-    }
-    int result = read_list(cursor, which, report, detail);
-    if (result != 0) {
-        memory_free(report);
-        return result;
-    }
-    if (sized) {
-        memcpy(report, &size, sizeof(size));
-    }
-    *out = report;
-    return 0;
-}
-
-static int read_cache_stats(struct bytes *cursor, struct stoa_cache_stats **out,
-                            struct error_detail *detail)
-{
-    struct bytes list;
-    struct bytes classes = {.data = NULL};
-    struct stoa_cache_stats stats = STOA_CACHE_STATS_INIT;
-    int result = rlp_read_list(cursor, &list, detail);
-    if (result == 0) {
-        result = read_fields(&list, WIRE_STRUCT_CACHE_STATS, &stats, detail);
-    }
-    if (result == 0) {
-        result = rlp_read_list(&list, &classes, detail);
-    }
-    for (unsigned i = 0; result == 0 && i < STOA_CACHE_CLASSES && classes.size != 0; i++) {
-        result = read_list(&classes, WIRE_STRUCT_CACHE_CLASS, &stats.classes[i], detail);
-    }
-    if (result != 0) {
-        return result;
-    }
-    *out = make(1, sizeof(stats), 0);
-    if (*out == NULL) {
-        return error_set(detail, STOA_ENOMEM, "a report");
-    }
-    **out = stats;
-    return 0;
-}
-
-static int read_health(struct bytes *cursor, struct stoa_health **out, struct error_detail *detail)
-{
-    struct bytes list;
-    struct bytes reasons = {.data = NULL};
-    struct stoa_health health = STOA_HEALTH_INIT;
-    int result = rlp_read_list(cursor, &list, detail);
-    if (result == 0) {
-        result = read_fields(&list, WIRE_STRUCT_HEALTH, &health, detail);
-    }
-    if (result == 0) {
-        result = rlp_read_list(&list, &reasons, detail);
-    }
-    while (result == 0 && reasons.size != 0 && health.reason_count < STOA_REASONS_MAX) {
-        result =
-            read_list(&reasons, WIRE_STRUCT_REASON, &health.reasons[health.reason_count++], detail);
-    }
-    if (result != 0) {
-        return result;
-    }
-    *out = make(1, sizeof(health), 0);
-    if (*out == NULL) {
-        return error_set(detail, STOA_ENOMEM, "a report");
-    }
-    **out = health;
-    return 0;
-}
-
-/* A terminated copy at the front of ROOM. */
-static int read_text(struct bytes *cursor, struct room *room, const char **out,
-                     struct error_detail *detail)
-{
-    struct bytes string;
-    int result = rlp_read_string(cursor, &string, detail);
-    if (result == 0) {
-        char *text = take(room, string.size + 1);
-        if (string.size != 0) {
-            memcpy(text, string.data, string.size);
-        }
-        text[string.size] = '\0';
-        *out = text;
-    }
-    return result;
-}
-
-static int read_damages(struct bytes *cursor, struct stoa_completion *out,
-                        struct error_detail *detail)
-{
-    struct bytes items;
-    size_t count = 0;
-    int result = rlp_read_list(cursor, &items, detail);
-    if (result == 0) {
-        result = count_items(items, sizeof(struct stoa_damage), &count, detail);
-    }
-    if (result != 0 || count == 0) {
-        return result;
-    }
-    size_t texts = items.size + 2 * count;
-    struct stoa_damage *damages = make(count, sizeof(*damages), texts);
-    if (damages == NULL) {
-        return error_set(detail, STOA_ENOMEM, "damages");
-    }
-    struct room room = {(uint8_t *)(damages + count), texts};
-    for (size_t i = 0; result == 0 && i < count; i++) {
-        struct bytes list;
-        result = rlp_read_list(&items, &list, detail);
-        if (result == 0) {
-            result = read_fields(&list, WIRE_STRUCT_DAMAGE, &damages[i], detail);
-        }
-        if (result == 0) {
-            result = read_text(&list, &room, &damages[i].file, detail);
-        }
-        if (result == 0) {
-            result = read_text(&list, &room, &damages[i].what, detail);
-        }
-    }
-    if (result != 0) {
-        memory_free(damages);
-        return result;
-    }
-    out->damages = damages;
-    out->damage_count = count;
-    return 0;
-}
-
-static int read_verified(struct bytes *cursor, struct stoa_completion *out,
-                         struct error_detail *detail)
-{
-    struct bytes list;
-    void *report = NULL;
-    int result = rlp_read_list(cursor, &list, detail);
-    if (result == 0) {
-        result = read_report(&list, WIRE_STRUCT_VERIFIED, sizeof(struct stoa_verify_report), false,
-                             &report, detail);
-    }
-    if (result == 0) {
-        result = read_damages(&list, out, detail);
-    }
-    if (result != 0) {
-        memory_free(report);
-        return result;
-    }
-    out->verified = report;
-    return 0;
-}
-
-static int read_job(struct bytes *cursor, struct stoa_job_info *out, struct error_detail *detail)
-{
-    struct bytes list;
-    struct bytes facts = {.data = NULL};
-    int result = rlp_read_list(cursor, &list, detail);
-    if (result == 0) {
-        result = read_fields(&list, WIRE_STRUCT_JOB, out, detail);
-    }
-    if (result == 0 && list.size != 0) {
-        result = rlp_read_list(&list, &facts, detail);
-    }
-    while (result == 0 && facts.size != 0 && out->fact_count < STOA_JOB_FACTS_MAX) {
-        result = read_list(&facts, WIRE_STRUCT_FACT, &out->facts[out->fact_count++], detail);
-    }
-    return result;
-}
-
-static int read_jobs(struct bytes *cursor, struct stoa_completion *out, struct error_detail *detail)
-{
-    struct bytes items;
-    size_t count = 0;
-    int result = rlp_read_list(cursor, &items, detail);
-    if (result == 0) {
-        result = count_items(items, sizeof(struct stoa_job_info), &count, detail);
-    }
-    if (result != 0 || count == 0) {
-        return result;
-    }
-    struct stoa_job_info *jobs = make(count, sizeof(*jobs), 0);
-    if (jobs == NULL) {
-        return error_set(detail, STOA_ENOMEM, "jobs");
-    }
-    for (size_t i = 0; result == 0 && i < count; i++) {
-        result = read_job(&items, &jobs[i], detail);
-    }
-    if (result != 0) {
-        memory_free(jobs);
-        return result;
-    }
-    out->jobs = jobs;
-    out->job_count = count;
-    return 0;
-}
-
 int wire_reply_read_part(struct bytes payload, struct stoa_block **blocks, size_t *count,
                          struct error_detail *detail)
 {
@@ -649,7 +445,7 @@ int wire_reply_read_part(struct bytes payload, struct stoa_block **blocks, size_
         result = rlp_expect_end(payload, detail);
     }
     if (result == 0) {
-        result = count_items(list, sizeof(struct stoa_block), &more, detail);
+        result = wire_reply_count_items(list, sizeof(struct stoa_block), &more, detail);
     }
     if (result == 0 &&
         more > STOA_RANGE_MAX - (*count < STOA_RANGE_MAX ? *count : STOA_RANGE_MAX)) {
@@ -708,7 +504,7 @@ static int read_body(enum wire_reply_shape shape, struct bytes *cursor, struct s
     case WIRE_REPLY_VALUE:
         return read_value(cursor, &out->value, detail);
     case WIRE_REPLY_ACCOUNT:
-        return read_list(cursor, WIRE_STRUCT_ACCOUNT, &out->account, detail);
+        return wire_reply_read_list(cursor, WIRE_STRUCT_ACCOUNT, &out->account, detail);
     case WIRE_REPLY_PROOF:
         return read_proof(cursor, &out->proof, detail);
     case WIRE_REPLY_LOGS:
@@ -716,29 +512,30 @@ static int read_body(enum wire_reply_shape shape, struct bytes *cursor, struct s
     case WIRE_REPLY_HISTORY:
         return read_history(cursor, &out->history, detail);
     case WIRE_REPLY_HEAD:
-        return read_list(cursor, WIRE_STRUCT_HEAD, &out->head, detail);
+        return wire_reply_read_list(cursor, WIRE_STRUCT_HEAD, &out->head, detail);
     case WIRE_REPLY_STATS:
-        result = read_report(cursor, WIRE_STRUCT_STATS, sizeof(*out->stats), true, &report, detail);
+        result = wire_reply_read_report(cursor, WIRE_STRUCT_STATS, sizeof(*out->stats), true,
+                                        &report, detail);
         out->stats = report;
         return result;
     case WIRE_REPLY_CACHE_STATS:
-        return read_cache_stats(cursor, &out->cache_stats, detail);
+        return wire_reply_read_cache_stats(cursor, &out->cache_stats, detail);
     case WIRE_REPLY_HEALTH:
-        return read_health(cursor, &out->health, detail);
+        return wire_reply_read_health(cursor, &out->health, detail);
     case WIRE_REPLY_ANALYSIS:
-        result = read_report(cursor, WIRE_STRUCT_ANALYSIS, sizeof(*out->analysis), true, &report,
-                             detail);
+        result = wire_reply_read_report(cursor, WIRE_STRUCT_ANALYSIS, sizeof(*out->analysis), true,
+                                        &report, detail);
         out->analysis = report;
         return result;
     case WIRE_REPLY_VERIFIED:
-        return read_verified(cursor, out, detail);
+        return wire_reply_read_verified(cursor, out, detail);
     case WIRE_REPLY_BRANCHES:
         result = read_array(cursor, WIRE_STRUCT_BRANCH, sizeof(struct stoa_branch), &report,
                             &out->branch_count, detail);
         out->branches = report;
         return result;
     case WIRE_REPLY_JOBS:
-        return read_jobs(cursor, out, detail);
+        return wire_reply_read_jobs(cursor, out, detail);
     case WIRE_REPLY_NOTHING:
     case WIRE_REPLY_UNKNOWN:
         break;

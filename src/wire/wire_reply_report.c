@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Replies on their way in: what a store tells of itself, its checks and its jobs. */
+#include <string.h>
+
+#include "base/ensure.h"
+#include "base/memory.h"
+#include "chain/rlp.h"
+#include "wire/wire_reply_private.h"
+
+/* A struct that begins with its SIZE, or with none (SIZED false), from the fields of a list. */
+int wire_reply_read_report(struct bytes *cursor, enum wire_reply_struct which, size_t size,
+                           bool sized, void **out, struct error_detail *detail)
+{
+    void *report = wire_reply_make(1, size, 0);
+    if (report == NULL) {
+        return error_set(detail, STOA_ENOMEM, "a report");
+    }
+    int result = wire_reply_read_list(cursor, which, report, detail);
+    if (result != 0) {
+        memory_free(report);
+        return result;
+    }
+    if (sized) {
+        memcpy(report, &size, sizeof(size));
+    }
+    *out = report;
+    return 0;
+}
+
+int wire_reply_read_cache_stats(struct bytes *cursor, struct stoa_cache_stats **out,
+                                struct error_detail *detail)
+{
+    struct bytes list;
+    struct bytes classes = {.data = NULL};
+    struct stoa_cache_stats stats = STOA_CACHE_STATS_INIT;
+    int result = rlp_read_list(cursor, &list, detail);
+    if (result == 0) {
+        result = wire_reply_read_fields(&list, WIRE_STRUCT_CACHE_STATS, &stats, detail);
+    }
+    if (result == 0) {
+        result = rlp_read_list(&list, &classes, detail);
+    }
+    for (unsigned i = 0; result == 0 && i < STOA_CACHE_CLASSES && classes.size != 0; i++) {
+        result = wire_reply_read_list(&classes, WIRE_STRUCT_CACHE_CLASS, &stats.classes[i], detail);
+    }
+    if (result != 0) {
+        return result;
+    }
+    *out = wire_reply_make(1, sizeof(stats), 0);
+    if (*out == NULL) {
+        return error_set(detail, STOA_ENOMEM, "a report");
+    }
+    **out = stats;
+    return 0;
+}
+
+int wire_reply_read_health(struct bytes *cursor, struct stoa_health **out,
+                           struct error_detail *detail)
+{
+    struct bytes list;
+    struct bytes reasons = {.data = NULL};
+    struct stoa_health health = STOA_HEALTH_INIT;
+    int result = rlp_read_list(cursor, &list, detail);
+    if (result == 0) {
+        result = wire_reply_read_fields(&list, WIRE_STRUCT_HEALTH, &health, detail);
+    }
+    if (result == 0) {
+        result = rlp_read_list(&list, &reasons, detail);
+    }
+    while (result == 0 && reasons.size != 0 && health.reason_count < STOA_REASONS_MAX) {
+        result = wire_reply_read_list(&reasons, WIRE_STRUCT_REASON,
+                                      &health.reasons[health.reason_count++], detail);
+    }
+    if (result != 0) {
+        return result;
+    }
+    *out = wire_reply_make(1, sizeof(health), 0);
+    if (*out == NULL) {
+        return error_set(detail, STOA_ENOMEM, "a report");
+    }
+    **out = health;
+    return 0;
+}
+
+/* A terminated copy at the front of ROOM. */
+static int read_text(struct bytes *cursor, struct wire_reply_room *room, const char **out,
+                     struct error_detail *detail)
+{
+    struct bytes string;
+    int result = rlp_read_string(cursor, &string, detail);
+    if (result == 0) {
+        char *text = wire_reply_take(room, string.size + 1);
+        if (string.size != 0) {
+            memcpy(text, string.data, string.size);
+        }
+        text[string.size] = '\0';
+        *out = text;
+    }
+    return result;
+}
+
+static int read_damages(struct bytes *cursor, struct stoa_completion *out,
+                        struct error_detail *detail)
+{
+    struct bytes items;
+    size_t count = 0;
+    int result = rlp_read_list(cursor, &items, detail);
+    if (result == 0) {
+        result = wire_reply_count_items(items, sizeof(struct stoa_damage), &count, detail);
+    }
+    if (result != 0 || count == 0) {
+        return result;
+    }
+    size_t texts = items.size + 2 * count;
+    struct stoa_damage *damages = wire_reply_make(count, sizeof(*damages), texts);
+    if (damages == NULL) {
+        return error_set(detail, STOA_ENOMEM, "damages");
+    }
+    struct wire_reply_room room = {(uint8_t *)(damages + count), texts};
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        struct bytes list;
+        result = rlp_read_list(&items, &list, detail);
+        if (result == 0) {
+            result = wire_reply_read_fields(&list, WIRE_STRUCT_DAMAGE, &damages[i], detail);
+        }
+        if (result == 0) {
+            result = read_text(&list, &room, &damages[i].file, detail);
+        }
+        if (result == 0) {
+            result = read_text(&list, &room, &damages[i].what, detail);
+        }
+    }
+    if (result != 0) {
+        memory_free(damages);
+        return result;
+    }
+    out->damages = damages;
+    out->damage_count = count;
+    return 0;
+}
+
+int wire_reply_read_verified(struct bytes *cursor, struct stoa_completion *out,
+                             struct error_detail *detail)
+{
+    struct bytes list;
+    void *report = NULL;
+    int result = rlp_read_list(cursor, &list, detail);
+    if (result == 0) {
+        result = wire_reply_read_report(&list, WIRE_STRUCT_VERIFIED,
+                                        sizeof(struct stoa_verify_report), false, &report, detail);
+    }
+    if (result == 0) {
+        result = read_damages(&list, out, detail);
+    }
+    if (result != 0) {
+        memory_free(report);
+        return result;
+    }
+    out->verified = report;
+    return 0;
+}
+
+static int read_job(struct bytes *cursor, struct stoa_job_info *out, struct error_detail *detail)
+{
+    struct bytes list;
+    struct bytes facts = {.data = NULL};
+    int result = rlp_read_list(cursor, &list, detail);
+    if (result == 0) {
+        result = wire_reply_read_fields(&list, WIRE_STRUCT_JOB, out, detail);
+    }
+    if (result == 0 && list.size != 0) {
+        result = rlp_read_list(&list, &facts, detail);
+    }
+    while (result == 0 && facts.size != 0 && out->fact_count < STOA_JOB_FACTS_MAX) {
+        result =
+            wire_reply_read_list(&facts, WIRE_STRUCT_FACT, &out->facts[out->fact_count++], detail);
+    }
+    return result;
+}
+
+int wire_reply_read_jobs(struct bytes *cursor, struct stoa_completion *out,
+                         struct error_detail *detail)
+{
+    struct bytes items;
+    size_t count = 0;
+    int result = rlp_read_list(cursor, &items, detail);
+    if (result == 0) {
+        result = wire_reply_count_items(items, sizeof(struct stoa_job_info), &count, detail);
+    }
+    if (result != 0 || count == 0) {
+        return result;
+    }
+    struct stoa_job_info *jobs = wire_reply_make(count, sizeof(*jobs), 0);
+    if (jobs == NULL) {
+        return error_set(detail, STOA_ENOMEM, "jobs");
+    }
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result = read_job(&items, &jobs[i], detail);
+    }
+    if (result != 0) {
+        memory_free(jobs);
+        return result;
+    }
+    out->jobs = jobs;
+    out->job_count = count;
+    return 0;
+}
