@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "bench_blocks.h"
+#include "config.h"
 
 enum {
     BENCH_SYNC_EVERY = 64, /* blocks between flushes during an import */
@@ -124,6 +125,12 @@ struct bench_engine_ops {
 /* Those of this build, in the order of reports. */
 extern const struct bench_engine_ops *const bench_engines[];
 extern const unsigned bench_engine_count;
+
+#ifdef HAVE_ROCKSDB
+#define BENCH_MAIN_PEER (&bench_engine_rocksdb) /* whom goals name */
+#else
+#define BENCH_MAIN_PEER NULL
+#endif
 
 extern const struct bench_engine_ops bench_engine_stoa;
 extern const struct bench_engine_ops bench_engine_rocksdb;

@@ -26,6 +26,7 @@ struct arguments {
     bool render;          /* results that are there already */
     bool rounds_given;
     bool minutes_given;
+    char command[1024];
 };
 
 static void usage(FILE *file)
@@ -192,18 +193,25 @@ static void on_signal(int signal)
     (void)signal;
 }
 
-static void describe(int argc, char **argv, const struct arguments *arguments, json_t *result)
+/* As it was given: reading the options takes lists apart. */
+static void note_command(int argc, char **argv, struct arguments *arguments)
 {
-    char command[1024], date[32], machine[512];
-    size_t used = (size_t)snprintf(command, sizeof(command), "stoa-bench");
-    for (int i = 1; i < argc && used < sizeof(command); i++) {
-        used += (size_t)snprintf(command + used, sizeof(command) - used, " %s", argv[i]);
+    char *command = arguments->command;
+    size_t size = sizeof(arguments->command);
+    size_t used = (size_t)snprintf(command, size, "stoa-bench");
+    for (int i = 1; i < argc && used < size; i++) {
+        used += (size_t)snprintf(command + used, size - used, " %s", argv[i]);
     }
+}
+
+static void describe(const struct arguments *arguments, json_t *result)
+{
+    char date[32], machine[512];
     time_t now = time(NULL);
     struct tm parts;
     (void)strftime(date, sizeof(date), "%Y-%m-%d", gmtime_r(&now, &parts));
     bench_device_machine(arguments->directory, machine, sizeof(machine));
-    (void)json_object_set_new(result, "command", json_string(command));
+    (void)json_object_set_new(result, "command", json_string(arguments->command));
     (void)json_object_set_new(result, "date", json_string(date));
     (void)json_object_set_new(result, "machine", json_string(machine));
     (void)json_object_set_new(result, "seed", json_integer((json_int_t)arguments->plan.seed));
@@ -224,7 +232,7 @@ static void fit_space(struct arguments *arguments)
 }
 
 /* A run, its stores removed. NULL: it failed, and was told. */
-static json_t *measure(int argc, char **argv, struct arguments *arguments)
+static json_t *measure(struct arguments *arguments)
 {
     char directory[4096];
     (void)snprintf(directory, sizeof(directory), "%s/stoa-bench-XXXXXX", arguments->directory);
@@ -239,7 +247,7 @@ static json_t *measure(int argc, char **argv, struct arguments *arguments)
     fit_space(arguments);
     json_t *result = bench_result_create();
     struct bench_fault fault = {.text = ""};
-    describe(argc, argv, arguments, result);
+    describe(arguments, result);
     uint64_t begun = bench_now();
     int outcome = bench_run(&arguments->plan, result, &fault);
     if (bench_device_remove(directory) != 0) {
@@ -251,14 +259,21 @@ static json_t *measure(int argc, char **argv, struct arguments *arguments)
         return NULL;
     }
     (void)json_object_set_new(result, "seconds", json_real(1e-9 * (double)(bench_now() - begun)));
+    const char *name;
+    json_t *phase;
+    json_object_foreach(json_object_get(result, "phases"), name, phase)
+    {
+        (void)json_object_set_new(phase, "command", json_string(arguments->command));
+    }
     bench_result_finish(result);
     return result;
 }
 
 /* The results in the files, put together. NULL: one is none, and was told. */
-static json_t *load(char **paths, int count)
+static json_t *load(const struct arguments *arguments, char **paths, int count)
 {
     json_t *result = bench_result_create();
+    double seconds = 0;
     for (int i = 0; i < count; i++) {
         json_error_t error;
         json_t *part = json_load_file(paths[i], JSON_REJECT_DUPLICATES, &error);
@@ -270,9 +285,12 @@ static json_t *load(char **paths, int count)
             json_decref(result);
             return NULL;
         }
+        seconds += json_number_value(json_object_get(part, "seconds"));
         bench_result_merge(result, part);
         json_decref(part);
     }
+    (void)json_object_set_new(result, "command", json_string(arguments->command));
+    (void)json_object_set_new(result, "seconds", json_real(seconds));
     return result;
 }
 
@@ -405,10 +423,11 @@ int main(int argc, char **argv)
             },
         .directory = ".",
     };
+    note_command(argc, argv, &arguments);
     parse(argc, argv, &arguments);
     arguments.plan.progress = isatty(STDERR_FILENO) ? stderr : NULL;
     json_t *result =
-        arguments.render ? load(argv + optind, argc - optind) : measure(argc, argv, &arguments);
+        arguments.render ? load(&arguments, argv + optind, argc - optind) : measure(&arguments);
     int outcome = result == NULL ? -1 : write_all(&arguments, result);
     json_decref(result);
     return outcome == 0 ? 0 : 1;

@@ -194,6 +194,11 @@ static void put_phases(const json_t *result, const char *notes, const char *pict
         }
         (void)fprintf(out, markdown ? "\n## %s\n\n%s.\n" : "\n== %s: %s\n", phase_name,
                       bench_phase_titles[phase]);
+        const json_t *of_phase = json_object_get(json_object_get(result, "phases"), phase_name);
+        if (markdown && json_object_get(of_phase, "command") != NULL) {
+            (void)fprintf(out, "`%s`, %.0f s.\n", text_of(of_phase, "command"),
+                          json_number_value(json_object_get(of_phase, "seconds")));
+        }
         if (pictures != NULL) {
             (void)fprintf(out, "\n![%s](%s/%s.svg)\n", phase_name, pictures, phase_name);
         }
@@ -232,9 +237,9 @@ static const char how_to_read[] = "\nEach engine runs in a process of its own, w
                                   "transactions' hashes, changes of the state, and\n(but Stoa, "
                                   "which finds them itself) the keys of the indexes of "
                                   "addresses and logs. No one verifies blocks. The checksum of "
-                                  "every value read is checked.\nPeers import for as "
-                                  "long as their share of the run's time lasts, Stoa and the "
-                                  "device until the size is reached: `blocks` says how "
+                                  "every value read is checked.\nStoa, RocksDB and the device "
+                                  "import until the size is reached, the others for as "
+                                  "long as their share of the run's time lasts: `blocks` says how "
                                   "much, and what is read\ncold is read from so much.\n";
 
 void bench_report_markdown(const json_t *result, const char *notes, const char *pictures, FILE *out)
