@@ -503,27 +503,32 @@ static uint64_t read_as_a_validator(struct engine_rig *rig, unsigned count)
     return hits * 100 / (hits + misses);
 }
 
+/* It is the first reads that count: after some more a cold one hits as well. */
 static void a_warm_restart_hits_from_the_beginning(void **state)
 {
     struct engine_rig *rig = *state;
+    enum { FIRST_READS = 100 };
     for (uint64_t number = 1; number <= ENGINE_RIG_BLOCKS; number++) {
         put_with_keys(rig, number, number * 4 % 256, 16);
     }
     (void)read_as_a_validator(rig, 2000);
     engine_rig_close(rig);
-    struct stoa_cache_options cold = STOA_CACHE_OPTIONS_INIT;
-    cold.cold = 1;
-    open_with(rig, &cold);
-    assert_int_equal(stats_of(rig->stoa).warmed, 0);
-    engine_rig_close(rig);
     engine_rig_open(rig);
     wait_until_warm(rig->stoa);
     assert_true(stats_of(rig->stoa).warmed > 50);
-    uint64_t rate = read_as_a_validator(rig, 500);
-    print_message("hits after a warm restart: %llu %%\n", (unsigned long long)rate);
-    assert_true(rate >= 80);
+    uint64_t warm = read_as_a_validator(rig, FIRST_READS);
     assert_int_equal(stoa_warm_cache(rig->stoa, NULL), 0);
     wait_until_warm(rig->stoa);
+    engine_rig_close(rig);
+    struct stoa_cache_options options = STOA_CACHE_OPTIONS_INIT;
+    options.cold = 1;
+    open_with(rig, &options);
+    uint64_t cold = read_as_a_validator(rig, FIRST_READS);
+    assert_int_equal(stats_of(rig->stoa).warmed, 0);
+    print_message("hits after a restart: warm %llu %%, cold %llu %%\n", (unsigned long long)warm,
+                  (unsigned long long)cold);
+    assert_true(warm >= 80);
+    assert_true(cold < 80);
 }
 
 /* What a killed process leaves is what is on disk at that moment: a copy of it. */
