@@ -12,7 +12,7 @@ start() {
     local store=$1
     shift
     # shellcheck disable=SC2086 # a command and its arguments
-    ${STOA_TEST_WRAPPER:-} "$stoad" --directory "$store" --http 127.0.0.1:0 "$@" >"$work/log" 2>&1 &
+    ${STOA_TEST_WRAPPER:-} "$stoad" --directory "$store" --http 127.0.0.1:0 --stop-seconds=300 "$@" >"$work/log" 2>&1 &
     daemon=$!
     for _ in $(seq 300); do
         ! grep -q event=ready "$work/log" || break
