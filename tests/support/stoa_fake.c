@@ -319,6 +319,24 @@ int stoa_get_address_transactions(struct stoa *stoa, const struct stoa_history_q
     return no_state(detail);
 }
 
+int stoa_get_header(struct stoa *stoa, const struct stoa_block_key *key,
+                    struct stoa_header *out_header, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)key;
+    (void)out_header;
+    return no_state(detail);
+}
+
+int stoa_get_header_range(struct stoa *stoa, const struct stoa_block_range *range,
+                          struct stoa_headers *out_headers, struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)range;
+    (void)out_headers;
+    return no_state(detail);
+}
+
 int stoa_get_block_range(struct stoa *stoa, const struct stoa_block_range *range,
                          struct stoa_block *out_blocks, size_t *out_count,
                          struct stoa_detail *detail)
