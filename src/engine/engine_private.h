@@ -205,6 +205,9 @@ struct stoa {
     bool giving_up; /* closing: what backs off is given up */
     struct engine_warm warm[ENGINE_WARM_SLOTS];
     unsigned warm_under_way;
+    struct store_work warm_tables; /* the indexes that lead to blocks, by a worker */
+    bool warm_tables_busy;
+    _Atomic(bool) warm_tables_stop; /* the worker looks at it */
     struct engine_warm_save *warm_save;
     uint8_t *warm_file;
     struct bytes warm_keys; /* not yet read */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Warming the cache up: after opening, the newest blocks and the state keys that were used most
  * before it was closed, or killed (engine_warm_save.c), are read in the background, a few at a time
- * and only while the store has little else to do. The keys are kept in DIR/WARM:
+ * and only while the store has little else to do; and beside that a worker reads the indexes that
+ * lead to blocks, as far as the tables' cache has room for them. The keys are kept in DIR/WARM:
  *
  *   offset  size  field
  *        0     8  magic "STOAWARM"
@@ -181,6 +182,32 @@ static void forget(struct stoa *stoa)
     stoa->warm_blocks = 0;
 }
 
+static bool tables_stop(void *context)
+{
+    struct stoa *stoa = context;
+    return atomic_load_explicit(&stoa->warm_tables_stop, memory_order_relaxed); /* a hint only */
+}
+
+static int run_tables(struct store_work *work, struct kv_session *session)
+{
+    return store_warm_tables(work, session, tables_stop, work->context);
+}
+
+/* What failed costs nothing but the warmth; damage was noted by the store. */
+static void done_tables(struct store_work *work)
+{
+    struct stoa *stoa = work->context;
+    stoa->warm_tables_busy = false;
+}
+
+static void start_tables(struct stoa *stoa)
+{
+    stoa->warm_tables =
+        (struct store_work){.run = run_tables, .done = done_tables, .context = stoa};
+    atomic_store_explicit(&stoa->warm_tables_stop, false, memory_order_relaxed);
+    stoa->warm_tables_busy = store_work_start(stoa->store, &stoa->warm_tables) == 0;
+}
+
 int engine_warm_begin(struct stoa *stoa)
 {
     struct stoa_head head;
@@ -198,6 +225,7 @@ int engine_warm_begin(struct stoa *stoa)
     stoa->warm_blocks = head.empty ? 0 : ENGINE_WARM_BLOCKS;
     stoa->warm_bytes = stats.classes[CACHE_BLOCKS].budget / 2;
     atomic_store_explicit(&stoa->warming, true, memory_order_relaxed);
+    start_tables(stoa);
     return 0;
 }
 
@@ -268,7 +296,7 @@ bool engine_warm_step(struct stoa *stoa)
             }
         }
     }
-    if (!left && stoa->warm_under_way == 0) {
+    if (!left && stoa->warm_under_way == 0 && !stoa->warm_tables_busy) {
         forget(stoa);
         atomic_store_explicit(&stoa->warming, false, memory_order_relaxed);
     }
@@ -278,7 +306,8 @@ bool engine_warm_step(struct stoa *stoa)
 void engine_warm_end(struct stoa *stoa)
 {
     forget(stoa);
-    while (stoa->warm_under_way != 0) {
+    atomic_store_explicit(&stoa->warm_tables_stop, true, memory_order_relaxed);
+    while (stoa->warm_under_way != 0 || stoa->warm_tables_busy) {
         ensure(io_run(stoa->io, LOOP_WAIT_NS) >= 0);
     }
     atomic_store_explicit(&stoa->warming, false, memory_order_relaxed);

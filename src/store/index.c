@@ -723,6 +723,11 @@ int index_find_trie(struct index *index, struct kv_session *session, struct byte
     return result;
 }
 
+struct runs *index_transactions(const struct index *index)
+{
+    return index->transactions;
+}
+
 struct runs *index_postings(const struct index *index, enum posting_kind kind)
 {
     ensure((unsigned)kind < POSTING_KINDS);

@@ -118,6 +118,8 @@ int index_each_side(struct index *index, struct kv_session *session, uint64_t he
                     int (*side)(void *context, const struct branches_block *block), void *context,
                     struct error_detail *detail);
 
+struct runs *index_transactions(const struct index *index);
+
 /* The runs of postings, for posting_stream.h. */
 struct runs *index_postings(const struct index *index, enum posting_kind kind);
 

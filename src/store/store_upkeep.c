@@ -7,7 +7,7 @@
 #include "store/index.h"
 #include "store/store_private.h"
 
-enum { NOTE_TRIES = 1000, NOTE_KEY_SIZE = 64, PRESSED_PERCENT = 60 };
+enum { NOTE_TRIES = 1000, NOTE_KEY_SIZE = 64, PRESSED_PERCENT = 60, WARM_PART = 4 };
 
 static const uint64_t cache_size_default = 256 << 20;
 
@@ -43,6 +43,26 @@ int store_work_start(struct store *store, struct store_work *work)
     store->works++;
     workers_submit(store->keepers, &work->job);
     return 0;
+}
+
+static uint64_t table_cache_size(const struct store *store)
+{
+    uint64_t size = store->options.table_cache_size;
+    return size != 0 ? size : cache_size_default;
+}
+
+int store_warm_tables(struct store_work *work, struct kv_session *session,
+                      bool (*stop)(void *context), void *context)
+{
+    const struct index *index = work->store->index;
+    struct runs_warm warm = {
+        .bytes_left = table_cache_size(work->store) / WARM_PART, .stop = stop, .context = context};
+    int result = runs_warm(index_transactions(index), session, &warm, &work->detail);
+    for (unsigned kind = 0; result == 0 && kind < POSTING_KINDS; kind++) {
+        result = runs_warm(index_postings(index, (enum posting_kind)kind), session, &warm,
+                           &work->detail);
+    }
+    return result;
 }
 
 static struct bytes note_key(char key[NOTE_KEY_SIZE], const char *name)
@@ -85,8 +105,7 @@ void store_get_load(const struct store *store, struct store_load *out_load)
 {
     struct ledger_stats ledger;
     const struct kv_statistics *tables = &store->statistics;
-    uint64_t size = store->options.table_cache_size;
-    size = size != 0 ? size : cache_size_default;
+    uint64_t size = table_cache_size(store);
     ledger_stats(store->ledger, &ledger);
     out_load->groups = ledger.group_count;
     out_load->writing = store->puts.count + store->appended.count != 0;

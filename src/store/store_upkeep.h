@@ -35,6 +35,12 @@ int store_note_put(struct store_work *work, struct kv_session *session, const ch
 int store_note_get(struct store *store, const char *name, struct buffer *out,
                    struct error_detail *detail);
 
+/* Inside a work's RUN: read of the indexes that lead to blocks, those of transactions first, as
+ * much as a quarter of the tables' cache holds, so that looking something up reads the block alone.
+ * STOP: as in runs.h. */
+int store_warm_tables(struct store_work *work, struct kv_session *session,
+                      bool (*stop)(void *context), void *context);
+
 struct store_load {
     uint64_t groups; /* committed so far: whoever looks twice knows whether somebody writes */
     bool writing;    /* something waits to be written at this moment */

@@ -167,6 +167,17 @@ int runs_anew_record_drop(struct runs *runs, struct kv_session *session,
                           struct error_detail *detail);
 void runs_anew_drop(struct runs *runs, struct kv_session *session);
 
+/* Read what is in the tables of the runs, the newest first, so that it is in memory for whoever
+ * looks something up: as many bytes as are left, which become fewer. STOP is polled every now and
+ * then; when it says true: STOA_ECANCELED. */
+struct runs_warm {
+    uint64_t bytes_left;
+    bool (*stop)(void *context);
+    void *context;
+};
+int runs_warm(struct runs *runs, struct kv_session *session, struct runs_warm *warm,
+              struct error_detail *detail);
+
 struct runs_stats {
     uint64_t run_count;
     uint64_t entry_count; /* with duplicates and tombstones */

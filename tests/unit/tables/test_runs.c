@@ -304,6 +304,37 @@ static void merged_runs_are_dropped_when_no_reader_holds_them(void **state)
     runs_close(runs);
 }
 
+static bool say(void *context)
+{
+    return *(const bool *)context;
+}
+
+static void warming_reads_as_much_as_it_may_and_ends_when_told(void **state)
+{
+    struct kv_fixture *f = *state;
+    struct runs *runs;
+    enum { EACH = 20, TIMES = 3, PLENTY = 1 << 20 };
+    bool stop = false;
+    kv_suite_expect(runs_open(f->session, "index", 0, &runs, &f->detail), 0, f);
+    struct runs_warm warm = {.bytes_left = PLENTY, .stop = say, .context = &stop};
+    kv_suite_expect(runs_warm(runs, f->session, &warm, &f->detail), 0, f);
+    assert_int_equal(warm.bytes_left, PLENTY); /* there is nothing */
+    for (uint32_t i = 0; i < TIMES; i++) {
+        load_numbers(f, runs, i * EACH, EACH, false);
+    }
+    kv_suite_expect(runs_warm(runs, f->session, &warm, &f->detail), 0, f);
+    uint64_t all = PLENTY - warm.bytes_left;
+    assert_true(all > TIMES * EACH); /* a byte of each entry at the least */
+    warm.bytes_left = all / 2;
+    kv_suite_expect(runs_warm(runs, f->session, &warm, &f->detail), 0, f);
+    assert_int_equal(warm.bytes_left, 0);
+    stop = true;
+    warm.bytes_left = PLENTY;
+    kv_suite_expect(runs_warm(runs, f->session, &warm, &f->detail), STOA_ECANCELED, f);
+    assert_int_equal(warm.bytes_left, PLENTY);
+    runs_close(runs);
+}
+
 static void tombstones_vanish_in_the_last_level(void **state)
 {
     struct kv_fixture *f = *state;
@@ -895,6 +926,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(versions_below_the_floor_go_and_all_others_stay),
     cmocka_unit_test(random_work_matches_a_plain_model),
     cmocka_unit_test(merged_runs_are_dropped_when_no_reader_holds_them),
+    cmocka_unit_test(warming_reads_as_much_as_it_may_and_ends_when_told),
     cmocka_unit_test(tombstones_vanish_in_the_last_level),
     cmocka_unit_test(what_no_list_names_goes_at_open),
     cmocka_unit_test(a_rolled_back_record_can_be_made_again),
