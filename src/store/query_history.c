@@ -8,6 +8,10 @@
 
 enum { LIMIT_DEFAULT = 50, LIMIT_MAX = 10000, STEPS_MAX = 65536 };
 
+/* Roles that a block alone proves, without its receipts and senders: where an index tells of no
+ * others there are no others, whatever hashes alike. */
+static const unsigned roles_of_block = STOA_ROLE_RECIPIENT | STOA_ROLE_WITHDRAWAL;
+
 static size_t history_limit(const struct store_query *query)
 {
     unsigned limit = query->request->history_query.limit;
@@ -64,9 +68,10 @@ static void move_on(struct store_query *query, uint64_t spot)
 }
 
 /* An item of the page. STOA_ETOOBIG: it would need one slot too many. */
-static int add_item(struct store_query *query, struct kv_session *session, uint64_t spot,
-                    bool *full)
+static int add_item(struct store_query *query, struct kv_session *session,
+                    const struct posting_spot *found, bool *full)
 {
+    uint64_t spot = found->spot;
     struct query_item *item = &query->items[query->item_count];
     const uint8_t *address = query->request->history_query.address;
     uint64_t height = spot >> 24;
@@ -83,6 +88,8 @@ static int add_item(struct store_query *query, struct kv_session *session, uint6
             return result;
         }
         item->slot = query->slot_count - 1;
+        struct query_slot *slot = &query->slots[item->slot];
+        slot->whole = (there && slot->whole) || (found->roles & ~roles_of_block) != 0;
     }
     query->item_count++;
     return 0;
@@ -109,7 +116,7 @@ static int gather(struct store_query *query, struct kv_session *session,
             return result;
         }
         if ((found.roles & history_mask(query)) != 0) {
-            result = add_item(query, session, found.spot, &full);
+            result = add_item(query, session, &found, &full);
             if (result != 0) {
                 return result == STOA_ETOOBIG ? 0 : result;
             }

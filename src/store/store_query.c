@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "store/hot.h"
 
-enum { TRIES_MAX = 16 };
+enum { TRIES_MAX = 16, FRONT_LEAST_SAVED = 4096 };
 
 static void begin(struct store_query *query);
 
@@ -284,7 +284,8 @@ static void add_slot(struct store_query *query, uint64_t height, const uint8_t h
 {
     ensure(query->slot_count < QUERY_SLOTS_MAX);
     struct query_slot *slot = &query->slots[query->slot_count++];
-    *slot = (struct query_slot){.query = query, .height = height, .position = *position};
+    *slot =
+        (struct query_slot){.query = query, .height = height, .position = *position, .whole = true};
     (void)hot_get_record(query->store->cache, hash, &slot->payload,
                          &slot->view); /* or it is read */
 }
@@ -308,6 +309,7 @@ int store_query_add_slot(struct store_query *query, struct kv_session *session, 
             return result;
         }
         add_slot(query, height, hash, &place.position);
+        query->slots[query->slot_count - 1].front = place.front;
     }
     uint64_t size = 0;
     for (unsigned i = 0; i < query->slot_count; i++) {
@@ -353,9 +355,23 @@ int store_query_add_noted(struct store_query *query, struct kv_session *session,
     return result;
 }
 
+/* Of a frame that was not read to its end. */
+static int decode_front(const struct ledger_read *read, struct record *out_record,
+                        struct error_detail *detail)
+{
+    int result = record_decode_front(read->payload, out_record, detail);
+    if (result != 0) {
+        error_prefix(detail, "%08u.seg: offset %u: sequence %llu: height %llu",
+                     read->position.segment, read->position.offset,
+                     (unsigned long long)read->position.sequence, (unsigned long long)read->height);
+    }
+    return result;
+}
+
 int store_query_slot_decode(struct query_slot *slot)
 {
     struct error_detail *detail = &slot->query->request->detail;
+    bool front = false;
     if (!hot_is_view(slot->view)) {
         const struct ledger_read *read = &slot->view->read;
         if (read->kind != LEDGER_BLOCK) {
@@ -364,8 +380,10 @@ int store_query_slot_decode(struct query_slot *slot)
                              (unsigned long long)read->position.sequence);
         }
         slot->payload = read->payload;
+        front = read->front != 0;
     }
-    int result = record_decode(slot->payload, &slot->record, detail);
+    int result = front ? decode_front(&slot->view->read, &slot->record, detail)
+                       : record_decode(slot->payload, &slot->record, detail);
     return result == 0 ? block_decode(slot->record.block, &slot->block, detail) : result;
 }
 
@@ -565,8 +583,11 @@ static void start_reads(struct store_query *query)
             query->result = error_set(&query->request->detail, STOA_ENOMEM, "read a block");
             break;
         }
-        slot->view->read =
-            (struct ledger_read){.position = slot->position, .done = done_read, .context = slot};
+        bool front = !slot->whole && slot->position.size > slot->front + FRONT_LEAST_SAVED;
+        slot->view->read = (struct ledger_read){.position = slot->position,
+                                                .front = front ? slot->front : 0,
+                                                .done = done_read,
+                                                .context = slot};
         query->slot_next++;
         query->reading++;
         query->starting++; /* a read may be done at once: one loop starts them all */

@@ -42,6 +42,8 @@ struct query_slot {
     struct store_query *query;
     uint64_t height;
     struct ledger_position position;
+    uint32_t front;         /* record_front_size; 0: not known */
+    bool whole;             /* all of the record is wanted, not what precedes the receipts alone */
     struct stoa_view *view; /* at once where the cache has the block */
     struct bytes payload;   /* of the frame, once it is there */
     struct record record;   /* by store_query_slot_decode, with the block */
@@ -128,7 +130,8 @@ int store_query_set_range(struct store_query *query, uint64_t from, uint64_t to,
 int store_query_open_stream(struct store_query *query, struct runs_version *version,
                             struct kv_session *session, const struct query_list *list,
                             struct posting_stream **out_stream);
-/* Add a slot for the canonical block at HEIGHT. */
+/* Add a slot for the canonical block at HEIGHT; its record is wanted whole, until one says
+ * otherwise. */
 int store_query_add_slot(struct store_query *query, struct kv_session *session, uint64_t height,
                          bool *out_full);
 /* To begin, in place of a range: the block with HASH, whatever its branch; and its page. */
