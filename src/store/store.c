@@ -336,6 +336,10 @@ int store_close(struct store *store, struct error_detail *detail)
     if (result == 0) {
         result = store_apply_checkpoint(store, detail);
     }
+    if (result == STOA_ECANCELED && store->tables_damage != STORE_SOUND) {
+        result = 0; /* this close stopped their mending: the ledger has everything, the next open
+                       mends them */
+    }
     store_apply_wait_idle(store);
     (void)io_cancel(store->io, &store->timer); /* it may have run out already */
     (void)io_cancel(store->io, &store->settle_timer);
