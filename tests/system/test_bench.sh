@@ -30,7 +30,7 @@ for engine in $engines; do
         select(any(.value.cases[]; (.[$engine].median | .rate // .seconds // 0) > 0)) | .key] | join(" ")' result.json)" \
         "$expected" "phases of $engine"
 done
-[[ " $engines " == " stoa "*" wiredtiger memory raw " ]] || fail "engines: $engines"
+[[ " $engines " == " stoa "*"wiredtiger memory raw " ]] || fail "engines: $engines"
 same "$(jq '[.phases[].cases[][] | select(.median == null or (.rounds | length) == 0)] | length' result.json)" 0 \
     "cases without rounds or median"
 same "$(jq '[.phases.commit.cases.commit[].median | select(.p50 > .p95 or .p95 > .p99 or .p99 > .max)] | length' result.json)" 0 \
