@@ -35,7 +35,10 @@ void *bench_blocks_share(size_t size)
 {
     void *shared =
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return shared == MAP_FAILED ? NULL : shared;
+    if (shared == MAP_FAILED) {
+        return NULL;
+    }
+    return shared;
 }
 
 struct bench_blocks *bench_blocks_create(uint64_t seed, struct bench_shape shape,

@@ -67,7 +67,7 @@ static int wiredtiger_start(const struct bench_engine_ops *ops, const struct ben
     struct bench_peer *peer = memory_alloc_zeroed(1, sizeof(*peer));
     ensure(peer != NULL);
     (void)snprintf(settings, sizeof(settings),
-                   "create,cache_size=%uMB,log=(enabled=true,file_max=256MB,prealloc=true),"
+                   "create,cache_size=%dMB,log=(enabled=true,file_max=256MB,prealloc=true),"
                    "transaction_sync=(enabled=true,method=fsync),checkpoint=(wait=30,log_size=1GB),"
                    "eviction_target=80,eviction_trigger=95,eviction_dirty_target=60,"
                    "eviction_dirty_trigger=85,eviction=(threads_min=1,threads_max=2),"
