@@ -125,6 +125,7 @@ void store_rebuild_start(struct store *store, struct store_rebuild *rebuild)
         [STORE_INDEX_LOGS] = INDEX_LOGS,
         [STORE_INDEX_STATE] = INDEX_STATE,
     };
+    bool of_heights = rebuild->index == STORE_INDEX_HEIGHTS;
     struct store_rebuild_work *work = NULL;
     rebuild->result = 0;
     rebuild->done_blocks = 0;
@@ -144,11 +145,10 @@ void store_rebuild_start(struct store *store, struct store_rebuild *rebuild)
     if (work != NULL) {
         work->store = store;
         work->owner = rebuild;
-        work->kind = kinds[rebuild->index];
+        work->kind = of_heights ? INDEX_TRANSACTIONS : kinds[rebuild->index]; /* theirs has none */
         prepare_init(&work->prepare);
         work->batch = pending_create();
         store->rebuild = work;
-        bool of_heights = rebuild->index == STORE_INDEX_HEIGHTS;
         if (work->batch == NULL || (of_heights && store_rebuild_heights_create(work) != 0)) {
             store_rebuild_end(work, STOA_ENOMEM);
         } else if (of_heights) {
