@@ -310,6 +310,7 @@ static void every_message_is_answered_or_refused_with_a_reason(void **state)
         stoa_free(done.verified);
         stoa_free(done.damages);
         stoa_free(done.analysis);
+        stoa_free(done.jobs);
     }
     assert_true(served >= 8);
 }
