@@ -648,6 +648,7 @@ static void some_ranges(struct model *model)
 static void compare(struct model *model, unsigned filters)
 {
     sort_touches(model);
+    assert_int_equal(stoa_sync(model->stoa, NULL), 0); /* what is buffered is not seen before */
     random_filters(model, filters / 4);
     assert_int_equal(stoa_checkpoint(model->stoa, NULL), 0);
     reopen_without_cache(model);
