@@ -4,33 +4,16 @@
 # shellcheck source=functions.sh
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/system/functions.sh"
 requires curl jq
-find_program ./stoad || fail "stoad was not built in $top_builddir"
-stoad=$program
+find_stoad
 
-# start STORE SETTING...: $daemon serves it, at $port.
+# start STORE SETTING...: a daemon serves it, at $port.
 start() {
     local store=$1
     shift
-    # shellcheck disable=SC2086 # a command and its arguments
-    ${STOA_TEST_WRAPPER:-} "$stoad" --directory "$store" --http 127.0.0.1:0 --stop-seconds=300 "$@" >"$work/log" 2>&1 &
-    daemon=$!
-    for _ in $(seq 300); do
-        ! grep -q event=ready "$work/log" || break
-        kill -0 "$daemon" 2>/dev/null || fail "stoad ended: $(cat "$work/log")"
-        sleep 0.1
-    done
-    port=$(sed -n 's/.*event=http .*port=\([0-9]*\).*/\1/p' "$work/log")
-    [ -n "$port" ] || fail "stoad did not say its port: $(cat "$work/log")"
+    start_stoad "$store" --http 127.0.0.1:0 "$@"
+    port=$(sed -n 's/.*event=http .*port=\([0-9]*\).*/\1/p' "$work/stoad.log")
+    [ -n "$port" ] || fail "stoad did not say its port: $(cat "$work/stoad.log")"
 }
-stop() {
-    kill -TERM "$daemon"
-    local status=0
-    wait "$daemon" || status=$?
-    same "$status" 0 "exit status of stoad"
-    daemon=
-}
-# shellcheck disable=SC2016 # it expands when it runs
-cleanup_fn '[ -z "${daemon:-}" ] || kill -KILL $daemon'
 
 # get STATUS ARGUMENT...: curl says STATUS; the body is then in $work/body, the headers in $work/headers.
 get() {
@@ -97,7 +80,7 @@ done
 for i in $(seq 24); do
     same "$(jq -r '"\(.id) \(.result.number)"' "answer.$i")" "$i 0x1e" "answer $i"
 done
-stop
+stop_stoad
 expect 1 "$stoad" --directory store --http 127.0.0.1 --check-config
 expect 1 "$stoad" --directory store --http nowhere:1 --check-config
 
@@ -113,5 +96,5 @@ for chain in "$data"/chains/*/rpc; do
     stoa -d real set-finalized "$(($(stoa -d real --json head | jq -r .number)))" >/dev/null
     start real
     "$converse" --port "$port" "$chain/rpc"
-    stop
+    stop_stoad
 done

@@ -8,6 +8,8 @@ requires jq python3
 find_stoad
 make_chain 200 made
 make_store made store
+# AddressSanitizer holds what is freed back, 256 MiB of it by default, which is no memory of the daemon's.
+export ASAN_OPTIONS=quarantine_size_mb=8:${ASAN_OPTIONS:-}
 start_stoad store --connections-max=64 --client-connections-max=64 --handshake-seconds=2 --stall-seconds=1 \
     --requests-max=256 --queue-size-max=8M --request-size-max=1M
 wanted=$(stoa -d store head)
