@@ -140,11 +140,20 @@ struct stoa_scrub_report {
     uint64_t damages;
 };
 
-/* Read every frame of the full segments again, at the pace, on the calling thread, beside
- * everything else. STOA_ECORRUPT: DAMAGE (may be NULL) was told where. */
+/* Read every byte of the full segments again, as STOA_JOB_SCRUB, and wait for its end: at the pace,
+ * or as fast as it goes (over a socket: as by schedule). STOA_ECORRUPT: DAMAGE (may be NULL) was
+ * told where, as by stoa_list_damages. STOA_EBUSY: a scrub is under way, or paused. */
 int stoa_scrub(struct stoa *stoa, const struct stoa_pace *pace,
                void (*damage)(void *context, const struct stoa_damage *damage), void *context,
                struct stoa_scrub_report *out_report, struct stoa_detail *detail);
+
+/* What the scrub under way, or the last one, has found: DAMAGE (may be NULL) is told each place,
+ * the first 256 of them; DAMAGES of the report (may be NULL) counts all. It is kept until a later
+ * scrub finds it sound, also when the store is opened again. */
+int stoa_list_damages(struct stoa *stoa,
+                      void (*damage)(void *context, const struct stoa_damage *damage),
+                      void *context, struct stoa_scrub_report *out_report,
+                      struct stoa_detail *detail);
 
 struct stoa_repair_damage {
     const char *file;

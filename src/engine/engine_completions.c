@@ -52,6 +52,7 @@ static void fill_served(const struct engine_request *own, struct stoa_completion
         out->branch_count = own->report_count;
         break;
     case STOA_MESSAGE_VERIFY:
+    case STOA_MESSAGE_LIST_DAMAGES:
         out->verified = own->report;
         out->damages = own->damages;
         out->damage_count = own->report_count;

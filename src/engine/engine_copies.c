@@ -170,28 +170,18 @@ static int note_made(void *context, const struct stoa_copy_info *info)
     return 0;
 }
 
-static uint64_t fact_of(const struct stoa_job_info *info, const char *name)
-{
-    for (unsigned i = 0; i < info->fact_count; i++) {
-        if (strcmp(info->facts[i].name, name) == 0) {
-            return info->facts[i].value;
-        }
-    }
-    return 0;
-}
-
 /* What the job made, and of its manifest what this process may read. */
 static void describe_made(const struct stoa_job_info *info, const char *directory,
                           struct stoa_copy_info *out)
 {
-    *out = (struct stoa_copy_info){.number = fact_of(info, "backup"),
+    *out = (struct stoa_copy_info){.number = engine_jobs_fact(info, "backup"),
                                    .created = info->ended,
-                                   .height = fact_of(info, "number"),
-                                   .files = fact_of(info, "files"),
-                                   .bytes = fact_of(info, "bytes"),
-                                   .own_bytes = fact_of(info, "copiedBytes"),
-                                   .copied_bytes = fact_of(info, "copiedBytes"),
-                                   .removed = fact_of(info, "removed")};
+                                   .height = engine_jobs_fact(info, "number"),
+                                   .files = engine_jobs_fact(info, "files"),
+                                   .bytes = engine_jobs_fact(info, "bytes"),
+                                   .own_bytes = engine_jobs_fact(info, "copiedBytes"),
+                                   .copied_bytes = engine_jobs_fact(info, "copiedBytes"),
+                                   .removed = engine_jobs_fact(info, "removed")};
     (void)stoa_backup_list(directory, note_made, out, NULL); /* else the job's facts have to do */
 }
 
@@ -521,86 +511,33 @@ int stoa_restore_snapshot(struct stoa *stoa, const char *name, const char *direc
 
 /* ---- scrub, repair ---- */
 
-struct scrubbing {
-    struct copying *copying;
-    void (*damage)(void *context, const struct stoa_damage *damage);
-    void *context;
-};
-
-static void tell_damage(void *context, const struct ledger_damage *found)
-{
-    const struct scrubbing *scrubbing = context;
-    struct stoa_damage damage = {
-        .file = found->file,
-        .offset = found->offset,
-        .size = found->size,
-        .has_height = found->has_height ? 1 : 0,
-        .height = found->height,
-        .what = found->what,
-    };
-    if (scrubbing->damage != NULL) {
-        scrubbing->damage(scrubbing->context, &damage);
-    }
-}
-
-static int pace_frame(void *context, const struct ledger_frame *frame)
-{
-    struct scrubbing *scrubbing = context;
-    return pace_step(&scrubbing->copying->pace, frame->position.size);
-}
-
-/* All of the full segments; the one that is filled is checked where it is read, and by verify. */
-static int scrub(struct stoa *stoa, const struct store_point *point, struct scrubbing *scrubbing,
-                 struct ledger_verify_report *out_report)
-{
-    struct copying *copying = scrubbing->copying;
-    char path[STORE_PATH_SIZE_MAX];
-    struct ledger *ledger;
-    int result = store_folder_path(path, stoa->directory, STORE_FOLDER_LEDGER, &copying->detail);
-    if (result != 0 || point->end.segment == 1) {
-        return result;
-    }
-    struct ledger_options options = {.io = copying->io, .path = path, .store_id = point->store_id};
-    result = ledger_open_sealed(&options, point->end.segment - 1, &ledger, &copying->detail);
-    if (result != 0) {
-        return result;
-    }
-    struct ledger_stats stats;
-    ledger_stats(ledger, &stats);
-    copying->pace.total = stats.segment_bytes;
-    result =
-        ledger_verify(ledger, tell_damage, pace_frame, scrubbing, out_report, &copying->detail);
-    ledger_abandon(ledger);
-    return result;
-}
-
 int stoa_scrub(struct stoa *stoa, const struct stoa_pace *pace,
                void (*damage)(void *context, const struct stoa_damage *damage), void *context,
                struct stoa_scrub_report *out_report, struct stoa_detail *detail)
 {
-    struct copying copying;
-    struct scrubbing scrubbing = {&copying, damage, context};
-    struct ledger_verify_report report = {.segments = 0};
-    struct store_point point;
-    uint8_t root[32];
-    int refused;
-    if (is_elsewhere(stoa, detail, &refused)) {
-        return refused;
+    struct stoa_job_options options = STOA_JOB_OPTIONS_INIT;
+    struct stoa_pace own = STOA_PACE_INIT;
+    struct stoa_job_info info;
+    if (pace != NULL && !engine_size_is_valid(pace->size, sizeof(own))) {
+        return engine_refuse(detail, STOA_EINVAL, "scrub: bad pace");
     }
-    int result = begin(&copying, pace);
+    if (pace != NULL) {
+        memcpy(&own, pace, pace->size);
+    }
+    options.job = STOA_JOB_SCRUB;
+    options.bytes_per_second = own.bytes_per_second;
+    options.flags = own.bytes_per_second == 0 && stoa->remote == NULL ? STOA_JOB_HURRY : 0;
+    int result = stoa_start_job(stoa, &options, detail);
     if (result == 0) {
-        result = take_point(stoa, &point, root, &copying.detail);
+        result = wait_for_job(stoa, options.job, &own, &info, detail);
     }
-    if (result == 0) {
-        result = scrub(stoa, &point, &scrubbing, &report);
+    if (result == 0 || result == STOA_ECORRUPT) {
+        struct stoa_detail ignored;
+        int listed =
+            stoa_list_damages(stoa, damage, context, out_report, result == 0 ? detail : &ignored);
+        result = result == 0 ? listed : result;
     }
-    if (out_report != NULL) {
-        *out_report = (struct stoa_scrub_report){.segments = report.segments,
-                                                 .frames = report.frames,
-                                                 .bytes = report.bytes,
-                                                 .damages = report.damages};
-    }
-    return finish(&copying, result, detail);
+    return result;
 }
 
 struct repairing {

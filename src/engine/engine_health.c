@@ -212,6 +212,30 @@ static void find_space(struct stoa *stoa, bool refused, struct stoa_health *out)
     }
 }
 
+/* What scrubbing found and no later scrub found sound. */
+static void find_damage(struct stoa *stoa, struct stoa_health *out)
+{
+    char text[sizeof(out->reasons[0].text)];
+    char height[32] = "";
+    if (stoa->jobs == NULL) {
+        return;
+    }
+    const struct job_damages *damages = jobs_damages(stoa->jobs, STOA_JOB_SCRUB);
+    metrics_set(stoa->metrics, METRICS_SCRUB_DAMAGES, damages->count + damages->more);
+    if (damages->count == 0) {
+        return;
+    }
+    const struct job_damage *first = &damages->items[0];
+    if (first->has_height) {
+        snprintf(height, sizeof(height), ", block %" PRIu64, first->height);
+    }
+    snprintf(text, sizeof(text),
+             "scrubbing found %" PRIu64 " damaged places, the first in %s, offset %" PRIu64
+             "%s: %s; repair mends them",
+             damages->count + damages->more, first->file, first->offset, height, first->what);
+    add_reason(out, STOA_DEGRADED, STOA_ECORRUPT, text);
+}
+
 static void find_state(struct stoa *stoa, struct stoa_health *out)
 {
     struct engine_health *health = stoa->health;
@@ -235,6 +259,7 @@ static void find_state(struct stoa *stoa, struct stoa_health *out)
         add_reason(out, again ? STOA_DEGRADED : STOA_READ_ONLY, result, detail.text);
     }
     find_space(stoa, result == STOA_ENOSPACE, out);
+    find_damage(stoa, out);
     for (unsigned i = 0; i < STOA_ALERT_END; i++) {
         if ((health->alerts >> i & 1) != 0) {
             char text[sizeof(out->reasons[0].text)];

@@ -38,6 +38,16 @@ int engine_jobs_find(enum stoa_message message)
     return jobs_of_messages[message] - 1;
 }
 
+uint64_t engine_jobs_fact(const struct stoa_job_info *info, const char *name)
+{
+    for (unsigned i = 0; i < info->fact_count; i++) {
+        if (strcmp(info->facts[i].name, name) == 0) {
+            return info->facts[i].value;
+        }
+    }
+    return 0;
+}
+
 /* ---- arguments ---- */
 
 static bool take_text(char *out, size_t size, const char *text)

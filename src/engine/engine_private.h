@@ -382,6 +382,8 @@ int engine_jobs_check(const struct stoa_options *options, struct stoa_maintenanc
 void engine_jobs_take(struct stoa *stoa, const struct stoa_maintenance *checked);
 /* The job that MESSAGE asks for; -1: none. */
 int engine_jobs_find(enum stoa_message message);
+/* 0: there is none of that NAME. */
+uint64_t engine_jobs_fact(const struct stoa_job_info *info, const char *name);
 engine_serve_type engine_jobs_serve(enum stoa_message message); /* NULL: it is not about jobs */
 int engine_jobs_fill(struct engine_request *own, const void *argument);
 void engine_jobs_forget(struct engine_request *own); /* before OWN goes to the pool */

@@ -193,6 +193,15 @@ static int end_check(struct engine_request *own, int result)
                : result;
 }
 
+static void forget_kept(struct kept_damages *kept)
+{
+    while (kept->first != NULL) {
+        struct kept_damage *one = kept->first;
+        kept->first = one->next;
+        memory_free(one);
+    }
+}
+
 static void serve_verify(struct engine_request *own)
 {
     struct stoa *stoa = own->stoa;
@@ -215,12 +224,38 @@ static void serve_verify(struct engine_request *own)
                           &own->request.detail);
     result = end_check(own, result);
     join(own, &kept);
-    while (kept.first != NULL) {
-        struct kept_damage *one = kept.first;
-        kept.first = one->next;
-        memory_free(one);
-    }
+    forget_kept(&kept);
     engine_deliver_served(own, result);
+}
+
+/* What the scrub under way, or the last one, found. */
+static void serve_damages(struct engine_request *own)
+{
+    struct kept_damages kept = {.count = 0};
+    struct stoa_job_info info;
+    struct stoa_verify_report *report = make_report(own, sizeof(*report));
+    if (report == NULL) {
+        return;
+    }
+    const struct job_damages *damages = jobs_damages(own->stoa->jobs, STOA_JOB_SCRUB);
+    kept.last = &kept.first;
+    for (unsigned i = 0; i < damages->count; i++) {
+        const struct job_damage *found = &damages->items[i];
+        keep_damage(&kept, &(struct stoa_damage){.file = found->file,
+                                                 .offset = found->offset,
+                                                 .size = found->size,
+                                                 .has_height = found->has_height ? 1 : 0,
+                                                 .height = found->height,
+                                                 .what = found->what});
+    }
+    jobs_info(own->stoa->jobs, STOA_JOB_SCRUB, &info);
+    report->segments = engine_jobs_fact(&info, "segments");
+    report->frames = engine_jobs_fact(&info, "frames");
+    report->bytes = engine_jobs_fact(&info, "bytes");
+    report->damages = damages->count + damages->more;
+    join(own, &kept);
+    forget_kept(&kept);
+    engine_deliver_served(own, 0);
 }
 
 static void serve_analyze(struct engine_request *own)
@@ -296,6 +331,8 @@ engine_serve_type engine_serve_find(enum stoa_message message)
         return serve_verify;
     case STOA_MESSAGE_ANALYZE_STORE:
         return serve_analyze;
+    case STOA_MESSAGE_LIST_DAMAGES:
+        return serve_damages;
     case STOA_MESSAGE_REBUILD_INDEX:
         return serve_rebuild;
     default:

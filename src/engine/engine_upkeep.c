@@ -145,23 +145,48 @@ int stoa_warm_cache(struct stoa *stoa, struct stoa_detail *detail)
     return tell(stoa, STOA_MESSAGE_WARM_CACHE, detail);
 }
 
-static int verify_all(struct stoa *stoa, int deep,
-                      void (*damage)(void *context, const struct stoa_damage *damage),
-                      void *context, struct stoa_verify_report *out_report,
-                      struct stoa_detail *detail)
+static int ask_damages(struct stoa *stoa, enum stoa_message message, const int *argument,
+                       void (*damage)(void *context, const struct stoa_damage *damage),
+                       void *context, struct stoa_verify_report *out_report,
+                       struct stoa_detail *detail)
 {
     struct engine_request *answer;
-    if (out_report == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
-    int result = ask_with(stoa, STOA_MESSAGE_VERIFY, &deep, &answer, detail);
-    if (answer != NULL && (result == 0 || result == STOA_ECORRUPT)) {
+    int result = ask_with(stoa, message, argument, &answer, detail);
+    if (answer != NULL && answer->report != NULL && (result == 0 || result == STOA_ECORRUPT)) {
         memcpy(out_report, answer->report, sizeof(*out_report));
         for (size_t i = 0; damage != NULL && i < answer->report_count; i++) {
             damage(context, &answer->damages[i]);
         }
     }
     give_back(stoa, answer);
+    return result;
+}
+
+static int verify_all(struct stoa *stoa, int deep,
+                      void (*damage)(void *context, const struct stoa_damage *damage),
+                      void *context, struct stoa_verify_report *out_report,
+                      struct stoa_detail *detail)
+{
+    if (out_report == NULL) {
+        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
+    }
+    return ask_damages(stoa, STOA_MESSAGE_VERIFY, &deep, damage, context, out_report, detail);
+}
+
+int stoa_list_damages(struct stoa *stoa,
+                      void (*damage)(void *context, const struct stoa_damage *damage),
+                      void *context, struct stoa_scrub_report *out_report,
+                      struct stoa_detail *detail)
+{
+    struct stoa_verify_report report = {.segments = 0};
+    int result =
+        ask_damages(stoa, STOA_MESSAGE_LIST_DAMAGES, NULL, damage, context, &report, detail);
+    if (result == 0 && out_report != NULL) {
+        *out_report = (struct stoa_scrub_report){.segments = report.segments,
+                                                 .frames = report.frames,
+                                                 .bytes = report.bytes,
+                                                 .damages = report.damages};
+    }
     return result;
 }
 

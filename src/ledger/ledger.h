@@ -264,6 +264,27 @@ int ledger_verify(struct ledger *ledger,
                   int (*frame)(void *context, const struct ledger_frame *frame), void *context,
                   struct ledger_verify_report *out_report, struct error_detail *detail);
 
+/* The same, piece by piece, of a ledger that ledger_open_sealed opened: from segment FROM on, whose
+ * place in the chain is not looked at where it is not the first. DAMAGE is called by the steps.
+ * Several threads may take them, one after the other. */
+struct ledger_verifying;
+int ledger_verify_begin(struct ledger *ledger, uint32_t from,
+                        void (*damage)(void *context, const struct ledger_damage *damage),
+                        void *context, struct ledger_verifying **out_verifying,
+                        struct error_detail *detail);
+/* Some BYTES more, a frame at least, never over the end of a segment. 0 where damage was found, as
+ * well. After another result only ledger_verify_end. */
+int ledger_verify_step(struct ledger_verifying *verifying, uint64_t bytes,
+                       struct error_detail *detail);
+/* The segment that it is at; 0: none is left. */
+uint32_t ledger_verify_number(const struct ledger_verifying *verifying);
+/* All bytes before where it is, those of segments before FROM too. */
+uint64_t ledger_verify_bytes(const struct ledger_verifying *verifying);
+void ledger_verify_report(const struct ledger_verifying *verifying,
+                          struct ledger_verify_report *out_report);
+/* Any time; before the ledger's end. NULL is allowed. */
+void ledger_verify_end(struct ledger_verifying *verifying);
+
 struct ledger_stats {
     uint64_t last_sequence;
     uint64_t durable_sequence;

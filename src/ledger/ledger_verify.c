@@ -293,8 +293,8 @@ static int end_file(struct verify *verify, int result)
     return result;
 }
 
-static int verify_file(struct verify *verify, uint32_t number, const struct ledger_index *index,
-                       bool sealed)
+/* Held until end_file. */
+static int begin_segment(struct verify *verify, uint32_t number, const struct ledger_index *index)
 {
     struct ledger_file *file = index->file;
     int result = begin_file(verify, file != NULL ? file : ledger_files_get(verify->ledger, number));
@@ -302,26 +302,55 @@ static int verify_file(struct verify *verify, uint32_t number, const struct ledg
         return result;
     }
     verify->thin = verify->file->thin ? &index->trailer : NULL;
-    for (uint32_t i = 0; i < index->count && result == 0; i++) {
-        result = check_frame(verify, &index->entries[i]);
+    return 0;
+}
+
+/* The frames from *NEXT on that begin before UNTIL. */
+static int check_frames(struct verify *verify, const struct ledger_index *index, uint32_t *next,
+                        uint64_t until)
+{
+    int result = 0;
+    while (*next < index->count && verify->cursor < until && result == 0) {
+        result = check_frame(verify, &index->entries[(*next)++]);
     }
-    if (result == 0 && verify->thin != NULL) {
-        result = check_thin_end(verify, index);
-    } else if (result == 0) {
-        result = sealed ? check_seal(verify, index) : check_rest(verify);
+    return result;
+}
+
+static int check_end(struct verify *verify, const struct ledger_index *index, bool sealed)
+{
+    int result = verify->thin != NULL ? check_thin_end(verify, index)
+                 : sealed             ? check_seal(verify, index)
+                                      : check_rest(verify);
+    verify->thin = NULL;
+    return result;
+}
+
+static int verify_file(struct verify *verify, uint32_t number, const struct ledger_index *index,
+                       bool sealed)
+{
+    uint32_t next = 0;
+    int result = begin_segment(verify, number, index);
+    if (result < 0) {
+        return result;
+    }
+    result = check_frames(verify, index, &next, UINT64_MAX);
+    if (result == 0) {
+        result = check_end(verify, index, sealed);
     }
     verify->thin = NULL;
     return end_file(verify, result);
 }
 
-static int verify_sealed(struct verify *verify, uint32_t number)
+/* Its index; *OUT_MISSING, told: there is no such file. */
+static int load_sealed(struct verify *verify, uint32_t number, struct ledger_index *out_index,
+                       bool *out_missing)
 {
-    struct ledger_index index;
     verify->is_current = false;
     verify->tail = UINT64_MAX;
     struct ledger_file *file = ledger_files_get(verify->ledger, number);
-    int result = ledger_index_load(verify->ledger, number, true, &index, verify->detail);
-    if (result == STOA_ENOTFOUND) {
+    int result = ledger_index_load(verify->ledger, number, true, out_index, verify->detail);
+    *out_missing = result == STOA_ENOTFOUND;
+    if (*out_missing) {
         verify->file = file;
         ledger_files_name(file, verify->name);
         report(verify, 0, file->size, "segment file is missing", NULL);
@@ -329,7 +358,15 @@ static int verify_sealed(struct verify *verify, uint32_t number)
         verify->chain_known = false;
         return 0;
     }
-    if (result < 0) {
+    return result;
+}
+
+static int verify_sealed(struct verify *verify, uint32_t number)
+{
+    struct ledger_index index;
+    bool missing;
+    int result = load_sealed(verify, number, &index, &missing);
+    if (result < 0 || missing) {
         return result;
     }
     result = verify_file(verify, number, &index, true);
@@ -390,4 +427,117 @@ int ledger_verify(struct ledger *ledger,
                          (unsigned long long)verify.report.damages);
     }
     return result;
+}
+
+/* ---- piece by piece ---- */
+
+struct ledger_verifying {
+    struct verify verify;
+    uint32_t number; /* of the segment it is at */
+    uint32_t last;
+    bool begun; /* INDEX is loaded, the file is held */
+    struct ledger_index index;
+    uint32_t next;   /* of its frames */
+    uint64_t before; /* bytes of the segments that are done */
+};
+
+int ledger_verify_begin(struct ledger *ledger, uint32_t from,
+                        void (*damage)(void *context, const struct ledger_damage *damage),
+                        void *context, struct ledger_verifying **out_verifying,
+                        struct error_detail *detail)
+{
+    struct ledger_verifying *own = memory_alloc_zeroed(1, sizeof(*own));
+    ensure(ledger->foreign);
+    ensure(from >= 1);
+    if (own == NULL) {
+        return error_set(detail, STOA_ENOMEM, "verify: no memory");
+    }
+    bool first = from == 1;
+    own->verify = (struct verify){.ledger = ledger,
+                                  .damage = damage,
+                                  .context = context,
+                                  .expected = first ? 1 : 0,
+                                  .chain_known = first};
+    own->number = from;
+    own->last = ledger->segment.number;
+    for (uint32_t number = 1; number < from && number <= own->last; number++) {
+        own->before += ledger_files_get(ledger, number)->size;
+    }
+    *out_verifying = own;
+    return 0;
+}
+
+static int end_segment(struct ledger_verifying *own, int result)
+{
+    own->before += own->verify.file->size;
+    own->number++;
+    own->next = 0;
+    if (own->begun) {
+        own->begun = false;
+        result = end_file(&own->verify, result);
+        ledger_index_deinit(&own->index);
+    }
+    own->verify.cursor = 0;
+    return result;
+}
+
+int ledger_verify_step(struct ledger_verifying *own, uint64_t bytes, struct error_detail *detail)
+{
+    struct verify *verify = &own->verify;
+    int result = 0;
+    verify->detail = detail;
+    if (own->number > own->last) {
+        return 0;
+    }
+    if (!own->begun) {
+        bool missing;
+        result = load_sealed(verify, own->number, &own->index, &missing);
+        if (missing) {
+            return end_segment(own, result);
+        }
+        if (result == 0) {
+            result = begin_segment(verify, own->number, &own->index);
+            own->begun = result == 0;
+            if (!own->begun) {
+                ledger_index_deinit(&own->index);
+            }
+        }
+        if (result < 0) {
+            return result;
+        }
+    }
+    result = check_frames(verify, &own->index, &own->next, verify->cursor + bytes);
+    if (result == 0 && own->next < own->index.count) {
+        return 0;
+    }
+    return end_segment(own, result == 0 ? check_end(verify, &own->index, true) : result);
+}
+
+uint32_t ledger_verify_number(const struct ledger_verifying *verifying)
+{
+    return verifying->number <= verifying->last ? verifying->number : 0;
+}
+
+uint64_t ledger_verify_bytes(const struct ledger_verifying *verifying)
+{
+    return verifying->before + (verifying->begun ? verifying->verify.cursor : 0);
+}
+
+void ledger_verify_report(const struct ledger_verifying *verifying,
+                          struct ledger_verify_report *out_report)
+{
+    *out_report = verifying->verify.report;
+}
+
+void ledger_verify_end(struct ledger_verifying *verifying)
+{
+    struct error_detail detail;
+    if (verifying == NULL) {
+        return;
+    }
+    if (verifying->begun) {
+        verifying->verify.detail = &detail;
+        (void)end_segment(verifying, 0); /* nobody wants to know any more */
+    }
+    memory_free(verifying);
 }

@@ -79,6 +79,11 @@ struct error_detail *job_detail(struct job *job)
     return &job->detail;
 }
 
+struct job_damages *job_damages(struct job *job)
+{
+    return &job->damages;
+}
+
 bool job_is_stopping(const struct job *job)
 {
     return __atomic_load_n(&job->stopping, __ATOMIC_RELAXED); /* a hint only */
@@ -247,4 +252,48 @@ enum job_next job_io(struct job *job, struct io_request *request)
     request->context = job;
     io_submit(job->jobs->io, request);
     return JOB_WAITS;
+}
+
+/* ---- for the engine ---- */
+
+static void forget(struct job_waiter **list, const struct job_waiter *waiter)
+{
+    while (*list != NULL && *list != waiter) {
+        list = &(*list)->next;
+    }
+    if (*list != NULL) {
+        *list = waiter->next;
+    }
+}
+
+void jobs_forget_waiter(struct jobs *jobs, struct job_waiter *waiter)
+{
+    for (unsigned i = 0; i < STOA_JOBS; i++) {
+        forget(&jobs->jobs[i].waiters, waiter);
+        forget(&jobs->jobs[i].next_waiters, waiter);
+    }
+}
+
+const struct job_damages *jobs_damages(const struct jobs *jobs, enum stoa_job number)
+{
+    return &jobs->jobs[number].damages;
+}
+
+bool jobs_is_active(const struct jobs *jobs, enum stoa_job number)
+{
+    return jobs->jobs[number].active;
+}
+
+void jobs_hold(struct jobs *jobs, enum jobs_hold hold)
+{
+    if (jobs != NULL) {
+        jobs->hold = hold;
+    }
+}
+
+void jobs_set_short_of_space(struct jobs *jobs, bool is_short)
+{
+    if (jobs != NULL) {
+        jobs->is_short = is_short;
+    }
 }

@@ -35,6 +35,7 @@
 
 #include "io/io.h"
 #include "io/workers.h"
+#include "maint/job_damage.h"
 #include "stoa.h"
 #include "store/store_upkeep.h"
 
@@ -118,6 +119,9 @@ void job_say(struct job *job, const char *format, ...) __attribute__((format(pri
 void job_fact(struct job *job, const char *name, uint64_t value);
 uint64_t job_fact_get(const struct job *job, const char *name); /* 0: there is none */
 
+/* What it found damaged, in this run and those before. */
+struct job_damages *job_damages(struct job *job);
+
 /* The resume point: at most JOB_POINT_SIZE_MAX bytes, copied. */
 void job_keep(struct job *job, struct bytes point);
 
@@ -184,6 +188,7 @@ int jobs_cancel(struct jobs *jobs, enum stoa_job number, struct error_detail *de
 
 void jobs_info(const struct jobs *jobs, enum stoa_job number, struct stoa_job_info *out_info);
 bool jobs_is_active(const struct jobs *jobs, enum stoa_job number);
+const struct job_damages *jobs_damages(const struct jobs *jobs, enum stoa_job number);
 
 /* The store is in trouble: but for checkpoints, which fail by themselves, no step begins; or it is
  * being opened again: none at all. jobs_are_quiet: none is under way. */

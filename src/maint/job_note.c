@@ -4,7 +4,9 @@
  *
  *   version (1), flags (1), last result (4), runs (8), failures (8), started (8), ended (8),
  *   elapsed (8), bytes (8), operations (8), text of the last error, count of facts (4), each with
- *   name and value (8); and, where it is under way, its order and its point.
+ *   name and value (8); and, where it is under way, its order and its point; then how many damaged
+ *   places are not listed (8), count (4) of those that are, each with file, what, offset (8),
+ *   size (8), height (8), flags (1).
  *   A text is its size (4) and its bytes.
  *
  * A note of another version, or one that is not readable, is as none. */
@@ -13,7 +15,8 @@
 #include "base/ensure.h"
 #include "maint/job_private.h"
 
-enum { NOTE_VERSION = 1, NOTE_PAUSED = 1 << 0, NOTE_UNDER_WAY = 1 << 1 };
+enum { NOTE_VERSION = 2, NOTE_PAUSED = 1 << 0, NOTE_UNDER_WAY = 1 << 1 };
+enum { DAMAGE_HAS_HEIGHT = 1 << 0, DAMAGE_STALE = 1 << 1 };
 
 struct writer {
     struct buffer *out;
@@ -66,6 +69,22 @@ static void put_order(struct writer *writer, const struct job_order *order)
     put_text(writer, order->path, strlen(order->path));
 }
 
+static void put_damages(struct writer *writer, const struct job_damages *damages)
+{
+    put64(writer, damages->more);
+    put32(writer, damages->count);
+    for (unsigned i = 0; i < damages->count; i++) {
+        const struct job_damage *damage = &damages->items[i];
+        put_text(writer, damage->file, strlen(damage->file));
+        put_text(writer, damage->what, strlen(damage->what));
+        put64(writer, damage->offset);
+        put64(writer, damage->size);
+        put64(writer, damage->height);
+        put8(writer, (uint8_t)((damage->has_height ? DAMAGE_HAS_HEIGHT : 0) |
+                               (damage->is_stale ? DAMAGE_STALE : 0)));
+    }
+}
+
 static int encode(const struct job *job, struct buffer *out)
 {
     const struct stoa_job_info *info = &job->info;
@@ -93,6 +112,7 @@ static int encode(const struct job *job, struct buffer *out)
         put_order(&writer, &job->order);
         put_text(&writer, job->point.data, job->point.size);
     }
+    put_damages(&writer, &job->damages);
     return writer.result;
 }
 
@@ -162,6 +182,28 @@ static void get_facts(struct reader *reader, struct stoa_job_info *info)
     }
 }
 
+static void get_damages(struct reader *reader, struct job_damages *damages)
+{
+    uint64_t more = get64(reader);
+    uint32_t count = get32(reader);
+    job_damages_clear(damages);
+    for (uint32_t i = 0; i < count && !reader->failed; i++) {
+        struct job_damage damage = {.offset = 0};
+        get_text(reader, damage.file, sizeof(damage.file));
+        get_text(reader, damage.what, sizeof(damage.what));
+        damage.offset = get64(reader);
+        damage.size = get64(reader);
+        damage.height = get64(reader);
+        uint8_t flags = get(reader, 1)[0];
+        damage.has_height = (flags & DAMAGE_HAS_HEIGHT) != 0;
+        damage.is_stale = (flags & DAMAGE_STALE) != 0;
+        if (!reader->failed) {
+            (void)job_damages_add(damages, &damage); /* else it is counted */
+        }
+    }
+    damages->more += more;
+}
+
 static bool decode(struct job *job, struct bytes note)
 {
     struct reader reader = {.rest = note};
@@ -193,7 +235,9 @@ static bool decode(struct job *job, struct bytes note)
         int result = buffer_append(&job->point, point, size);
         ensure(result == 0); /* its room was made before */
     }
+    get_damages(&reader, &job->damages);
     if (reader.failed || reader.rest.size != 0) {
+        job_damages_clear(&job->damages);
         return false;
     }
     job->info = info;

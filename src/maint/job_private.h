@@ -17,6 +17,7 @@ struct job {
     struct error_detail detail;
     int result;
     void *state;
+    struct job_damages damages; /* found, kept with the note */
 
     bool active;    /* begun */
     bool stepping;  /* inside its step */

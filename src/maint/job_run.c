@@ -59,7 +59,8 @@ static bool is_busy(const struct jobs *jobs, uint64_t now)
 /* What a second may cost; 0: anything. Half of it while blocks are written. */
 static uint64_t rate_of(const struct job *job, uint64_t ordered, uint64_t set, uint64_t by_default)
 {
-    uint64_t rate = ordered != 0 ? ordered : set != 0 ? set : by_default;
+    bool off = job->jobs->settings.off != 0; /* then nothing but what somebody waits for runs */
+    uint64_t rate = ordered != 0 ? ordered : set != 0 ? set : off ? 0 : by_default;
     if ((job->order.flags & JOB_HURRY) != 0) {
         return 0;
     }
@@ -255,6 +256,9 @@ static void finish(struct job *job)
     end_kind(job);
     job->ended = true;
     buffer_clear(&job->point);
+    if (job->result == 0 || job->result == STOA_ECORRUPT) { /* it came to its end */
+        job_damages_settle(&job->damages);
+    }
     info->elapsed_ms = elapsed_ms(job);
     info->ended = wall_seconds(jobs);
     info->last_result = job->result;
@@ -636,6 +640,7 @@ void jobs_destroy(struct jobs *jobs)
         end_kind(&jobs->jobs[i]);
         buffer_deinit(&jobs->jobs[i].point);
         buffer_deinit(&jobs->jobs[i].note_value);
+        job_damages_deinit(&jobs->jobs[i].damages);
     }
     memory_free(jobs);
 }
@@ -676,24 +681,6 @@ int jobs_start(struct jobs *jobs, enum stoa_job number, const struct job_order *
     }
     begin_run(job, order);
     return 0;
-}
-
-static void forget(struct job_waiter **list, const struct job_waiter *waiter)
-{
-    while (*list != NULL && *list != waiter) {
-        list = &(*list)->next;
-    }
-    if (*list != NULL) {
-        *list = waiter->next;
-    }
-}
-
-void jobs_forget_waiter(struct jobs *jobs, struct job_waiter *waiter)
-{
-    for (unsigned i = 0; i < STOA_JOBS; i++) {
-        forget(&jobs->jobs[i].waiters, waiter);
-        forget(&jobs->jobs[i].next_waiters, waiter);
-    }
 }
 
 int jobs_pause(struct jobs *jobs, enum stoa_job number, struct error_detail *detail)
@@ -773,24 +760,5 @@ void jobs_info(const struct jobs *jobs, enum stoa_job number, struct stoa_job_in
     }
     if (out_info->state == STOA_JOB_WAITING) {
         (void)snprintf(out_info->text, sizeof(out_info->text), "%s", job->waits_for);
-    }
-}
-
-bool jobs_is_active(const struct jobs *jobs, enum stoa_job number)
-{
-    return jobs->jobs[number].active;
-}
-
-void jobs_hold(struct jobs *jobs, enum jobs_hold hold)
-{
-    if (jobs != NULL) {
-        jobs->hold = hold;
-    }
-}
-
-void jobs_set_short_of_space(struct jobs *jobs, bool is_short)
-{
-    if (jobs != NULL) {
-        jobs->is_short = is_short;
     }
 }

@@ -166,22 +166,31 @@ static bool wait_for_end(struct stoa *stoa, int job, struct stoa_completion *out
     return true;
 }
 
-static int run(struct stoa *stoa, const struct options *options, const struct stoa_job_options *job)
+int command_jobs_wait(struct stoa *stoa, const struct stoa_job_options *job,
+                      struct stoa_completion *out)
 {
-    struct stoa_completion completion;
     int result = stoa_submit_job(stoa, job, NULL);
     if (result != 0) {
         struct stoa_detail detail = {.code = 0};
         return command_fail(result, &detail, stoa_job_name(job->job));
     }
-    bool ended = wait_for_end(stoa, job->job, &completion);
+    bool ended = wait_for_end(stoa, job->job, out);
     console_progress_clear();
     if (!ended) {
         console_error("%s: interrupted; it goes on where it was when it is run again",
                       stoa_job_name(job->job));
         return COMMAND_FAILED;
     }
-    int status = COMMAND_DONE;
+    return COMMAND_DONE;
+}
+
+static int run(struct stoa *stoa, const struct options *options, const struct stoa_job_options *job)
+{
+    struct stoa_completion completion;
+    int status = command_jobs_wait(stoa, job, &completion);
+    if (status != COMMAND_DONE) {
+        return status;
+    }
     if (completion.result != 0) {
         status = command_fail(completion.result, &completion.detail, stoa_job_name(job->job));
     } else if (completion.job_count == 1 && !print_end(options, completion.jobs)) {

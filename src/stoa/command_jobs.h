@@ -10,4 +10,9 @@
  * by name, or a JSON object. An interrupt ends it so that it can go on. Returns an exit status. */
 int command_jobs_run(const struct options *options, const struct stoa_job_options *job);
 
+/* Run JOB on an open store, with interrupts caught, to its end, showing its progress. An exit
+ * status: on COMMAND_DONE *OUT tells how it ended, and its jobs are the caller's to free. */
+int command_jobs_wait(struct stoa *stoa, const struct stoa_job_options *job,
+                      struct stoa_completion *out);
+
 #endif

@@ -5,20 +5,8 @@
 
 #include "stoa/answer.h"
 #include "stoa/command.h"
-#include "stoa/console.h"
+#include "stoa/command_jobs.h"
 #include "stoa/interrupt.h"
-
-static int show_scrubbed(void *context, uint64_t done, uint64_t total)
-{
-    (void)context;
-    if (console_progress_due()) {
-        char read[SHEET_TEXT_SIZE];
-        char all[SHEET_TEXT_SIZE];
-        console_progress("scrub: %s of %s", sheet_size_text(done, read),
-                         sheet_size_text(total, all));
-    }
-    return interrupt_requested() ? 1 : 0;
-}
 
 static void add_place(struct answer *answer, const char *file, uint64_t offset, uint64_t size,
                       const uint64_t *height)
@@ -54,36 +42,56 @@ static void add_number(struct answer *answer, const char *key, uint64_t value)
     sheet_line(&answer->sheet, key, "%" PRIu64, value);
 }
 
-int command_repair_scrub(const struct options *options)
+/* What was found, with the figures of the run that ended. */
+static int show_scrubbed(struct stoa *stoa, const struct options *options)
 {
-    struct stoa *stoa;
-    struct stoa_pace pace = STOA_PACE_INIT;
     struct stoa_scrub_report report;
     struct stoa_detail detail = {.code = 0};
     struct answer answer;
-    int status = command_open(options, false, &stoa);
-    if (status != COMMAND_DONE) {
-        return status;
-    }
-    interrupt_catch();
-    pace.bytes_per_second = options->rate;
-    pace.progress = show_scrubbed;
     answer_init(&answer, options);
     json_writer_object_begin(&answer.json, NULL);
     json_writer_array_begin(&answer.json, "damage");
-    int result = stoa_scrub(stoa, &pace, add_damage, &answer, &report, &detail);
-    console_progress_clear();
+    int result = stoa_list_damages(stoa, add_damage, &answer, &report, &detail);
+    if (result != 0) {
+        answer_deinit(&answer);
+        return command_fail(result, &detail, "scrub");
+    }
     json_writer_array_end(&answer.json);
     add_number(&answer, "segments", report.segments);
     add_number(&answer, "frames", report.frames);
     add_number(&answer, "bytes", report.bytes);
     add_number(&answer, "damages", report.damages);
     json_writer_object_end(&answer.json);
-    if (result == 0 || result == STOA_ECORRUPT) {
-        status = answer_print(&answer);
+    return answer_finish(&answer);
+}
+
+int command_repair_scrub(const struct options *options)
+{
+    struct stoa_job_options job = STOA_JOB_OPTIONS_INIT;
+    struct stoa_completion completion;
+    struct stoa *stoa;
+    job.job = STOA_JOB_SCRUB;
+    job.bytes_per_second = options->rate;
+    if (options->dry_run) {
+        return command_jobs_run(options, &job);
     }
-    answer_deinit(&answer);
-    return command_close(stoa, result == 0 ? status : command_fail(result, &detail, "scrub"));
+    int status = command_open(options, false, &stoa);
+    if (status != COMMAND_DONE) {
+        return status;
+    }
+    interrupt_catch();
+    status = command_jobs_wait(stoa, &job, &completion);
+    if (status != COMMAND_DONE) {
+        return command_close(stoa, status);
+    }
+    if (completion.result == 0 || completion.result == STOA_ECORRUPT) {
+        status = show_scrubbed(stoa, options);
+    }
+    if (completion.result != 0) {
+        status = command_fail(completion.result, &completion.detail, "scrub");
+    }
+    stoa_free(completion.jobs);
+    return command_close(stoa, status);
 }
 
 static void add_mended(void *context, const struct stoa_repair_damage *damage)

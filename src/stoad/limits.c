@@ -58,6 +58,10 @@ void limits_store_options(const struct settings *settings, struct stoa_options *
     out_maintenance->backup_directory = settings->text[SETTING_BACKUP_DIRECTORY];
     out_maintenance->backup_keep = (unsigned)number[SETTING_BACKUP_KEEP];
     out_maintenance->jobs[STOA_JOB_BACKUP].every_seconds = (uint32_t)number[SETTING_BACKUP_SECONDS];
+    out_maintenance->jobs[STOA_JOB_SCRUB].every_seconds =
+        number[SETTING_SCRUB_SECONDS] == 0 ? STOA_JOB_NEVER
+                                           : (uint32_t)number[SETTING_SCRUB_SECONDS];
+    out_maintenance->jobs[STOA_JOB_SCRUB].bytes_per_second = number[SETTING_SCRUB_RATE];
     out_maintenance->keep_bodies = number[SETTING_KEEP_BODIES];
     out_maintenance->keep_receipts = number[SETTING_KEEP_RECEIPTS];
     out_maintenance->keep_logs = number[SETTING_KEEP_LOGS];

@@ -502,6 +502,18 @@ int stoa_scrub(struct stoa *stoa, const struct stoa_pace *pace,
     return no_state(detail);
 }
 
+int stoa_list_damages(struct stoa *stoa,
+                      void (*damage)(void *context, const struct stoa_damage *damage),
+                      void *context, struct stoa_scrub_report *out_report,
+                      struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)damage;
+    (void)context;
+    (void)out_report;
+    return no_state(detail);
+}
+
 int stoa_repair(const char *directory, const char *const *sources, size_t count,
                 void (*damage)(void *context, const struct stoa_repair_damage *damage),
                 void *context, struct stoa_repair_report *out_report, struct stoa_detail *detail)
