@@ -169,7 +169,11 @@ static void take_signal(struct daemon *daemon, int number)
     clock_gettime(CLOCK_MONOTONIC, &daemon->limit);
     daemon->limit.tv_sec += (time_t)daemon->settings->number[SETTING_STOP_SECONDS];
     atomic_store_explicit(&daemon->stage, STOPPING, memory_order_release);
-    server_stop(daemon->server);
+    pthread_mutex_lock(&daemon->reload); /* the server ends as soon as it sees this, or by itself */
+    if (!daemon->ending) {
+        server_stop(daemon->server);
+    }
+    pthread_mutex_unlock(&daemon->reload);
 }
 
 static void signals_of_daemon(sigset_t *out)
