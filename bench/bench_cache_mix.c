@@ -2,15 +2,18 @@
 /* Blocks as a busy validator sees them (made_load.h), three times the cache in all. Nine of ten
  * reads are about one of the newest tenth of the blocks, the rest about any: half of them of a key
  * that the block changed, a fifth of a transaction with its receipt, the others of the block by its
- * height, its header by its hash, and the head. */
+ * height, its header by its hash, and the head. In the end the store is opened again, as it was
+ * left and cold, and the hits of the first second are told. */
 #include "bench_cache_mix.h"
 
+#include <inttypes.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "stoa.h"
 #include "support/made_load.h"
@@ -19,7 +22,8 @@ enum {
     BLOCKS = 600,
     CACHE_SIZE = 32 << 20,
     READS = 20000,
-    KEYS = 100, /* of each block that are asked for */
+    FIRST_READS = 1000, /* after a restart */
+    KEYS = 100,         /* of each block that are asked for */
     KEY_SIZE = 32,
 };
 
@@ -234,6 +238,62 @@ static int measure(const char *directory, const struct known_block *known, const
     return result == 0 ? 0 : fail(name, result);
 }
 
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* it is there on Linux */
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static void note_messages(void *context, const struct stoa_metric *metric)
+{
+    if (strcmp(metric->name, "stoa_messages_total") == 0) {
+        *(double *)context += metric->value;
+    }
+}
+
+/* Of so many reads those, in per cent, that no message was sent for: the caller found them. */
+static double hit_share(struct stoa *stoa, uint64_t reads)
+{
+    double messages = 0;
+    (void)stoa_metrics_list(stoa, note_messages, &messages); /* it cannot fail with a function */
+    return 100 - 100 * messages / (double)reads;
+}
+
+/* The first second after an open, which begins when stoa_open returns: nobody waits for the cache
+ * to be warm. COLD: it is not warmed at all. */
+static int restart(const char *directory, const struct known_block *known, bool cold)
+{
+    struct stoa_cache_options cache = STOA_CACHE_OPTIONS_INIT;
+    struct stoa_options options = STOA_OPTIONS_INIT;
+    struct stoa *stoa;
+    uint64_t random = 29; /* not the reads that were remembered, but their like */
+    uint64_t count = 0;
+    double first = 0;
+    cache.capacity = CACHE_SIZE;
+    cache.cold = cold;
+    options.cache = &cache;
+    uint64_t begin = now_ns();
+    int result = stoa_open(directory, &options, &stoa, NULL);
+    if (result != 0) {
+        return fail("restart", result);
+    }
+    uint64_t opened = now_ns();
+    while (result == 0 && now_ns() - opened < UINT64_C(1000000000)) {
+        result = read_one(stoa, known, &random);
+        if (++count == FIRST_READS) {
+            first = hit_share(stoa, count);
+        }
+    }
+    printf("restart, %-6s open in %.2f s; hits: first %d reads %5.1f %%, first second (%" PRIu64
+           " reads) %5.1f %%\n",
+           cold ? "cold:" : "warm:", (double)(opened - begin) / 1e9, FIRST_READS, first, count,
+           hit_share(stoa, count));
+    int closed = stoa_close(stoa, NULL);
+    result = result != 0 ? result : closed;
+    return result == 0 ? 0 : fail("restart", result);
+}
+
 int bench_cache_mix(const char *directory)
 {
     char chain[4096];
@@ -260,6 +320,10 @@ int bench_cache_mix(const char *directory)
                100 - 100 * with.lookups / without.lookups);
         printf("%-44s %10.1f %% less\n", "  load on the ledger",
                100 - 100 * with.reads / without.reads);
+        result = restart(chain, known, false); /* by what the mix left */
+    }
+    if (result == 0) {
+        result = restart(chain, known, true);
     }
     free(known);
     return result;

@@ -28,8 +28,9 @@ enum {
     SUM_SIZE = 8,
     FILE_SIZE_MAX = HEAD_SIZE + KEYS_MAX * (1 + RAW_KEY_MAX) + SUM_SIZE,
     VERSION = 1,
-    BUSY = 16,      /* requests of others in the store: warming waits */
-    TURN_MAX = 256, /* answered at once in one turn of the loop */
+    BUSY = 16,         /* requests of others in the store: warming waits */
+    FIRST_BLOCKS = 64, /* the newest, before any key: they bring transactions and headers as well */
+    TURN_MAX = 256,    /* answered at once in one turn of the loop */
     PATH_SIZE_MAX = 4096,
 };
 
@@ -247,12 +248,19 @@ static void done_warm(struct store_request *request)
     stoa->warm_under_way--;
 }
 
-/* State first: it is small, and asked for most. False: nothing is left. */
+static bool any_block(const struct stoa *stoa)
+{
+    return stoa->warm_blocks != 0 && stoa->warm_bytes != 0;
+}
+
+/* The newest blocks first, then the keys as often as they were read, then more blocks. False:
+ * nothing is left. */
 static bool next_request(struct stoa *stoa, struct engine_warm *slot)
 {
     struct bytes *keys = &stoa->warm_keys;
+    bool newest = stoa->warm_blocks > ENGINE_WARM_BLOCKS - FIRST_BLOCKS && any_block(stoa);
     slot->request = (struct store_request){.done = done_warm, .context = slot};
-    if (keys->size > 1 && keys->data[0] >= 1 && keys->data[0] <= RAW_KEY_MAX &&
+    if (!newest && keys->size > 1 && keys->data[0] >= 1 && keys->data[0] <= RAW_KEY_MAX &&
         keys->data[0] < keys->size) {
         size_t size = keys->data[0];
         memcpy(slot->key, keys->data + 1, size);
@@ -262,8 +270,10 @@ static bool next_request(struct stoa *stoa, struct engine_warm *slot)
         slot->request.query.height = STOA_AT_HEAD;
         return true;
     }
-    *keys = bytes_of(NULL, 0);
-    if (stoa->warm_blocks == 0 || stoa->warm_bytes == 0) {
+    if (!newest) {
+        *keys = bytes_of(NULL, 0);
+    }
+    if (!any_block(stoa)) {
         return false;
     }
     stoa->warm_blocks = stoa->warm_next == 0 ? 0 : stoa->warm_blocks - 1;
