@@ -50,6 +50,7 @@ with Client(sys.argv[1]) as stoa:
     print(*sorted(set(results)), flush=True)
 END
 ask_to_verify() {
+    : >asked # what an earlier one sent is not this one's
     python3 verify.py "$work/store/stoad.sock" "$1" >asked 2>&1 &
     asker=$!
     cleanup_fn "kill -KILL $asker 2>/dev/null"
