@@ -134,11 +134,11 @@ bool segment_decode_seal(struct bytes payload, uint32_t number, uint64_t file_si
     return sequence == bytes_load_le64(payload.data + 16) + 1;
 }
 
-static uint64_t trailer_sum(const uint8_t block[SEGMENT_BLOCK], uint64_t store_id)
+uint64_t segment_trailer_sum(const uint8_t block[SEGMENT_BLOCK], size_t offset, uint64_t store_id)
 {
     uint8_t copy[SEGMENT_BLOCK];
     memcpy(copy, block, SEGMENT_BLOCK);
-    bytes_store_le64(copy + TRAILER_OFFSET_CHECKSUM, 0);
+    bytes_store_le64(copy + offset, 0);
     return XXH3_64bits_withSeed(copy, SEGMENT_BLOCK, store_id);
 }
 
@@ -153,14 +153,16 @@ void segment_encode_trailer(uint8_t out[SEGMENT_BLOCK], const struct segment_tra
     bytes_store_le32(out + 16, trailer->seal_size);
     bytes_store_le64(out + 24, trailer->seal_sequence);
     bytes_store_le64(out + 32, trailer->seal_checksum);
-    bytes_store_le64(out + TRAILER_OFFSET_CHECKSUM, trailer_sum(out, store_id));
+    bytes_store_le64(out + TRAILER_OFFSET_CHECKSUM,
+                     segment_trailer_sum(out, TRAILER_OFFSET_CHECKSUM, store_id));
 }
 
 bool segment_decode_trailer(const uint8_t block[SEGMENT_BLOCK], uint64_t store_id,
                             struct segment_trailer *out_trailer)
 {
     if (bytes_load_le32(block) != trailer_magic || bytes_load_le32(block + 4) != TRAILER_VERSION ||
-        bytes_load_le64(block + TRAILER_OFFSET_CHECKSUM) != trailer_sum(block, store_id)) {
+        bytes_load_le64(block + TRAILER_OFFSET_CHECKSUM) !=
+            segment_trailer_sum(block, TRAILER_OFFSET_CHECKSUM, store_id)) {
         return false;
     }
     *out_trailer = (struct segment_trailer){

@@ -101,6 +101,9 @@ void segment_encode_trailer(uint8_t out[SEGMENT_BLOCK], const struct segment_tra
 bool segment_decode_trailer(const uint8_t block[SEGMENT_BLOCK], uint64_t store_id,
                             struct segment_trailer *out_trailer);
 
+/* The checksum of a trailer that keeps it at OFFSET: XXH3 of the block with zeros there. */
+uint64_t segment_trailer_sum(const uint8_t block[SEGMENT_BLOCK], size_t offset, uint64_t store_id);
+
 /* Payload of LEDGER_MARK. */
 void segment_encode_mark(uint8_t out[SEGMENT_MARK_SIZE], bool clean);
 bool segment_decode_mark(struct bytes payload, bool *out_clean);

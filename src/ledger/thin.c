@@ -188,14 +188,6 @@ bool thin_decode_index(struct bytes frame, const struct thin_trailer *trailer, u
 
 /* ---- the trailer ---- */
 
-static uint64_t trailer_sum(const uint8_t block[SEGMENT_BLOCK], uint64_t store_id)
-{
-    uint8_t copy[SEGMENT_BLOCK];
-    memcpy(copy, block, SEGMENT_BLOCK);
-    bytes_store_le64(copy + TRAILER_OFFSET_CHECKSUM, 0);
-    return XXH3_64bits_withSeed(copy, SEGMENT_BLOCK, store_id);
-}
-
 void thin_encode_trailer(uint8_t out[SEGMENT_BLOCK], const struct thin_trailer *trailer,
                          uint64_t store_id)
 {
@@ -209,14 +201,16 @@ void thin_encode_trailer(uint8_t out[SEGMENT_BLOCK], const struct thin_trailer *
     bytes_store_le64(out + 24, trailer->first_sequence);
     bytes_store_le32(out + 32, trailer->segment_size);
     bytes_store_le64(out + 40, trailer->index_checksum);
-    bytes_store_le64(out + TRAILER_OFFSET_CHECKSUM, trailer_sum(out, store_id));
+    bytes_store_le64(out + TRAILER_OFFSET_CHECKSUM,
+                     segment_trailer_sum(out, TRAILER_OFFSET_CHECKSUM, store_id));
 }
 
 bool thin_decode_trailer(const uint8_t block[SEGMENT_BLOCK], uint32_t number, uint64_t file_size,
                          uint64_t store_id, struct thin_trailer *out_trailer)
 {
     if (bytes_load_le32(block) != trailer_magic || bytes_load_le32(block + 4) != TRAILER_VERSION ||
-        bytes_load_le64(block + TRAILER_OFFSET_CHECKSUM) != trailer_sum(block, store_id)) {
+        bytes_load_le64(block + TRAILER_OFFSET_CHECKSUM) !=
+            segment_trailer_sum(block, TRAILER_OFFSET_CHECKSUM, store_id)) {
         return false;
     }
     struct thin_trailer trailer = {

@@ -527,7 +527,9 @@ void store_rebuild_free(struct store *store);     /* after a power cut */
 struct index_floors store_floors(const struct store *store);
 void store_floors_open(struct store *store); /* the tables were opened */
 struct index_floors store_floors_to_merge(struct store *store);
-/* STOA_ENOTSUP: values, or tries, as of HEIGHT are not kept. */
+/* A frozen batch from number FIRST on, or the open one, has a change of branch. */
+bool store_is_cut_from(const struct store *store, unsigned first);
+/* STOA_EPRUNED: values, or tries, as of HEIGHT are not kept. */
 int store_check_kept(const struct store *store, uint64_t height, bool tries,
                      struct error_detail *detail);
 

@@ -39,10 +39,10 @@ void store_floors_open(struct store *store)
 }
 
 /* What waits to be entered into the open batch has none: only blocks that extend the chain do. */
-static bool has_cut(const struct store *store)
+bool store_is_cut_from(const struct store *store, unsigned first)
 {
     bool cut = pending_is_cut(store->open, PLACE_HEIGHT_MAX);
-    for (unsigned i = 0; i < store->frozen_count; i++) {
+    for (unsigned i = first; i < store->frozen_count; i++) {
         cut = cut || pending_is_cut(store->frozen[i], PLACE_HEIGHT_MAX);
     }
     return cut;
@@ -51,7 +51,7 @@ static bool has_cut(const struct store *store)
 struct index_floors store_floors_to_merge(struct store *store)
 {
     struct index_floors floors;
-    if (has_cut(store)) {
+    if (store_is_cut_from(store, 0)) {
         index_get_floors(store->index, &floors);
         return floors;
     }
@@ -143,7 +143,8 @@ static void done_prune(struct workers_job *job)
 bool store_prune_start(struct store *store, struct store_prune *prune)
 {
     if (store->merging || store->rebuild_holds || store->closing || store->apply_failed != 0 ||
-        store->keepers == NULL || store->tables_damage != STORE_SOUND || has_cut(store)) {
+        store->keepers == NULL || store->tables_damage != STORE_SOUND ||
+        store_is_cut_from(store, 0)) {
         return false;
     }
     if (prune->floors.values > store->floors.values) {

@@ -48,16 +48,6 @@ void store_tries_flush_reset(struct store *store)
     tries->flushed = store->applied.head_height;
 }
 
-/* A later batch than the first frozen one has a change of branch. */
-static bool cut_follows(const struct store *store)
-{
-    bool cut = pending_is_cut(store->open, PLACE_HEIGHT_MAX);
-    for (unsigned i = 1; i < store->frozen_count; i++) {
-        cut = cut || pending_is_cut(store->frozen[i], PLACE_HEIGHT_MAX);
-    }
-    return cut;
-}
-
 static void run_gather(struct workers_job *job, void *worker_state)
 {
     struct store *store = job->context;
@@ -85,7 +75,7 @@ static void enter_gather(struct store_tries_waiter *waiter)
     struct store *store = waiter->context;
     struct store_tries *tries = &store->tries;
     ensure(!tries->pinned && store->frozen_count != 0);
-    if (cut_follows(store)) { /* by now */
+    if (store_is_cut_from(store, 1)) { /* by now */
         store_tries_leave(store);
         store_apply_gathered(store, 0);
         return;
@@ -110,7 +100,7 @@ bool store_tries_flush(struct store *store)
     }
     bool wanted = tries->flush_wanted || tries->unsettled >= tries->unsettled_max;
     tries->flush = (struct index_tries){.held = true};
-    if (!wanted || cut_follows(store) || tries->settle_due || tries->pinned) {
+    if (!wanted || store_is_cut_from(store, 1) || tries->settle_due || tries->pinned) {
         return true;
     }
     tries->flush_waiter = (struct store_tries_waiter){.enter = enter_gather, .context = store};

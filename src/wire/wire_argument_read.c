@@ -39,32 +39,12 @@ static int make_array(struct reading *reading, struct bytes payload, size_t size
     return 0;
 }
 
-static int read_bytes(struct bytes *cursor, struct stoa_bytes *out, struct error_detail *detail)
-{
-    struct bytes string;
-    int result = rlp_read_string(cursor, &string, detail);
-    if (result == 0) {
-        *out = (struct stoa_bytes){string.data, string.size};
-    }
-    return result;
-}
-
-static int read_optional(struct bytes *cursor, struct stoa_bytes *out, struct error_detail *detail)
-{
-    struct bytes string = {.data = NULL};
-    int result = cursor->size == 0 ? 0 : wire_field_read_optional(cursor, &string, detail);
-    if (result == 0) {
-        *out = (struct stoa_bytes){string.data, string.size};
-    }
-    return result;
-}
-
 /* 32 bytes, or NULL. */
 static int read_optional_hash(struct bytes *cursor, const uint8_t **out,
                               struct error_detail *detail)
 {
     struct stoa_bytes string;
-    int result = read_optional(cursor, &string, detail);
+    int result = wire_field_read_rest(cursor, &string, detail);
     if (result == 0 && string.data != NULL && string.size != 32) {
         result = error_set(detail, STOA_EINVAL, "a hash of %zu bytes", string.size);
     }
@@ -96,10 +76,10 @@ static int read_changes(struct reading *reading, struct bytes *cursor,
         struct bytes change;
         result = rlp_read_list(&list, &change, reading->detail);
         if (result == 0) {
-            result = read_bytes(&change, &changes[i].key, reading->detail);
+            result = wire_field_read_bytes(&change, &changes[i].key, reading->detail);
         }
         if (result == 0) {
-            result = read_optional(&change, &changes[i].value, reading->detail);
+            result = wire_field_read_rest(&change, &changes[i].value, reading->detail);
         }
     }
     *out_changes = changes;
@@ -134,7 +114,7 @@ static int read_codes(struct reading *reading, struct bytes *cursor, struct stoa
     }
     struct stoa_bytes *codes = array;
     for (size_t i = 0; result == 0 && i < out->code_count; i++) {
-        result = read_bytes(&list, &codes[i], reading->detail);
+        result = wire_field_read_bytes(&list, &codes[i], reading->detail);
     }
     out->codes = codes;
     return result;
@@ -165,7 +145,7 @@ static int read_senders(struct bytes *cursor, struct stoa_store_block *out,
                         struct error_detail *detail)
 {
     struct stoa_bytes senders;
-    int result = read_optional(cursor, &senders, detail);
+    int result = wire_field_read_rest(cursor, &senders, detail);
     if (result == 0 && senders.data != NULL &&
         senders.size != wire_argument_transactions(out->block) * 20) {
         result = error_set(detail, STOA_EINVAL, "senders: %zu bytes are not 20 a transaction",
@@ -184,9 +164,9 @@ static int read_block(struct reading *reading, struct bytes cursor, struct stoa_
     uint32_t skip = 0;
     uint32_t flags = 0;
     *out = (struct stoa_store_block)STOA_STORE_BLOCK_INIT;
-    int result = read_bytes(&cursor, &out->block, detail);
+    int result = wire_field_read_bytes(&cursor, &out->block, detail);
     if (result == 0) {
-        result = read_optional(&cursor, &out->receipts, detail);
+        result = wire_field_read_rest(&cursor, &out->receipts, detail);
     }
     if (result == 0) {
         result = read_optional_hash(&cursor, &out->expected_hash, detail);
@@ -198,7 +178,7 @@ static int read_block(struct reading *reading, struct bytes cursor, struct stoa_
         result = read_changes(reading, &cursor, &out->changes, &out->change_count);
     }
     if (result == 0) {
-        result = read_optional(&cursor, &out->envelope, detail);
+        result = wire_field_read_rest(&cursor, &out->envelope, detail);
     }
     if (result == 0) {
         result = read_optional_hash(&cursor, &out->envelope_hash, detail);
@@ -221,7 +201,7 @@ static int read_receipts(struct bytes *cursor, struct stoa_store_receipts *out,
     *out = (struct stoa_store_receipts)STOA_STORE_RECEIPTS_INIT;
     int result = rlp_read_fixed(cursor, 32, &out->block_hash, detail);
     if (result == 0) {
-        result = read_bytes(cursor, &out->receipts, detail);
+        result = wire_field_read_bytes(cursor, &out->receipts, detail);
     }
     if (result == 0 && cursor->size != 0) {
         result = wire_field_read_u32(cursor, &skip, detail);
@@ -237,10 +217,10 @@ static int read_item(struct reading *reading, struct bytes cursor, struct stoa_i
     struct bytes block = {.data = NULL};
     int result = wire_field_read_u32(&cursor, &kind, detail);
     if (result == 0) {
-        result = read_optional(&cursor, &out->key, detail);
+        result = wire_field_read_rest(&cursor, &out->key, detail);
     }
     if (result == 0) {
-        result = read_optional(&cursor, &out->value, detail);
+        result = wire_field_read_rest(&cursor, &out->value, detail);
     }
     if (result == 0) {
         result = read_optional_list(&cursor, &block, detail);
@@ -295,7 +275,7 @@ static int read_pieces(struct bytes *cursor, size_t size, const uint8_t **out, s
                        struct error_detail *detail)
 {
     struct stoa_bytes string = {.data = NULL};
-    int result = cursor->size == 0 ? 0 : read_bytes(cursor, &string, detail);
+    int result = cursor->size == 0 ? 0 : wire_field_read_bytes(cursor, &string, detail);
     if (result == 0 && string.size % size != 0) {
         result =
             error_set(detail, STOA_EINVAL, "%zu bytes are no pieces of %zu", string.size, size);
@@ -409,10 +389,10 @@ static int read_items(struct reading *reading, enum wire_argument_shape shape, s
         return read_changes(reading, &cursor, &out->as.update.changes,
                             &out->as.update.change_count);
     case WIRE_ARGUMENT_BYTES:
-        return read_bytes(&cursor, &out->as.bytes, detail);
+        return wire_field_read_bytes(&cursor, &out->as.bytes, detail);
     case WIRE_ARGUMENT_STATE_AT:
         out->as.state_at.height = STOA_AT_HEAD;
-        result = read_bytes(&cursor, &out->as.state_at.key, detail);
+        result = wire_field_read_bytes(&cursor, &out->as.state_at.key, detail);
         return result == 0 && cursor.size != 0
                    ? rlp_read_uint64(&cursor, &out->as.state_at.height, detail)
                    : result;

@@ -201,3 +201,23 @@ int wire_field_read_list(struct bytes *cursor, const struct wire_field *fields, 
     int result = rlp_read_list(cursor, &list, detail);
     return result == 0 ? wire_field_read(&list, fields, count, object, detail) : result;
 }
+
+int wire_field_read_bytes(struct bytes *cursor, struct stoa_bytes *out, struct error_detail *detail)
+{
+    struct bytes string;
+    int result = rlp_read_string(cursor, &string, detail);
+    if (result == 0) {
+        *out = (struct stoa_bytes){string.data, string.size};
+    }
+    return result;
+}
+
+int wire_field_read_rest(struct bytes *cursor, struct stoa_bytes *out, struct error_detail *detail)
+{
+    struct bytes string = {.data = NULL};
+    int result = cursor->size == 0 ? 0 : wire_field_read_optional(cursor, &string, detail);
+    if (result == 0) {
+        *out = (struct stoa_bytes){string.data, string.size};
+    }
+    return result;
+}

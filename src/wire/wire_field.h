@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "stoa.h"
 #include "wire/wire_writer.h"
 
 enum wire_kind {
@@ -55,5 +56,12 @@ int wire_field_read_u32(struct bytes *cursor, uint32_t *out, struct error_detail
 
 /* The string of a list that has one; data NULL where it has none. */
 int wire_field_read_optional(struct bytes *cursor, struct bytes *out, struct error_detail *detail);
+
+/* A string, in place. */
+int wire_field_read_bytes(struct bytes *cursor, struct stoa_bytes *out,
+                          struct error_detail *detail);
+
+/* wire_field_read_optional of what came later than others: an older peer's list ends before it. */
+int wire_field_read_rest(struct bytes *cursor, struct stoa_bytes *out, struct error_detail *detail);
 
 #endif

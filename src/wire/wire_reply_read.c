@@ -31,26 +31,6 @@ int wire_reply_read_list(struct bytes *cursor, enum wire_reply_struct which, voi
     return result == 0 ? wire_reply_read_fields(&list, which, object, detail) : result;
 }
 
-static int read_bytes(struct bytes *cursor, struct stoa_bytes *out, struct error_detail *detail)
-{
-    struct bytes string;
-    int result = rlp_read_string(cursor, &string, detail);
-    if (result == 0) {
-        *out = (struct stoa_bytes){string.data, string.size};
-    }
-    return result;
-}
-
-static int read_optional(struct bytes *cursor, struct stoa_bytes *out, struct error_detail *detail)
-{
-    struct bytes string = {.data = NULL};
-    int result = cursor->size == 0 ? 0 : wire_field_read_optional(cursor, &string, detail);
-    if (result == 0) {
-        *out = (struct stoa_bytes){string.data, string.size};
-    }
-    return result;
-}
-
 int wire_reply_count_items(struct bytes list, size_t size, size_t *out_count,
                            struct error_detail *detail)
 {
@@ -75,16 +55,16 @@ static int read_block(struct bytes *cursor, struct stoa_block *out, struct error
         result = wire_reply_read_fields(&list, WIRE_STRUCT_BLOCK, out, detail);
     }
     if (result == 0) {
-        result = read_bytes(&list, &out->block, detail);
+        result = wire_field_read_bytes(&list, &out->block, detail);
     }
     if (result == 0) {
-        result = read_optional(&list, &out->receipts, detail);
+        result = wire_field_read_rest(&list, &out->receipts, detail);
     }
     if (result == 0) {
-        result = read_optional(&list, &out->senders, detail);
+        result = wire_field_read_rest(&list, &out->senders, detail);
     }
     if (result == 0) {
-        result = read_optional(&list, &out->envelope, detail);
+        result = wire_field_read_rest(&list, &out->envelope, detail);
     }
     uint64_t pruned = 0;
     if (result == 0 && list.size != 0) {
@@ -101,7 +81,7 @@ static int read_header(struct bytes *cursor, struct stoa_header *out, struct err
     if (result == 0) {
         result = wire_reply_read_fields(&list, WIRE_STRUCT_HEADER, out, detail);
     }
-    return result == 0 ? read_bytes(&list, &out->header, detail) : result;
+    return result == 0 ? wire_field_read_bytes(&list, &out->header, detail) : result;
 }
 
 /* A part of WHOLE by offset and size. */
@@ -151,7 +131,7 @@ static int read_transaction(struct bytes *cursor, struct stoa_transaction *out,
         result = read_place(&list, out->block.receipts, &out->receipt, detail);
     }
     if (result == 0) {
-        result = read_optional(&list, &sender, detail);
+        result = wire_field_read_rest(&list, &sender, detail);
     }
     if (result == 0 && sender.data != NULL && sender.size != 20) {
         result = error_set(detail, STOA_EINVAL, "a sender of %zu bytes", sender.size);
@@ -202,7 +182,7 @@ static int read_nodes(struct bytes *cursor, struct wire_reply_room *room,
     }
     struct stoa_bytes *nodes = wire_reply_take(room, count * sizeof(*nodes));
     for (size_t i = 0; result == 0 && i < count; i++) {
-        result = read_bytes(&list, &nodes[i], detail);
+        result = wire_field_read_bytes(&list, &nodes[i], detail);
     }
     *out = nodes;
     *out_count = count;
@@ -295,7 +275,7 @@ static int read_log(struct bytes *cursor, struct stoa_log *out, struct error_det
             memcpy(out->topics, topics.data, topics.size);
         }
         out->topic_count = (unsigned)(topics.size / 32);
-        result = read_bytes(&list, &out->data, detail);
+        result = wire_field_read_bytes(&list, &out->data, detail);
     }
     return result;
 }

@@ -58,47 +58,6 @@ static void feed_more(struct feed *feed)
     }
 }
 
-/* A store begins with a segment of 32 MiB: fill it, so that small ones follow. */
-static void fill_first_segment(struct simstore *sim)
-{
-    enum { BIG = 800000, BIGS = 42 };
-    uint8_t *value = calloc(1, BIG);
-    assert_non_null(value);
-    for (unsigned i = 0; i < BIGS; i++) {
-        struct stoa_change change = {.key = {(const uint8_t *)"big", 3}, .value = {value, BIG}};
-        value[0] = (uint8_t)i;
-        assert_int_equal(simstore_update(sim, &change, 1), 0);
-    }
-    free(value);
-}
-
-/* Values that fill segments. */
-static void store_values(struct simstore *sim, uint64_t seed, unsigned count)
-{
-    uint8_t *value = malloc(VALUE_SIZE);
-    assert_non_null(value);
-    for (unsigned i = 0; i < count; i++) {
-        char key[16];
-        int length = snprintf(key, sizeof(key), "value %u", i);
-        fixture_random_fill(&seed, value, VALUE_SIZE);
-        struct stoa_change change = {.key = {(const uint8_t *)key, (size_t)length},
-                                     .value = {value, VALUE_SIZE}};
-        assert_int_equal(simstore_update(sim, &change, 1), 0);
-    }
-    free(value);
-}
-
-static struct store_point point_of(struct simstore *sim)
-{
-    struct store_point point;
-    int result;
-    while ((result = store_get_point(sim->store, &point)) == STOA_EBUSY) {
-        assert_true(io_run(sim->io, 1000000) >= 0);
-    }
-    assert_int_equal(result, 0);
-    return point;
-}
-
 static struct backup_options options_of(struct simstore *sim)
 {
     return (struct backup_options){.io = sim->io, .directory = "/store", .target = "/backup"};
@@ -120,7 +79,7 @@ static int back_up(struct simstore *sim, const struct backup_options *options,
                    struct backup_report *out_report)
 {
     uint8_t root[32];
-    struct store_point point = point_of(sim);
+    struct store_point point = simstore_point(sim);
     root_of(sim, point.head.height, root);
     return backup_create(options, &point, root, out_report, &sim->detail);
 }
@@ -211,8 +170,8 @@ static void incremental_backups_under_commits_are_what_the_store_was(void **stat
             while (store_pending(sim.store) != 0) {
                 assert_true(io_run(sim.io, 1000000) >= 0);
             }
-            fill_first_segment(&sim);
-            store_values(&sim, seed, VALUES); /* some segments more */
+            simstore_fill_first_segment(&sim);
+            simstore_fill(&sim, seed, VALUES, VALUE_SIZE); /* some segments more */
         }
         feed.last = (i + 1) * (BLOCKS / BACKUPS) - 2;
         feed_more(&feed);
@@ -234,7 +193,7 @@ static void incremental_backups_under_commits_are_what_the_store_was(void **stat
     assert_int_equal(check.backups, BACKUPS);
     struct stoa_stats stats;
     store_get_stats(sim.store, &stats);
-    assert_true(point_of(&sim).end.segment > 3);
+    assert_true(simstore_point(&sim).end.segment > 3);
     assert_true(copied <= stats.ledger_bytes + 4096);
     for (unsigned i = 0; i < BACKUPS; i += i < 8 ? 1 : 3) {
         char path[64];
@@ -266,8 +225,8 @@ static void a_restore_ends_at_the_height_asked_for(void **state)
         struct stoa_store_block put = simstore_put_of(made_chain_block(chain, i));
         assert_int_equal(simstore_put(&sim, &put), 0);
         if (i == CUT_BLOCKS / 2) {
-            fill_first_segment(&sim);
-            store_values(&sim, seed, VALUES); /* they belong to this block */
+            simstore_fill_first_segment(&sim);
+            simstore_fill(&sim, seed, VALUES, VALUE_SIZE); /* they belong to this block */
         }
     }
     assert_int_equal(back_up(&sim, &options, &made), 0);
@@ -364,7 +323,7 @@ static void a_branch_is_restored_to_any_of_its_heights(void **state)
     }
     assert_int_equal(simstore_update_head(&sim, made_chain_block(branch, FORK + LONG)->hash), 0);
     struct backup_options options = options_of(&sim);
-    struct store_point point = point_of(&sim);
+    struct store_point point = simstore_point(&sim);
     assert_int_equal(backup_create(&options, &point,
                                    made_chain_block(branch, FORK + LONG)->state_root, &made,
                                    &sim.detail),
@@ -407,14 +366,14 @@ static bool cut_once(void *context, uint64_t seed, uint64_t cut_at)
             struct backup_options options = options_of(&sim);
             options.full = !cutting->creating; /* the more is there to remove */
             assert_int_equal(back_up(&sim, &options, &report), 0);
-            store_values(&sim, seed, 2);
+            simstore_fill(&sim, seed, 2, VALUE_SIZE);
         }
     }
     assert_int_equal(simstore_close(&sim), 0);
     simstore_unpower(&sim);
     simstore_power(&sim, &machine);
     assert_int_equal(simstore_open(&sim), 0);
-    struct store_point point = point_of(&sim);
+    struct store_point point = simstore_point(&sim);
     assert_int_equal(simstore_close(&sim), 0);
     simstore_unpower(&sim);
     machine.cut_at = cut_at;
@@ -619,7 +578,7 @@ static void a_flipped_bit_in_any_file_is_found(void **state)
     start(&sim, seed, chain, &machine);
     struct stoa_store_block put = simstore_put_of(made_chain_block(chain, 1));
     assert_int_equal(simstore_put(&sim, &put), 0);
-    store_values(&sim, seed, 5);
+    simstore_fill(&sim, seed, 5, VALUE_SIZE);
     struct backup_options options = options_of(&sim);
     assert_int_equal(back_up(&sim, &options, &made), 0);
     assert_int_equal(backup_find(sim.io, "/backup", &manifest, directory, &sim.detail), 0);
@@ -658,8 +617,8 @@ static void a_full_disk_ends_a_backup_and_leaves_those_before(void **state)
     assert_int_equal(simstore_put(&sim, &put), 0);
     struct backup_options options = options_of(&sim);
     assert_int_equal(back_up(&sim, &options, &made), 0);
-    store_values(&sim, seed, VALUES);
-    struct store_point point = point_of(&sim);
+    simstore_fill(&sim, seed, VALUES, VALUE_SIZE);
+    struct store_point point = simstore_point(&sim);
     assert_int_equal(simstore_close(&sim), 0);
     simstore_unpower(&sim);
     machine.capacity = (28 << 20); /* less than the store, its backup and the reserve */
@@ -709,7 +668,7 @@ static void another_store_or_another_history_is_refused(void **state)
                                  .segment_size = sim.segment_size,
                                  .memory_tables = tables};
     assert_int_equal(store_open(&open, &other.store, &other.detail), 0);
-    store_values(&other, seed, 3);
+    simstore_fill(&other, seed, 3, VALUE_SIZE);
     for (uint64_t i = 6; i <= 20; i++) {
         struct stoa_store_block put = simstore_put_of(made_chain_block(chain, i));
         assert_int_equal(simstore_put(&other, &put), 0);

@@ -27,22 +27,6 @@ struct ward {
     uint64_t sizes[SEGMENTS_MAX];
 };
 
-static void store_values(struct simstore *sim, unsigned count, size_t size)
-{
-    uint64_t seed = 7;
-    uint8_t *value = malloc(size);
-    assert_non_null(value);
-    for (unsigned i = 0; i < count; i++) {
-        char key[16];
-        int length = snprintf(key, sizeof(key), "value %u", i);
-        fixture_random_fill(&seed, value, size);
-        struct stoa_change change = {.key = {(const uint8_t *)key, (size_t)length},
-                                     .value = {value, size}};
-        assert_int_equal(simstore_update(sim, &change, 1), 0);
-    }
-    free(value);
-}
-
 static void segment_path(uint32_t number, char out[64])
 {
     (void)snprintf(out, 64, "/store/ledger/%08u.seg", number);
@@ -72,12 +56,12 @@ static void start(struct ward *ward, uint64_t seed)
     simstore_power(sim, &machine);
     assert_int_equal(simstore_create(sim, ward->chain), 0);
     assert_int_equal(simstore_open(sim), 0);
-    store_values(sim, 42, 800000); /* the first segment has 32 MiB */
+    simstore_fill_first_segment(sim);
     for (uint64_t i = 1; i <= BLOCKS; i++) {
         struct stoa_store_block put = simstore_put_of(made_chain_block(ward->chain, i));
         assert_int_equal(simstore_put(sim, &put), 0);
         if (i == BLOCKS / 2) {
-            store_values(sim, VALUES, VALUE_SIZE);
+            simstore_fill(sim, 7, VALUES, VALUE_SIZE);
         }
     }
     int result;

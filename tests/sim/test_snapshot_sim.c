@@ -29,37 +29,6 @@ static void store_blocks(struct simstore *sim, const struct made_chain *chain, u
     }
 }
 
-/* A store begins with a segment of 32 MiB: fill it, so that small ones follow. */
-static void fill_first_segment(struct simstore *sim)
-{
-    enum { BIG = 800000, BIGS = 42 };
-    uint8_t *value = calloc(1, BIG);
-    assert_non_null(value);
-    for (unsigned i = 0; i < BIGS; i++) {
-        struct stoa_change change = {.key = {(const uint8_t *)"big", 3}, .value = {value, BIG}};
-        value[0] = (uint8_t)i;
-        assert_int_equal(simstore_update(sim, &change, 1), 0);
-    }
-    free(value);
-}
-
-/* Enough to fill segments. */
-static void store_values(struct simstore *sim)
-{
-    uint64_t seed = 7;
-    uint8_t *value = malloc(VALUE_SIZE);
-    assert_non_null(value);
-    for (unsigned i = 0; i < VALUES; i++) {
-        char key[16];
-        int length = snprintf(key, sizeof(key), "value %u", i);
-        fixture_random_fill(&seed, value, VALUE_SIZE);
-        struct stoa_change change = {.key = {(const uint8_t *)key, (size_t)length},
-                                     .value = {value, VALUE_SIZE}};
-        assert_int_equal(simstore_update(sim, &change, 1), 0);
-    }
-    free(value);
-}
-
 static void start(struct simstore *sim, uint64_t seed, const struct made_chain *chain,
                   const struct io_sim_options *machine)
 {
@@ -67,20 +36,9 @@ static void start(struct simstore *sim, uint64_t seed, const struct made_chain *
     simstore_power(sim, machine);
     assert_int_equal(simstore_create(sim, chain), 0);
     assert_int_equal(simstore_open(sim), 0);
-    fill_first_segment(sim);
-    store_values(sim);
+    simstore_fill_first_segment(sim);
+    simstore_fill(sim, 7, VALUES, VALUE_SIZE);
     store_blocks(sim, chain, 1, HALF);
-}
-
-static struct store_point point_of(struct simstore *sim)
-{
-    struct store_point point;
-    int result;
-    while ((result = store_get_point(sim->store, &point)) == STOA_EBUSY) {
-        assert_true(io_run(sim->io, 1000000) >= 0);
-    }
-    assert_int_equal(result, 0);
-    return point;
 }
 
 struct seen {
@@ -150,7 +108,7 @@ static void a_snapshot_is_what_the_store_was(void **state)
     struct simstore sim;
     struct io_sim_options machine = {.seed = fixture_seed()};
     start(&sim, machine.seed, chain, &machine);
-    struct store_point point = point_of(&sim);
+    struct store_point point = simstore_point(&sim);
     const uint8_t *root = made_chain_block(chain, HALF)->state_root;
     assert_int_equal(snapshot_create(sim.io, "/store", "half", &point, root, &sim.detail), 0);
     assert_int_equal(snapshot_create(sim.io, "/store", "half", &point, root, &sim.detail),
@@ -206,7 +164,7 @@ static bool cut_once(void *context, uint64_t seed, uint64_t cut_at)
     struct io_sim_options machine = {.seed = seed};
     const uint8_t *root = made_chain_block(chain, HALF)->state_root;
     start(&sim, seed, chain, &machine);
-    struct store_point point = point_of(&sim);
+    struct store_point point = simstore_point(&sim);
     assert_int_equal(simstore_close(&sim), 0);
     simstore_unpower(&sim);
     machine.cut_at = cut_at;
@@ -226,7 +184,7 @@ static bool cut_once(void *context, uint64_t seed, uint64_t cut_at)
         }
         assert_int_equal(snapshot_drop(sim.io, "/store", "half", &sim.detail), 0);
     }
-    point = point_of(&sim);
+    point = simstore_point(&sim);
     assert_int_equal(snapshot_create(sim.io, "/store", "half", &point, root, &sim.detail), 0);
     assert_int_equal(look(&sim).count, 1);
     assert_int_equal(simstore_close(&sim), 0);

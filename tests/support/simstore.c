@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "support/fixture.h"
 
 static const char directory[] = "/store";
 static const uint64_t turn_ns = 1000000000;
@@ -272,6 +273,37 @@ int simstore_update(struct simstore *sim, const struct stoa_change *changes, siz
     request.put.changes = changes;
     request.put.change_count = count;
     return ask(sim, &request);
+}
+
+void simstore_fill(struct simstore *sim, uint64_t seed, unsigned count, size_t size)
+{
+    uint8_t *value = malloc(size);
+    assert_non_null(value);
+    for (unsigned i = 0; i < count; i++) {
+        char key[16];
+        int length = snprintf(key, sizeof(key), "value %u", i);
+        fixture_random_fill(&seed, value, size);
+        struct stoa_change change = {.key = {(const uint8_t *)key, (size_t)length},
+                                     .value = {value, size}};
+        assert_int_equal(simstore_update(sim, &change, 1), 0);
+    }
+    free(value);
+}
+
+void simstore_fill_first_segment(struct simstore *sim)
+{
+    simstore_fill(sim, 7, 42, 800000);
+}
+
+struct store_point simstore_point(struct simstore *sim)
+{
+    struct store_point point;
+    int result;
+    while ((result = store_get_point(sim->store, &point)) == STOA_EBUSY) {
+        assert_true(io_run(sim->io, 1000000) >= 0);
+    }
+    assert_int_equal(result, 0);
+    return point;
 }
 
 int simstore_batch(struct simstore *sim, struct store_batch *batch,

@@ -68,6 +68,11 @@ struct stoa_store_block simstore_put_of(const struct made_block *block);
 int simstore_put(struct simstore *sim, const struct stoa_store_block *block);
 int simstore_receipts(struct simstore *sim, const struct made_block *block); /* of a stored one */
 int simstore_update(struct simstore *sim, const struct stoa_change *changes, size_t count);
+/* COUNT values of SIZE random bytes: they fill segments. A store begins with a segment of 32 MiB,
+ * which simstore_fill_first_segment fills, so that small ones follow. */
+void simstore_fill(struct simstore *sim, uint64_t seed, unsigned count, size_t size);
+void simstore_fill_first_segment(struct simstore *sim);
+
 /* BATCH, with changes of the head it leaves. */
 int simstore_batch(struct simstore *sim, struct store_batch *batch,
                    const struct stoa_change *changes, size_t count);
@@ -101,6 +106,9 @@ int simstore_run_job(struct simstore *sim, enum stoa_job number, const struct jo
 
 /* Make INDEX anew. */
 int simstore_rebuild(struct simstore *sim, enum store_index index);
+
+/* Where the store is now, however long it has to settle. */
+struct store_point simstore_point(struct simstore *sim);
 
 /* What store_verify says; the number of damages it told goes to OUT_DAMAGES (may be NULL). */
 int simstore_verify(struct simstore *sim, unsigned *out_damages);

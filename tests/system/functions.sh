@@ -213,3 +213,18 @@ stop_stoad() {
     wait "$stoad_pid" || status=$?
     [ "$status" = 0 ] || fail "the daemon ended with $status: $(cat "$work/stoad.log")"
 }
+
+# same_as_told STORE FILE: what a validator's output in FILE says was acknowledged is there: 40 of its blocks and the last ones,
+# $checked in all; and no number was told twice.
+same_as_told() {
+    local word number hash
+    checked=0
+    while read -r word number hash; do
+        if [ "$word" != acknowledged ] || [ "${#hash}" != 64 ]; then
+            continue # the line it was ended in
+        fi
+        same "$(stoa -d "$1" --json header "$number" | jq -r .hash)" "0x$hash" "block $number"
+        checked=$((checked + 1))
+    done < <(shuf -n 40 "$2"; tail -n 2 "$2")
+    same "$(cut -d ' ' -f 2 "$2" | sort -n | uniq -d)" "" "numbers told twice"
+}
