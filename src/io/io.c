@@ -26,14 +26,22 @@ static int backend_from_environment(enum io_backend *backend, struct error_detai
     return error_set(detail, STOA_EINVAL, "STOA_IO=%s: use ring or threads", wanted);
 }
 
+static int create_without_ring(const struct io_options *options, struct io **out_io,
+                               struct error_detail *detail)
+{
+    return options->sockets ? io_epoll_create(options, out_io, detail)
+                            : io_threads_create(options, out_io, detail);
+}
+
 static int create_fallback(const struct io_options *options, struct io **out_io,
                            struct error_detail *detail, const struct error_detail *why)
 {
-    int error = io_threads_create(options, out_io, detail);
+    int error = create_without_ring(options, out_io, detail);
     if (error != 0 || detail == NULL) {
         return error;
     }
-    (void)error_set(detail, why->code, "io_uring is not used, blocking threads serve instead: %s",
+    (void)error_set(detail, why->code, "io_uring is not used, %s instead: %s",
+                    options->sockets ? "epoll serves sockets" : "blocking threads serve",
                     why->text);
     detail->code = 0;
     detail->os_error = why->os_error;
@@ -59,7 +67,7 @@ int io_create(const struct io_options *options, struct io **out_io, struct error
         }
     }
     if (chosen.backend == IO_BACKEND_THREADS) {
-        return io_threads_create(&chosen, out_io, detail);
+        return create_without_ring(&chosen, out_io, detail);
     }
     if (chosen.backend == IO_BACKEND_RING) {
         return io_ring_create(&chosen, out_io, detail);
@@ -87,8 +95,10 @@ void io_submit(struct io *io, struct io_request *request)
     request->result = 0;
     request->os_error = 0;
     request->moved = 0;
-    metrics_count(io->metrics, METRICS_IO_REQUESTS + request->op, 1);
-    io->batch += request->op != IO_TIMER;
+    if (!io_op_is_of_sockets(request->op)) {
+        metrics_count(io->metrics, METRICS_IO_REQUESTS + request->op, 1);
+        io->batch += request->op != IO_TIMER;
+    }
     io->ops->submit(io, request);
 }
 
@@ -287,6 +297,9 @@ uint64_t io_timers_wait_ns(const struct io_heap *timers, uint64_t now, uint64_t 
 
 static void count_finished(struct metrics *metrics, const struct io_request *request)
 {
+    if (io_op_is_of_sockets(request->op)) {
+        return; /* who serves them counts what they are for */
+    }
     if (request->result < 0 && request->result != STOA_ECANCELED) {
         metrics_count(metrics, METRICS_IO_ERRORS + request->op, 1);
     } else if (request->op == IO_READ || request->op == IO_WRITE) {

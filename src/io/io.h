@@ -14,13 +14,25 @@
  *
  * Reads and writes move all they were asked to, or fail: short transfers, EINTR and EAGAIN are
  * handled inside. The one exception is a read that meets the end of the file, whose result is then
- * less than its size. */
+ * less than its size.
+ *
+ * A loop is for files or for sockets (io_options.sockets); timers are on both. Of sockets io_uring
+ * serves many of one submission where the kernel can (see `features`), and epoll serves where
+ * io_uring is refused (io_epoll.c); their owner sees no difference:
+ *
+ * - IO_ACCEPT and IO_RECEIVE are streams: `done` runs for each socket or piece that comes, with a
+ *   result above its end's, and the request stays pending; the last run has a result below 0, of
+ *   IO_RECEIVE also 0, and ends it. A stream that is cancelled still delivers what had come, then
+ *   ends. So a client is held up by a cancel, and goes on by a submit.
+ * - A socket has one of each operation at most under way. It is closed by its owner (sockets_close)
+ *   once none is; sockets_shut_down and a cancel make them end. */
 #ifndef IO_H
 #define IO_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "base/error.h"
 #include "metrics/metrics.h"
@@ -47,6 +59,12 @@ enum io_op {
     IO_MKDIR,  /* path, mode 0750 */
     IO_SYNC_DIR, /* path of a directory: its entries become durable */
     IO_TIMER,    /* deadline_ns by io_now_ns */
+    IO_ACCEPT,   /* file: a socket that is listened at. Results: sockets, 0 or more */
+    IO_RECEIVE,  /* file. Results: how many bytes came; they are at `data` until `done` returns. 0:
+                    the other side has ended */
+    IO_SEND, /* file, parts, part_count. Result: how many bytes went: one at least, maybe not all
+              */
+    IO_POLL, /* file: until it can be read, or has failed. Result: 0 or more */
 };
 
 enum {
@@ -68,6 +86,8 @@ struct io_request {
     uint64_t deadline_ns;
     const char *path;
     const char *path_to;
+    const struct iovec *parts; /* they and what they point at stay as they are until `done` */
+    unsigned part_count;
     void (*done)(struct io_request *request);
     void *context; /* the owner's */
 
@@ -87,7 +107,7 @@ struct io_request {
 struct io;
 
 struct io_ops {
-    const char *name; /* "io_uring", "threads", "simulated" */
+    const char *name; /* "io_uring", "threads", "epoll", "simulated" */
     void (*destroy)(struct io *io);
     void (*submit)(struct io *io, struct io_request *request);
     bool (*cancel)(struct io *io, struct io_request *request);
@@ -141,6 +161,8 @@ struct io_options {
     enum io_backend backend;
     unsigned entries; /* requests that may be with the kernel at once; more wait in order. 0: 256 */
     unsigned threads; /* of the threads backend. 0: 8 */
+    bool sockets;     /* it serves sockets, and no files; the threads backend is then epoll */
+    bool one_shot;    /* for tests: do as if the kernel had no buffers to provide */
 };
 
 /* A loop for this thread. OPTIONS may be NULL: all defaults. DETAIL may be filled on success too:

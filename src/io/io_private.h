@@ -96,9 +96,16 @@ uint64_t io_timers_wait_ns(const struct io_heap *timers, uint64_t now, uint64_t 
 /* Run the callbacks of all that is in FINISHED now; what they finish waits for the next pass. */
 int io_run_finished(struct io *io, struct io_queue *finished);
 
+static inline bool io_op_is_of_sockets(enum io_op op)
+{
+    return op >= IO_ACCEPT;
+}
+
 /* Implementations. */
 int io_ring_create(const struct io_options *options, struct io **out_io,
                    struct error_detail *detail);
+int io_epoll_create(const struct io_options *options, struct io **out_io,
+                    struct error_detail *detail);
 int io_threads_create(const struct io_options *options, struct io **out_io,
                       struct error_detail *detail);
 

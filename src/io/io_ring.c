@@ -19,7 +19,6 @@
  * reads. Polling a ring of deferred task work is never relied on, nor are drained requests: both
  * hang. */
 #include <errno.h>
-#include <liburing.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -30,60 +29,49 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "io/io_posix.h"
-#include "io/io_private.h"
-
-enum {
-    TAG_WAKE = 1,   /* user data of what is not a request's */
-    TAG_CANCEL = 2, /* below any address */
-    TAG_LAST = TAG_CANCEL,
-    FILE_SLOTS = 1024,
-    BUFFER_SLOTS = 16,
-    BUFFER_SIZE_MAX = 1 << 30,   /* the kernel's */
-    REGISTER_SEND_MSG_RING = 31, /* newer than Debian's header */
-};
+#include "io/io_ring_private.h"
 
 /* Steps of IO_SYNC_DIR, kept in `moved`: the step and above it the directory's descriptor. */
 enum { STEP_OPEN, STEP_SYNC, STEP_CLOSE, STEP_BITS = 2 };
 
-struct ring_buffer {
-    char *data; /* NULL: the slot is free */
-    size_t size;
-};
-
-struct io_ring {
-    struct io io; /* first */
-    struct io_uring ring;
-    struct io_waker waker;
-    struct io_queue waiting;
-    struct io_queue finished;
-    struct io_heap timers;
-    unsigned entries;
-    unsigned in_flight;
-
-    int wake_event; /* -1: by message */
-    bool wake_armed;
-    uint64_t wake_value;
-
-    bool has_taskrun_flag;
-    unsigned file_slots; /* 0: files are not registered */
-    bool registered[FILE_SLOTS];
-    unsigned buffer_slots; /* 0: memory is not registered */
-    struct ring_buffer buffers[BUFFER_SLOTS];
-};
-
-static const int operations_needed[] = {
+static const int file_operations[] = {
     IORING_OP_OPENAT,      IORING_OP_CLOSE,     IORING_OP_READ,         IORING_OP_WRITE,
     IORING_OP_FSYNC,       IORING_OP_FALLOCATE, IORING_OP_RENAMEAT,     IORING_OP_LINKAT,
     IORING_OP_UNLINKAT,    IORING_OP_MKDIRAT,   IORING_OP_ASYNC_CANCEL, IORING_OP_READ_FIXED,
     IORING_OP_WRITE_FIXED,
 };
 
+/* The read is of the eventfd. */
+static const int socket_operations[] = {
+    IORING_OP_ACCEPT,   IORING_OP_RECV,         IORING_OP_SENDMSG,
+    IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL, IORING_OP_READ,
+};
+
 /* Registrations once it is set up; the last one by io_uring_queue_exit. */
-static const __u8 registrations_needed[] = {
+static const __u8 file_registrations[] = {
     IORING_REGISTER_FILES_UPDATE,
     IORING_REGISTER_BUFFERS_UPDATE,
     IORING_UNREGISTER_RING_FDS,
 };
+static const __u8 socket_registrations[] = {IORING_UNREGISTER_RING_FDS};
+
+/* What a ring may be used for. */
+struct ring_use {
+    const int *operations;
+    unsigned operation_count;
+    const __u8 *registrations;
+    unsigned registration_count;
+    __u8 flags;
+};
+
+static const struct ring_use uses[] = {
+    {file_operations, sizeof(file_operations) / sizeof(file_operations[0]), file_registrations,
+     sizeof(file_registrations), IOSQE_FIXED_FILE},
+    {socket_operations, sizeof(socket_operations) / sizeof(socket_operations[0]),
+     socket_registrations, sizeof(socket_registrations), IOSQE_BUFFER_SELECT},
+};
+
+enum { OPERATIONS_MAX = 16, REGISTRATIONS_MAX = 4 };
 
 static struct io_ring *ring_of(struct io *io)
 {
@@ -250,6 +238,12 @@ static void prepare(struct io_ring *self, struct io_request *request, struct io_
     case IO_SYNC_DIR:
         prepare_sync_dir(request, sqe);
         break;
+    case IO_ACCEPT:
+    case IO_RECEIVE:
+    case IO_SEND:
+    case IO_POLL:
+        io_ring_sockets_prepare(self, request, sqe);
+        break;
     case IO_TIMER:
         ensure(request->op != IO_TIMER);
         break;
@@ -259,10 +253,25 @@ static void prepare(struct io_ring *self, struct io_request *request, struct io_
     }
 }
 
+static struct io_uring_sqe *get_entry(struct io_ring *self)
+{
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
+    if (sqe == NULL) {
+        /* What matters is room; whatever went wrong shows at the next pass. */
+        (void)io_uring_submit(&self->ring);
+        sqe = io_uring_get_sqe(&self->ring);
+    }
+    return sqe;
+}
+
+/* Sockets mostly wait for others: any number of them is in flight, and no turn sleeps while one has
+ * no entry yet. */
 static void feed(struct io_ring *self)
 {
-    while (self->in_flight < self->entries && !io_queue_is_empty(&self->waiting)) {
-        struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
+    while ((self->in_flight < self->entries || self->sockets != NULL) &&
+           !io_queue_is_empty(&self->waiting)) {
+        struct io_uring_sqe *sqe =
+            self->sockets != NULL ? get_entry(self) : io_uring_get_sqe(&self->ring);
         if (sqe == NULL) {
             return; /* the rest goes with the next pass */
         }
@@ -276,7 +285,7 @@ static void feed(struct io_ring *self)
 
 /* Answers */
 
-static void again(struct io_ring *self, struct io_request *request)
+void io_ring_again(struct io_ring *self, struct io_request *request)
 {
     request->place = IO_PLACE_QUEUE;
     io_queue_push_front(&self->waiting, request);
@@ -293,7 +302,7 @@ static void answer_transfer(struct io_ring *self, struct io_request *request, in
     } else if (request->canceled) {
         io_finish_kernel(&self->finished, request, -ECANCELED);
     } else {
-        again(self, request);
+        io_ring_again(self, request);
     }
 }
 
@@ -301,7 +310,7 @@ static void answer_open(struct io_ring *self, struct io_request *request, int re
 {
     if (result == -EINVAL && (request->flags & IO_OPEN_DIRECT) != 0 && request->moved == 0) {
         request->moved = 1;
-        again(self, request);
+        io_ring_again(self, request);
         return;
     }
     if (result >= 0) {
@@ -317,11 +326,11 @@ static void answer_sync_dir(struct io_ring *self, struct io_request *request, in
         io_finish_kernel(&self->finished, request, result);
     } else if (step == STEP_OPEN) {
         request->moved = ((uint64_t)(unsigned)result << STEP_BITS) | STEP_SYNC;
-        again(self, request);
+        io_ring_again(self, request);
     } else if (step == STEP_SYNC) {
         request->result = result;
         request->moved += STEP_CLOSE - STEP_SYNC;
-        again(self, request);
+        io_ring_again(self, request);
     } else {
         if (result == -ECANCELED) {
             /* Only the descriptor is left to lose. */
@@ -346,7 +355,7 @@ static void answer(struct io_ring *self, struct io_request *request, int result)
     }
     if (result == -EINTR || result == -EAGAIN) {
         if (!request->canceled) {
-            again(self, request);
+            io_ring_again(self, request);
             return;
         }
         result = -ECANCELED;
@@ -370,7 +379,9 @@ static void take_answers(struct io_ring *self)
     io_uring_for_each_cqe(&self->ring, head, cqe)
     {
         count++;
-        if (cqe->user_data > TAG_LAST) {
+        if (cqe->user_data > TAG_LAST && self->sockets != NULL) {
+            io_ring_sockets_answer(self, io_uring_cqe_get_data(cqe), cqe->res, cqe->flags);
+        } else if (cqe->user_data > TAG_LAST) {
             answer(self, io_uring_cqe_get_data(cqe), cqe->res);
         } else if (cqe->user_data == TAG_WAKE) {
             self->wake_armed = false;
@@ -384,23 +395,13 @@ static void take_answers(struct io_ring *self)
 static void ring_submit(struct io *io, struct io_request *request)
 {
     struct io_ring *self = ring_of(io);
+    ensure(request->op == IO_TIMER || io_op_is_of_sockets(request->op) == (self->sockets != NULL));
     if (request->op == IO_TIMER) {
         io_timer_start(&self->timers, &self->finished, request);
     } else {
         request->place = IO_PLACE_QUEUE;
         io_queue_push(&self->waiting, request);
     }
-}
-
-static struct io_uring_sqe *get_entry(struct io_ring *self)
-{
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&self->ring);
-    if (sqe == NULL) {
-        /* What matters is room; whatever went wrong shows at the next pass. */
-        (void)io_uring_submit(&self->ring);
-        sqe = io_uring_get_sqe(&self->ring);
-    }
-    return sqe;
 }
 
 static bool ring_cancel(struct io *io, struct io_request *request)
@@ -485,7 +486,8 @@ static int ring_run(struct io *io, uint64_t wait_ns)
     uint64_t deadline = wait_ns > UINT64_MAX - now ? UINT64_MAX : now + wait_ns;
     for (;;) {
         feed(self);
-        bool sleeps = io_queue_is_empty(&self->finished) && !io_waker_is_due(&self->waker);
+        bool sleeps = io_queue_is_empty(&self->finished) && !io_waker_is_due(&self->waker) &&
+                      (self->sockets == NULL || io_queue_is_empty(&self->waiting));
         int error = enter(self, sleeps ? io_timers_wait_ns(&self->timers, now, deadline) : 0);
         if (error != 0) {
             return error;
@@ -499,6 +501,9 @@ static int ring_run(struct io *io, uint64_t wait_ns)
         if (io_waker_take(&self->waker)) {
             io_run_hooks(io);
             ran++;
+        }
+        if (self->sockets != NULL) {
+            ran += io_ring_sockets_run(self);
         }
         ran += io_run_finished(io, &self->finished);
         if (ran > 0 || wait_ns == 0) {
@@ -542,6 +547,7 @@ static void release(struct io_ring *self)
     if (self->wake_event >= 0) {
         (void)close(self->wake_event); /* nothing to lose */
     }
+    io_ring_sockets_destroy(self);
     io_heap_deinit(&self->timers);
     memory_free(self);
 }
@@ -610,7 +616,8 @@ static int set_up(struct io_ring *self, const struct ring_mode **out_mode,
     return 0;
 }
 
-static int check_operations(struct io_ring *self, struct error_detail *detail)
+static int check_operations(struct io_ring *self, const struct ring_use *use,
+                            bool *out_has_multishot, struct error_detail *detail)
 {
     const unsigned needed = IORING_FEAT_EXT_ARG | IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
     if ((self->ring.features & needed) != needed) {
@@ -621,12 +628,14 @@ static int check_operations(struct io_ring *self, struct error_detail *detail)
         return error_set(detail, STOA_ENOTSUP, "io_uring cannot be probed");
     }
     int error = 0;
-    for (size_t i = 0; i < sizeof(operations_needed) / sizeof(operations_needed[0]); i++) {
-        if (!io_uring_opcode_supported(probe, operations_needed[i])) {
-            error = error_set(detail, STOA_ENOTSUP, "io_uring lacks operation %d",
-                              operations_needed[i]);
+    for (unsigned i = 0; i < use->operation_count; i++) {
+        if (!io_uring_opcode_supported(probe, use->operations[i])) {
+            error =
+                error_set(detail, STOA_ENOTSUP, "io_uring lacks operation %d", use->operations[i]);
         }
     }
+    /* Nothing asks for it itself; this operation came with the same kernel. */
+    *out_has_multishot = io_uring_opcode_supported(probe, IORING_OP_SEND_ZC);
     io_uring_free_probe(probe);
     return error;
 }
@@ -663,23 +672,20 @@ static void set_up_buffers(struct io_ring *self)
 }
 
 /* Debian's liburing declares the calls for these two, but does not have them. */
-static bool restrict_ring(struct io_ring *self)
+static bool restrict_ring(struct io_ring *self, const struct ring_use *use)
 {
-    enum {
-        OPERATIONS = sizeof(operations_needed) / sizeof(operations_needed[0]),
-        REGISTRATIONS = sizeof(registrations_needed) / sizeof(registrations_needed[0]),
-    };
-    struct io_uring_restriction allowed[OPERATIONS + REGISTRATIONS + 1] = {
-        {.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = IOSQE_FIXED_FILE},
+    struct io_uring_restriction allowed[OPERATIONS_MAX + REGISTRATIONS_MAX + 1] = {
+        {.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED, .sqe_flags = use->flags},
     };
     unsigned count = 1;
-    for (unsigned i = 0; i < OPERATIONS; i++) {
+    ensure(use->operation_count <= OPERATIONS_MAX && use->registration_count <= REGISTRATIONS_MAX);
+    for (unsigned i = 0; i < use->operation_count; i++) {
         allowed[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_SQE_OP,
-                                                         .sqe_op = (__u8)operations_needed[i]};
+                                                         .sqe_op = (__u8)use->operations[i]};
     }
-    for (unsigned i = 0; i < REGISTRATIONS; i++) {
+    for (unsigned i = 0; i < use->registration_count; i++) {
         allowed[count++] = (struct io_uring_restriction){.opcode = IORING_RESTRICTION_REGISTER_OP,
-                                                         .register_op = registrations_needed[i]};
+                                                         .register_op = use->registrations[i]};
     }
     return syscall(__NR_io_uring_register, self->ring.ring_fd, IORING_REGISTER_RESTRICTIONS,
                    allowed, count) == 0;
@@ -690,6 +696,26 @@ static int enable(struct io_ring *self, struct error_detail *detail)
     long result =
         syscall(__NR_io_uring_register, self->ring.ring_fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
     return result == 0 ? 0 : error_set_errno(detail, errno, "enable io_uring");
+}
+
+static void describe(struct io_ring *self, const char *mode, bool ring_registered, bool restricted)
+{
+    char served[128];
+    if (self->sockets == NULL) {
+        snprintf(served, sizeof(served), "files %s; buffers %s",
+                 self->file_slots > 0 ? "registered" : "not registered",
+                 self->buffer_slots > 0 ? "registered" : "not registered");
+    } else if (self->sockets->multishot) {
+        snprintf(served, sizeof(served), "multishot accept and receive; %d provided buffers of %d",
+                 SOCKET_BUFFERS, SOCKET_BUFFER_SIZE);
+    } else {
+        snprintf(served, sizeof(served), "one-shot accept and receive");
+    }
+    snprintf(self->io.features, sizeof(self->io.features),
+             "io_uring with %u entries: %s; ring %s; %s; wake by %s; %s", self->entries, mode,
+             ring_registered ? "registered" : "not registered", served,
+             self->wake_event < 0 ? "message" : "eventfd",
+             restricted ? "restricted to these operations" : "not restricted");
 }
 
 int io_ring_create(const struct io_options *options, struct io **out_io,
@@ -710,14 +736,20 @@ int io_ring_create(const struct io_options *options, struct io **out_io,
         memory_free(self);
         return error;
     }
-    error = check_operations(self, detail);
+    const struct ring_use *use = &uses[options->sockets];
+    bool has_multishot = false;
+    error = check_operations(self, use, &has_multishot, detail);
     bool ring_registered = false;
     bool restricted = false;
-    if (error == 0) {
+    if (error == 0 && options->sockets) {
+        error = io_ring_sockets_create(self, has_multishot && !options->one_shot, detail);
+    } else if (error == 0) {
         set_up_files(self);
         set_up_buffers(self);
+    }
+    if (error == 0) {
         ring_registered = io_uring_register_ring_fd(&self->ring) == 1;
-        restricted = restrict_ring(self);
+        restricted = restrict_ring(self, use);
         error = enable(self, detail);
     }
     if (error == 0) {
@@ -727,13 +759,7 @@ int io_ring_create(const struct io_options *options, struct io **out_io,
         release(self);
         return error;
     }
-    snprintf(self->io.features, sizeof(self->io.features),
-             "io_uring with %u entries: %s; ring %s; files %s; buffers %s; wake by %s; %s",
-             self->entries, mode->name, ring_registered ? "registered" : "not registered",
-             self->file_slots > 0 ? "registered" : "not registered",
-             self->buffer_slots > 0 ? "registered" : "not registered",
-             self->wake_event < 0 ? "message" : "eventfd",
-             restricted ? "restricted to these operations" : "not restricted");
+    describe(self, mode->name, ring_registered, restricted);
     *out_io = &self->io;
     return 0;
 }

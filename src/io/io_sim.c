@@ -250,8 +250,13 @@ static int64_t take_effect(struct io_sim *self, const struct io_request *request
                    ? -EIO
                    : io_disk_sync_directory(self->disk, request->path);
     case IO_TIMER:
+    case IO_ACCEPT:
+    case IO_RECEIVE:
+    case IO_SEND:
+    case IO_POLL:
         break;
     }
+    ensure(request->op < IO_TIMER); /* there are no sockets in it */
     return 0;
 }
 

@@ -131,9 +131,13 @@ static int64_t call(struct io_request *request)
     case IO_SYNC_DIR:
         return sync_directory(request->path);
     case IO_TIMER:
+    case IO_ACCEPT:
+    case IO_RECEIVE:
+    case IO_SEND:
+    case IO_POLL:
         break;
     }
-    ensure(request->op != IO_TIMER);
+    ensure(request->op < IO_TIMER); /* sockets are on other loops */
     return -EINVAL;
 }
 

@@ -267,6 +267,11 @@ bool sockets_random(void *out, size_t size)
     return getrandom(out, size, 0) == (ssize_t)size;
 }
 
+void sockets_shut_down(int fd)
+{
+    (void)shutdown(fd, SHUT_RDWR); /* the other side may have gone before */
+}
+
 void sockets_close(int fd)
 {
     if (fd >= 0) {

@@ -48,6 +48,9 @@ ptrdiff_t sockets_receive(int fd, void *data, size_t size);
 /* Bytes that nobody can guess, 256 at most. False: the system has none. */
 bool sockets_random(void *out, size_t size);
 
+/* The other side sees an end, and what waits on FD ends. */
+void sockets_shut_down(int fd);
+
 void sockets_close(int fd); /* below 0: nothing */
 
 /* Remove the socket at PATH, if it is there. */

@@ -98,11 +98,11 @@ static int try_operation(int file, struct io_uring_params *twin, unsigned operat
     return result;
 }
 
-static void a_ring_takes_what_is_used_and_nothing_else(void **state)
+static void show_restrictions(bool sockets, unsigned foreign)
 {
     enum { ENTRIES = 8 };
-    (void)state;
-    struct io_options options = {.backend = IO_BACKEND_RING, .entries = ENTRIES};
+    struct io_options options = {
+        .backend = IO_BACKEND_RING, .entries = ENTRIES, .sockets = sockets};
     struct error_detail detail = {0};
     struct io_uring_params twin = {.flags = IORING_SETUP_CLAMP};
     struct io *io;
@@ -121,9 +121,18 @@ static void a_ring_takes_what_is_used_and_nothing_else(void **state)
     assert_int_equal(syscall(__NR_io_uring_register, other, IORING_REGISTER_PROBE, probe, 256), 0);
     assert_int_equal(syscall(__NR_io_uring_register, file, IORING_REGISTER_PROBE, probe, 256), -1);
     assert_int_equal(errno, EACCES);
-    assert_int_equal(try_operation(file, &twin, IORING_OP_CONNECT), -EACCES);
+    assert_int_equal(try_operation(file, &twin, foreign), -EACCES);
     close(other);
     io_destroy(io);
+}
+
+static void a_ring_takes_what_is_used_and_nothing_else(void **state)
+{
+    (void)state;
+    show_restrictions(false, IORING_OP_CONNECT);
+    show_restrictions(false, IORING_OP_ACCEPT);
+    show_restrictions(true, IORING_OP_CONNECT);
+    show_restrictions(true, IORING_OP_OPENAT);
 }
 
 static void too_many_entries_or_threads_are_refused(void **state)
@@ -160,7 +169,7 @@ static void a_machine_without_io_uring_gets_threads_and_a_warning(void **state)
 static void the_contract_holds_on_lesser_kernels(void **state)
 {
     (void)state;
-    static const char *const suites[] = {"contract", "loop"};
+    static const char *const suites[] = {"contract", "loop", "sockets"};
     const char *build = getenv("top_builddir");
     for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++) {
         char program[4096];
