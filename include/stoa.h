@@ -870,6 +870,7 @@ struct stoa_damage;
 struct stoa_analysis;
 struct stoa_job_info;
 struct stoa_job_options;
+struct stoa_copy_info;
 
 /* What was submitted, done. */
 struct stoa_completion {
@@ -905,6 +906,9 @@ struct stoa_completion {
     struct stoa_job_info *jobs; /* of a job that was run with options: how it ended, also where it
                                    failed; of a list: all. JOB_COUNT of them, stoa_free */
     size_t job_count;
+    struct stoa_copy_info *copies; /* of a list of snapshots: COPY_COUNT of them, with their texts.
+                                      stoa_free */
+    size_t copy_count;
     uint8_t
         hash[32]; /* of a store: the block's; of an update: its block's; of a state root: that */
     uint64_t height;

@@ -54,6 +54,7 @@ struct stoa_copy_info {
     uint64_t own_bytes;    /* of them, in no backup before, or not in the store any more */
     uint64_t copied_bytes; /* of a backup just made: what had to be copied */
     uint64_t removed;      /* likewise: backups before that were removed */
+    const char *path;      /* of a snapshot: where it is, for stoa_restore */
 };
 
 /* Back the store up to DIRECTORY, which is made where absent: as it is now, while it goes on. What
@@ -116,15 +117,17 @@ int stoa_restore(const char *backup, const char *directory,
                  struct stoa_detail *detail);
 
 /* Keep the store as it is now under NAME (1 to 63 letters, digits, dots, dashes, underscores), in
- * the store's own directory: almost at once, by links to files that never change again.
- * STOA_EEXISTS. */
+ * the store's own directory: almost at once, by links to files that never change again, while it
+ * goes on. As STOA_JOB_CREATE_SNAPSHOT and STOA_JOB_DROP_SNAPSHOT, so one at a time: STOA_EBUSY.
+ * STOA_EEXISTS, STOA_ENOTFOUND, STOA_ENOSPACE: nothing was done. */
 int stoa_create_snapshot(struct stoa *stoa, const char *name, struct stoa_detail *detail);
 int stoa_list_snapshots(struct stoa *stoa,
                         int (*each)(void *context, const struct stoa_copy_info *info),
                         void *context, struct stoa_detail *detail);
 int stoa_drop_snapshot(struct stoa *stoa, const char *name, struct stoa_detail *detail);
 
-/* Make a store of its own in DIRECTORY from a snapshot: as stoa_restore. */
+/* Make a store of its own in DIRECTORY from a snapshot: as stoa_restore, by the calling process,
+ * which has to be able to read the snapshot's files. */
 int stoa_restore_snapshot(struct stoa *stoa, const char *name, const char *directory,
                           const struct stoa_restore_options *options,
                           struct stoa_restore_report *out_report, struct stoa_detail *detail);

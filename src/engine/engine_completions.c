@@ -60,6 +60,10 @@ static void fill_served(const struct engine_request *own, struct stoa_completion
     case STOA_MESSAGE_ANALYZE_STORE:
         out->analysis = own->report;
         break;
+    case STOA_MESSAGE_LIST_SNAPSHOTS:
+        out->copies = own->report;
+        out->copy_count = own->report_count;
+        break;
     case STOA_MESSAGE_LIST_JOBS:
         out->jobs = own->report;
         out->job_count = own->report_count;
@@ -95,6 +99,7 @@ void engine_completion_drop(struct stoa_completion *completion)
     memory_free(completion->damages);
     memory_free(completion->analysis);
     memory_free(completion->jobs);
+    memory_free(completion->copies);
 }
 
 void engine_completion_fill(const struct engine_request *own, struct stoa_completion *out)

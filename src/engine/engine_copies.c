@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Copies of a store: backups, snapshots, restoring. They run on the calling thread with a loop of
+/* Copies of a store: backups, restoring. They run on the calling thread with a loop of
  * its own, and take from the store's loop no more than the moment that is to be copied: what lies
  * before it in the ledger never changes again. */
 #include <errno.h>
@@ -15,21 +15,9 @@
 #include "maint/backup.h"
 #include "maint/repair.h"
 #include "maint/restore.h"
-#include "maint/snapshot.h"
 #include "store/store_folder.h"
 
 enum { POINT_TRIES = 2000, POINT_PAUSE_NS = 1000000, COPY_IO_ENTRIES = 64, COPY_IO_THREADS = 4 };
-
-/* Copies are made where the store is: a handle that stands for a daemon has no files. */
-static bool is_elsewhere(const struct stoa *stoa, struct stoa_detail *detail, int *out_result)
-{
-    if (stoa->remote == NULL) {
-        return false;
-    }
-    *out_result =
-        engine_refuse(detail, STOA_ENOTSUP, "this is done by the process that has the store open");
-    return true;
-}
 
 /* ---- a loop for the calling thread, and its pace ---- */
 
@@ -141,7 +129,7 @@ static int take_point(struct stoa *stoa, struct store_point *out_point, uint8_t 
     return result;
 }
 
-static void describe(const struct manifest *manifest, struct stoa_copy_info *out)
+void engine_copies_describe(const struct manifest *manifest, struct stoa_copy_info *out)
 {
     out->number = manifest->number;
     out->created = manifest->created_ns / 1000000000;
@@ -311,7 +299,7 @@ static int tell_backup(void *context, uint64_t number, const struct manifest *ma
     if (manifest == NULL) {
         info.damaged = why->text;
     } else {
-        describe(manifest, &info);
+        engine_copies_describe(manifest, &info);
     }
     return listing->each(listing->context, &info);
 }
@@ -409,104 +397,6 @@ int stoa_restore(const char *backup, const char *directory,
         memcpy(out_report->state_root, report.state_root, 32);
     }
     return finish(&copying, result, detail);
-}
-
-/* ---- snapshots ---- */
-
-int stoa_create_snapshot(struct stoa *stoa, const char *name, struct stoa_detail *detail)
-{
-    struct copying copying;
-    struct store_point point;
-    uint8_t root[32];
-    int refused;
-    if (is_elsewhere(stoa, detail, &refused)) {
-        return refused;
-    }
-    if (name == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, "create a snapshot: it has no name");
-    }
-    int result = begin(&copying, NULL);
-    if (result == 0) {
-        result = take_point(stoa, &point, root, &copying.detail);
-    }
-    if (result == 0) {
-        result = snapshot_create(copying.io, stoa->directory, name, &point, root, &copying.detail);
-    }
-    return finish(&copying, result, detail);
-}
-
-static int tell_snapshot(void *context, const char *name, const struct manifest *manifest,
-                         uint64_t own_bytes, const struct error_detail *why)
-{
-    const struct listing *listing = context;
-    struct stoa_copy_info info = {.number = 0};
-    if (manifest == NULL) {
-        info.damaged = why->text;
-    } else {
-        describe(manifest, &info);
-    }
-    info.name = name;
-    info.own_bytes = own_bytes;
-    return listing->each(listing->context, &info);
-}
-
-int stoa_list_snapshots(struct stoa *stoa,
-                        int (*each)(void *context, const struct stoa_copy_info *info),
-                        void *context, struct stoa_detail *detail)
-{
-    struct copying copying;
-    struct listing listing = {each, context};
-    int refused;
-    if (is_elsewhere(stoa, detail, &refused)) {
-        return refused;
-    }
-    if (each == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, "list snapshots: nobody to tell");
-    }
-    int result = begin(&copying, NULL);
-    if (result == 0) {
-        result =
-            snapshot_list(copying.io, stoa->directory, tell_snapshot, &listing, &copying.detail);
-    }
-    return finish(&copying, result, detail);
-}
-
-int stoa_drop_snapshot(struct stoa *stoa, const char *name, struct stoa_detail *detail)
-{
-    struct copying copying;
-    int refused;
-    if (is_elsewhere(stoa, detail, &refused)) {
-        return refused;
-    }
-    if (name == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, "drop a snapshot: it has no name");
-    }
-    int result = begin(&copying, NULL);
-    if (result == 0) {
-        result = snapshot_drop(copying.io, stoa->directory, name, &copying.detail);
-    }
-    return finish(&copying, result, detail);
-}
-
-int stoa_restore_snapshot(struct stoa *stoa, const char *name, const char *directory,
-                          const struct stoa_restore_options *options,
-                          struct stoa_restore_report *out_report, struct stoa_detail *detail)
-{
-    struct copying copying;
-    char path[STORE_PATH_SIZE_MAX];
-    int refused;
-    if (is_elsewhere(stoa, detail, &refused)) {
-        return refused;
-    }
-    if (name == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, "restore a snapshot: it has no name");
-    }
-    int result = begin(&copying, NULL);
-    if (result == 0) {
-        result = snapshot_path(copying.io, stoa->directory, name, path, &copying.detail);
-    }
-    result = finish(&copying, result, detail);
-    return result == 0 ? stoa_restore(path, directory, options, out_report, detail) : result;
 }
 
 /* ---- scrub, repair ---- */

@@ -382,6 +382,12 @@ int engine_jobs_check(const struct stoa_options *options, struct stoa_maintenanc
 void engine_jobs_take(struct stoa *stoa, const struct stoa_maintenance *checked);
 /* The job that MESSAGE asks for; -1: none. */
 int engine_jobs_find(enum stoa_message message);
+
+/* engine_copies.c, engine_snapshots.c */
+struct manifest;
+void engine_copies_describe(const struct manifest *manifest, struct stoa_copy_info *out);
+void engine_snapshots_serve(struct engine_request *own);
+
 /* 0: there is none of that NAME. */
 uint64_t engine_jobs_fact(const struct stoa_job_info *info, const char *name);
 engine_serve_type engine_jobs_serve(enum stoa_message message); /* NULL: it is not about jobs */

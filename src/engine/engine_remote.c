@@ -80,10 +80,12 @@ static void fill_answer(struct engine_request *own, const struct stoa_completion
                   : completion->branches != NULL    ? (void *)completion->branches
                   : completion->verified != NULL    ? (void *)completion->verified
                   : completion->jobs != NULL        ? (void *)completion->jobs
+                  : completion->copies != NULL      ? (void *)completion->copies
                                                     : (void *)completion->analysis;
     own->damages = completion->damages;
     own->report_count = completion->branches != NULL ? completion->branch_count
                         : completion->jobs != NULL   ? completion->job_count
+                        : completion->copies != NULL ? completion->copy_count
                                                      : completion->damage_count;
 }
 

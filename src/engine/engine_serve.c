@@ -331,6 +331,8 @@ engine_serve_type engine_serve_find(enum stoa_message message)
         return serve_verify;
     case STOA_MESSAGE_ANALYZE_STORE:
         return serve_analyze;
+    case STOA_MESSAGE_LIST_SNAPSHOTS:
+        return engine_snapshots_serve;
     case STOA_MESSAGE_LIST_DAMAGES:
         return serve_damages;
     case STOA_MESSAGE_REBUILD_INDEX:

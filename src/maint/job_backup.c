@@ -4,21 +4,16 @@
  * what it had copied is noted in the target itself, so the job needs no point. */
 #include <inttypes.h>
 
-#include "chain/block.h"
 #include "maint/backup.h"
 #include "maint/job_kinds.h"
+#include "maint/job_moment.h"
 
 enum { BACKUPS_KEPT = 7 }; /* where nothing else is set */
 
 struct job_backup {
-    struct store_point point;
-    struct store_request request;
+    struct job_moment moment;
     struct backup_creation *creation;
     struct pace pace;
-    struct io_request pause;
-    uint8_t root[32];
-    bool has_point;
-    bool has_root;
     bool ended;
 };
 
@@ -49,52 +44,6 @@ static int begin(struct job *job, struct bytes point)
         return STOA_EINVAL;
     }
     return 0;
-}
-
-static void done_header(struct store_request *request)
-{
-    struct job *job = request->context;
-    struct job_backup *own = job_state(job);
-    struct block block;
-    int result = request->result;
-    if (result == 0) {
-        result = block_decode(bytes_of(request->block.block.data, request->block.block.size),
-                              &block, &request->detail);
-        if (result == 0) {
-            memcpy(own->root, block.header.state_root, 32);
-            own->has_root = true;
-        }
-        store_view_release(request->block.view);
-    }
-    if (result != 0) {
-        *job_detail(job) = request->detail;
-        (void)job_fail(job, result); /* its next step is its end */
-    }
-    job_continue(job);
-}
-
-/* The moment, then its head. */
-static enum job_next take_point(struct job *job, struct job_backup *own)
-{
-    enum { PAUSE_NS = 1000000 };
-    if (!own->has_point) {
-        int result = store_get_point(job_store(job), &own->point);
-        if (result == STOA_EBUSY) {
-            own->pause = (struct io_request){.op = IO_TIMER,
-                                             .deadline_ns = io_now_ns(job_loop(job)) + PAUSE_NS};
-            return job_io(job, &own->pause);
-        }
-        if (result != 0) {
-            (void)error_set(job_detail(job), result, "back up: the store is empty"); /* told */
-            return job_fail(job, result);
-        }
-        own->has_point = true;
-    }
-    own->request = (struct store_request){
-        .kind = STORE_GET_BLOCK, .key = {.by = STOA_BY_HASH}, .done = done_header, .context = job};
-    memcpy(own->request.key.hash, own->point.head.hash, 32);
-    store_submit(job_store(job), &own->request);
-    return JOB_WAITS;
 }
 
 static int keep_pace(void *context, uint64_t bytes, uint64_t done, uint64_t total)
@@ -139,15 +88,15 @@ static int copy_file(struct job *job, struct kv_session *session)
 static enum job_next step(struct job *job)
 {
     struct job_backup *own = job_state(job);
-    if (!own->has_point || !own->has_root) {
-        return take_point(job, own);
+    if (!own->moment.taken) {
+        return job_moment_take(job, &own->moment, "back up");
     }
     if (own->ended) {
         return JOB_ENDED;
     }
-    job_say(job, "block %" PRIu64, own->point.head.height);
+    job_say(job, "block %" PRIu64, own->moment.point.head.height);
     if ((job_order(job)->flags & JOB_DRY_RUN) != 0) {
-        job_fact(job, "number", own->point.head.height);
+        job_fact(job, "number", own->moment.point.head.height);
         return JOB_ENDED;
     }
     if (own->creation == NULL) {
@@ -155,8 +104,8 @@ static enum job_next step(struct job *job)
                                          .target = target_of(job),
                                          .full = job_order(job)->numbers[JOB_FULL] != 0,
                                          .keep = kept_by(job)};
-        int result =
-            backup_begin(&options, &own->point, own->root, &own->creation, job_detail(job));
+        int result = backup_begin(&options, &own->moment.point, own->moment.root, &own->creation,
+                                  job_detail(job));
         if (result != 0) {
             return job_fail(job, result);
         }

@@ -12,23 +12,6 @@
 
 static const char *const parts[] = {STORE_FOLDER_LEDGER, BACKUP_FOLDER_ARCHIVE};
 
-/* Letters, digits, dots, dashes, and no dot at the beginning. */
-static int check_name(const char *name, struct error_detail *detail)
-{
-    size_t length = strlen(name);
-    bool good = length > 0 && length <= SNAPSHOT_NAME_MAX && name[0] != '.';
-    for (size_t i = 0; good && i < length; i++) {
-        char at = name[i];
-        good = (at >= 'a' && at <= 'z') || (at >= 'A' && at <= 'Z') || (at >= '0' && at <= '9') ||
-               at == '-' || at == '_' || at == '.';
-    }
-    return good ? 0
-                : error_set(detail, STOA_EINVAL,
-                            "a snapshot's name is 1 to %d letters, digits, dots, dashes or "
-                            "underscores, and does not begin with a dot",
-                            SNAPSHOT_NAME_MAX);
-}
-
 /* DIRECTORY/snapshots/BEFORE NAME AFTER */
 static int path_of(const char *directory, const char *before, const char *name, const char *after,
                    char out[STORE_PATH_SIZE_MAX], struct error_detail *detail)
@@ -254,6 +237,23 @@ static int fill(struct snapshot *snapshot)
                        : result;
 }
 
+/* Letters, digits, dots, dashes, and no dot at the beginning. */
+int snapshot_check_name(const char *name, struct error_detail *detail)
+{
+    size_t length = strlen(name);
+    bool good = length > 0 && length <= SNAPSHOT_NAME_MAX && name[0] != '.';
+    for (size_t i = 0; good && i < length; i++) {
+        char at = name[i];
+        good = (at >= 'a' && at <= 'z') || (at >= 'A' && at <= 'Z') || (at >= '0' && at <= '9') ||
+               at == '-' || at == '_' || at == '.';
+    }
+    return good ? 0
+                : error_set(detail, STOA_EINVAL,
+                            "a snapshot's name is 1 to %d letters, digits, dots, dashes or "
+                            "underscores, and does not begin with a dot",
+                            SNAPSHOT_NAME_MAX);
+}
+
 int snapshot_create(struct io *io, const char *directory, const char *name,
                     const struct store_point *point, const uint8_t state_root[32],
                     struct error_detail *detail)
@@ -262,7 +262,7 @@ int snapshot_create(struct io *io, const char *directory, const char *name,
     char folder[STORE_PATH_SIZE_MAX];
     char path[STORE_PATH_SIZE_MAX];
     size_t count = 0;
-    int result = check_name(name, detail);
+    int result = snapshot_check_name(name, detail);
     if (result == 0) {
         result = path_of(directory, "", name, "", path, detail);
     }
@@ -348,7 +348,7 @@ int snapshot_path(struct io *io, const char *directory, const char *name, char o
                   struct error_detail *detail)
 {
     size_t count = 0;
-    int result = check_name(name, detail);
+    int result = snapshot_check_name(name, detail);
     if (result == 0) {
         result = path_of(directory, "", name, "", out_path, detail);
     }

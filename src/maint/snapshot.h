@@ -20,6 +20,9 @@
 
 enum { SNAPSHOT_NAME_MAX = 63 };
 
+/* STOA_EINVAL: NAME is none for one. */
+int snapshot_check_name(const char *name, struct error_detail *detail);
+
 /* STOA_EINVAL: no name for one; STOA_EEXISTS; STOA_ENOSPACE. */
 int snapshot_create(struct io *io, const char *directory, const char *name,
                     const struct store_point *point, const uint8_t state_root[32],

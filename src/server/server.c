@@ -338,6 +338,7 @@ void server_forget(struct stoa_completion *completion)
     stoa_free(completion->damages);
     stoa_free(completion->analysis);
     stoa_free(completion->jobs);
+    stoa_free(completion->copies);
 }
 
 struct stoa *server_store(struct server *server)

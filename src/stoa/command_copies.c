@@ -289,6 +289,18 @@ int command_copies_restore(const struct options *options)
 
 /* ---- snapshots ---- */
 
+/* Which of them is shown. */
+struct showing {
+    struct answer answer;
+    const char *name;
+};
+
+static int add_named(void *context, const struct stoa_copy_info *info)
+{
+    struct showing *showing = context;
+    return strcmp(info->name, showing->name) == 0 ? add_copy(&showing->answer, info) : 0;
+}
+
 static int create_snapshot(const struct options *options)
 {
     struct stoa *stoa;
@@ -297,9 +309,18 @@ static int create_snapshot(const struct options *options)
     if (status != COMMAND_DONE) {
         return status;
     }
-    int result = stoa_create_snapshot(stoa, options->arguments[1], &detail);
-    return command_close(stoa,
-                         result == 0 ? COMMAND_DONE : command_fail(result, &detail, "snapshot"));
+    struct showing showing = {.name = options->arguments[1]};
+    int result = stoa_create_snapshot(stoa, showing.name, &detail);
+    if (result != 0) {
+        return command_close(stoa, command_fail(result, &detail, "snapshot"));
+    }
+    answer_init(&showing.answer, options);
+    result = stoa_list_snapshots(stoa, add_named, &showing, &detail);
+    if (result != 0) {
+        answer_deinit(&showing.answer);
+        return command_close(stoa, command_fail(result, &detail, "snapshot"));
+    }
+    return command_close(stoa, answer_finish(&showing.answer));
 }
 
 static int list_snapshots(const struct options *options)

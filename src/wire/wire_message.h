@@ -52,6 +52,7 @@ enum wire_reply_shape {
     WIRE_REPLY_VERIFIED,
     WIRE_REPLY_BRANCHES,
     WIRE_REPLY_JOBS,
+    WIRE_REPLY_COPIES,
 };
 
 /* …_UNKNOWN for what is no message. */

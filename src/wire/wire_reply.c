@@ -120,6 +120,18 @@ static const struct wire_field analysis_fields[] = {
     WIRE_FIELD(struct stoa_analysis, trie_version_bytes, WIRE_U64),
 };
 
+static const struct wire_field copy_fields[] = {
+    WIRE_FIELD(struct stoa_copy_info, created, WIRE_U64),
+    WIRE_FIELD(struct stoa_copy_info, store_id, WIRE_U64),
+    WIRE_FIELD(struct stoa_copy_info, chain_id, WIRE_U64),
+    WIRE_FIELD(struct stoa_copy_info, height, WIRE_U64),
+    WIRE_FIELD(struct stoa_copy_info, hash, WIRE_FIXED),
+    WIRE_FIELD(struct stoa_copy_info, state_root, WIRE_FIXED),
+    WIRE_FIELD(struct stoa_copy_info, files, WIRE_U64),
+    WIRE_FIELD(struct stoa_copy_info, bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_copy_info, own_bytes, WIRE_U64),
+};
+
 static const struct wire_field verified_fields[] = {
     WIRE_FIELD(struct stoa_verify_report, segments, WIRE_U64),
     WIRE_FIELD(struct stoa_verify_report, frames, WIRE_U64),
@@ -234,6 +246,7 @@ struct wire_reply_table wire_reply_fields(enum wire_reply_struct which)
         [WIRE_STRUCT_HEALTH] = {health_fields, COUNT(health_fields)},
         [WIRE_STRUCT_REASON] = {reason_fields, COUNT(reason_fields)},
         [WIRE_STRUCT_ANALYSIS] = {analysis_fields, COUNT(analysis_fields)},
+        [WIRE_STRUCT_COPY] = {copy_fields, COUNT(copy_fields)},
         [WIRE_STRUCT_VERIFIED] = {verified_fields, COUNT(verified_fields)},
         [WIRE_STRUCT_DAMAGE] = {damage_fields, COUNT(damage_fields)},
         [WIRE_STRUCT_BRANCH] = {branch_fields, COUNT(branch_fields)},
@@ -413,6 +426,21 @@ static void write_verified(struct wire_writer *writer, const struct stoa_complet
     wire_writer_end(writer, mark);
 }
 
+static void write_copies(struct wire_writer *writer, const struct stoa_completion *completion)
+{
+    struct wire_mark list = wire_writer_list(writer);
+    for (size_t i = 0; i < completion->copy_count; i++) {
+        const struct stoa_copy_info *copy = &completion->copies[i];
+        struct wire_mark one = wire_writer_list(writer);
+        write_fields(writer, WIRE_STRUCT_COPY, copy);
+        wire_writer_text(writer, copy->name != NULL ? copy->name : "");
+        wire_writer_text(writer, copy->path != NULL ? copy->path : "");
+        wire_writer_text(writer, copy->damaged != NULL ? copy->damaged : "");
+        wire_writer_end(writer, one);
+    }
+    wire_writer_end(writer, list);
+}
+
 static void write_blocks(struct wire_writer *writer, const struct stoa_block *blocks, size_t first,
                          size_t count)
 {
@@ -505,6 +533,9 @@ static void write_body(struct wire_writer *writer, const struct stoa_completion 
         break;
     case WIRE_REPLY_JOBS:
         write_jobs(writer, own);
+        break;
+    case WIRE_REPLY_COPIES:
+        write_copies(writer, own);
         break;
     case WIRE_REPLY_NOTHING:
     case WIRE_REPLY_UNKNOWN:

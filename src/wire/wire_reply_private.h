@@ -33,6 +33,7 @@ enum wire_reply_struct {
     WIRE_STRUCT_HEADER,
     WIRE_STRUCT_JOB,
     WIRE_STRUCT_FACT,
+    WIRE_STRUCT_COPY,
 };
 
 struct wire_reply_table wire_reply_fields(enum wire_reply_struct which);
@@ -66,6 +67,8 @@ int wire_reply_read_health(struct bytes *cursor, struct stoa_health **out,
                            struct error_detail *detail);
 int wire_reply_read_verified(struct bytes *cursor, struct stoa_completion *out,
                              struct error_detail *detail);
+int wire_reply_read_copies(struct bytes *cursor, struct stoa_completion *out,
+                           struct error_detail *detail);
 int wire_reply_read_jobs(struct bytes *cursor, struct stoa_completion *out,
                          struct error_detail *detail);
 

@@ -514,6 +514,8 @@ static int read_body(enum wire_reply_shape shape, struct bytes *cursor, struct s
                             &out->branch_count, detail);
         out->branches = report;
         return result;
+    case WIRE_REPLY_COPIES:
+        return wire_reply_read_copies(cursor, out, detail);
     case WIRE_REPLY_JOBS:
         return wire_reply_read_jobs(cursor, out, detail);
     case WIRE_REPLY_NOTHING:

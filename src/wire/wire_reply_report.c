@@ -160,6 +160,60 @@ int wire_reply_read_verified(struct bytes *cursor, struct stoa_completion *out,
     return 0;
 }
 
+/* One of the list; what is not damaged has no text that says so. */
+static int read_copy(struct bytes *items, struct wire_reply_room *room, struct stoa_copy_info *out,
+                     struct error_detail *detail)
+{
+    struct bytes list;
+    int result = rlp_read_list(items, &list, detail);
+    if (result == 0) {
+        result = wire_reply_read_fields(&list, WIRE_STRUCT_COPY, out, detail);
+    }
+    if (result == 0) {
+        result = read_text(&list, room, &out->name, detail);
+    }
+    if (result == 0) {
+        result = read_text(&list, room, &out->path, detail);
+    }
+    if (result == 0) {
+        result = read_text(&list, room, &out->damaged, detail);
+    }
+    if (result == 0 && out->damaged[0] == '\0') {
+        out->damaged = NULL;
+    }
+    return result;
+}
+
+int wire_reply_read_copies(struct bytes *cursor, struct stoa_completion *out,
+                           struct error_detail *detail)
+{
+    struct bytes items;
+    size_t count = 0;
+    int result = rlp_read_list(cursor, &items, detail);
+    if (result == 0) {
+        result = wire_reply_count_items(items, sizeof(struct stoa_copy_info), &count, detail);
+    }
+    if (result != 0 || count == 0) {
+        return result;
+    }
+    size_t texts = items.size + 3 * count;
+    struct stoa_copy_info *copies = wire_reply_make(count, sizeof(*copies), texts);
+    if (copies == NULL) {
+        return error_set(detail, STOA_ENOMEM, "copies");
+    }
+    struct wire_reply_room room = {(uint8_t *)(copies + count), texts};
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result = read_copy(&items, &room, &copies[i], detail);
+    }
+    if (result != 0) {
+        memory_free(copies);
+        return result;
+    }
+    out->copies = copies;
+    out->copy_count = count;
+    return 0;
+}
+
 static int read_job(struct bytes *cursor, struct stoa_job_info *out, struct error_detail *detail)
 {
     struct bytes list;

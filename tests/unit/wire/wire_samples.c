@@ -243,6 +243,24 @@ static void fill_verified(struct stoa_completion *out)
     out->damage_count = 1;
 }
 
+static void fill_copies(struct stoa_completion *out)
+{
+    static struct stoa_copy_info copies[] = {{.name = "before",
+                                              .path = "/store/snapshots/before",
+                                              .created = 1700000000,
+                                              .store_id = 9,
+                                              .chain_id = 1,
+                                              .height = 5,
+                                              .hash = {1},
+                                              .state_root = {2},
+                                              .files = 3,
+                                              .bytes = 1 << 20,
+                                              .own_bytes = 4096},
+                                             {.name = "bad", .path = "", .damaged = "it ends"}};
+    out->copies = copies;
+    out->copy_count = 2;
+}
+
 static void fill_queries(struct stoa_completion *out)
 {
     static struct stoa_log logs[] = {
@@ -325,6 +343,7 @@ void wire_samples_completion(enum stoa_message message, int result, struct stoa_
     analysis.accounts = 12;
     out->analysis = &analysis;
     fill_verified(out);
+    fill_copies(out);
     out->jobs = jobs;
     out->job_count = 2;
     out->branches = branches;
