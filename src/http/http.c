@@ -252,7 +252,7 @@ static void run_job(struct http_job *job)
     /* The library's own wake does not reach a loop that is not its own. */
     MHD_resume_connection(exchange->connection);
     if (!atomic_exchange_explicit(&http->resumed, true, memory_order_acq_rel)) {
-        net_wake(server_net(http->part.server));
+        server_wake(http->part.server);
     }
 }
 

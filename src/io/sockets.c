@@ -77,12 +77,12 @@ static void set_number(int fd, int level, int option, int value)
     (void)setsockopt(fd, level, option, &value, sizeof(value)); /* it works as well without */
 }
 
-/* Larger buffers, so that a turn of the loop moves more. */
-static void tune(int fd, int family)
+void sockets_tune(int fd, bool tcp)
 {
+    /* So that a turn of the loop moves more. */
     set_number(fd, SOL_SOCKET, SO_SNDBUF, BUFFER_SIZE);
     set_number(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_SIZE);
-    if (family != AF_UNIX) {
+    if (tcp) {
         set_number(fd, IPPROTO_TCP, TCP_NODELAY, 1);
         set_number(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
     }
@@ -164,18 +164,10 @@ int sockets_port(int fd)
     return ntohs(own.any.sa_family == AF_INET6 ? own.v6.sin6_port : own.v4.sin_port);
 }
 
-int sockets_accept(int fd, int *out_fd)
+bool sockets_is_gone(int fd)
 {
-    union any_address peer;
-    socklen_t size = sizeof(peer);
-    int accepted = accept4(fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (accepted < 0) {
-        bool none = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
-        return none ? STOA_ENOMEM : STOA_EBUSY;
-    }
-    tune(accepted, peer.any.sa_family);
-    *out_fd = accepted;
-    return 0;
+    struct pollfd ended = {.fd = fd};
+    return poll(&ended, 1, 0) > 0; /* only an end or a failure is told unasked */
 }
 
 int sockets_peer(int fd, struct sockets_peer *out_peer)
@@ -237,7 +229,7 @@ int sockets_connect(const char *address, int timeout_ms, int *out_fd, struct err
                : error == EAGAIN                        ? STOA_EBUSY
                                                         : error_from_errno(error);
     }
-    tune(fd, own.any.sa_family);
+    sockets_tune(fd, own.any.sa_family != AF_UNIX);
     *out_fd = fd;
     return 0;
 }

@@ -22,8 +22,11 @@ int sockets_listen_tcp(const char *address, int *out_fd, struct error_detail *de
 /* The port that FD listens at. */
 int sockets_port(int fd);
 
-/* The next that waits. STOA_EBUSY: none does. STOA_ENOMEM: no descriptors or memory. */
-int sockets_accept(int fd, int *out_fd);
+/* Larger buffers and such, of a socket that was accepted. */
+void sockets_tune(int fd, bool tcp);
+
+/* The other side is gone: nothing that is sent would arrive. What came before may be there. */
+bool sockets_is_gone(int fd);
 
 enum { SOCKETS_GROUPS_MAX = 256 };
 

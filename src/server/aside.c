@@ -5,10 +5,11 @@
 
 #include "base/ensure.h"
 #include "base/memory.h"
+#include "server/server.h"
 #include "stoa/error.h"
 
 struct aside {
-    struct net *net;
+    struct server *server;
     unsigned under_way; /* the loop's */
     unsigned thread_count;
     pthread_t threads[ASIDE_THREADS];
@@ -44,19 +45,19 @@ static void *run_thread(void *context)
         job->next = aside->ended;
         aside->ended = job;
         pthread_cond_signal(&aside->finished);
-        net_wake(aside->net);
+        server_wake(aside->server);
     }
     pthread_mutex_unlock(&aside->mutex);
     return NULL;
 }
 
-int aside_create(struct net *net, struct aside **out_aside)
+int aside_create(struct server *server, struct aside **out_aside)
 {
     struct aside *aside = memory_alloc_zeroed(1, sizeof(*aside));
     if (aside == NULL) {
         return STOA_ENOMEM;
     }
-    aside->net = net;
+    aside->server = server;
     aside->last = &aside->first;
     pthread_mutex_init(&aside->mutex, NULL);
     pthread_cond_init(&aside->changed, NULL);

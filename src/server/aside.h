@@ -6,9 +6,8 @@
 
 #include <stdbool.h>
 
-#include "io/net.h"
-
 struct aside;
+struct server;
 
 struct aside_job {
     void (*run)(struct aside_job *job);  /* on a thread aside */
@@ -18,8 +17,8 @@ struct aside_job {
 
 enum { ASIDE_THREADS = 3, ASIDE_JOBS_MAX = 128 };
 
-/* NET is woken when something is done. STOA_ENOMEM, STOA_EIO: no thread. */
-int aside_create(struct net *net, struct aside **out_aside);
+/* SERVER is woken when something is done. STOA_ENOMEM, STOA_EIO: no thread. */
+int aside_create(struct server *server, struct aside **out_aside);
 
 /* No job is under way. NULL is allowed. */
 void aside_destroy(struct aside *aside);

@@ -10,7 +10,6 @@
 
 enum {
     LOOK_NS = 200000000,    /* between two looks at what takes too long */
-    ACCEPTS_MAX = 64,       /* in a turn */
     IN_KEEP = 1 << 16,      /* memory that a connection without a frame keeps */
     ENDING_NS = 1000000000, /* to write why it is closed */
 };
@@ -34,12 +33,14 @@ static void count_queue(struct connection *connection)
 {
     struct client *client = connection->client;
     if (client != NULL) {
+        uint64_t in = connection->closed ? 0 : connection->in.size;
+        uint64_t out = connection->closed ? 0 : connection_queued(connection);
         ensure(client->queued_in >= connection->counted_in);
         ensure(client->queued_out >= connection->counted_out);
-        client->queued_in += connection->in.size - connection->counted_in;
-        client->queued_out += connection->outbox.size - connection->counted_out;
-        connection->counted_in = connection->in.size;
-        connection->counted_out = connection->outbox.size;
+        client->queued_in += in - connection->counted_in;
+        client->queued_out += out - connection->counted_out;
+        connection->counted_in = in;
+        connection->counted_out = out;
     }
 }
 
@@ -56,15 +57,23 @@ static void pass_slot_on(struct connections *own)
     }
 }
 
+/* What CONNECTION has on the loop ends soon. */
+static void give_up(struct connection *connection)
+{
+    struct io *io = server_io(connection->owner->server);
+    sockets_shut_down(connection->fd);
+    (void)io_cancel(io, &connection->receive); /* they need not be under way */
+    (void)io_cancel(io, &connection->send);
+}
+
 void connection_close(struct connection *connection)
 {
     struct connections *owner = connection->owner;
-    if (connection->watch.fd < 0) {
+    if (connection->closed) {
         return;
     }
-    net_watch_remove(server_net(owner->server), &connection->watch);
-    sockets_close(connection->watch.fd);
-    connection->watch.fd = -1;
+    connection->closed = true;
+    give_up(connection);
     connection_abandon(connection);
     outbox_deinit(&connection->outbox);
     buffer_deinit(&connection->in);
@@ -87,9 +96,23 @@ void connection_close(struct connection *connection)
     owner->ended = connection;
 }
 
+/* It receives, or does not, as it is to by now. One that ends while that is cancelled is settled
+ * again by its end. */
+static void settle_receiving(struct connection *connection)
+{
+    struct io *io = server_io(connection->owner->server);
+    bool wanted =
+        !connection->closed && !connection->waits && connection->state != CONNECTION_ENDING;
+    if (wanted && !connection->receive.pending) {
+        io_submit(io, &connection->receive);
+    } else if (!wanted) {
+        (void)io_cancel(io, &connection->receive); /* it need not be under way */
+    }
+}
+
 void connection_end(struct connection *connection, int code, const char *text)
 {
-    if (connection->state == CONNECTION_ENDING || connection->watch.fd < 0) {
+    if (connection->state == CONNECTION_ENDING || connection->closed) {
         return;
     }
     const struct event_field fields[] = {
@@ -106,8 +129,7 @@ void connection_end(struct connection *connection, int code, const char *text)
     if (wire_append_goodbye(&connection->outbox.bytes, code, text) == 0) {
         (void)outbox_note(&connection->outbox, connection->outbox.bytes.size - size); /* or not */
     }
-    net_watch_want(server_net(connection->owner->server), &connection->watch, false,
-                   connection->watch.wants_write);
+    settle_receiving(connection);
     connection_touch(connection);
 }
 
@@ -228,7 +250,7 @@ static size_t take_frames(struct connection *connection, const uint8_t *data, si
     size_t taken = 0;
     connection->waits = false;
     while (size - taken >= WIRE_HEADER_SIZE && connection->state != CONNECTION_ENDING &&
-           connection->watch.fd >= 0) {
+           !connection->closed) {
         struct wire_header header;
         struct error_detail detail = {.code = 0};
         uint32_t most = connection->state == CONNECTION_OPEN
@@ -258,8 +280,7 @@ static size_t take_frames(struct connection *connection, const uint8_t *data, si
 /* What is left after the frames were taken stays, and says whether to read on. */
 static void keep_rest(struct connection *connection, const uint8_t *rest, size_t size)
 {
-    struct net *net = server_net(connection->owner->server);
-    if (connection->watch.fd < 0 || connection->state == CONNECTION_ENDING) {
+    if (connection->closed || connection->state == CONNECTION_ENDING) {
         return;
     }
     if (size != 0 && buffer_append(&connection->in, rest, size) != 0) {
@@ -271,7 +292,7 @@ static void keep_rest(struct connection *connection, const uint8_t *rest, size_t
     connection->frame_ns = !partial                    ? 0
                            : connection->frame_ns != 0 ? connection->frame_ns
                                                        : connection->owner->now_ns;
-    net_watch_want(net, &connection->watch, !connection->waits, connection->watch.wants_write);
+    settle_receiving(connection);
 }
 
 /* Go on with what came before. */
@@ -279,7 +300,7 @@ static void take_kept(struct connection *connection)
 {
     struct buffer *in = &connection->in;
     size_t taken = take_frames(connection, in->data, in->size);
-    if (connection->watch.fd < 0 || connection->state == CONNECTION_ENDING) {
+    if (connection->closed || connection->state == CONNECTION_ENDING) {
         return;
     }
     if (taken != 0) {
@@ -293,67 +314,76 @@ static void take_kept(struct connection *connection)
     keep_rest(connection, NULL, 0);
 }
 
-static void connection_ready(struct net_watch *watch)
+/* SIZE bytes at DATA came. */
+static void take_bytes(struct connection *connection, const uint8_t *data, size_t size)
 {
-    struct connection *connection = watch->context;
-    struct net *net = server_net(connection->owner->server);
-    const uint8_t *data;
-    ptrdiff_t size = net_receive(net, watch->fd, &data);
-    if (size == STOA_EBUSY) {
-        return;
-    }
-    if (size <= 0) {
-        connection_close(connection);
-        return;
-    }
-    connection->owner->now_ns = net_now_ns();
+    connection->owner->now_ns = io_now_ns(server_io(connection->owner->server));
     connection->received_ns = connection->owner->now_ns;
     connection->pinged = false;
     if (connection->in.size != 0) {
-        if (buffer_append(&connection->in, data, (size_t)size) != 0) {
+        if (buffer_append(&connection->in, data, size) != 0) {
             connection_end(connection, STOA_ENOMEM, "no memory for what came");
             return;
         }
         take_kept(connection);
         return;
     }
-    size_t taken = take_frames(connection, data, (size_t)size);
+    size_t taken = take_frames(connection, data, size);
     connection->frame_ns = taken != 0 ? 0 : connection->frame_ns;
-    keep_rest(connection, data + taken, (size_t)size - taken);
+    keep_rest(connection, data + taken, size - taken);
+}
+
+static void received(struct io_request *request)
+{
+    struct connection *connection = request->context;
+    if (connection->closed || connection->state == CONNECTION_ENDING) {
+        return; /* nobody listens to it any more */
+    }
+    if (request->result > 0) {
+        take_bytes(connection, request->data, (size_t)request->result);
+    } else if (request->result == STOA_ECANCELED) {
+        settle_receiving(connection);
+    } else {
+        connection_close(connection);
+    }
 }
 
 /* ---- writing ---- */
 
 static void write_out(struct connection *connection)
 {
-    struct net *net = server_net(connection->owner->server);
-    uint64_t before = connection->outbox.size;
-    int result = outbox_write(&connection->outbox, connection->watch.fd);
-    if (result == STOA_EIO) {
-        connection_close(connection);
+    if (connection->closed || connection->send.pending) {
         return;
     }
-    bool empty = outbox_is_empty(&connection->outbox);
-    if (empty || connection->outbox.size != before) {
+    if (outbox_is_empty(&connection->sending)) {
+        struct outbox empty = connection->sending;
+        connection->sending = connection->outbox;
+        connection->outbox = empty;
         connection->written_ns = connection->owner->now_ns;
     }
     count_queue(connection);
-    if (empty && connection->state == CONNECTION_ENDING) {
+    if (!outbox_is_empty(&connection->sending)) {
+        connection->send.part_count = outbox_parts(&connection->sending, connection->parts);
+        io_submit(server_io(connection->owner->server), &connection->send);
+    } else if (connection->state == CONNECTION_ENDING) {
         connection_close(connection);
-        return;
-    }
-    net_watch_want(net, &connection->watch, connection->watch.wants_read, !empty);
-    if (connection->streams != NULL && connection->outbox.size < CONNECTION_STREAM_LOW) {
-        connection_touch(connection); /* there are more parts */
     }
 }
 
-static void connection_writable(struct net_watch *watch)
+static void sent(struct io_request *request)
 {
-    struct connection *connection = watch->context;
-    connection->owner->now_ns = net_now_ns();
-    connection_stream(connection);
-    write_out(connection);
+    struct connection *connection = request->context;
+    if (request->result < 0) {
+        connection_close(connection);
+        return;
+    }
+    connection->owner->now_ns = io_now_ns(server_io(connection->owner->server));
+    outbox_advance(&connection->sending, (size_t)request->result);
+    connection->written_ns = connection->owner->now_ns;
+    if (!connection->closed) {
+        connection_stream(connection);
+        write_out(connection);
+    }
 }
 
 /* Those that have something new; what that makes dirty again comes in the next turn. */
@@ -364,7 +394,7 @@ static bool write_dirty(struct connections *own)
     while (connection != NULL) {
         struct connection *next = connection->next_dirty;
         connection->dirty = false;
-        if (connection->watch.fd >= 0) {
+        if (!connection->closed) {
             connection_stream(connection);
             write_out(connection);
         }
@@ -415,10 +445,13 @@ static void enter(struct connections *own, int fd, bool tcp)
         return;
     }
     *connection = (struct connection){
-        .watch = {.fd = fd,
-                  .ready = connection_ready,
-                  .writable = connection_writable,
-                  .context = connection},
+        .fd = fd,
+        .receive = {.op = IO_RECEIVE, .file = fd, .done = received, .context = connection},
+        .send = {.op = IO_SEND,
+                 .file = fd,
+                 .parts = connection->parts,
+                 .done = sent,
+                 .context = connection},
         .owner = own,
         .tcp = tcp,
         .role = own->settings.role_tcp,
@@ -427,16 +460,17 @@ static void enter(struct connections *own, int fd, bool tcp)
         .written_ns = own->now_ns,
     };
     uint64_t who = (uint64_t)1 << CLIENTS_TCP_BIT;
-    bool known = tcp || sockets_peer(fd, &peer) == 0;
-    if (!tcp && known) {
-        who = peer.user;
-        connection->role = clients_role(own->settings.roles, own->settings.role_otherwise, &peer);
-    }
-    if (!known || net_watch_add(server_net(own->server), &connection->watch) != 0) {
+    if (!tcp && sockets_peer(fd, &peer) != 0) {
         sockets_close(fd);
         memory_free(connection);
         return;
     }
+    if (!tcp) {
+        who = peer.user;
+        connection->role = clients_role(own->settings.roles, own->settings.role_otherwise, &peer);
+    }
+    sockets_tune(fd, tcp);
+    settle_receiving(connection);
     connection->next = own->first;
     if (own->first != NULL) {
         own->first->previous = connection;
@@ -450,21 +484,26 @@ static void enter(struct connections *own, int fd, bool tcp)
     enter_client(connection, who);
 }
 
-static void listener_ready(struct net_watch *watch)
+static void accepted(struct io_request *request)
 {
-    struct connections *own = watch->context;
-    int fd;
-    own->now_ns = net_now_ns();
-    for (int i = 0; i < ACCEPTS_MAX; i++) {
-        int result = sockets_accept(watch->fd, &fd);
-        if (result == STOA_ENOMEM) { /* no descriptors: look again in a while */
-            net_watch_want(server_net(own->server), watch, false, false);
-            own->listening_paused = true;
+    struct connections *own = request->context;
+    own->now_ns = io_now_ns(server_io(own->server));
+    if (request->result < 0) {
+        own->listening_paused = true; /* no descriptors, for one: it goes on in a while */
+    } else if (own->stopping) {
+        sockets_close((int)request->result);
+    } else {
+        enter(own, (int)request->result, request == &own->listeners[1]);
+    }
+}
+
+static void listen_on(struct connections *own)
+{
+    own->listening_paused = false;
+    for (unsigned i = 0; i < CONNECTION_LISTENERS; i++) {
+        if (own->listeners[i].file >= 0 && !own->listeners[i].pending) {
+            io_submit(server_io(own->server), &own->listeners[i]);
         }
-        if (result != 0) {
-            return;
-        }
-        enter(own, fd, watch == &own->listeners[1]);
     }
 }
 
@@ -490,8 +529,11 @@ static void look_at(struct connection *connection)
         connection_end(connection, STOA_ETIMEOUT, "a frame took too long to come");
         return;
     }
-    if (!outbox_is_empty(&connection->outbox) &&
-        now_ns - connection->written_ns > ms(settings->stall_ms)) {
+    if (connection->waits && sockets_is_gone(connection->fd)) {
+        connection_close(connection); /* what does not receive is not told */
+        return;
+    }
+    if (connection->send.pending && now_ns - connection->written_ns > ms(settings->stall_ms)) {
         connection_close(connection); /* nobody reads what it would be told */
         return;
     }
@@ -524,12 +566,7 @@ static void look(struct connections *own)
         look_at(connection);
     }
     if (own->listening_paused && !own->stopping) {
-        own->listening_paused = false;
-        for (unsigned i = 0; i < CONNECTION_LISTENERS; i++) {
-            if (own->listeners[i].fd >= 0) {
-                net_watch_want(server_net(own->server), &own->listeners[i], true, false);
-            }
-        }
+        listen_on(own);
     }
 }
 
@@ -550,11 +587,13 @@ static void free_ended(struct connections *own)
     struct connection **at = &own->ended;
     while (*at != NULL) {
         struct connection *connection = *at;
-        if (connection->dirty) { /* it is in the list of this turn */
-            at = &connection->next;
+        if (connection->dirty || connection->receive.pending || connection->send.pending) {
+            at = &connection->next; /* it is in the list of this turn, or on the loop */
             continue;
         }
         *at = connection->next;
+        sockets_close(connection->fd);
+        outbox_deinit(&connection->sending);
         memory_free(connection);
     }
 }
@@ -575,13 +614,18 @@ static uint64_t connections_turn(struct server_part *part, uint64_t now_ns)
     return own->resume_ns < LOOK_NS ? own->resume_ns : LOOK_NS;
 }
 
+static void connections_start(struct server_part *part)
+{
+    listen_on(part->context);
+}
+
 static void connections_stop(struct server_part *part)
 {
     struct connections *own = part->context;
     own->stopping = true;
-    own->now_ns = net_now_ns();
+    own->now_ns = io_now_ns(server_io(own->server));
     for (unsigned i = 0; i < CONNECTION_LISTENERS; i++) {
-        net_watch_remove(server_net(own->server), &own->listeners[i]);
+        (void)io_cancel(server_io(own->server), &own->listeners[i]); /* it may be paused */
     }
     if (own->path != NULL) {
         sockets_unlink(own->path);
@@ -606,6 +650,19 @@ static bool connections_is_idle(struct server_part *part)
     return own->count == 0 && own->request_count == 0;
 }
 
+static bool connections_close(struct server_part *part)
+{
+    struct connections *own = part->context;
+    bool closed = true;
+    while (own->first != NULL) {
+        connection_close(own->first);
+    }
+    for (unsigned i = 0; i < CONNECTION_LISTENERS; i++) {
+        closed = closed && !own->listeners[i].pending;
+    }
+    return closed && own->ended == NULL;
+}
+
 /* ---- life ---- */
 
 void connections_settings_deinit(struct connections_settings *settings)
@@ -625,21 +682,14 @@ static int listen_at(struct connections *own, const char *path, const char *addr
     if (path != NULL) {
         own->path = memory_copy_text(path);
         result = own->path == NULL ? error_set(detail, STOA_ENOMEM, "%s", path)
-                                   : sockets_listen_unix(path, &own->listeners[0].fd, detail);
+                                   : sockets_listen_unix(path, &own->listeners[0].file, detail);
         if (result != 0) {
             memory_free(own->path); /* it is not ours to remove */
             own->path = NULL;
         }
     }
     if (result == 0 && address != NULL) {
-        result = sockets_listen_tcp(address, &own->listeners[1].fd, detail);
-    }
-    for (unsigned i = 0; result == 0 && i < CONNECTION_LISTENERS; i++) {
-        own->listeners[i].ready = listener_ready;
-        own->listeners[i].context = own;
-        if (own->listeners[i].fd >= 0) {
-            result = net_watch_add(server_net(own->server), &own->listeners[i]);
-        }
+        result = sockets_listen_tcp(address, &own->listeners[1].file, detail);
     }
     return result;
 }
@@ -660,14 +710,18 @@ int connections_create(struct server *server, const char *path, const char *addr
     own->part = (struct server_part){
         .name = "connections",
         .fd = -1,
+        .start = connections_start,
         .turn = connections_turn,
         .stop = connections_stop,
         .is_idle = connections_is_idle,
+        .close = connections_close,
         .context = own,
     };
-    own->listeners[0].fd = -1;
-    own->listeners[1].fd = -1;
-    int result = aside_create(server_net(server), &own->aside);
+    for (unsigned i = 0; i < CONNECTION_LISTENERS; i++) {
+        own->listeners[i] =
+            (struct io_request){.op = IO_ACCEPT, .file = -1, .done = accepted, .context = own};
+    }
+    int result = aside_create(server, &own->aside);
     if (result != 0) {
         (void)error_set(detail, result, "connections: threads"); /* returned */
     } else {
@@ -691,14 +745,9 @@ void connections_destroy(struct connections *own)
         return;
     }
     server_detach(&own->part);
-    while (own->first != NULL) {
-        connection_close(own->first);
+    if (own->first != NULL || own->ended != NULL) {
+        return; /* the loop broke, and what it has of them is left to the end of the process */
     }
-    while (own->dirty != NULL) {
-        own->dirty->dirty = false;
-        own->dirty = own->dirty->next_dirty;
-    }
-    free_ended(own);
     if (own->aside != NULL) {
         aside_finish(own->aside);
     }
@@ -710,8 +759,7 @@ void connections_destroy(struct connections *own)
         own->free_requests = next;
     }
     for (unsigned i = 0; i < CONNECTION_LISTENERS; i++) {
-        net_watch_remove(server_net(own->server), &own->listeners[i]);
-        sockets_close(own->listeners[i].fd);
+        sockets_close(own->listeners[i].file);
     }
     if (own->path != NULL) {
         sockets_unlink(own->path);

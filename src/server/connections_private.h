@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* connections_private.h: what the files of the connections share. connections.c listens, reads and
  * writes, connections_serve.c has the requests, connections_aside.c the calls that wait. All on the
- * loop's thread. */
+ * loop's thread.
+ *
+ * A connection receives all the time, but where its frames wait or it ends: then that is cancelled.
+ * One send at most is under way; what is to be written meanwhile gathers in the other outbox. A
+ * connection that is closed stays until the loop has given both requests back. */
 #ifndef CONNECTIONS_PRIVATE_H
 #define CONNECTIONS_PRIVATE_H
 
@@ -27,10 +31,14 @@ enum {
 struct connection_request;
 
 struct connection {
-    struct net_watch watch;
+    int fd;
+    struct io_request receive;
+    struct io_request send;
+    struct iovec parts[OUTBOX_PARTS_MAX]; /* of what is sent */
     struct connections *owner;
     struct client *client; /* NULL: it was refused */
     bool tcp;
+    bool closed;
     bool reserved;
     enum connection_state state;
     enum wire_role role;
@@ -38,9 +46,10 @@ struct connection {
     bool dirty; /* its outbox is to be written in this turn */
     bool pinged;
     uint64_t counted_in;  /* of IN, in the client's queue */
-    uint64_t counted_out; /* of the outbox, likewise */
+    uint64_t counted_out; /* of the outboxes, likewise */
     struct buffer in;     /* what came and is no whole frame, or waits */
     struct outbox outbox;
+    struct outbox sending;
     struct connection_request *requests;
     struct connection_request *streams; /* of them: have parts to write */
     uint8_t server_nonce[WIRE_NONCE_SIZE];
@@ -48,7 +57,7 @@ struct connection {
     uint64_t opened_ns;
     uint64_t received_ns; /* something came */
     uint64_t frame_ns;    /* the frame that is not whole began; 0: none did */
-    uint64_t written_ns;  /* something of the outbox went, or it was empty */
+    uint64_t written_ns;  /* something that is sent went, or began to */
     struct connection *next;
     struct connection *previous;
     struct connection *next_dirty;
@@ -87,7 +96,7 @@ struct connections {
     struct server *server;
     struct connections_settings settings;
     struct aside *aside;
-    struct net_watch listeners[CONNECTION_LISTENERS]; /* fd -1: none */
+    struct io_request listeners[CONNECTION_LISTENERS]; /* file -1: none */
     char *path;
     bool listening_paused;
     bool stopping;
@@ -103,6 +112,12 @@ struct connections {
     uint64_t chain_id;
     uint64_t now_ns; /* of this turn */
 };
+
+/* Bytes that CONNECTION has to write. */
+static inline uint64_t connection_queued(const struct connection *connection)
+{
+    return connection->outbox.size + connection->sending.size;
+}
 
 /* connections.c */
 

@@ -227,7 +227,7 @@ static bool stream_one(struct connection *connection, struct connection_request 
 
 void connection_stream(struct connection *connection)
 {
-    while (connection->streams != NULL && connection->outbox.size < CONNECTION_STREAM_LOW) {
+    while (connection->streams != NULL && connection_queued(connection) < CONNECTION_STREAM_LOW) {
         struct connection_request *request = connection->streams;
         if (!stream_one(connection, request)) {
             return;

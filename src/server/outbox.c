@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "server/outbox.h"
 
-#include <string.h>
-#include <sys/uio.h>
-
 #include "base/ensure.h"
 #include "base/memory.h"
-#include "io/sockets.h"
 
-enum { PARTS_MAX = 256, KEEP_BYTES = 1 << 20 };
+enum { KEEP_BYTES = 1 << 20 };
 
 struct outbox_piece {
     const uint8_t *data; /* NULL: the next of the box's own bytes */
@@ -122,32 +118,34 @@ static void restart(struct outbox *outbox)
     }
 }
 
-/* What is written moves out of the way where it has become much. */
-static void compact(struct outbox *outbox)
+unsigned outbox_parts(const struct outbox *outbox, struct iovec parts[OUTBOX_PARTS_MAX])
 {
-    if (outbox->bytes_at > KEEP_BYTES) {
-        outbox->bytes.size -= outbox->bytes_at;
-        memmove(outbox->bytes.data, outbox->bytes.data + outbox->bytes_at, outbox->bytes.size);
-        outbox->bytes_at = 0;
+    unsigned count = 0;
+    size_t bytes_at = outbox->bytes_at;
+    size_t skip = outbox->piece_at;
+    for (size_t i = outbox->piece_first; i < outbox->piece_count && count < OUTBOX_PARTS_MAX; i++) {
+        const struct outbox_piece *piece = &outbox->pieces[i];
+        size_t size = piece->size - skip;
+        const uint8_t *data =
+            piece->data != NULL ? piece->data + skip : outbox->bytes.data + bytes_at;
+        bytes_at += piece->data == NULL ? size : 0;
+        parts[count++] = (struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = size};
+        skip = 0;
     }
-    if (outbox->piece_first > PARTS_MAX) {
-        outbox->piece_count -= outbox->piece_first;
-        memmove(outbox->pieces, outbox->pieces + outbox->piece_first,
-                outbox->piece_count * sizeof(*outbox->pieces));
-        outbox->piece_first = 0;
-    }
+    return count;
 }
 
-static void advance(struct outbox *outbox, size_t written)
+void outbox_advance(struct outbox *outbox, size_t size)
 {
-    outbox->size -= written;
+    ensure(size <= outbox->size);
+    outbox->size -= size;
     while (outbox->piece_first < outbox->piece_count) {
         struct outbox_piece *piece = &outbox->pieces[outbox->piece_first];
         size_t rest = piece->size - outbox->piece_at;
-        size_t part = written < rest ? written : rest;
+        size_t part = size < rest ? size : rest;
         outbox->piece_at += part;
         outbox->bytes_at += piece->data == NULL ? part : 0;
-        written -= part;
+        size -= part;
         if (outbox->piece_at < piece->size) {
             break;
         }
@@ -155,32 +153,8 @@ static void advance(struct outbox *outbox, size_t written)
         outbox->piece_first++;
         outbox->piece_at = 0;
     }
-    ensure(written == 0);
-}
-
-int outbox_write(struct outbox *outbox, int fd)
-{
-    struct iovec parts[PARTS_MAX];
-    while (outbox->size != 0) {
-        int count = 0;
-        size_t bytes_at = outbox->bytes_at;
-        size_t skip = outbox->piece_at;
-        for (size_t i = outbox->piece_first; i < outbox->piece_count && count < PARTS_MAX; i++) {
-            const struct outbox_piece *piece = &outbox->pieces[i];
-            size_t size = piece->size - skip;
-            const uint8_t *data =
-                piece->data != NULL ? piece->data + skip : outbox->bytes.data + bytes_at;
-            bytes_at += piece->data == NULL ? size : 0;
-            parts[count++] = (struct iovec){.iov_base = (void *)(uintptr_t)data, .iov_len = size};
-            skip = 0;
-        }
-        ptrdiff_t sent = sockets_send(fd, parts, count);
-        if (sent < 0) {
-            compact(outbox);
-            return (int)sent;
-        }
-        advance(outbox, (size_t)sent);
+    ensure(size == 0);
+    if (outbox->size == 0) {
+        restart(outbox);
     }
-    restart(outbox);
-    return 0;
 }

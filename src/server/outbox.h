@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* outbox.h: what is to be written to a client, in order: bytes of its own, and views of the store's
- * memory that are given back once they are written. The loop's thread. */
+ * memory that are given back once they are written. A box that is being sent is not added to: what
+ * comes meanwhile goes to another. The loop's thread. */
 #ifndef OUTBOX_H
 #define OUTBOX_H
 
 #include <stdbool.h>
+#include <sys/uio.h>
 
 #include "stoa.h"
 #include "wire/wire.h"
@@ -41,8 +43,13 @@ int outbox_end(struct outbox *outbox, struct wire_writer *writer, const struct w
 /* Frames that were appended to BYTES as they are: SIZE of them. STOA_ENOMEM. */
 int outbox_note(struct outbox *outbox, size_t size);
 
-/* Write as much as FD takes. 0, STOA_EBUSY: there is more; STOA_EIO: the connection broke. */
-int outbox_write(struct outbox *outbox, int fd);
+enum { OUTBOX_PARTS_MAX = 256 };
+
+/* Where its first bytes are. Returns how many PARTS that makes. */
+unsigned outbox_parts(const struct outbox *outbox, struct iovec parts[OUTBOX_PARTS_MAX]);
+
+/* SIZE bytes of them are written. */
+void outbox_advance(struct outbox *outbox, size_t size);
 
 static inline bool outbox_is_empty(const struct outbox *outbox)
 {

@@ -15,6 +15,7 @@ enum {
     SERVER_ADMIN_RESERVE = 256, /* requests on top of SERVER_UNDER_WAY_MAX */
     ALIVE_NS = 1000000000,
     DRAIN_NS = 10000000, /* between two looks while it ends */
+    RING_ENTRIES = 512,
 };
 
 /* What another thread wants run on the loop. */
@@ -28,22 +29,27 @@ struct server_call {
 
 struct server {
     struct server_options options;
-    struct net *net;
-    struct net_watch completions;
+    struct io *io; /* the thread's, while it runs; others wake it under the mutex */
+    struct io_request completions;
     struct server_part *parts[SERVER_PARTS_MAX];
     unsigned part_count;
     unsigned under_way;
     uint64_t next_id;
     uint64_t alive_ns;
     bool stopping;
+    bool closing; /* nothing is polled any more */
     struct stoa_completion reaped[SERVER_REAP];
 
     pthread_t thread;
     bool started;
     int result;
+    sem_t ready;                /* the loop is there, or not, as the next three say */
+    struct error_detail detail; /* of making it */
+    const char *io_name;
+    char io_features[sizeof(((struct io *)NULL)->features)];
     atomic_bool stop_wanted; /* relaxed: the wake that follows orders it */
 
-    pthread_mutex_t mutex; /* of the next two */
+    pthread_mutex_t mutex; /* of the next two, and of wakes */
     struct server_call *calls;
     bool ended;
 };
@@ -63,15 +69,38 @@ static void reap(struct server *server)
     } while (count == SERVER_REAP);
 }
 
-static void completions_ready(struct net_watch *watch)
+static void poll_for(struct server *server, struct io_request *request)
 {
-    reap(watch->context);
+    if (!server->closing) {
+        io_submit(server->io, request);
+    }
 }
 
-static void part_ready(struct net_watch *watch)
+/* True: what REQUEST polled can be read. A loop that cannot poll is broken. */
+static bool is_ready(struct server *server, const struct io_request *request)
 {
-    struct server_part *part = watch->context;
-    part->ready(part);
+    if (request->result < 0 && request->result != STOA_ECANCELED) {
+        server->result = (int)request->result;
+    }
+    return request->result >= 0 && !server->closing;
+}
+
+static void completions_polled(struct io_request *request)
+{
+    struct server *server = request->context;
+    if (is_ready(server, request)) {
+        reap(server);
+        poll_for(server, request);
+    }
+}
+
+static void part_polled(struct io_request *request)
+{
+    struct server_part *part = request->context;
+    if (is_ready(part->server, request)) {
+        part->ready(part);
+        poll_for(part->server, request);
+    }
 }
 
 int server_create(const struct server_options *options, struct server **out_server,
@@ -86,19 +115,13 @@ int server_create(const struct server_options *options, struct server **out_serv
     server->next_id = 1;
     atomic_init(&server->stop_wanted, false);
     pthread_mutex_init(&server->mutex, NULL);
-    int result = net_create(&server->net, detail);
-    if (result == 0) {
-        server->completions = (struct net_watch){
-            .fd = stoa_completion_fd(options->stoa), .ready = completions_ready, .context = server};
-        result = server->completions.fd < 0 ? server->completions.fd
-                                            : net_watch_add(server->net, &server->completions);
-        if (result != 0) {
-            (void)error_set(detail, result, "server: completions"); /* returned */
-        }
-    }
-    if (result != 0) {
+    sem_init(&server->ready, 0, 0);
+    int fd = stoa_completion_fd(options->stoa);
+    server->completions = (struct io_request){
+        .op = IO_POLL, .file = fd, .done = completions_polled, .context = server};
+    if (fd < 0) {
         server_destroy(server);
-        return result;
+        return error_set(detail, fd, "server: completions");
     }
     *out_server = server;
     return 0;
@@ -110,13 +133,7 @@ void server_destroy(struct server *server)
         return;
     }
     ensure(!server->started);
-    for (unsigned i = 0; i < server->part_count; i++) {
-        net_watch_remove(server->net, &server->parts[i]->watch);
-    }
-    if (server->net != NULL) {
-        net_watch_remove(server->net, &server->completions);
-    }
-    net_destroy(server->net);
+    sem_destroy(&server->ready);
     pthread_mutex_destroy(&server->mutex);
     memory_free(server);
 }
@@ -128,7 +145,6 @@ int server_attach(struct server *server, struct server_part *part)
         return STOA_EBUSY;
     }
     part->server = server;
-    part->watch = (struct net_watch){.fd = -1};
     server->parts[server->part_count++] = part;
     return 0;
 }
@@ -148,7 +164,6 @@ void server_detach(struct server_part *part)
     }
     ensure(kept + 1 == server->part_count);
     server->part_count = kept;
-    net_watch_remove(server->net, &part->watch);
     part->server = NULL;
 }
 
@@ -172,7 +187,7 @@ static void run_calls(struct server *server, int result)
 /* Each part's turn; how long the loop may sleep. */
 static uint64_t turn_parts(struct server *server)
 {
-    uint64_t now_ns = net_now_ns();
+    uint64_t now_ns = io_now_ns(server->io);
     uint64_t wait_ns = ALIVE_NS;
     if (now_ns - server->alive_ns >= ALIVE_NS) {
         server->alive_ns = now_ns;
@@ -197,6 +212,28 @@ static bool is_idle(struct server *server)
     return idle;
 }
 
+/* Wait for what is ready, WAIT_NS at most, and serve it. */
+static void turn_loop(struct server *server, uint64_t wait_ns)
+{
+    int ran = io_run(server->io, wait_ns);
+    server->result = ran < 0 ? ran : server->result;
+    run_calls(server, 0);
+}
+
+/* End all that is on the loop; False: something is still under way. */
+static bool close_all(struct server *server)
+{
+    server->closing = true;
+    (void)io_cancel(server->io, &server->completions); /* it may not be polled just now */
+    bool closed = !server->completions.pending;
+    for (unsigned i = 0; i < server->part_count; i++) {
+        struct server_part *part = server->parts[i];
+        (void)io_cancel(server->io, &part->poll);
+        closed = (part->close == NULL || part->close(part)) && !part->poll.pending && closed;
+    }
+    return closed;
+}
+
 /* No new work; what is under way has until then, and what takes long in the store ends at once.
  * Requests that still are with the store after that are waited for as well: their memory is theirs.
  */
@@ -209,29 +246,71 @@ static void run_end(struct server *server)
             part->stop(part);
         }
     }
-    uint64_t end_ns = net_now_ns() + (uint64_t)server->options.stop_ms * 1000000;
+    uint64_t end_ns = io_now_ns(server->io) + (uint64_t)server->options.stop_ms * 1000000;
     stoa_prepare_close(server->options.stoa); /* what takes long is not waited for */
     while (server->result == 0 &&
-           (server->under_way != 0 || (!is_idle(server) && net_now_ns() < end_ns))) {
+           (server->under_way != 0 || (!is_idle(server) && io_now_ns(server->io) < end_ns))) {
         uint64_t wait_ns = turn_parts(server);
-        server->result = net_run(server->net, wait_ns < DRAIN_NS ? wait_ns : DRAIN_NS);
-        run_calls(server, 0);
+        turn_loop(server, wait_ns < DRAIN_NS ? wait_ns : DRAIN_NS);
     }
-    for (unsigned i = 0; i < server->part_count; i++) {
-        net_watch_remove(server->net, &server->parts[i]->watch);
+    while (server->result == 0 && !close_all(server)) {
+        uint64_t wait_ns = turn_parts(server);
+        turn_loop(server, wait_ns < DRAIN_NS ? wait_ns : DRAIN_NS);
     }
+}
+
+/* The loop is this thread's. False: there is none. */
+static bool make_loop(struct server *server)
+{
+    struct io_options options = {
+        .backend = server->options.io, .entries = RING_ENTRIES, .sockets = true};
+    struct io *io = NULL;
+    server->result = io_create(&options, &io, &server->detail);
+    if (server->result == 0) {
+        server->io_name = io->ops->name;
+        memcpy(server->io_features, io->features, sizeof(server->io_features));
+        pthread_mutex_lock(&server->mutex);
+        server->io = io;
+        pthread_mutex_unlock(&server->mutex);
+    }
+    sem_post(&server->ready);
+    return server->result == 0;
+}
+
+static void drop_loop(struct server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    struct io *io = server->io;
+    server->io = NULL;
+    pthread_mutex_unlock(&server->mutex);
+    if (server->result == 0) {
+        io_destroy(io);
+    } /* else it is broken, and what it has is the kernel's until the process ends */
 }
 
 static void *run_thread(void *context)
 {
     struct server *server = context;
+    if (!make_loop(server)) {
+        return NULL;
+    }
+    poll_for(server, &server->completions);
+    for (unsigned i = 0; i < server->part_count; i++) {
+        struct server_part *part = server->parts[i];
+        if (part->fd >= 0) {
+            poll_for(server, &part->poll);
+        }
+        if (part->start != NULL) {
+            part->start(part);
+        }
+    }
     while (server->result == 0 &&
            !atomic_load_explicit(&server->stop_wanted, memory_order_relaxed)) {
-        server->result = net_run(server->net, turn_parts(server));
+        turn_loop(server, turn_parts(server));
         reap(server); /* what was answered at once goes out in this turn */
-        run_calls(server, 0);
     }
     run_end(server);
+    drop_loop(server);
     pthread_mutex_lock(&server->mutex);
     server->ended = true;
     pthread_mutex_unlock(&server->mutex);
@@ -244,25 +323,51 @@ int server_start(struct server *server, struct error_detail *detail)
     ensure(!server->started);
     for (unsigned i = 0; i < server->part_count; i++) {
         struct server_part *part = server->parts[i];
-        part->watch = (struct net_watch){.fd = part->fd, .ready = part_ready, .context = part};
-        int result = part->fd < 0 ? 0 : net_watch_add(server->net, &part->watch);
-        if (result != 0) {
-            return error_set(detail, result, "watch %s", part->name);
-        }
+        part->poll = (struct io_request){
+            .op = IO_POLL, .file = part->fd, .done = part_polled, .context = part};
     }
     int error = pthread_create(&server->thread, NULL, run_thread, server);
     if (error != 0) {
         return error_set_errno(detail, error, "start the server's thread");
     }
     (void)pthread_setname_np(server->thread, "stoa-server"); /* works as well without */
+    while (sem_wait(&server->ready) != 0) {
+        ensure(errno == EINTR);
+    }
+    if (detail != NULL) {
+        *detail = server->detail;
+    }
+    if (server->io_name == NULL) {
+        pthread_join(server->thread, NULL);
+        return server->result;
+    }
     server->started = true;
     return 0;
+}
+
+const char *server_io_name(const struct server *server)
+{
+    return server->io_name;
+}
+
+const char *server_io_features(const struct server *server)
+{
+    return server->io_features;
 }
 
 void server_stop(struct server *server)
 {
     atomic_store_explicit(&server->stop_wanted, true, memory_order_relaxed);
-    net_wake(server->net);
+    server_wake(server);
+}
+
+void server_wake(struct server *server)
+{
+    pthread_mutex_lock(&server->mutex);
+    if (server->io != NULL) {
+        io_wake(server->io);
+    }
+    pthread_mutex_unlock(&server->mutex);
 }
 
 int server_join(struct server *server)
@@ -285,7 +390,7 @@ int server_run_on_loop(struct server *server, void (*run)(void *context), void *
     }
     pthread_mutex_unlock(&server->mutex);
     if (!ended) {
-        net_wake(server->net);
+        server_wake(server);
         while (sem_wait(&call.answered) != 0) {
             ensure(errno == EINTR);
         }
@@ -346,9 +451,9 @@ struct stoa *server_store(struct server *server)
     return server->options.stoa;
 }
 
-struct net *server_net(struct server *server)
+struct io *server_io(struct server *server)
 {
-    return server->net;
+    return server->io;
 }
 
 const struct event_sink *server_events(struct server *server)

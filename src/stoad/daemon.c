@@ -308,6 +308,11 @@ static void say_ready(struct daemon *daemon)
         EVENT_TEXT("features", stats.io_features),
     };
     say(daemon, EVENT_INFO, "io", loop, 2);
+    const struct event_field sockets[] = {
+        EVENT_TEXT("loop", server_io_name(daemon->server)),
+        EVENT_TEXT("features", server_io_features(daemon->server)),
+    };
+    say(daemon, EVENT_INFO, "sockets", sockets, 2);
     (void)stoa_get_head(daemon->stoa, &head); /* then it is told as empty */
     const struct event_field fields[] = {
         EVENT_TEXT("directory", daemon->settings->text[SETTING_DIRECTORY]),
@@ -355,6 +360,7 @@ static int serve(struct daemon *daemon)
     struct server_options options = {
         .stoa = daemon->stoa,
         .events = &daemon->events,
+        .io = (enum io_backend)daemon->settings->number[SETTING_IO],
         .stop_ms = (uint32_t)(daemon->settings->number[SETTING_STOP_SECONDS] * 1000 / 2),
         .alive = note_alive,
         .alive_context = daemon,
@@ -376,6 +382,10 @@ static int serve(struct daemon *daemon)
         connections_destroy(daemon->connections);
         server_destroy(daemon->server);
         return result;
+    }
+    if (detail.text[0] != '\0') {
+        const struct event_field fields[] = {EVENT_TEXT("detail", detail.text)};
+        say(daemon, EVENT_WARNING, "warning", fields, 1);
     }
     confine(daemon); /* with all its threads there */
     atomic_store_explicit(&daemon->stage, SERVING, memory_order_release);
