@@ -133,7 +133,7 @@ static void reopen(struct stoa *stoa)
     struct stoa_head before;
     struct stoa_head after;
     store_rebuild_stop(stoa->store);
-    jobs_hold(stoa->jobs, JOBS_FROZEN);
+    jobs_hold(stoa->jobs, JOBS_FROZEN, NULL);
     while (store_pending(stoa->store) != 0 ||
            !jobs_are_quiet(stoa->jobs)) { /* none of them is held up by the trouble */
         if (io_run(stoa->io, LOOP_WAIT_NS) < 0) {
@@ -143,7 +143,7 @@ static void reopen(struct stoa *stoa)
     supervisor_note_start(&own->supervisor, io_now_ns(stoa->io));
     store_get_head(stoa->store, &before);
     int result = store_reopen(stoa->store, &detail);
-    jobs_hold(stoa->jobs, JOBS_TROUBLED);
+    jobs_hold(stoa->jobs, JOBS_TROUBLED, &detail);
     if (result != 0) {
         if (detail.code == 0) {
             (void)error_set(&detail, result, "%s", stoa_strerror(result)); /* told below */
@@ -161,7 +161,7 @@ static void reopen(struct stoa *stoa)
         return;
     }
     own->state = ENGINE_SOUND;
-    jobs_hold(stoa->jobs, JOBS_FREE);
+    jobs_hold(stoa->jobs, JOBS_FREE, NULL);
     own->restarts++;
     store_get_head(stoa->store, &after);
     if (stoa->cache != NULL &&
@@ -180,7 +180,7 @@ void engine_supervise_notice(struct stoa *stoa)
     if (own->state == ENGINE_SOUND && store_is_broken(stoa->store, &detail)) {
         own->state = ENGINE_TROUBLED;
         own->why = detail;
-        jobs_hold(stoa->jobs, JOBS_TROUBLED);
+        jobs_hold(stoa->jobs, JOBS_TROUBLED, &detail);
         plan(stoa);
         engine_health_look(stoa);
     }

@@ -284,10 +284,12 @@ bool jobs_is_active(const struct jobs *jobs, enum stoa_job number)
     return jobs->jobs[number].active;
 }
 
-void jobs_hold(struct jobs *jobs, enum jobs_hold hold)
+void jobs_hold(struct jobs *jobs, enum jobs_hold hold, const struct error_detail *why)
 {
+    static const struct error_detail nothing;
     if (jobs != NULL) {
         jobs->hold = hold;
+        jobs->why = why != NULL ? *why : nothing;
     }
 }
 

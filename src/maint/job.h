@@ -77,6 +77,7 @@ enum {
     JOB_UNNOTED = 1 << 1,     /* nothing of it is worth a note: it is short and runs often */
     JOB_RELIEVES = 1 << 3,    /* the tables fall behind less by it: it does not wait for them */
     JOB_QUEUES = 1 << 2,      /* whoever asks while it runs is served by a run after that */
+    JOB_READS = 1 << 4,       /* it changes nothing, so a store in trouble does not stop it */
 };
 
 struct job_kind {
@@ -190,10 +191,11 @@ void jobs_info(const struct jobs *jobs, enum stoa_job number, struct stoa_job_in
 bool jobs_is_active(const struct jobs *jobs, enum stoa_job number);
 const struct job_damages *jobs_damages(const struct jobs *jobs, enum stoa_job number);
 
-/* The store is in trouble: but for checkpoints, which fail by themselves, no step begins; or it is
- * being opened again: none at all. jobs_are_quiet: none is under way. */
+/* The store is in trouble, WHY: but for checkpoints, which fail by themselves, and what only reads,
+ * no step begins, and on a full disk (STOA_ENOSPACE) what is under way ends with that, unless it
+ * waits for space; or it is being opened again: none at all. jobs_are_quiet: none is under way. */
 enum jobs_hold { JOBS_FREE, JOBS_TROUBLED, JOBS_FROZEN };
-void jobs_hold(struct jobs *jobs, enum jobs_hold hold);
+void jobs_hold(struct jobs *jobs, enum jobs_hold hold, const struct error_detail *why);
 bool jobs_are_quiet(const struct jobs *jobs);
 /* Room is short: jobs that need some wait. */
 void jobs_set_short_of_space(struct jobs *jobs, bool is_short);

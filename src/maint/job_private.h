@@ -72,6 +72,7 @@ struct jobs {
     struct io_request timer;
     bool stopping;
     enum jobs_hold hold;
+    struct error_detail why; /* of it */
     bool is_short;
     uint64_t opened_s;
     uint64_t groups; /* at the last look at the load */

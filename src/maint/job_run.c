@@ -143,10 +143,11 @@ static const char *find_hold(struct job *job, uint64_t now)
     const struct jobs *jobs = job->jobs;
     bool hurry = (job->order.flags & JOB_HURRY) != 0;
     bool relieves = (job->kind->flags & JOB_RELIEVES) != 0;
+    bool stays = (job->kind->flags & (JOB_RELIEVES | JOB_READS)) != 0;
     if (job->paused) {
         return "paused";
     }
-    if (jobs->hold == JOBS_FROZEN || (jobs->hold == JOBS_TROUBLED && !relieves)) {
+    if (jobs->hold == JOBS_FROZEN || (jobs->hold == JOBS_TROUBLED && !stays)) {
         return "waits until the store is mended";
     }
     if (jobs->is_short && (job->kind->flags & JOB_TAKES_SPACE) != 0 && !hurry) {
@@ -340,6 +341,14 @@ static bool is_step_due(struct job *job, uint64_t now)
     return true;
 }
 
+/* The disk is full, and it would have to wait for somebody to make room. */
+static bool meets_full_disk(const struct job *job)
+{
+    const struct jobs *jobs = job->jobs;
+    return jobs->hold == JOBS_TROUBLED && jobs->why.code == STOA_ENOSPACE &&
+           (job->kind->flags & (JOB_TAKES_SPACE | JOB_RELIEVES | JOB_READS)) == 0;
+}
+
 void job_advance(struct job *job)
 {
     struct jobs *jobs = job->jobs;
@@ -351,6 +360,10 @@ void job_advance(struct job *job)
             report(job);
         }
         return;
+    }
+    if (job->result == 0 && !job->canceled && meets_full_disk(job)) {
+        job->detail = jobs->why;
+        job_set_error(job, STOA_ENOSPACE);
     }
     if (job->result != 0 || job->canceled) {
         finish(job);

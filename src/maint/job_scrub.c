@@ -215,6 +215,7 @@ static bool has_work(struct job *job)
 
 const struct job_kind job_kind_scrub = {
     .number = STOA_JOB_SCRUB,
+    .flags = JOB_READS,
     .state_size = sizeof(struct scrub),
     .begin = begin,
     .step = step,

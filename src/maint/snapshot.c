@@ -12,6 +12,8 @@
 
 static const char *const parts[] = {STORE_FOLDER_LEDGER, BACKUP_FOLDER_ARCHIVE};
 
+static const uint64_t space_reserve = UINT64_C(16) << 20;
+
 /* DIRECTORY/snapshots/BEFORE NAME AFTER */
 static int path_of(const char *directory, const char *before, const char *name, const char *after,
                    char out[STORE_PATH_SIZE_MAX], struct error_detail *detail)
@@ -117,6 +119,24 @@ static int clear_away(struct io *io, const char *directory, struct error_detail 
 }
 
 /* ---- creating ---- */
+
+/* What it copies, and some that stays for who stores blocks meanwhile. */
+static int check_space(struct io *io, const char *directory, const struct store_point *point,
+                       struct error_detail *detail)
+{
+    uint64_t free_bytes;
+    uint64_t total;
+    uint64_t wanted = point->end.size + space_reserve;
+    int result = io_space(io, directory, &free_bytes, &total);
+    if (result != 0) {
+        return error_set(detail, result, "free space of %s: %s", directory, stoa_strerror(result));
+    }
+    return free_bytes >= wanted
+               ? 0
+               : error_set(detail, STOA_ENOSPACE,
+                           "snapshot: %" PRIu64 " bytes are wanted, %s has %" PRIu64 " free",
+                           wanted, directory, free_bytes);
+}
 
 struct snapshot {
     struct io *io;
@@ -283,6 +303,9 @@ int snapshot_create(struct io *io, const char *directory, const char *name,
     }
     if (result == 0) {
         result = clear_away(io, directory, detail);
+    }
+    if (result == 0) {
+        result = check_space(io, directory, point, detail);
     }
     if (result != 0) {
         return result;

@@ -3,6 +3,8 @@
  * behind its last acknowledged frame. The tables are opened again, and made anew from the ledger
  * where they are damaged; so are all that is kept in memory of what they lack. Views and head stay
  * as they are. */
+#include <string.h>
+
 #include "base/ensure.h"
 #include "store/store_private.h"
 
@@ -20,10 +22,18 @@ int store_blame_space(struct store *store, int result, struct error_detail *deta
     static const uint64_t too_little = 1 << 20;
     uint64_t free_bytes;
     uint64_t total;
-    if (result == 0 || result == STOA_ENOSPACE ||
-        io_space(store->io, store->directory, &free_bytes, &total) != 0 ||
-        free_bytes > too_little) {
+    bool other = result == 0 || result == STOA_ELOCKED || result == STOA_ENOTFOUND ||
+                 result == STOA_EINVAL || result == STOA_EVERSION || result == STOA_ECANCELED;
+    if (other) {
         return result;
+    }
+    if (result != STOA_ENOSPACE &&
+        (io_space(store->io, store->directory, &free_bytes, &total) != 0 ||
+         free_bytes > too_little)) {
+        return result;
+    }
+    if (result == STOA_ENOSPACE && (detail == NULL || strstr(detail->text, "no space") != NULL)) {
+        return result; /* it says so */
     }
     if (detail != NULL) {
         detail->code = STOA_ENOSPACE;
