@@ -59,13 +59,15 @@ struct runs {
 
 /* Where runs are made (runs_load and runs_merge): a bulk load that gathers what a run knows of
  * itself. */
+enum { RUNS_FILTER_AHEAD = 16 };
 struct runs_maker {
     struct run *run;
     struct kv_bulk *bulk;
     struct run_page_maker page;
     uint64_t key_bound;    /* that the filter was made for */
     uint64_t filter_count; /* of keys that the filter holds: of those that begin alike, one */
-    size_t filter_size;    /* of the last one */
+    uint64_t ahead[RUNS_FILTER_AHEAD]; /* hashes of the last ones, on their way into it */
+    size_t filter_size;                /* of the last one */
     uint8_t filter_key[KV_KEY_SIZE_MAX];
 };
 
