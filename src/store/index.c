@@ -198,7 +198,7 @@ int index_reserve_scratch(struct index *index, const struct pending *batch,
     size_t transactions = pending_transaction_count(batch);
     size_t changes = pending_change_count(batch);
     size_t entries = transactions > changes ? transactions : changes;
-    size_t shorts = 0;
+    size_t shorts = transactions;
     for (unsigned kind = 0; kind < POSTING_KINDS; kind++) {
         size_t total = pending_posting_total(batch, kind);
         shorts = shorts > total ? shorts : total;
@@ -222,10 +222,34 @@ int index_reserve_scratch(struct index *index, const struct pending *batch,
     return 0;
 }
 
+/* Whether the keys of all of them are short. */
+static bool load_shorts(struct index *index, const struct pending *batch, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct pending_transaction *transaction = pending_transaction_at(batch, i);
+        uint8_t key[PLACE_TRANSACTION_KEY_MAX] = {0};
+        size_t size = place_encode_transaction_key(transaction->prefix, transaction->height,
+                                                   transaction->index, key);
+        if (size > RUNS_SHORT_KEY_MAX) {
+            return false;
+        }
+        index->shorts[i] = (struct runs_short){
+            .high = bytes_load_be64(key),
+            .low = bytes_load_be64(key + 8),
+            .key_size = (uint8_t)size,
+            .removed = transaction->removed,
+        };
+    }
+    return true;
+}
+
 static int load_transactions(struct index *index, struct kv_session *session,
                              const struct pending *batch, struct error_detail *detail)
 {
     size_t count = pending_transaction_count(batch);
+    if (load_shorts(index, batch, count)) {
+        return runs_load_short(index->transactions, session, index->shorts, count, detail);
+    }
     for (size_t i = 0; i < count; i++) {
         const struct pending_transaction *transaction = pending_transaction_at(batch, i);
         uint8_t *key = index->keys + i * PLACE_TRANSACTION_KEY_MAX;

@@ -54,6 +54,7 @@ int runs_load(struct runs *runs, struct kv_session *session, struct runs_entry *
 
 /* The same of keys of at most 16 bytes with values of at most one, which sort in half the time and
  * memory: ENTRIES has room for 2 * COUNT, and the second half is used to sort. */
+enum { RUNS_SHORT_KEY_MAX = 16 };
 struct runs_short {
     uint64_t high; /* the key's bytes as a number, zeros behind it */
     uint64_t low;

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Short keys are two numbers: a radix sort by the first, a byte at a time, brings those together
- * that begin alike; they are mostly in order of the second then, since they were gathered so, and
- * merged where they are not. All stable. */
+/* Short keys are two numbers. What is many is spread by one byte of the first, which brings it into
+ * ranges that the processor's caches hold, and those by the next; what is few, or equal in all of
+ * the first, is merged where it is not in order already: it mostly is, since of equal beginnings it
+ * was gathered so. All stable. */
 #include <string.h>
 
 #include "base/ensure.h"
 #include "tables/runs_private.h"
 
-enum { DIGITS = 8, FEW = 64 };
+enum { DIGITS = 8, FEW = 64, RUN = 8 };
 
 static bool is_after(const struct runs_short *a, const struct runs_short *b)
 {
@@ -26,11 +27,28 @@ static bool is_sorted(const struct runs_short *entries, size_t count)
     return i >= count;
 }
 
+/* Short stretches, each entry moved to its place. */
+static void insertion_sort(struct runs_short *entries, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        struct runs_short moving = entries[i];
+        size_t place = i;
+        while (place > 0 && is_after(&entries[place - 1], &moving)) {
+            entries[place] = entries[place - 1];
+            place--;
+        }
+        entries[place] = moving;
+    }
+}
+
 static void merge_sort(struct runs_short *entries, size_t count, struct runs_short *scratch)
 {
+    for (size_t i = 0; i < count; i += RUN) {
+        insertion_sort(entries + i, count - i < RUN ? count - i : RUN);
+    }
     struct runs_short *from = entries;
     struct runs_short *to = scratch;
-    for (size_t width = 1; width < count; width *= 2) {
+    for (size_t width = RUN; width < count; width *= 2) {
         for (size_t start = 0; start < count; start += 2 * width) {
             size_t middle = start + width < count ? start + width : count;
             size_t end = middle + width < count ? middle + width : count;
@@ -51,54 +69,49 @@ static void merge_sort(struct runs_short *entries, size_t count, struct runs_sho
     }
 }
 
-static void radix_sort(struct runs_short *entries, size_t count, struct runs_short *scratch)
+static unsigned digit_of(const struct runs_short *entry, unsigned digit)
 {
-    size_t counts[DIGITS][256] = {{0}};
-    for (size_t i = 0; i < count; i++) {
-        for (unsigned digit = 0; digit < DIGITS; digit++) {
-            counts[digit][entries[i].high >> 8 * digit & 255]++;
-        }
+    return (unsigned)(entry->high >> 8 * (DIGITS - 1 - digit) & UINT8_MAX);
+}
+
+/* The entries are equal in what is before DIGIT of the first number. The recursion ends with it. */
+static void sort_range(struct runs_short *entries, size_t count, struct runs_short *scratch,
+                       unsigned digit)
+{
+    if (is_sorted(entries, count)) {
+        return;
     }
-    struct runs_short *from = entries;
-    struct runs_short *to = scratch;
-    for (unsigned digit = 0; digit < DIGITS; digit++) {
-        size_t *places = counts[digit];
-        if (places[from[0].high >> 8 * digit & 255] == count) {
-            continue; /* the same in all */
-        }
-        size_t sum = 0;
-        for (unsigned value = 0; value < 256; value++) {
-            size_t own = places[value];
-            places[value] = sum;
-            sum += own;
-        }
+    size_t ends[UINT8_MAX + 1] = {0};
+    while (count > FEW && digit < DIGITS) {
         for (size_t i = 0; i < count; i++) {
-            to[places[from[i].high >> 8 * digit & 255]++] = from[i];
+            ends[digit_of(&entries[i], digit)]++;
         }
-        struct runs_short *other = from;
-        from = to;
-        to = other;
+        if (ends[digit_of(entries, digit)] != count) {
+            break;
+        }
+        ends[digit_of(entries, digit++)] = 0; /* the same in all */
     }
-    if (from != entries) {
-        memcpy(entries, from, count * sizeof(*entries));
+    if (count <= FEW || digit == DIGITS) {
+        merge_sort(entries, count, scratch);
+        return;
+    }
+    size_t sum = 0;
+    for (unsigned value = 0; value <= UINT8_MAX; value++) {
+        size_t own = ends[value];
+        ends[value] = sum;
+        sum += own;
+    }
+    for (size_t i = 0; i < count; i++) {
+        scratch[ends[digit_of(&entries[i], digit)]++] = entries[i];
+    }
+    memcpy(entries, scratch, count * sizeof(*entries));
+    for (unsigned value = 0; value <= UINT8_MAX; value++) {
+        size_t start = value == 0 ? 0 : ends[value - 1];
+        sort_range(entries + start, ends[value] - start, scratch, digit + 1);
     }
 }
 
 void runs_sort_short(struct runs_short *entries, size_t count, struct runs_short *scratch)
 {
-    if (count < FEW) {
-        merge_sort(entries, count, scratch);
-        return;
-    }
-    radix_sort(entries, count, scratch);
-    for (size_t start = 0; start < count;) {
-        size_t end = start + 1;
-        while (end < count && entries[end].high == entries[start].high) {
-            end++;
-        }
-        if (!is_sorted(entries + start, end - start)) {
-            merge_sort(entries + start, end - start, scratch);
-        }
-        start = end;
-    }
+    sort_range(entries, count, scratch, 0);
 }
