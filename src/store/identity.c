@@ -32,6 +32,15 @@ void identity_encode(const struct identity *identity, uint8_t out[IDENTITY_SIZE]
     bytes_store_le64(out + OFFSET_CHECKSUM, XXH3_64bits(out, OFFSET_CHECKSUM));
 }
 
+/* IN is of this version, but for the number that says so. */
+static bool only_version_is_wrong(const uint8_t in[IDENTITY_SIZE])
+{
+    uint8_t image[IDENTITY_SIZE];
+    memcpy(image, in, sizeof(image));
+    bytes_store_le32(image + OFFSET_VERSION, IDENTITY_FORMAT_VERSION);
+    return bytes_load_le64(image + OFFSET_CHECKSUM) == XXH3_64bits(image, OFFSET_CHECKSUM);
+}
+
 int identity_decode(const uint8_t in[IDENTITY_SIZE], struct identity *out_identity,
                     struct error_detail *detail)
 {
@@ -39,6 +48,9 @@ int identity_decode(const uint8_t in[IDENTITY_SIZE], struct identity *out_identi
         return error_set(detail, STOA_ECORRUPT, "STORE: this is not the identity of a store");
     }
     uint32_t version = bytes_load_le32(in + OFFSET_VERSION);
+    if (version != IDENTITY_FORMAT_VERSION && only_version_is_wrong(in)) {
+        return error_set(detail, STOA_ECORRUPT, "STORE: checksum is wrong: version %u", version);
+    }
     if (version != IDENTITY_FORMAT_VERSION) {
         return error_set(detail, STOA_EVERSION,
                          "STORE: format version %u; this program reads and writes version %d",
