@@ -73,7 +73,9 @@ struct bench_reads {
 enum bench_upkeep {
     BENCH_UPKEEP_CHECKPOINT, /* what is in memory and a log goes to its final place */
     BENCH_UPKEEP_COMPACT,
-    BENCH_UPKEEP_PRUNE, /* old versions of the state are dropped */
+    BENCH_UPKEEP_PRUNE,  /* old versions of the state are dropped */
+    BENCH_UPKEEP_BACKUP, /* all of it is copied, to the same file system */
+    BENCH_UPKEEP_SCRUB,  /* what is stored is read again and checked, at the rate of its schedule */
     BENCH_UPKEEPS,
 };
 

@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <wiredtiger.h>
 
@@ -11,12 +12,13 @@
 #include "bench_threads.h"
 #include "config.h"
 
-enum { STOA_REAP = 64, STOA_KEEP = 64 };
+enum { STOA_REAP = 64, STOA_KEEP = 64, SCRUB_RATE = 8 << 20, SCRUB_LOOKS = 50 };
 
 struct bench_engine {
     struct stoa *stoa;
     struct stoa_completion completions[STOA_REAP];
     _Atomic uint64_t newest; /* block that was stored */
+    char kept[4096];         /* where backups go */
 };
 
 static int stoa_fault(struct bench_fault *fault, const char *what, int result,
@@ -39,6 +41,7 @@ static int stoa_start(const struct bench_engine_ops *ops, const struct bench_set
     }
     struct bench_engine *engine = memory_alloc_zeroed(1, sizeof(*engine));
     ensure(engine != NULL);
+    (void)snprintf(engine->kept, sizeof(engine->kept), "%.900s/kept", setup->directory);
     struct stoa_options options = STOA_OPTIONS_INIT;
     struct stoa_cache_options cache = STOA_CACHE_OPTIONS_INIT;
     struct stoa_maintenance maintenance = STOA_MAINTENANCE_INIT;
@@ -154,13 +157,47 @@ static int stoa_flush(struct bench_engine *engine, struct bench_fault *fault)
     return result == 0 ? 0 : stoa_fault(fault, "checkpoint", result, &detail);
 }
 
+/* A second of it: all of it may take longer than there is. */
+static int scrub_some(struct bench_engine *engine, struct bench_fault *fault)
+{
+    static const struct timespec pause = {.tv_nsec = 20000000};
+    struct stoa_job_options options = STOA_JOB_OPTIONS_INIT;
+    struct stoa_job_info infos[STOA_JOBS];
+    struct stoa_detail detail = {0};
+    size_t count;
+    options.job = STOA_JOB_SCRUB;
+    options.bytes_per_second = SCRUB_RATE;
+    int result = stoa_start_job(engine->stoa, &options, &detail);
+    for (unsigned i = 0; result == 0; i++) {
+        (void)nanosleep(&pause, NULL); /* sooner is well, too */
+        result = stoa_list_jobs(engine->stoa, infos, STOA_JOBS, &count, &detail);
+        if (result == 0 && infos[STOA_JOB_SCRUB].active == 0) {
+            break;
+        }
+        if (i == SCRUB_LOOKS) {
+            (void)stoa_cancel_job(engine->stoa, STOA_JOB_SCRUB, NULL); /* it may have ended */
+        }
+    }
+    return result == 0 ? 0 : stoa_fault(fault, "scrub", result, &detail);
+}
+
 static int stoa_upkeep(struct bench_engine *engine, enum bench_upkeep upkeep, bool *out_done,
                        struct bench_fault *fault)
 {
-    static const int jobs[BENCH_UPKEEPS] = {STOA_JOB_CHECKPOINT, STOA_JOB_COMPACT, STOA_JOB_PRUNE};
+    static const int jobs[BENCH_UPKEEPS] = {STOA_JOB_CHECKPOINT, STOA_JOB_COMPACT, STOA_JOB_PRUNE,
+                                            STOA_JOB_BACKUP, STOA_JOB_SCRUB};
     struct stoa_job_options options = STOA_JOB_OPTIONS_INIT;
     struct stoa_detail detail = {0};
     options.job = jobs[upkeep];
+    if (upkeep == BENCH_UPKEEP_SCRUB) {
+        *out_done = true;
+        return scrub_some(engine, fault);
+    }
+    if (upkeep == BENCH_UPKEEP_BACKUP) {
+        options.path = engine->kept;
+        options.full = 1;
+        options.keep = 1;
+    }
     if (upkeep == BENCH_UPKEEP_PRUNE) {
         struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = engine->newest - STOA_KEEP};
         int result = stoa_set_finalized(engine->stoa, &key, &detail);

@@ -226,7 +226,7 @@ int bench_peer_upkeep(struct bench_engine *engine, enum bench_upkeep upkeep, boo
 {
     *out_done = upkeep == BENCH_UPKEEP_CHECKPOINT ||
                 (upkeep == BENCH_UPKEEP_COMPACT && engine->ops->compact != NULL);
-    if (!*out_done) {
+    if (!*out_done) { /* nor does it copy or check itself beside writes as a job */
         return 0;
     }
     return upkeep == BENCH_UPKEEP_COMPACT ? engine->ops->compact(engine->peer, fault)
