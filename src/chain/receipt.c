@@ -96,7 +96,8 @@ static int count_logs(struct bytes cursor, size_t *out_count, struct error_detai
     return 0;
 }
 
-int receipt_decode(struct bytes envelope, struct receipt *out_receipt, struct error_detail *detail)
+static int decode(struct bytes envelope, bool with_logs, struct receipt *out_receipt,
+                  struct error_detail *detail)
 {
     struct receipt receipt = {.envelope = envelope};
     struct bytes fields;
@@ -118,7 +119,7 @@ int receipt_decode(struct bytes envelope, struct receipt *out_receipt, struct er
         name = "logs";
         error = rlp_read_list(&fields, &receipt.logs, detail);
     }
-    if (error == 0) {
+    if (error == 0 && with_logs) {
         error = count_logs(receipt.logs, &receipt.log_count, detail);
     }
     if (error == 0) {
@@ -131,6 +132,17 @@ int receipt_decode(struct bytes envelope, struct receipt *out_receipt, struct er
     }
     *out_receipt = receipt;
     return 0;
+}
+
+int receipt_decode(struct bytes envelope, struct receipt *out_receipt, struct error_detail *detail)
+{
+    return decode(envelope, true, out_receipt, detail);
+}
+
+int receipt_decode_outside(struct bytes envelope, struct receipt *out_receipt,
+                           struct error_detail *detail)
+{
+    return decode(envelope, false, out_receipt, detail);
 }
 
 int receipt_next(struct bytes *cursor, struct bytes *out_envelope, struct error_detail *detail)

@@ -135,6 +135,64 @@ static void postings_of_made_blocks_are_all_there_and_in_order(void **state)
     made_chain_destroy(chain);
 }
 
+/* The last log of RECEIPTS is not one any more. False: there is no log. */
+static bool damage_last_log(struct buffer *receipts)
+{
+    struct bytes list;
+    struct bytes all = buffer_bytes(receipts);
+    struct bytes envelope;
+    const uint8_t *last = NULL;
+    assert_int_equal(rlp_read_list(&all, &list, NULL), 0);
+    while (receipt_next(&list, &envelope, NULL) == 0) {
+        struct receipt receipt;
+        struct receipt_log log;
+        assert_int_equal(receipt_decode(envelope, &receipt, NULL), 0);
+        while (receipt_next_log(&receipt.logs, &log, NULL) == 0) {
+            last = log.address;
+        }
+    }
+    if (last != NULL) {
+        receipts->data[last - receipts->data - 1]--; /* of the address's size */
+    }
+    return last != NULL;
+}
+
+static void receipts_with_one_damaged_log_count_as_none(void **state)
+{
+    (void)state;
+    struct made_chain *chain = made_chain_create(fixture_seed(), BLOCKS);
+    struct buffer receipts;
+    struct buffer out;
+    struct buffer none;
+    unsigned damaged = 0;
+    buffer_init(&receipts);
+    buffer_init(&out);
+    buffer_init(&none);
+    for (uint64_t i = 1; i <= BLOCKS; i++) {
+        const struct made_block *made = made_chain_block(chain, i);
+        struct block block;
+        buffer_clear(&receipts);
+        buffer_clear(&out);
+        buffer_clear(&none);
+        assert_int_equal(block_decode(buffer_bytes(&made->block), &block, NULL), 0);
+        assert_int_equal(buffer_append(&receipts, made->receipts.data, made->receipts.size), 0);
+        if (!damage_last_log(&receipts)) {
+            continue;
+        }
+        damaged++;
+        struct bytes senders = buffer_bytes(&made->senders);
+        assert_int_equal(posting_compute(&out, &block, senders, buffer_bytes(&receipts)), 0);
+        assert_int_equal(posting_compute(&none, &block, senders, bytes_of(NULL, 0)), 0);
+        assert_int_equal(out.size, none.size);
+        assert_memory_equal(out.data, none.data, none.size);
+    }
+    assert_true(damaged > BLOCKS / 4);
+    buffer_deinit(&receipts);
+    buffer_deinit(&out);
+    buffer_deinit(&none);
+    made_chain_destroy(chain);
+}
+
 static void ends_of_what_is_cut_off_are_not_read(void **state)
 {
     (void)state;
@@ -161,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(postings_of_made_blocks_are_all_there_and_in_order),
+        cmocka_unit_test(receipts_with_one_damaged_log_count_as_none),
         cmocka_unit_test(ends_of_what_is_cut_off_are_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
