@@ -380,6 +380,7 @@ static void sent(struct io_request *request)
     connection->owner->now_ns = io_now_ns(server_io(connection->owner->server));
     outbox_advance(&connection->sending, (size_t)request->result);
     connection->written_ns = connection->owner->now_ns;
+    server_linger(connection->owner->server);
     if (!connection->closed) {
         connection_stream(connection);
         write_out(connection);

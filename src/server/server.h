@@ -108,6 +108,10 @@ int server_run_on_loop(struct server *server, void (*run)(void *context), void *
 int server_submit(struct server *server, enum stoa_message message, const void *argument,
                   const struct stoa_call *call, bool admin, struct server_request *request);
 
+/* A client was answered and may ask again at once: the loop looks for that a little before it
+ * sleeps. */
+void server_linger(struct server *server);
+
 /* Give back what COMPLETION brings, where nobody wants it. */
 void server_forget(struct stoa_completion *completion);
 
