@@ -274,7 +274,8 @@ int store_query_open_stream(struct store_query *query, struct runs_version *vers
                                      out_stream, &query->request->detail);
     if (result == 0) {
         const struct posting_overlay *overlay = (const void *)query->overlay.data;
-        posting_stream_overlay(*out_stream, overlay + list->overlay_first, list->overlay_count);
+        overlay = overlay == NULL ? NULL : overlay + list->overlay_first; /* NULL: all are empty */
+        posting_stream_overlay(*out_stream, overlay, list->overlay_count);
     }
     return result;
 }
