@@ -30,11 +30,15 @@ kill "$holder" 2>/dev/null || true
 wait "$holder" 2>/dev/null || true
 same "$(head_of store)" "$head" "head after the first was killed"
 
-# A newer format: every version number that is not ours, told apart from damage.
+# A newer format: every version number that is not ours, told apart from damage. What a newer STORE says has a sum of its own; one
+# that differs by its version alone has a flipped bit there.
 cp -a store newer
 for offset in 8 9 10 11; do
     cp store/STORE newer/STORE
     flip_bit newer/STORE "$offset" 6
+    expect 4 stoa -d newer head
+    says 'STORE: checksum is wrong: version [0-9]+'
+    flip_bit newer/STORE 64
     status=0
     stoa -d newer head >out 2>err || status=$?
     same "$status" 1 "exit code of a store of a newer format"
