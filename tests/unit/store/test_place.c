@@ -228,11 +228,12 @@ static void an_identity_reads_back_and_a_flipped_bit_is_found(void **state)
     assert_memory_equal(out.genesis_hash, identity.genesis_hash, 32);
     for (size_t bit = 0; bit < 8 * sizeof(image); bit++) {
         image[bit / 8] ^= (uint8_t)(1 << bit % 8);
-        bool version = bit / 8 >= 8 && bit / 8 < 12;
-        assert_int_equal(identity_decode(image, &out, NULL),
-                         version ? STOA_EVERSION : STOA_ECORRUPT);
+        assert_int_equal(identity_decode(image, &out, NULL), STOA_ECORRUPT);
         image[bit / 8] ^= (uint8_t)(1 << bit % 8);
     }
+    image[8]++; /* the version: a newer format has other sums as well */
+    image[sizeof(image) - 1]++;
+    assert_int_equal(identity_decode(image, &out, NULL), STOA_EVERSION);
 }
 
 int main(void)
