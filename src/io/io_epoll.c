@@ -18,6 +18,7 @@
 #include "base/memory.h"
 #include "io/io_posix.h"
 #include "io/io_private.h"
+#include "io/sockets.h"
 
 enum {
     EVENTS_MAX = 256,
@@ -150,7 +151,7 @@ static int64_t take_one(struct io_epoll *self, struct io_request *request)
     ssize_t result;
     do {
         if (request->op == IO_ACCEPT) {
-            result = accept4(request->file, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+            result = sockets_take(request->file, SOCK_NONBLOCK);
         } else {
             request->data = self->received;
             result = recv(request->file, self->received, RECEIVE_SIZE, MSG_DONTWAIT);

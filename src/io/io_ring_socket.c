@@ -10,6 +10,7 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "io/io_ring_private.h"
+#include "io/sockets.h"
 
 enum { ACCEPTS_MAX = 64 /* of one poll */ };
 
@@ -217,7 +218,7 @@ static int take_one(const struct io_ring_sockets *sockets, struct io_request *re
     ssize_t result;
     do {
         if (request->op == IO_ACCEPT) {
-            result = accept4(request->file, NULL, NULL, SOCK_CLOEXEC);
+            result = sockets_take(request->file, 0);
         } else {
             request->data = sockets->memory;
             result = recv(request->file, sockets->memory,

@@ -259,6 +259,13 @@ bool sockets_random(void *out, size_t size)
     return getrandom(out, size, 0) == (ssize_t)size;
 }
 
+int sockets_take(int listener, int flags)
+{
+    struct sockaddr_storage address; /* of no interest here, but cppcheck wants one */
+    socklen_t size = sizeof(address);
+    return accept4(listener, (struct sockaddr *)&address, &size, SOCK_CLOEXEC | flags);
+}
+
 void sockets_shut_down(int fd)
 {
     (void)shutdown(fd, SHUT_RDWR); /* the other side may have gone before */

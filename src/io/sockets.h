@@ -51,6 +51,10 @@ ptrdiff_t sockets_receive(int fd, void *data, size_t size);
 /* Bytes that nobody can guess, 256 at most. False: the system has none. */
 bool sockets_random(void *out, size_t size);
 
+/* A connection that waits at LISTENER, closed on exec; FLAGS: those of accept4 beside that. -1,
+ * errno. */
+int sockets_take(int listener, int flags);
+
 /* The other side sees an end, and what waits on FD ends. */
 void sockets_shut_down(int fd);
 

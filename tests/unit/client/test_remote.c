@@ -152,7 +152,7 @@ static void *run_mute(void *context)
         int fd = -1;
         const struct timespec pause = {.tv_nsec = 1000000};
         if (count < 16) {
-            fd = accept4(mute->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+            fd = sockets_take(mute->listener, SOCK_NONBLOCK);
         }
         if (fd >= 0) {
             struct iovec part = {frame.data, frame.size};
