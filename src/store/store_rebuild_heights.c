@@ -263,7 +263,7 @@ static void run_write(struct workers_job *job, void *worker_state)
         .count = heights->rows.size / sizeof(struct index_heights_row),
         .note = over ? NULL : &heights->note,
         .trim = over && work->store->applied.has_head,
-        .head = work->store->applied.head_height,
+        .head = over ? work->store->applied.head_height : 0, /* nothing is applied by then */
     };
     if (work->phase == REBUILD_LAST && !over) {
         write.note = &work->heights_kept;
