@@ -315,9 +315,10 @@ static int close_output(FILE *out, const char *path)
     return failed ? -1 : 0;
 }
 
+/* Every digit of a number, so that what is made of the file is what was made of RESULT itself. */
 static int write_json(const json_t *result, FILE *out)
 {
-    int outcome = json_dumpf(result, out, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    int outcome = json_dumpf(result, out, JSON_INDENT(1));
     return outcome == 0 && fputc('\n', out) != EOF ? 0 : -1;
 }
 
