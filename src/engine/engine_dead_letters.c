@@ -106,7 +106,7 @@ int stoa_dead_letters_retry(struct stoa *stoa, uint64_t id, struct stoa_detail *
         engine_request_give(stoa, retry.spare);
         return engine_refuse(detail, result, stoa_strerror(result));
     }
-    engine_wait_for_answer(&retry.waiter);
+    engine_wait_for_answer(stoa, &retry.waiter);
     struct engine_request *answer = retry.waiter.answer;
     result = answer->request.result;
     engine_tell(detail, &answer->request.detail);

@@ -17,11 +17,14 @@ static void bring_views_home(struct stoa *stoa)
     }
 }
 
-static void take_messages(struct stoa *stoa)
+/* True: there were some. */
+static bool take_messages(struct stoa *stoa)
 {
     struct mailbox_message *message;
+    bool any = false;
     while (agenda_count(stoa->agenda) < AGENDA_CAPACITY &&
            (message = mailbox_pop(stoa->mailbox, MAILBOX_LOW)) != NULL) {
+        any = true;
         switch ((enum message_kind)message->kind) {
         case MESSAGE_REQUEST:
             engine_deliver(stoa, (struct engine_request *)(void *)message);
@@ -32,6 +35,7 @@ static void take_messages(struct stoa *stoa)
             break;
         }
     }
+    return any;
 }
 
 /* After what came with them: a call sees each request that was submitted before it. */
@@ -51,10 +55,19 @@ static void run_calls(struct stoa *stoa)
     }
 }
 
+/* Wait for what comes next. Who was ANSWERED at once may ask again at once; what is under way in
+ * the store takes its time. */
+static int sleep_a_while(struct stoa *stoa, bool answered)
+{
+    uint64_t wait_ns = engine_deliver_wait_ns(stoa);
+    return answered && store_pending(stoa->store) == 0 ? io_run_lingering(stoa->io, wait_ns)
+                                                       : io_run(stoa->io, wait_ns);
+}
+
 int engine_loop_turn(struct stoa *stoa)
 {
     int result = 0;
-    take_messages(stoa);
+    bool any = take_messages(stoa);
     engine_deliver_turn(stoa);
     run_calls(stoa);
     bring_views_home(stoa);
@@ -65,7 +78,7 @@ int engine_loop_turn(struct stoa *stoa)
         store_pack(stoa->store);
     }
     if (!stoa->closing) {
-        result = io_run(stoa->io, more ? 0 : engine_deliver_wait_ns(stoa));
+        result = more ? io_run(stoa->io, 0) : sleep_a_while(stoa, any);
     }
     if (result >= 0) {
         engine_supervise_turn(stoa);

@@ -320,7 +320,7 @@ void engine_completion_drop(struct stoa_completion *completion);
 /* Hand the answer, in OWN, to who waits for it: a waiter or the queue of completions. */
 void engine_tell_answer(struct stoa *stoa, struct engine_request *own);
 
-void engine_wait_for_answer(struct engine_waiter *waiter);
+void engine_wait_for_answer(struct stoa *stoa, struct engine_waiter *waiter);
 
 /* ---- engine_copy.c, any thread ---- */
 

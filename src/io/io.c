@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "io/io.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,6 +116,24 @@ int io_run(struct io *io, uint64_t wait_ns)
         io->batch = 0;
     }
     return io->ops->run(io, wait_ns);
+}
+
+int io_run_lingering(struct io *io, uint64_t wait_ns)
+{
+    uint64_t begin_ns = io_now_ns(io);
+    uint64_t spent_ns = 0;
+    while (spent_ns < io->ops->linger_ns && spent_ns < wait_ns) {
+        int ran = io_run(io, 0);
+        if (ran != 0) {
+            return ran;
+        }
+        (void)sched_yield(); /* it does not fail on Linux */
+        spent_ns = io_now_ns(io) - begin_ns;
+    }
+    if (wait_ns != UINT64_MAX) {
+        wait_ns = wait_ns > spent_ns ? wait_ns - spent_ns : 0;
+    }
+    return io_run(io, wait_ns);
 }
 
 void io_wake(struct io *io)

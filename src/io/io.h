@@ -128,6 +128,7 @@ struct io_ops {
     void (*buffer_remove)(struct io *io, void *data);
     /* Simulation: when the next job of the workers moves on, from now. NULL: they are threads. */
     uint64_t (*job_delay_ns)(struct io *io);
+    uint64_t linger_ns; /* io_run_lingering; 0 where sleeping costs nothing */
 };
 
 /* Something inside io that listens to wakes besides the owner of the loop, such as the workers. */
@@ -182,6 +183,12 @@ bool io_cancel(struct io *io, struct io_request *request);
  * wait; UINT64_MAX: for ever), run what is due. Returns how many callbacks ran (a wake counts as
  * one), or a negative STOA_E… where the loop itself is broken. */
 int io_run(struct io *io, uint64_t wait_ns);
+
+/* As io_run, for a loop that has just answered somebody. Who waits for each answer asks again a few
+ * microseconds after it, and to wake an idle processor takes several times as long: so before it
+ * sleeps the loop looks for more for a short while, in which whoever else has work has the
+ * processor. */
+int io_run_lingering(struct io *io, uint64_t wait_ns);
 
 /* Any thread. Makes a waiting io_run return soon; `woken` then runs. A flag avoids system calls
  * while a wake is due. */

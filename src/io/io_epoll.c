@@ -367,6 +367,7 @@ static const struct io_ops epoll_ops = {
     .is_written = io_posix_is_written,
     .lock = io_posix_lock,
     .unlock = io_posix_unlock,
+    .linger_ns = IO_LINGER_NS,
 };
 
 int io_epoll_create(const struct io_options *options, struct io **out_io,

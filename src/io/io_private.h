@@ -63,6 +63,9 @@ static inline bool io_waker_take(struct io_waker *waker)
                IO_WAKE_DUE;
 }
 
+/* Several times what it takes to wake an idle processor. */
+enum { IO_LINGER_NS = 50000 };
+
 /* Run the internal hooks, then the owner's. */
 void io_run_hooks(struct io *io);
 

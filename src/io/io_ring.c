@@ -580,6 +580,7 @@ static const struct io_ops ring_ops = {
     .buffer_remove = ring_buffer_remove,
     .lock = io_posix_lock,
     .unlock = io_posix_unlock,
+    .linger_ns = IO_LINGER_NS,
 };
 
 /* Probing */

@@ -337,6 +337,7 @@ static const struct io_ops threads_ops = {
     .is_written = io_posix_is_written,
     .lock = io_posix_lock,
     .unlock = io_posix_unlock,
+    .linger_ns = IO_LINGER_NS,
 };
 
 static void init_lock(struct io_threads *self)

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -17,7 +16,6 @@ enum {
     ALIVE_NS = 1000000000,
     DRAIN_NS = 10000000, /* between two looks while it ends */
     RING_ENTRIES = 512,
-    SPIN_NS = 50000, /* to look for what comes next before it sleeps */
 };
 
 /* What another thread wants run on the loop. */
@@ -215,32 +213,12 @@ static bool is_idle(struct server *server)
     return idle;
 }
 
-/* A client that waits for each answer sends the next request a few microseconds after it, and to
- * wake an idle processor takes several times as long: so an answer is followed by a short look for
- * more, in which whoever else has work has the processor. Returns as io_run. */
-static int spin(struct server *server, uint64_t wait_ns)
-{
-    uint64_t end_ns = io_now_ns(server->io) + (wait_ns < SPIN_NS ? wait_ns : SPIN_NS);
-    int ran;
-    do {
-        ran = io_run(server->io, 0);
-        if (ran != 0) {
-            return ran;
-        }
-        sched_yield();
-    } while (io_now_ns(server->io) < end_ns);
-    return 0;
-}
-
 /* Wait for what is ready, WAIT_NS at most, and serve it. */
 static void turn_loop(struct server *server, uint64_t wait_ns)
 {
     bool lingers = server->lingers && server->under_way == 0; /* the store takes its time */
     server->lingers = false;
-    int ran = lingers ? spin(server, wait_ns) : 0;
-    if (ran == 0) {
-        ran = io_run(server->io, wait_ns);
-    }
+    int ran = lingers ? io_run_lingering(server->io, wait_ns) : io_run(server->io, wait_ns);
     server->result = ran < 0 ? ran : server->result;
     run_calls(server, 0);
 }

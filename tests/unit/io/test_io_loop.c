@@ -359,6 +359,35 @@ static void what_was_written_before_a_wake_is_seen_after_it(struct io_world *wor
     }
 }
 
+static void a_loop_that_lingers_keeps_time_and_hears_wakes(struct io_world *world)
+{
+    uint64_t now = io_now_ns(world->io);
+    assert_int_equal(io_run_lingering(world->io, 1000000), 0);
+    assert_true(io_now_ns(world->io) >= now + 1000000);
+    assert_int_equal(io_run_lingering(world->io, 0), 0);
+    io_wake(world->io);
+    assert_int_equal(io_run_lingering(world->io, UINT64_MAX), 1);
+    struct io_request timer = {.op = IO_TIMER,
+                               .deadline_ns = io_now_ns(world->io),
+                               .done = io_world_count_done,
+                               .context = world};
+    io_submit(world->io, &timer);
+    assert_int_equal(io_run_lingering(world->io, UINT64_MAX), 1);
+    if (world->kind == IO_WORLD_IN_SIMULATION) {
+        return;
+    }
+    for (unsigned i = 0; i < 200; i++) { /* it comes while the loop looks, or sleeps */
+        unsigned shared = 0;
+        pthread_t thread;
+        struct caller caller = {.io = world->io, .shared = &shared};
+        assert_int_equal(pthread_create(&thread, NULL, write_then_wake, &caller), 0);
+        while (io_run_lingering(world->io, UINT64_MAX) == 0) {
+        }
+        assert_int_equal(shared, 1);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+    }
+}
+
 /* Clocks and chance */
 
 static void clocks_go_forward(struct io_world *world)
@@ -423,6 +452,8 @@ static const struct io_world_fact facts[] = {
     {"no_wake_of_another_thread_is_lost", no_wake_of_another_thread_is_lost},
     {"what_was_written_before_a_wake_is_seen_after_it",
      what_was_written_before_a_wake_is_seen_after_it},
+    {"a_loop_that_lingers_keeps_time_and_hears_wakes",
+     a_loop_that_lingers_keeps_time_and_hears_wakes},
     {"clocks_go_forward", clocks_go_forward},
     {"random_bytes_differ", random_bytes_differ},
     {"several_loops_live_side_by_side", several_loops_live_side_by_side},
