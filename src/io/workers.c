@@ -8,6 +8,7 @@
 #include "io/workers.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -40,7 +41,9 @@ struct workers {
     struct workers_job *first;
     struct workers_job *last;
     unsigned idle;
-    unsigned ready_count; /* have started or failed to */
+    bool looking;            /* one worker looks for more before it sleeps */
+    atomic_bool has_waiting; /* as `first`, for the one that looks; orders nothing */
+    unsigned ready_count;    /* have started or failed to */
     bool stopping;
 
     /* Released by the worker that pushes, acquired by the loop that takes all. */
@@ -68,6 +71,7 @@ static void push_waiting(struct workers *workers, struct workers_job *job)
         workers->last->next = job;
     }
     workers->last = job;
+    atomic_store_explicit(&workers->has_waiting, true, memory_order_relaxed);
 }
 
 static struct workers_job *pop_waiting(struct workers *workers)
@@ -77,6 +81,7 @@ static struct workers_job *pop_waiting(struct workers *workers)
         workers->first = job->next;
         if (workers->first == NULL) {
             workers->last = NULL;
+            atomic_store_explicit(&workers->has_waiting, false, memory_order_relaxed);
         }
     }
     return job;
@@ -117,15 +122,37 @@ static void push_completed(struct workers *workers, struct workers_job *job)
     }
 }
 
+/* Who waits for each answer asks again soon after it (io_run_lingering), and one job is often the
+ * first of several. With the lock held, which is let go meanwhile. */
+static void look_for_more(struct workers *workers)
+{
+    struct io *io = workers->options.io;
+    uint64_t end_ns = io_now_ns(io) + io->ops->linger_ns;
+    workers->looking = true;
+    pthread_mutex_unlock(&workers->lock);
+    do {
+        (void)sched_yield(); /* it does not fail on Linux */
+    } while (!atomic_load_explicit(&workers->has_waiting, memory_order_relaxed) &&
+             io_now_ns(io) < end_ns);
+    pthread_mutex_lock(&workers->lock);
+    workers->looking = false;
+}
+
 static void work(struct worker *worker)
 {
     struct workers *workers = worker->workers;
+    bool has_looked = true;
     pthread_mutex_lock(&workers->lock);
     for (;;) {
         struct workers_job *job = pop_waiting(workers);
         if (job == NULL) {
             if (workers->stopping) {
                 break;
+            }
+            if (!has_looked && !workers->looking) {
+                has_looked = true;
+                look_for_more(workers);
+                continue;
             }
             workers->idle++;
             pthread_cond_wait(&workers->work, &workers->lock);
@@ -135,6 +162,7 @@ static void work(struct worker *worker)
         pthread_mutex_unlock(&workers->lock);
         job->run(job, worker->state);
         push_completed(workers, job);
+        has_looked = workers->options.gives_way;
         pthread_mutex_lock(&workers->lock);
     }
     pthread_mutex_unlock(&workers->lock);
@@ -385,8 +413,9 @@ void workers_submit(struct workers *workers, struct workers_job *job)
         return;
     }
     pthread_mutex_lock(&workers->lock);
+    bool is_found = workers->looking && workers->first == NULL;
     push_waiting(workers, job);
-    if (workers->idle > 0) {
+    if (workers->idle > 0 && !is_found) {
         pthread_cond_signal(&workers->work);
     }
     pthread_mutex_unlock(&workers->lock);

@@ -169,6 +169,57 @@ static void all_jobs_are_done_in_simulation(void **state)
     check_all_jobs_are_done(true);
 }
 
+struct partner {
+    struct task task;
+    atomic_bool *met;
+};
+
+static void wait_for_partner(struct workers_job *job, void *worker_state)
+{
+    struct task *task = job->context;
+    struct partner *own = (struct partner *)(void *)task;
+    while (!atomic_load(own->met)) {
+    }
+    run_task(job, worker_state);
+}
+
+static void meet_partner(struct workers_job *job, void *worker_state)
+{
+    struct task *task = job->context;
+    struct partner *own = (struct partner *)(void *)task;
+    atomic_store(own->met, true);
+    run_task(job, worker_state);
+}
+
+/* Workers look for more or sleep when a job comes; one is not left to a worker that has another. */
+static void a_job_starts_though_the_one_before_waits_for_it(void **state)
+{
+    (void)state;
+    struct yard *yard = malloc(sizeof(*yard));
+    assert_non_null(yard);
+    open_yard(yard, false, 5);
+    assert_int_equal(open_workers(yard, NULL), 0);
+    for (unsigned round = 0; round < 1000; round++) {
+        atomic_bool met = false;
+        struct partner pair[2];
+        for (unsigned i = 0; i < 2; i++) {
+            pair[i] = (struct partner){.task = {.yard = yard, .number = i}, .met = &met};
+            pair[i].task.job = (struct workers_job){.run = i == 0 ? wait_for_partner : meet_partner,
+                                                    .done = finish_task,
+                                                    .context = &pair[i].task};
+        }
+        workers_submit(yard->workers, &pair[0].task.job);
+        workers_submit(yard->workers, &pair[1].task.job);
+        while (workers_pending(yard->workers) > 0) {
+            assert_true(io_run(yard->io, UINT64_MAX) >= 0);
+        }
+        assert_true(io_run(yard->io, round % 20 * 5000) >= 0); /* up to when all of them sleep */
+    }
+    assert_int_equal(yard->done, 2000);
+    close_yard(yard);
+    free(yard);
+}
+
 static void check_destroy_finishes_what_is_queued(bool simulated)
 {
     struct yard *yard = malloc(sizeof(*yard));
@@ -324,6 +375,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_jobs_are_done_by_threads),
         cmocka_unit_test(all_jobs_are_done_in_simulation),
+        cmocka_unit_test(a_job_starts_though_the_one_before_waits_for_it),
         cmocka_unit_test(destroy_finishes_what_is_queued),
         cmocka_unit_test(a_worker_that_cannot_start_stops_all),
         cmocka_unit_test(a_simulation_repeats_the_moments_of_its_jobs),
