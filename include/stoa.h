@@ -181,6 +181,9 @@ struct stoa_maintenance {
     uint64_t keep_receipts;
     uint64_t keep_logs;
     uint64_t keep_transactions;
+    /* STOA_JOB_ARCHIVE by schedule: as the member of struct stoa_job_options; 0: it only runs when
+     * it is asked. */
+    uint64_t archive_keep;
 };
 #define STOA_MAINTENANCE_INIT                   \
     {                                           \
@@ -1173,6 +1176,11 @@ struct stoa_job_options {
     uint64_t keep_receipts;
     uint64_t keep_logs;
     uint64_t keep_transactions;
+    /* STOA_JOB_ARCHIVE: for how many blocks back from the head segments stay as they are (0: as by
+     * schedule, or up to the finalized block, above which all do); those with blocks FROM to TO (0:
+     * any) are packed, or unpacked where UNARCHIVE is 1. */
+    uint64_t archive_keep;
+    int unarchive;
 };
 #define STOA_KEEP_ALL UINT32_MAX
 #define STOA_JOB_OPTIONS_INIT                   \

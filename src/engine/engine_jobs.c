@@ -16,7 +16,7 @@ struct engine_job {
     bool silent; /* without options, as a checkpoint is asked for: the answer is its result alone */
 };
 
-enum { PRUNE_SECONDS = 86400 }; /* where settings say what is kept, and not when */
+enum { PRUNE_SECONDS = 86400, ARCHIVE_SECONDS = 3600 }; /* where settings say what, not when */
 
 enum { FLAGS_KNOWN = STOA_JOB_DRY_RUN | STOA_JOB_HURRY | STOA_JOB_DETACH };
 
@@ -87,6 +87,8 @@ static int take_options(struct engine_job *job, const struct stoa_job_options *g
     order->numbers[JOB_KEEP_RECEIPTS] = options.keep_receipts;
     order->numbers[JOB_KEEP_LOGS] = options.keep_logs;
     order->numbers[JOB_KEEP_TRANSACTIONS] = options.keep_transactions;
+    order->numbers[JOB_ARCHIVE_KEEP] = options.archive_keep;
+    order->numbers[JOB_UNARCHIVE] = options.unarchive != 0;
     return 0;
 }
 
@@ -150,6 +152,9 @@ int engine_jobs_check(const struct stoa_options *options, struct stoa_maintenanc
                    out->keep_logs | out->keep_transactions) != 0;
     if (prunes && out->jobs[STOA_JOB_PRUNE].every_seconds == 0) {
         out->jobs[STOA_JOB_PRUNE].every_seconds = PRUNE_SECONDS;
+    }
+    if (out->archive_keep != 0 && out->jobs[STOA_JOB_ARCHIVE].every_seconds == 0) {
+        out->jobs[STOA_JOB_ARCHIVE].every_seconds = ARCHIVE_SECONDS;
     }
     if (out->jobs[STOA_JOB_CHECKPOINT].every_seconds == 0) {
         out->jobs[STOA_JOB_CHECKPOINT].every_seconds = options->checkpoint_seconds;

@@ -2,22 +2,34 @@
 #include "ledger/ledger.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "ledger/ledger_private.h"
 
-char *ledger_path(const struct ledger *ledger, const char *name)
+static char *join(const char *folder, const char *name)
 {
-    size_t size = strlen(ledger->path) + 1 + strlen(name) + 1;
+    size_t size = strlen(folder) + 1 + strlen(name) + 1;
     char *path = memory_alloc(size);
     if (path != NULL) {
-        int length = snprintf(path, size, "%s/%s", ledger->path, name);
+        int length = snprintf(path, size, "%s/%s", folder, name);
         ensure(length >= 0);
         ensure((size_t)length == size - 1);
     }
     return path;
+}
+
+char *ledger_path(const struct ledger *ledger, const char *name)
+{
+    return join(ledger->path, name);
+}
+
+char *ledger_archive_path(const struct ledger *ledger, const char *name)
+{
+    ensure(ledger->archive != NULL);
+    return join(ledger->archive, name);
 }
 
 int64_t ledger_wait(struct ledger *ledger, struct io_request *request)
@@ -33,6 +45,7 @@ int64_t ledger_wait(struct ledger *ledger, struct io_request *request)
 static void free_ledger(struct ledger *ledger)
 {
     ledger_thin_deinit(ledger);
+    ledger_pack_deinit(ledger);
     ledger_spare_deinit(ledger);
     ledger_files_deinit(ledger);
     ledger_files_deinit_pool(ledger);
@@ -44,7 +57,9 @@ static void free_ledger(struct ledger *ledger)
         memory_free(ledger->groups[i].temporary);
     }
     memory_free(ledger->segment.entries);
+    arc_unpacker_destroy(ledger->unpacker);
     memory_free(ledger->path);
+    memory_free(ledger->archive);
     memory_free(ledger);
 }
 
@@ -86,7 +101,8 @@ static int make_ledger(const struct ledger_options *options, struct ledger **out
     ledger->spare_count = options->spare_count == 0 ? 1 : options->spare_count;
     ledger->spare.file = -1;
     ledger->path = memory_copy_text(options->path);
-    if (ledger->path == NULL) {
+    ledger->archive = options->archive != NULL ? memory_copy_text(options->archive) : NULL;
+    if (ledger->path == NULL || (options->archive != NULL && ledger->archive == NULL)) {
         free_ledger(ledger);
         return error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
     }
@@ -112,193 +128,213 @@ int ledger_create(const struct ledger_options *options, struct error_detail *det
 
 struct listing {
     uint32_t highest;
-    uint32_t seen;
-    uint32_t unfinished[8]; /* .new files; never more than one in practice */
-    unsigned unfinished_count;
-    uint32_t unfinished_thin[8];
-    unsigned unfinished_thin_count;
-    uint32_t *thin; /* owned; in no order */
-    uint32_t thin_count;
-    uint32_t thin_capacity;
+    char (*unfinished)[SEGMENT_NAME_SIZE]; /* owned: files that were being made */
+    uint32_t unfinished_count;
+    uint32_t unfinished_capacity;
+    uint32_t *seen; /* owned: each number once for each form it has; in no order */
+    uint32_t seen_count;
+    uint32_t seen_capacity;
     bool failed; /* no memory */
 };
 
-static void list_thin(struct listing *listing, uint32_t number, bool finished)
+/* Room for one more in the array at *ITEMS. */
+static bool grow(void *items, uint32_t *capacity, uint32_t count, size_t size)
 {
-    if (!finished) {
-        if (listing->unfinished_thin_count < 8) {
-            listing->unfinished_thin[listing->unfinished_thin_count++] = number;
-        }
-        return;
+    void **array = items;
+    if (count < *capacity) {
+        return true;
     }
-    if (listing->thin_count == listing->thin_capacity) {
-        uint32_t capacity = listing->thin_capacity == 0 ? 64 : 2 * listing->thin_capacity;
-        uint32_t *thin = memory_resize(listing->thin, capacity * sizeof(*thin));
-        if (thin == NULL) {
-            listing->failed = true;
-            return;
-        }
-        listing->thin = thin;
-        listing->thin_capacity = capacity;
+    uint32_t larger = *capacity == 0 ? 64 : 2 * *capacity;
+    void *grown = memory_resize(*array, larger * size);
+    if (grown == NULL) {
+        return false;
     }
-    listing->thin[listing->thin_count++] = number;
-    listing->highest = number > listing->highest ? number : listing->highest;
+    *array = grown;
+    *capacity = larger;
+    return true;
 }
 
 static void list_entry(void *context, const char *name)
 {
     struct listing *listing = context;
     bool finished = false;
-    uint32_t number = thin_parse_name(name, &finished);
-    if (number != 0) {
-        list_thin(listing, number, finished);
-        return;
-    }
-    number = segment_parse_name(name, &finished);
+    uint32_t number = segment_parse_name(name, &finished);
+    number = number != 0 ? number : thin_parse_name(name, &finished);
+    number = number != 0 ? number : arc_parse_name(name, &finished);
     if (number == 0) {
         return;
     }
-    if (finished) {
-        listing->seen++;
-        if (number > listing->highest) {
-            listing->highest = number;
-        }
-    } else if (listing->unfinished_count < 8) {
-        listing->unfinished[listing->unfinished_count++] = number;
+    bool room = finished ? grow(&listing->seen, &listing->seen_capacity, listing->seen_count,
+                                sizeof(*listing->seen))
+                         : grow(&listing->unfinished, &listing->unfinished_capacity,
+                                listing->unfinished_count, sizeof(*listing->unfinished));
+    if (!room) {
+        listing->failed = true;
+    } else if (finished) {
+        listing->seen[listing->seen_count++] = number;
+        listing->highest = number > listing->highest ? number : listing->highest;
+    } else {
+        (void)snprintf(listing->unfinished[listing->unfinished_count++], SEGMENT_NAME_SIZE, "%s",
+                       name);
     }
 }
 
-static bool is_thin(const struct listing *listing, uint32_t number)
-{
-    for (uint32_t i = 0; listing != NULL && i < listing->thin_count; i++) {
-        if (listing->thin[i] == number) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Size of FILE; where there is no listing it is looked for under both names. */
-static int find_size(struct ledger *ledger, const struct listing *listing, struct ledger_file *file,
-                     struct error_detail *detail)
+/* Form and size of FILE. */
+static int find_size(struct ledger *ledger, struct ledger_file *file, struct error_detail *detail)
 {
     char name[SEGMENT_NAME_SIZE];
-    int result = STOA_ENOTFOUND;
-    file->thin = is_thin(listing, file->number);
-    for (unsigned i = 0; i < 2 && result == STOA_ENOTFOUND; i++) {
-        ledger_files_name(file, name);
-        char *path = ledger_path(ledger, name);
-        if (path == NULL) {
-            return error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
-        }
-        result = io_file_size(ledger->io, path, &file->size);
-        memory_free(path);
-        if (result == STOA_ENOTFOUND) {
-            file->thin = !file->thin;
-        }
-    }
+    int result = ledger_form_find(file);
+    ledger_form_name(file, name);
     if (result == STOA_ENOTFOUND) {
-        file->thin = false;
-        ledger_files_name(file, name);
         return error_set(detail, STOA_ECORRUPT, "%s: segment file %s is missing", ledger->path,
                          name);
     }
     if (result < 0) {
         return error_set(detail, result, "%s/%s: %s", ledger->path, name, stoa_strerror(result));
     }
-    uint64_t least = file->thin ? 2 * SEGMENT_BLOCK : LEDGER_SEGMENT_SIZE_MIN;
-    if (file->size % IO_ALIGNMENT != 0 || file->size < least ||
-        file->size > 2 * (uint64_t)LEDGER_SEGMENT_SIZE_MAX ||
-        (!file->thin && file->size > LEDGER_SEGMENT_SIZE_MAX)) {
+    uint64_t size = file->disk_size;
+    bool made = file->thin || file->packed;
+    uint64_t least = made ? 2 * SEGMENT_BLOCK : LEDGER_SEGMENT_SIZE_MIN;
+    if (size % IO_ALIGNMENT != 0 || size < least || size > 2 * (uint64_t)LEDGER_SEGMENT_SIZE_MAX ||
+        (!made && size > LEDGER_SEGMENT_SIZE_MAX)) {
         return error_set(detail, STOA_ECORRUPT, "%s/%s: %llu bytes: no segment is that long",
-                         ledger->path, name, (unsigned long long)file->size);
+                         ledger->path, name, (unsigned long long)size);
     }
     return 0;
 }
 
 /* Take file NUMBER into the table. */
-static int add_file(struct ledger *ledger, const struct listing *listing, uint32_t number,
-                    struct error_detail *detail)
+static int add_file(struct ledger *ledger, uint32_t number, struct error_detail *detail)
 {
     struct ledger_file *file = NULL;
     if (ledger_files_reserve(ledger, number, &file) < 0) {
         return error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
     }
-    int result = find_size(ledger, listing, file, detail);
+    int result = find_size(ledger, file, detail);
     if (result < 0) {
         memory_free(file);
         return result;
     }
     ledger_files_add(ledger, file);
-    ledger->stats.segment_bytes += file->size;
+    ledger->stats.segment_bytes += file->disk_size;
     ledger->stats.segment_count++;
     return 0;
 }
 
-static int remove_file(struct ledger *ledger, const char *name, struct error_detail *detail)
+/* PATH is the caller's, freed here; NULL: no memory. */
+static int remove_path(struct ledger *ledger, char *path, struct error_detail *detail)
 {
-    char *path = ledger_path(ledger, name);
     if (path == NULL) {
         return error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
     }
     struct io_request request = {.op = IO_UNLINK, .path = path};
     int64_t result = ledger_wait(ledger, &request);
+    if (result < 0 && result != STOA_ENOTFOUND) {
+        error_set(detail, (int)result, "remove %s: %s", path, stoa_strerror((int)result));
+    }
     memory_free(path);
-    return result == 0 || result == STOA_ENOTFOUND
-               ? 0
-               : error_set(detail, (int)result, "remove %s/%s: %s", ledger->path, name,
-                           stoa_strerror((int)result));
+    return result == STOA_ENOTFOUND ? 0 : (int)result;
 }
 
-/* Files that were being made when a process ended, and segments that were just thinned. */
+/* What was being made when a process ended. */
 static int remove_unfinished(struct ledger *ledger, const struct listing *listing,
                              struct error_detail *detail)
 {
-    char name[SEGMENT_NAME_SIZE];
     int result = 0;
-    for (unsigned i = 0; i < listing->unfinished_count && result == 0; i++) {
-        segment_name(listing->unfinished[i], false, name);
-        result = remove_file(ledger, name, detail);
-    }
-    for (unsigned i = 0; i < listing->unfinished_thin_count && result == 0; i++) {
-        thin_name(listing->unfinished_thin[i], false, name);
-        result = remove_file(ledger, name, detail);
-    }
-    for (uint32_t i = 0; i < listing->thin_count && result == 0 && listing->seen != 0; i++) {
-        uint64_t size;
-        segment_name(listing->thin[i], true, name);
-        char *path = ledger_path(ledger, name);
-        bool both = path != NULL && io_file_size(ledger->io, path, &size) == 0;
-        memory_free(path);
-        result = both ? remove_file(ledger, name, detail) : 0;
+    for (uint32_t i = 0; i < listing->unfinished_count && result == 0; i++) {
+        const char *name = listing->unfinished[i];
+        bool finished;
+        bool packed = arc_parse_name(name, &finished) != 0;
+        result = remove_path(
+            ledger, packed ? ledger_archive_path(ledger, name) : ledger_path(ledger, name), detail);
     }
     return result;
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    const uint32_t *left = a;
+    const uint32_t *right = b;
+    return (*left > *right) - (*left < *right);
+}
+
+/* Forms of a segment that has taken another: a process ended just then. */
+static int remove_others(struct ledger *ledger, struct listing *listing,
+                         struct error_detail *detail)
+{
+    int result = 0;
+    if (listing->seen_count > 1) {
+        qsort(listing->seen, listing->seen_count, sizeof(*listing->seen), compare_numbers);
+    }
+    for (uint32_t i = 1; i < listing->seen_count && result == 0; i++) {
+        uint32_t number = listing->seen[i];
+        const struct ledger_file *file = ledger_files_get(ledger, number);
+        char name[SEGMENT_NAME_SIZE];
+        if (number != listing->seen[i - 1]) {
+            continue;
+        }
+        ensure(file != NULL);
+        segment_name(number, true, name);
+        result = remove_path(ledger, ledger_path(ledger, name), detail);
+        if (result == 0 && file->packed) {
+            thin_name(number, true, name);
+            result = remove_path(ledger, ledger_path(ledger, name), detail);
+        }
+    }
+    return result;
+}
+
+/* A name may have been renamed and not made durable before the last process ended. */
+static int sync_folder(struct ledger *ledger, const char *path, struct error_detail *detail)
+{
+    struct io_request request = {.op = IO_SYNC_DIR, .path = path};
+    if (ledger_wait(ledger, &request) < 0) {
+        return error_set(detail, (int)request.result, "flush %s: %s", path,
+                         stoa_strerror((int)request.result));
+    }
+    return 0;
+}
+
+static int list_folder(struct ledger *ledger, const char *path, struct listing *listing,
+                       struct error_detail *detail)
+{
+    int result = io_list(ledger->io, path, list_entry, listing);
+    if (result < 0) {
+        return error_set(detail, result, "list %s: %s", path, stoa_strerror(result));
+    }
+    return listing->failed ? error_set(detail, STOA_ENOMEM, "open the ledger: no memory") : 0;
 }
 
 static int find_files(struct ledger *ledger, struct error_detail *detail)
 {
     struct listing listing = {0};
-    int result = io_list(ledger->io, ledger->path, list_entry, &listing);
-    if (result < 0) {
-        error_set(detail, result, "list %s: %s", ledger->path, stoa_strerror(result));
-    } else if (listing.failed) {
-        result = error_set(detail, STOA_ENOMEM, "open the ledger: no memory");
-    } else if (listing.highest == 0) {
+    bool archive = false;
+    int result = list_folder(ledger, ledger->path, &listing, detail);
+    if (result == 0 && ledger->archive != NULL) {
+        result = list_folder(ledger, ledger->archive, &listing, detail);
+        archive = result == 0;
+        result = result == STOA_ENOTFOUND ? 0 : result;
+    }
+    if (result == 0 && listing.highest == 0) {
         result = error_set(detail, STOA_ENOTFOUND, "%s: there is no ledger", ledger->path);
     }
     for (uint32_t number = 1; number <= listing.highest && result == 0; number++) {
-        result = add_file(ledger, &listing, number, detail);
+        result = add_file(ledger, number, detail);
     }
-    /* A name may have been renamed and not made durable before the last process ended. */
-    struct io_request request = {.op = IO_SYNC_DIR, .path = ledger->path};
-    if (result == 0 && ledger_wait(ledger, &request) < 0) {
-        result = error_set(detail, (int)request.result, "flush %s: %s", ledger->path,
-                           stoa_strerror((int)request.result));
+    if (result == 0) {
+        result = sync_folder(ledger, ledger->path, detail);
+    }
+    if (result == 0 && archive) {
+        result = sync_folder(ledger, ledger->archive, detail);
     }
     if (result == 0) {
         result = remove_unfinished(ledger, &listing, detail);
     }
-    memory_free(listing.thin);
+    if (result == 0) {
+        result = remove_others(ledger, &listing, detail);
+    }
+    memory_free(listing.unfinished);
+    memory_free(listing.seen);
     return result;
 }
 
@@ -374,7 +410,7 @@ int ledger_open_sealed(const struct ledger_options *options, uint32_t last,
         return result;
     }
     for (uint32_t number = 1; number <= last && result == 0; number++) {
-        result = add_file(ledger, NULL, number, detail);
+        result = add_file(ledger, number, detail);
     }
     if (result < 0) {
         free_ledger(ledger);
@@ -398,7 +434,8 @@ static bool is_busy(const struct ledger *ledger)
 {
     return ledger->in_flight || ledger->tick.pending || ledger->mark.pending ||
            ledger->spare.request.pending || ledger->reads_in_flight > 0 ||
-           ledger_thin_is_busy(ledger) || ledger_files_are_opening(ledger);
+           ledger_thin_is_busy(ledger) || ledger_pack_is_busy(ledger) ||
+           ledger_files_are_opening(ledger);
 }
 
 /* Run the loop until nothing is under way. */
@@ -458,6 +495,8 @@ static void replace(struct ledger *ledger, struct ledger *fresh)
     ledger->pool = old.pool;
     fresh->thin = ledger->thin;
     ledger->thin = old.thin; /* its own files are open; it goes on with what is there now */
+    fresh->pack = ledger->pack;
+    ledger->pack = old.pack; /* likewise */
     ledger->use_tick = old.use_tick;
     ledger->stats.frame_bytes += old.stats.frame_bytes;
     ledger->stats.written_bytes += old.stats.written_bytes;
@@ -475,6 +514,7 @@ int ledger_reopen(struct ledger *ledger, struct ledger_recovery *out_recovery,
     struct ledger_options options = {
         .io = ledger->io,
         .path = ledger->path,
+        .archive = ledger->archive,
         .store_id = ledger->store_id,
         .segment_size = ledger->segment_size,
         .prepare = ledger->prepare,
@@ -545,7 +585,7 @@ int ledger_get_end(const struct ledger *ledger, uint64_t keep, struct ledger_end
         return STOA_EBUSY;
     }
     out_end->segment--; /* sealed, and whole */
-    out_end->size = ledger->files[out_end->segment - 1]->size;
+    out_end->size = ledger->files[out_end->segment - 1]->disk_size;
     return 0;
 }
 

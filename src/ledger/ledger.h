@@ -21,6 +21,9 @@
 #include "base/error.h"
 #include "io/io.h"
 
+/* What a store calls the folder of its packed segments, beside its ledger. */
+#define LEDGER_ARCHIVE "archive"
+
 struct ledger;
 struct ledger_block;
 
@@ -69,7 +72,8 @@ enum ledger_prepare {
 
 struct ledger_options {
     struct io *io;
-    const char *path;  /* the ledger's own directory */
+    const char *path;    /* the ledger's own directory */
+    const char *archive; /* that of packed segments, which need not exist; NULL: there are none */
     uint64_t store_id; /* seeds every checksum: a frame of another store is never taken for ours */
     uint32_t
         segment_size; /* multiple of IO_ALIGNMENT; only used for new segments. 0: the default */
@@ -233,10 +237,55 @@ void ledger_thin_step(struct ledger_thinning *thinning);
  * it has ended. */
 void ledger_thin_stop(struct ledger_thinning *thinning);
 
+/* ---- packed segments (arc.h) ---- */
+
+/* One sealed segment to be packed, or unpacked again, embedded in its owner until it is ended or
+ * stopped. */
+struct ledger_packing {
+    uint32_t number;
+    bool unpack;
+    void (*done)(struct ledger_packing *packing); /* a step has ended; from io_run */
+    void *context;
+
+    /* Out, after the first step: */
+    uint64_t size;          /* of the file as it is */
+    uint64_t size_expected; /* of the other, at most */
+    uint64_t lowest; /* of the heights of its blocks and changes of the state; 0: it has none */
+    uint64_t highest;
+    uint32_t block_count;
+    /* Out: */
+    bool wants_work; /* ledger_pack_work comes before the next step */
+    bool ended;
+    int result;          /* STOA_ECORRUPT: damage stands in the way, and the segment stays */
+    uint64_t step_bytes; /* read and written by the last step */
+    uint64_t size_made;  /* once it has taken its place */
+    struct error_detail detail;
+    struct ledger *ledger; /* the ledger's */
+};
+
+/* Whether segment NUMBER is packed. Whether it can be packed, where it is not: ledger_can_thin. */
+bool ledger_is_packed(const struct ledger *ledger, uint32_t number);
+
+/* Begin, and take the first step, which looks at what there is. One at a time, thinning and what is
+ * cleared away as well: STOA_EBUSY. */
+int ledger_pack_start(struct ledger *ledger, struct ledger_packing *packing);
+/* The next step: some more is read, packed and written; in the end it is made durable, read again
+ * and compared, and takes the place of what was there, which goes. Not after it has ended. */
+void ledger_pack_step(struct ledger_packing *packing);
+/* What takes the processor a while, on any thread, between two steps. */
+void ledger_pack_work(struct ledger_packing *packing);
+/* Give it up, between two steps and works; what was made of it goes. Any time after it was started,
+ * also when it has ended. */
+void ledger_pack_stop(struct ledger_packing *packing);
+
+/* Unpack segment NUMBER, where it is packed. Blocking: runs the loop. */
+int ledger_unpack(struct ledger *ledger, uint32_t number, struct error_detail *detail);
+
 struct ledger_damage {
-    const char *file; /* name of the segment file */
+    const char *file; /* name of the segment file; with its folder where it is packed */
     uint32_t segment;
-    bool thin; /* it is a thinned one */
+    bool thin;   /* it is a thinned one, */
+    bool packed; /* or a packed one: OFFSET and SIZE are those of the group in which it is */
     uint64_t offset;
     uint64_t size;
     uint64_t sequence; /* 0: unknown */

@@ -13,6 +13,8 @@
 
 static void start_read(struct ledger_file *file, struct ledger_read *read);
 
+enum { MOVES_MAX = 8 }; /* of a file that somebody else gives one form after the other */
+
 /* ---- the table ---- */
 
 int ledger_files_reserve(struct ledger *ledger, uint32_t number, struct ledger_file **out_file)
@@ -51,13 +53,13 @@ struct ledger_file *ledger_files_get(struct ledger *ledger, uint32_t number)
     return number >= 1 && number <= ledger->file_count ? ledger->files[number - 1] : NULL;
 }
 
-void ledger_files_name(const struct ledger_file *file, char out_name[SEGMENT_NAME_SIZE])
+int ledger_files_reader(struct ledger *ledger, struct ledger_file *file, bool tolerant,
+                        struct segment_reader *reader)
 {
-    if (file->thin) {
-        thin_name(file->number, true, out_name);
-    } else {
-        segment_name(file->number, true, out_name);
-    }
+    ensure(file->state == LEDGER_FILE_OPEN);
+    return file->packed ? segment_reader_init_packed(reader, ledger->io, file->file, file->arc,
+                                                     ledger->unpacker, tolerant)
+                        : segment_reader_init(reader, ledger->io, file->file, file->size, tolerant);
 }
 
 /* ---- opening and closing ---- */
@@ -65,13 +67,13 @@ void ledger_files_name(const struct ledger_file *file, char out_name[SEGMENT_NAM
 static void fail_read_open(struct ledger_file *file, struct ledger_read *read)
 {
     char name[SEGMENT_NAME_SIZE];
-    ledger_files_name(file, name);
+    ledger_form_name(file, name);
     if (file->open_result == STOA_ENOTFOUND) {
         read->result = error_set(&read->detail, STOA_ECORRUPT, "segment file %s is missing", name);
     } else if (file->open_os_error != 0) {
         read->result = error_set_errno(&read->detail, file->open_os_error, "open %s", name);
     } else if (file->open_result == STOA_ECORRUPT) {
-        read->result = error_set(&read->detail, STOA_ECORRUPT, "%s: trailer", name);
+        read->result = error_set(&read->detail, STOA_ECORRUPT, "%s: %s", name, file->open_what);
     } else {
         read->result = error_set(&read->detail, file->open_result, "open %s: %s", name,
                                  stoa_strerror(file->open_result));
@@ -97,6 +99,15 @@ static void end_waiting(struct ledger_file *file)
 
 static int open_file(struct ledger_file *file, bool write);
 
+static void free_file(struct ledger_file *file)
+{
+    arc_load_drop(&file->load);
+    arc_map_destroy(file->arc);
+    memory_free(file->path);
+    memory_free(file->block);
+    memory_free(file);
+}
+
 /* A file whose place another has taken, and that nobody has open or uses, goes. */
 static void forget_retired(struct ledger_file *file)
 {
@@ -107,7 +118,7 @@ static void forget_retired(struct ledger_file *file)
         at = &(*at)->retired_next;
     }
     *at = file->retired_next;
-    memory_free(file);
+    free_file(file);
 }
 
 static void close_done(struct io_request *request)
@@ -115,6 +126,8 @@ static void close_done(struct io_request *request)
     struct ledger_file *file = request->context;
     file->state = LEDGER_FILE_CLOSED;
     file->file = -1;
+    arc_map_destroy(file->arc);
+    file->arc = NULL;
     if (file->retired && file->users == 0) {
         forget_retired(file);
         return;
@@ -194,19 +207,45 @@ static bool read_trailer(struct ledger_file *file)
     return true;
 }
 
-/* Whoever writes the ledger may have thinned the segment since it was listed. */
-static bool find_thinned(struct ledger_file *file)
+/* What is needed to find frames in a packed segment, or why it cannot be had. */
+static void arc_loaded(struct arc_load *load)
 {
-    char name[SEGMENT_NAME_SIZE];
-    if (!file->ledger->foreign || file->thin) {
-        return false;
+    struct ledger_file *file = load->context;
+    if (load->result == 0) {
+        file->arc = load->map;
+        load->map = NULL;
+        file->size = file->arc->header.segment_size;
+        file->thin = file->arc->header.thin;
+        file->state = LEDGER_FILE_OPEN;
+        end_open(file);
+        return;
     }
-    thin_name(file->number, true, name);
-    char *path = ledger_path(file->ledger, name);
-    bool found = path != NULL && io_file_size(file->ledger->io, path, &file->size) == 0;
-    memory_free(path);
-    file->thin = found;
-    return found;
+    file->open_result = load->result;
+    file->open_os_error = load->os_error;
+    file->open_what = load->what;
+    file->state = LEDGER_FILE_OPEN;
+    close_file(file);  /* it is not open for whoever waits */
+    end_waiting(file); /* nor for who asks again meanwhile, until it is closed */
+}
+
+static void load_arc(struct ledger_file *file)
+{
+    file->load = (struct arc_load){
+        .io = file->ledger->io,
+        .file = file->file,
+        .number = file->number,
+        .file_size = file->disk_size,
+        .store_id = file->ledger->store_id,
+        .done = arc_loaded,
+        .context = file,
+    };
+    arc_load_start(&file->load);
+}
+
+/* Whoever writes the ledger may have given the segment another form since it was listed. */
+static bool find_moved(struct ledger_file *file)
+{
+    return file->ledger->foreign && ledger_form_find(file) == 0;
 }
 
 static void open_done(struct io_request *request)
@@ -219,14 +258,21 @@ static void open_done(struct io_request *request)
     if (request->result < 0) {
         file->ledger->open_count--;
         file->state = LEDGER_FILE_CLOSED;
-        if (request->result == STOA_ENOTFOUND && find_thinned(file) &&
-            open_file(file, false) == 0) {
-            return;
+        if (request->result == STOA_ENOTFOUND && file->moves < MOVES_MAX && find_moved(file)) {
+            file->moves++;
+            if (open_file(file, false) == 0) {
+                return;
+            }
         }
         end_open(file);
         return;
     }
     file->file = (int)request->result;
+    file->moves = 0;
+    if (file->packed) {
+        load_arc(file);
+        return;
+    }
     if (file->thin && !file->has_trailer && read_trailer(file)) {
         return;
     }
@@ -242,10 +288,11 @@ static int open_file(struct ledger_file *file, bool write)
     if (ledger->open_count >= LEDGER_FILES_OPEN_MAX) {
         close_oldest(ledger);
     }
-    char name[SEGMENT_NAME_SIZE];
-    ledger_files_name(file, name);
-    file->path = ledger_path(ledger, name);
-    if (file->path == NULL) {
+    file->path = ledger_form_path(file);
+    if (file->path == NULL ||
+        (file->packed && ledger->unpacker == NULL && arc_unpacker_create(&ledger->unpacker) < 0)) {
+        memory_free(file->path);
+        file->path = NULL;
         return STOA_ENOMEM;
     }
     file->state = LEDGER_FILE_OPENING;
@@ -285,14 +332,16 @@ int ledger_files_hold(struct ledger *ledger, struct ledger_file *file, bool writ
         }
         if (result < 0) {
             char name[SEGMENT_NAME_SIZE];
-            ledger_files_name(file, name);
+            ledger_form_name(file, name);
             file->users--;
             if (file->open_os_error != 0) {
                 return error_set_errno(detail, file->open_os_error, "open %s/%s", ledger->path,
                                        name);
             }
             return error_set(detail, result, "open %s/%s: %s", ledger->path, name,
-                             stoa_strerror(result));
+                             result == STOA_ECORRUPT && file->open_what != NULL
+                                 ? file->open_what
+                                 : stoa_strerror(result));
         }
     }
     return 0;
@@ -309,7 +358,7 @@ void ledger_files_drop(struct ledger_file *file)
     }
 }
 
-int ledger_files_replace(struct ledger *ledger, uint32_t number, uint64_t size)
+int ledger_files_replace(struct ledger *ledger, uint32_t number, const struct ledger_form *form)
 {
     struct ledger_file *old = ledger_files_get(ledger, number);
     struct ledger_file *file = memory_alloc_zeroed(1, sizeof(*file));
@@ -320,8 +369,9 @@ int ledger_files_replace(struct ledger *ledger, uint32_t number, uint64_t size)
     file->ledger = ledger;
     file->number = number;
     file->file = -1;
-    file->thin = true;
-    file->size = size;
+    ledger_form_set(file, form);
+    ledger->stats.segment_bytes += file->disk_size;
+    ledger->stats.segment_bytes -= old->disk_size;
     ledger->files[number - 1] = file;
     old->retired = true;
     old->retired_next = ledger->retired;
@@ -359,14 +409,12 @@ bool ledger_files_are_opening(const struct ledger *ledger)
     return false;
 }
 
-static void free_file(struct ledger *ledger, struct ledger_file *file, bool *running)
+static void wait_and_free(struct ledger *ledger, struct ledger_file *file, bool *running)
 {
     while (*running && file->request.pending) {
         *running = io_run(ledger->io, LEDGER_WAIT_NS) >= 0;
     }
-    memory_free(file->path);
-    memory_free(file->block);
-    memory_free(file);
+    free_file(file);
 }
 
 /* Nobody uses one any more: those that are open are being closed. */
@@ -381,9 +429,7 @@ static void free_retired(struct ledger *ledger, bool *running)
     while (ledger->retired != NULL) {
         struct ledger_file *file = ledger->retired;
         ledger->retired = file->retired_next;
-        memory_free(file->path);
-        memory_free(file->block);
-        memory_free(file);
+        free_file(file);
     }
 }
 
@@ -399,7 +445,7 @@ void ledger_files_deinit(struct ledger *ledger)
         }
     }
     for (uint32_t i = 0; i < ledger->file_count; i++) {
-        free_file(ledger, ledger->files[i], &running);
+        wait_and_free(ledger, ledger->files[i], &running);
     }
     free_retired(ledger, &running);
     memory_free(ledger->files);
@@ -469,6 +515,16 @@ static void pool_give(struct ledger_pool *pool, struct ledger_block *block)
     pool->idle_bytes += class_size(block->class);
 }
 
+struct ledger_block *ledger_files_take_buffer(struct ledger *ledger, uint64_t size)
+{
+    return pool_take(&ledger->pool, size);
+}
+
+void ledger_files_give_buffer(struct ledger *ledger, struct ledger_block *block)
+{
+    pool_give(&ledger->pool, block);
+}
+
 void ledger_files_deinit_pool(struct ledger *ledger)
 {
     while (ledger->pool.all != NULL) {
@@ -497,7 +553,7 @@ int ledger_files_report(struct ledger_read *read, const char *what,
 {
     const struct ledger_position *position = &read->position;
     char name[SEGMENT_NAME_SIZE];
-    ledger_files_name(read->file, name);
+    ledger_form_name(read->file, name);
     if (header == NULL) {
         return error_set(&read->detail, STOA_ECORRUPT,
                          "%s: offset %u: sequence %llu: height unknown: %s", name, position->offset,
@@ -512,7 +568,7 @@ int ledger_files_report_failed(struct ledger_read *read)
 {
     const struct io_request *request = &read->request;
     char name[SEGMENT_NAME_SIZE];
-    ledger_files_name(read->file, name);
+    ledger_form_name(read->file, name);
     if (request->os_error != 0) {
         return error_set_errno(&read->detail, request->os_error, "read %s: offset %u", name,
                                read->position.offset);
@@ -590,6 +646,10 @@ static void refuse_read(struct ledger *ledger, struct ledger_read *read, int res
 
 static void start_read(struct ledger_file *file, struct ledger_read *read)
 {
+    if (file->packed) {
+        ledger_pack_read(file, read);
+        return;
+    }
     if (file->thin) {
         ledger_thin_read(file, read);
         return;
@@ -628,25 +688,30 @@ void ledger_read(struct ledger *ledger, struct ledger_read *read)
     if (position->sequence == 0 || position->sequence > ledger->durable_sequence ||
         bytes_wanted(read) > position->size || position->offset % FRAME_ALIGNMENT != 0 ||
         position->size < FRAME_HEADER_SIZE ||
-        (!file->thin && (uint64_t)position->offset + position->size > file->size)) {
+        (!file->thin && !file->packed &&
+         (uint64_t)position->offset + position->size > file->size)) {
         refuse_read(ledger, read, STOA_ENOTFOUND, "no such frame");
         return;
     }
     uint64_t start = position->offset & ~(uint32_t)(SEGMENT_BLOCK - 1);
     uint64_t size = segment_align((uint64_t)position->offset + bytes_wanted(read)) - start;
-    if (file->thin) { /* it lies elsewhere; two blocks of the index are read first */
+    if (file->packed) { /* its buffer is taken once it is known where it lies */
+        size = 0;
+    } else if (file->thin) { /* it lies elsewhere; two blocks of the index are read first */
         size = segment_align((uint64_t)position->size + THIN_PREFIX_SIZE) + 2 * SEGMENT_BLOCK;
     }
     if (size > class_size(LEDGER_POOL_CLASSES - 1)) {
         refuse_read(ledger, read, STOA_ENOTFOUND, "no frame is that big");
         return;
     }
-    read->block = pool_take(&ledger->pool, size);
-    if (read->block == NULL) {
-        refuse_read(ledger, read, STOA_ENOMEM, "no memory to read it into");
-        return;
+    if (size != 0) {
+        read->block = pool_take(&ledger->pool, size);
+        if (read->block == NULL) {
+            refuse_read(ledger, read, STOA_ENOMEM, "no memory to read it into");
+            return;
+        }
+        read->buffer = read->block->data;
     }
-    read->buffer = read->block->data;
     ledger->reads_in_flight++;
     read->file = file;
     file->users++;
@@ -661,9 +726,7 @@ void ledger_read(struct ledger *ledger, struct ledger_read *read)
         file->waiting = read->next;
         file->users--;
         ledger->reads_in_flight--;
-        pool_give(&ledger->pool, read->block);
-        read->block = NULL;
-        read->buffer = NULL;
+        ledger_read_release(read);
         refuse_read(ledger, read, STOA_ENOMEM, "no memory to open it");
     }
 }

@@ -4,6 +4,7 @@
  *      ledger.c          making, opening, closing
  *      ledger_commit.c   appends, groups, marks, rolling to the next segment
  *      ledger_spare.c    the next segment, made ready in the background
+ *      ledger_form.c     the files a segment can be
  *      ledger_files.c    open segment files; reads of single frames and their buffers
  *      ledger_walk.c     a segment read from its start: what frames it holds
  *      ledger_recover.c  what opening does with the last segment
@@ -11,6 +12,9 @@
  *      ledger_verify.c   every byte
  *      ledger_thin.c     a sealed segment made anew without what is not wanted any more
  *      ledger_thin_read.c  what such a segment holds; reads of single frames
+ *      ledger_outline.c  what a sealed segment holds, for the makers of other forms
+ *      ledger_pack.c     a sealed segment packed, or unpacked again
+ *      ledger_pack_read.c  reads of single frames of packed ones
  *
  * Who is allowed to do what to a segment: numbers below `segment.number` are sealed and only read;
  * `segment.number` is appended to at `tail`, one group at a time; `segment.number` + 1 to
@@ -18,6 +22,7 @@
 #ifndef LEDGER_PRIVATE_H
 #define LEDGER_PRIVATE_H
 
+#include "ledger/arc_load.h"
 #include "ledger/frame.h"
 #include "ledger/ledger.h"
 #include "ledger/segment.h"
@@ -66,7 +71,8 @@ enum ledger_file_state {
 struct ledger_file {
     struct ledger *ledger;
     uint32_t number;
-    uint64_t size;
+    uint64_t size;      /* of what is read of it; a packed one's is known once it is open */
+    uint64_t disk_size; /* of the file */
     enum ledger_file_state state;
     int file;
     int open_result; /* of the last attempt */
@@ -76,9 +82,14 @@ struct ledger_file {
     char *path;       /* while opening */
     struct io_request request;
     struct ledger_read *waiting; /* reads that wait for it to open */
-    bool thin;                   /* a thinned one (thin.h) */
-    bool retired;                /* another file has its number now: it goes with its last user */
-    bool has_trailer;            /* of a thinned one, read when it was opened first */
+    bool thin;           /* a thinned one (thin.h); of a packed one, what it stands for, likewise */
+    bool packed;         /* a packed one (arc.h), in the folder of those */
+    struct arc_map *arc; /* of a packed one, while it is open; owned */
+    struct arc_load load;
+    unsigned moves;        /* it was found under another name, in a row */
+    const char *open_what; /* what of it is damaged, where that was why it did not open */
+    bool retired;          /* another file has its number now: it goes with its last user */
+    bool has_trailer;      /* of a thinned one, read when it was opened first */
     struct thin_trailer trailer;
     uint8_t *block; /* while that is read */
     struct ledger_file *retired_next;
@@ -145,6 +156,8 @@ struct ledger_segment {
 struct ledger {
     struct io *io;
     char *path;
+    char *archive;                 /* where packed segments are; NULL: nowhere */
+    struct arc_unpacker *unpacker; /* made when the first of them is opened */
     uint64_t store_id;
     uint32_t segment_size; /* of new segments */
     enum ledger_prepare prepare;
@@ -185,7 +198,8 @@ struct ledger {
     struct ledger_file **files;  /* by number - 1 */
     struct ledger_file *retired; /* those whose place another has taken */
     struct ledger_thin *thin;    /* a segment that is being thinned */
-    bool foreign;                /* others write it: a segment may be thinned at any time */
+    struct ledger_pack *pack;    /* or packed, or unpacked */
+    bool foreign;                /* others write it: a segment may take another form at any time */
     uint32_t file_count;
     uint32_t file_capacity;
     unsigned open_count;
@@ -200,6 +214,8 @@ struct ledger {
 
 /* DIRECTORY/NAME, to be freed; NULL: no memory. */
 char *ledger_path(const struct ledger *ledger, const char *name);
+/* The same in the folder of packed segments, which there is. */
+char *ledger_archive_path(const struct ledger *ledger, const char *name);
 
 /* io_wait; the request's result is set in any case. */
 int64_t ledger_wait(struct ledger *ledger, struct io_request *request);
@@ -233,6 +249,26 @@ void ledger_spare_pace(struct ledger *ledger);
 int ledger_spare_wait(struct ledger *ledger, struct error_detail *detail);
 void ledger_spare_deinit(struct ledger *ledger);
 
+/* ---- ledger_form.c ---- */
+
+/* A form that a segment has. */
+struct ledger_form {
+    bool thin; /* of a packed one it does not matter */
+    bool packed;
+    uint64_t size; /* of the file */
+};
+
+/* FORM is set in FILE. */
+void ledger_form_set(struct ledger_file *file, const struct ledger_form *form);
+/* The path of FILE, to be freed; NULL: no memory. */
+char *ledger_form_path(const struct ledger_file *file);
+/* FILE's form and size as they are found now. STOA_ENOTFOUND, or what the last look came to. */
+int ledger_form_find(struct ledger_file *file);
+/* Where in FILE the SIZE bytes at OFFSET of what it stands for lie: in which group. */
+void ledger_form_place(const struct ledger_file *file, uint64_t *offset, uint64_t *size);
+/* The name of FILE, with its folder where it is a packed one. */
+void ledger_form_name(const struct ledger_file *file, char out_name[SEGMENT_NAME_SIZE]);
+
 /* ---- ledger_files.c ---- */
 
 /* Room in the table of files for segment NUMBER, which must be the next. */
@@ -245,11 +281,8 @@ int ledger_files_hold(struct ledger *ledger, struct ledger_file *file, bool writ
                       struct error_detail *detail);
 void ledger_files_drop(struct ledger_file *file);
 
-/* The file of FILE's number is from now on a thinned one of SIZE bytes, which is there already.
- * STOA_ENOMEM. */
-int ledger_files_replace(struct ledger *ledger, uint32_t number, uint64_t size);
-/* The name of FILE. */
-void ledger_files_name(const struct ledger_file *file, char out_name[SEGMENT_NAME_SIZE]);
+/* The file of segment NUMBER has from now on FORM, and is there already. STOA_ENOMEM. */
+int ledger_files_replace(struct ledger *ledger, uint32_t number, const struct ledger_form *form);
 /* What READ ends with, where the frame is not as it should be; HEADER where it could be read. */
 int ledger_files_report(struct ledger_read *read, const char *what,
                         const struct frame_header *header);
@@ -258,6 +291,13 @@ int ledger_files_report_failed(struct ledger_read *read);
 /* READ has its result. */
 void ledger_files_end_read(struct ledger_read *read);
 uint64_t ledger_files_buffer_size(const struct ledger_read *read);
+/* A buffer of the pool. NULL: no memory. */
+struct ledger_block *ledger_files_take_buffer(struct ledger *ledger, uint64_t size);
+void ledger_files_give_buffer(struct ledger *ledger, struct ledger_block *block);
+
+/* A reader of what FILE, which is held, is or stands for. */
+int ledger_files_reader(struct ledger *ledger, struct ledger_file *file, bool tolerant,
+                        struct segment_reader *reader);
 
 /* Begin to open the newest that are not open; whether any is being opened. */
 void ledger_files_open_ahead(struct ledger *ledger);
@@ -336,6 +376,51 @@ void ledger_thin_read(struct ledger_file *file, struct ledger_read *read);
 const char *ledger_thin_check(struct segment_reader *reader, uint64_t store_id,
                               const struct segment_entry *entry, struct frame_header *out_header,
                               struct bytes *out_payload);
+
+/* ---- ledger_outline.c ---- */
+
+/* A sealed segment as it was written, or thinned. */
+struct ledger_outline {
+    uint32_t number;
+    bool thin;
+    uint64_t size; /* of the file */
+    uint64_t store_id;
+    uint32_t segment_size;         /* as it was written */
+    struct thin_trailer trailer;   /* where its index lies, or its seal */
+    struct segment_entry *entries; /* owned; the seal with them */
+    uint32_t count;
+};
+
+/* STOA_ENOMEM. */
+int ledger_outline_init(struct ledger_outline *outline, const struct ledger_file *file);
+void ledger_outline_deinit(struct ledger_outline *outline);
+/* From the file's last block. False: damaged. */
+bool ledger_outline_take_trailer(struct ledger_outline *outline, const uint8_t *block);
+/* From the frame at trailer.index_offset. */
+bool ledger_outline_take_index(struct ledger_outline *outline, const uint8_t *frame);
+/* Some frame was known to be bad when the index was written. */
+bool ledger_outline_is_damaged(const struct ledger_outline *outline);
+/* Check the frame that ENTRY names. */
+bool ledger_outline_take_frame(const struct ledger_outline *outline,
+                               const struct segment_entry *entry, const uint8_t *frame,
+                               struct frame_header *out_header, struct bytes *out_payload);
+
+/* ---- ledger_pack_read.c ---- */
+
+/* Begin READ of a frame in FILE, which is packed and open. */
+void ledger_pack_read(struct ledger_file *file, struct ledger_read *read);
+
+/* Check what of FILE, a packed one that is held, is not a group; REPORT is told what is damaged. */
+int ledger_pack_check(struct ledger *ledger, const struct ledger_file *file,
+                      void (*report)(void *context, uint64_t offset, uint64_t size,
+                                     const char *what),
+                      void *context, struct error_detail *detail);
+
+/* ---- ledger_pack.c ---- */
+
+/* As ledger_thin_deinit, ledger_thin_is_busy. */
+void ledger_pack_deinit(struct ledger *ledger);
+bool ledger_pack_is_busy(const struct ledger *ledger);
 
 /* ---- ledger_thin.c ---- */
 

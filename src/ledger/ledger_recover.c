@@ -345,7 +345,7 @@ static int looks_unused(struct recovery *recovery, uint32_t number, bool *out_un
 {
     struct ledger *ledger = recovery->ledger;
     struct ledger_file *file = ledger_files_get(ledger, number);
-    if (file->thin) {
+    if (file->thin || file->packed) {
         *out_unused = false;
         return 0;
     }
@@ -396,9 +396,9 @@ static int skip_spares(struct recovery *recovery, uint32_t *out_number)
     return result;
 }
 
-/* A thinned segment is the last in use, in a copy that ends with it. All of it is kept, or none: it
- * is never written to. */
-static int adopt_thin(struct recovery *recovery, struct ledger_file *file)
+/* A thinned or packed segment is the last in use, in a copy that ends with it. All of it is kept,
+ * or none: it is never written to. */
+static int adopt_sealed(struct recovery *recovery, struct ledger_file *file)
 {
     struct ledger *ledger = recovery->ledger;
     struct ledger_segment *segment = &ledger->segment;
@@ -409,10 +409,11 @@ static int adopt_thin(struct recovery *recovery, struct ledger_file *file)
     }
     if (!index.has_seal || recovery->keep < index.seal.sequence ||
         recovery->proven > index.seal.sequence) {
+        char name[SEGMENT_NAME_SIZE];
+        ledger_form_name(file, name);
         result = error_set(recovery->detail,
                            recovery->keep < index.seal.sequence ? STOA_EPRUNED : STOA_ECORRUPT,
-                           "%s: the ledger cannot end inside %08u.thin, which is pruned",
-                           ledger->path, file->number);
+                           "%s: the ledger cannot end inside %s", ledger->path, name);
         ledger_index_deinit(&index);
         return result;
     }
@@ -444,8 +445,8 @@ static int find_last(struct recovery *recovery, struct ledger_walk *walk)
     }
     for (uint32_t number = highest; number >= 1; number--) {
         struct ledger_file *file = ledger_files_get(ledger, number);
-        if (file->thin) {
-            return adopt_thin(recovery, file);
+        if (file->thin || file->packed) {
+            return adopt_sealed(recovery, file);
         }
         result = walk_file(recovery, file, walk);
         if (result < 0) {

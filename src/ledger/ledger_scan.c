@@ -80,10 +80,15 @@ static int present(struct scan *scan, uint32_t number, const struct segment_entr
         .detail = &detail,
     };
     if (what != NULL) {
+        const struct ledger_file *file = ledger_files_get(scan->ledger, number);
+        uint64_t offset = segment_entry_at(entry);
+        char name[SEGMENT_NAME_SIZE];
+        ledger_form_name(file, name);
+        ledger_form_place(file, &offset, &(uint64_t){0});
         frame.result =
-            error_set(&detail, STOA_ECORRUPT, "%08u.%s: offset %u: sequence %llu: height %llu: %s",
-                      number, entry->thin ? "thin" : "seg", segment_entry_at(entry),
-                      (unsigned long long)sequence, (unsigned long long)entry->height, what);
+            error_set(&detail, STOA_ECORRUPT, "%s: offset %llu: sequence %llu: height %llu: %s",
+                      name, (unsigned long long)offset, (unsigned long long)sequence,
+                      (unsigned long long)entry->height, what);
     }
     return scan->frame(scan->context, &frame);
 }
@@ -136,7 +141,7 @@ static int scan_index(struct scan *scan, uint32_t number, const struct ledger_in
         return result;
     }
     struct segment_reader reader;
-    result = segment_reader_init(&reader, ledger->io, file->file, file->size, true);
+    result = ledger_files_reader(ledger, file, true, &reader);
     if (result < 0) {
         error_set(scan->detail, result, "read %08u.seg: no memory", number);
     }

@@ -97,6 +97,7 @@ static void end_attempt(struct ledger *ledger)
         spare->entry->state = LEDGER_FILE_OPEN;
         spare->entry->users = 1;
         spare->entry->size = spare->size;
+        spare->entry->disk_size = spare->size;
         ledger->open_count++;
         ledger_files_add(ledger, spare->entry);
         spare->entry = NULL;

@@ -47,18 +47,13 @@ struct ledger_thin {
     enum thin_phase phase;
     struct io_request request;
     uint32_t number;
-    bool source_thin;
     bool is_last_step; /* nothing is left to be written but index and trailer */
     bool placed;
     int source; /* -1: not open */
     int target;
-    bool made; /* there is a file under the unfinished name */
-    uint64_t source_size;
-    uint32_t segment_size;
-    struct thin_trailer trailer;
-    struct segment_entry *entries; /* those that are there, the seal with them */
+    bool made;                     /* there is a file under the unfinished name */
+    struct ledger_outline outline; /* what is there */
     struct segment_entry *made_entries;
-    uint32_t count;
     uint32_t next; /* entry to be copied */
     uint32_t read_end;
     uint8_t *input;
@@ -82,7 +77,7 @@ static void advance(struct io_request *request);
 
 static void free_thin(struct ledger_thin *thin)
 {
-    memory_free(thin->entries);
+    ledger_outline_deinit(&thin->outline);
     memory_free(thin->made_entries);
     memory_free(thin->input);
     memory_free(thin->output);
@@ -206,21 +201,21 @@ static uint64_t gain_of(const struct ledger_thin *thin, const struct segment_ent
 static void look(struct ledger_thin *thin)
 {
     struct ledger_thinning *thinning = thin->thinning;
-    thinning->size = thin->source_size;
-    thinning->size_expected = thin_index_size(thin->count) + 2 * SEGMENT_BLOCK;
-    for (uint32_t i = 0; i < thin->count; i++) {
-        uint64_t gain = gain_of(thin, &thin->entries[i]);
+    thinning->size = thin->outline.size;
+    thinning->size_expected = thin_index_size(thin->outline.count) + 2 * SEGMENT_BLOCK;
+    for (uint32_t i = 0; i < thin->outline.count; i++) {
+        uint64_t gain = gain_of(thin, &thin->outline.entries[i]);
         thinning->gain_bytes += gain;
         thinning->gain_frames += gain != 0;
-        uint64_t stays = thin->entries[i].kind == LEDGER_SEAL ? 0
-                         : thin->entries[i].thin              ? thin->entries[i].at_size
-                                                              : thin->entries[i].size;
+        uint64_t stays = thin->outline.entries[i].kind == LEDGER_SEAL ? 0
+                         : thin->outline.entries[i].thin ? thin->outline.entries[i].at_size
+                                                         : thin->outline.entries[i].size;
         thinning->size_expected +=
             frame_align(thin_frame_size(stays > gain ? (uint32_t)(stays - gain) : 0));
-        if (thin->entries[i].damaged || thin->entries[i].count != 1) {
-            fail(thin, STOA_ECORRUPT, "frames of it are damaged");
-            return;
-        }
+    }
+    if (ledger_outline_is_damaged(&thin->outline)) {
+        fail(thin, STOA_ECORRUPT, "frames of it are damaged");
+        return;
     }
     thin->phase = THIN_CREATE;
     end_step(thin);
@@ -228,64 +223,18 @@ static void look(struct ledger_thin *thin)
 
 static void trailer_read(struct ledger_thin *thin)
 {
-    struct segment_trailer trailer;
-    uint64_t store_id = thin->ledger->store_id;
-    if (thin->source_thin) {
-        if (!thin_decode_trailer(thin->input, thin->number, thin->source_size, store_id,
-                                 &thin->trailer)) {
-            fail(thin, STOA_ECORRUPT, "its trailer is damaged");
-            return;
-        }
-        thin->segment_size = thin->trailer.segment_size;
-        read_source(thin, THIN_INDEX, thin->trailer.index_offset, thin->trailer.index_size);
-        return;
-    }
-    if (!segment_decode_trailer(thin->input, store_id, &trailer) ||
-        trailer.number != thin->number || trailer.seal_offset % SEGMENT_BLOCK != 0 ||
-        (uint64_t)trailer.seal_offset + trailer.seal_size + SEGMENT_BLOCK > thin->source_size) {
+    const struct thin_trailer *trailer = &thin->outline.trailer;
+    if (!ledger_outline_take_trailer(&thin->outline, thin->input)) {
         fail(thin, STOA_ECORRUPT, "its trailer is damaged");
         return;
     }
-    thin->segment_size = (uint32_t)thin->source_size;
-    thin->trailer = (struct thin_trailer){
-        .index_offset = trailer.seal_offset,
-        .index_size = trailer.seal_size,
-        .first_sequence = trailer.seal_sequence,
-        .index_checksum = trailer.seal_checksum,
-    };
-    read_source(thin, THIN_INDEX, trailer.seal_offset, trailer.seal_size);
+    read_source(thin, THIN_INDEX, trailer->index_offset, trailer->index_size);
 }
 
 static void index_read(struct ledger_thin *thin)
 {
-    const struct thin_trailer *trailer = &thin->trailer;
-    const uint8_t *frame = thin->input + (trailer->index_offset - thin->input_offset);
-    struct frame_header header;
-    bool good;
-    if (thin->source_thin) {
-        thin->count = trailer->count;
-        good = thin_decode_index(bytes_of(frame, trailer->index_size), trailer,
-                                 thin->ledger->store_id, thin->entries);
-    } else {
-        good = frame_decode(frame, thin->ledger->store_id, &header) == FRAME_GOOD &&
-               header.kind == LEDGER_SEAL && frame_size(&header) == trailer->index_size &&
-               header.sequence == trailer->first_sequence &&
-               header.checksum == trailer->index_checksum &&
-               frame_check(frame, &header, thin->ledger->store_id) &&
-               segment_decode_seal(bytes_of(frame + FRAME_HEADER_SIZE, header.length), thin->number,
-                                   trailer->index_offset, thin->entries, &thin->count);
-        if (good) { /* the seal is the last of its frames */
-            thin->entries[thin->count++] = (struct segment_entry){
-                .offset = trailer->index_offset,
-                .size = trailer->index_size,
-                .sequence = header.sequence,
-                .checksum = header.checksum,
-                .kind = LEDGER_SEAL,
-                .count = 1,
-            };
-        }
-    }
-    if (!good) {
+    uint64_t inside = thin->outline.trailer.index_offset - thin->input_offset;
+    if (!ledger_outline_take_index(&thin->outline, thin->input + inside)) {
         fail(thin, STOA_ECORRUPT, "its index is damaged");
         return;
     }
@@ -296,12 +245,12 @@ static void index_read(struct ledger_thin *thin)
 
 static void read_piece(struct ledger_thin *thin)
 {
-    const struct segment_entry *first = &thin->entries[thin->next];
+    const struct segment_entry *first = &thin->outline.entries[thin->next];
     uint64_t start = segment_entry_at(first);
     uint64_t end = start + segment_entry_size(first);
     thin->read_end = thin->next + 1;
-    while (thin->read_end < thin->count) {
-        const struct segment_entry *entry = &thin->entries[thin->read_end];
+    while (thin->read_end < thin->outline.count) {
+        const struct segment_entry *entry = &thin->outline.entries[thin->read_end];
         uint64_t entry_end = (uint64_t)segment_entry_at(entry) + segment_entry_size(entry);
         if (entry_end - start > THIN_PIECE) {
             break;
@@ -310,30 +259,6 @@ static void read_piece(struct ledger_thin *thin)
         thin->read_end++;
     }
     read_source(thin, THIN_READ, start, end - start);
-}
-
-/* The frame that ENTRY names, checked. */
-static bool take_frame(struct ledger_thin *thin, const struct segment_entry *entry,
-                       struct frame_header *out_header, struct bytes *out_payload)
-{
-    const uint8_t *frame = thin->input + (segment_entry_at(entry) - thin->input_offset);
-    struct segment_entry found;
-    uint64_t store_id = thin->ledger->store_id;
-    if (entry->thin) {
-        return thin_decode_frame(bytes_of(frame, entry->at_size), store_id, out_header, &found,
-                                 out_payload) &&
-               found.sequence == entry->sequence && found.kind == entry->kind &&
-               found.level == entry->level && found.offset == entry->offset &&
-               found.size == entry->size && found.checksum == entry->checksum;
-    }
-    if (frame_decode(frame, store_id, out_header) != FRAME_GOOD ||
-        out_header->sequence != entry->sequence || out_header->kind != entry->kind ||
-        out_header->checksum != entry->checksum || frame_size(out_header) != entry->size ||
-        !frame_check(frame, out_header, store_id)) {
-        return false;
-    }
-    *out_payload = bytes_of(frame + FRAME_HEADER_SIZE, out_header->length);
-    return true;
 }
 
 /* Room for SIZE bytes more in the output. */
@@ -366,21 +291,22 @@ static void pad(struct ledger_thin *thin, uint64_t end)
 static int copy_frame(struct ledger_thin *thin, uint32_t index)
 {
     struct ledger_thinning *thinning = thin->thinning;
-    struct segment_entry entry = thin->entries[index];
+    struct segment_entry entry = thin->outline.entries[index];
     struct frame_header header;
     struct bytes payload;
-    if (!take_frame(thin, &entry, &header, &payload)) {
+    const uint8_t *frame = thin->input + (segment_entry_at(&entry) - thin->input_offset);
+    if (!ledger_outline_take_frame(&thin->outline, &entry, frame, &header, &payload)) {
         return STOA_ECORRUPT;
     }
     if (entry.kind == LEDGER_SEAL) {
         payload = bytes_of(NULL, 0); /* an index of frames that lie elsewhere now */
     } else if (gain_of(thin, &entry) != 0) {
-        struct ledger_frame frame = frame_of(thin, &entry);
-        frame.payload = payload;
-        frame.detail = &thinning->detail;
+        struct ledger_frame whole = frame_of(thin, &entry);
+        whole.payload = payload;
+        whole.detail = &thinning->detail;
         uint8_t level = entry.level;
         buffer_clear(&thin->payload);
-        int result = thinning->shorten(thinning->context, &frame, &thin->payload, &level);
+        int result = thinning->shorten(thinning->context, &whole, &thin->payload, &level);
         if (result != 0) {
             return result;
         }
@@ -409,7 +335,7 @@ static int copy_frame(struct ledger_thin *thin, uint32_t index)
 static int finish_output(struct ledger_thin *thin)
 {
     uint64_t store_id = thin->ledger->store_id;
-    uint32_t size = thin_index_size(thin->count);
+    uint32_t size = thin_index_size(thin->outline.count);
     uint8_t *out = reserve(thin, (uint64_t)size + 2 * SEGMENT_BLOCK);
     if (out == NULL) {
         return STOA_ENOMEM;
@@ -418,12 +344,12 @@ static int finish_output(struct ledger_thin *thin)
         .number = thin->number,
         .index_offset = (uint32_t)(thin->written + thin->output_size),
         .index_size = size,
-        .count = thin->count,
-        .first_sequence = thin->entries[0].sequence,
-        .segment_size = thin->segment_size,
+        .count = thin->outline.count,
+        .first_sequence = thin->outline.entries[0].sequence,
+        .segment_size = thin->outline.segment_size,
     };
     trailer.index_checksum =
-        thin_encode_index(out, thin->number, thin->made_entries, thin->count, store_id);
+        thin_encode_index(out, thin->number, thin->made_entries, thin->outline.count, store_id);
     thin->output_size += size;
     pad(thin, segment_align(thin->output_size));
     thin_encode_trailer(thin->output + thin->output_size, &trailer, store_id);
@@ -457,7 +383,7 @@ static void piece_read(struct ledger_thin *thin)
     for (; thin->next < thin->read_end && result == 0; thin->next++) {
         result = copy_frame(thin, thin->next);
     }
-    if (result == 0 && thin->next == thin->count) {
+    if (result == 0 && thin->next == thin->outline.count) {
         result = finish_output(thin);
     }
     if (result != 0) {
@@ -527,15 +453,14 @@ static void piece_compared(struct ledger_thin *thin)
 static void place(struct ledger_thin *thin)
 {
     struct ledger *ledger = thin->ledger;
-    int result = ledger_files_replace(ledger, thin->number, thin->written);
+    const struct ledger_form form = {.thin = true, .size = thin->written};
+    int result = ledger_files_replace(ledger, thin->number, &form);
     if (result != 0) { /* opening will find it */
         fail(thin, result, "read it where it is now");
         return;
     }
-    ledger->stats.segment_bytes += thin->written;
-    ledger->stats.segment_bytes -= thin->source_size;
     thin->thinning->size_thinned = thin->written;
-    if (thin->source_thin) { /* the rename has taken its name away */
+    if (thin->outline.thin) { /* the rename has taken its name away */
         clear_away(thin);
         return;
     }
@@ -547,7 +472,7 @@ static void place(struct ledger_thin *thin)
 static void create(struct ledger_thin *thin)
 {
     if (thin->made_entries == NULL) {
-        thin->made_entries = memory_alloc(thin->count * sizeof(*thin->made_entries));
+        thin->made_entries = memory_alloc(thin->outline.count * sizeof(*thin->made_entries));
         thin->sum = XXH3_createState();
     }
     if (thin->made_entries == NULL || thin->sum == NULL) {
@@ -602,7 +527,7 @@ static void go_on(struct ledger_thin *thin)
     switch (thin->phase) {
     case THIN_OPEN:
         thin->source = (int)thin->request.result;
-        read_source(thin, THIN_TRAILER, thin->source_size - SEGMENT_BLOCK, SEGMENT_BLOCK);
+        read_source(thin, THIN_TRAILER, thin->outline.size - SEGMENT_BLOCK, SEGMENT_BLOCK);
         break;
     case THIN_TRAILER:
         trailer_read(thin);
@@ -685,7 +610,7 @@ int ledger_thin_start(struct ledger *ledger, struct ledger_thinning *thinning)
 {
     const struct ledger_file *file = ledger_files_get(ledger, thinning->number);
     ensure(ledger_can_thin(ledger, thinning->number));
-    if (ledger->thin != NULL) {
+    if (ledger->thin != NULL || ledger->pack != NULL) {
         return STOA_EBUSY;
     }
     struct ledger_thin *thin = memory_alloc_zeroed(1, sizeof(*thin));
@@ -697,15 +622,13 @@ int ledger_thin_start(struct ledger *ledger, struct ledger_thinning *thinning)
     thin->number = thinning->number;
     thin->source = -1;
     thin->target = -1;
-    thin->source_thin = file->thin;
-    thin->source_size = file->size;
     buffer_init(&thin->payload);
-    thin->entries = memory_alloc(THIN_ENTRIES_MAX * sizeof(*thin->entries));
+    int result = ledger_outline_init(&thin->outline, file);
     thin->path_source = named(ledger, thin->number, file->thin, true);
     thin->path_segment = named(ledger, thin->number, false, true);
     thin->path_new = named(ledger, thin->number, true, false);
     thin->path_thin = named(ledger, thin->number, true, true);
-    if (thin->entries == NULL || thin->path_source == NULL || thin->path_segment == NULL ||
+    if (result < 0 || thin->path_source == NULL || thin->path_segment == NULL ||
         thin->path_new == NULL || thin->path_thin == NULL) {
         free_thin(thin);
         return STOA_ENOMEM;

@@ -185,7 +185,7 @@ static int find_frames(struct ledger *ledger, struct ledger_file *file, bool tol
     uint64_t end = file->size - SEGMENT_BLOCK;
     uint64_t cursor = 0;
     uint64_t last_end = 0;
-    int result = segment_reader_init(&reader, ledger->io, file->file, file->size, tolerant);
+    int result = ledger_files_reader(ledger, file, tolerant, &reader);
     while (result == 0 && cursor + FRAME_ALIGNMENT <= end && index->count < THIN_ENTRIES_MAX) {
         struct frame_header header;
         struct segment_entry entry;

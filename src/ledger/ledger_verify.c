@@ -37,16 +37,36 @@ static void report(struct verify *verify, uint64_t offset, uint64_t size, const 
         .file = verify->name,
         .segment = verify->file->number,
         .thin = verify->file->thin,
+        .packed = verify->file->packed,
         .offset = offset,
         .size = size,
         .what = what,
     };
+    ledger_form_place(verify->file, &damage.offset, &damage.size);
     if (entry != NULL) {
         damage.sequence = entry->sequence;
         damage.checksum = entry->count > 1 ? 0 : entry->checksum;
         damage.height = entry->height;
         damage.has_height = ledger_kind_is_store(entry->kind);
     }
+    verify->report.damages++;
+    if (verify->damage != NULL) {
+        verify->damage(verify->context, &damage);
+    }
+}
+
+/* A place of a packed file itself. */
+static void report_packed(void *context, uint64_t offset, uint64_t size, const char *what)
+{
+    struct verify *verify = context;
+    struct ledger_damage damage = {
+        .file = verify->name,
+        .segment = verify->file->number,
+        .packed = true,
+        .offset = offset,
+        .size = size,
+        .what = what,
+    };
     verify->report.damages++;
     if (verify->damage != NULL) {
         verify->damage(verify->context, &damage);
@@ -168,12 +188,14 @@ static void report_trailer(struct verify *verify, const struct ledger_index *ind
     struct ledger_damage damage = {
         .file = verify->name,
         .segment = verify->file->number,
+        .packed = verify->file->packed,
         .offset = end,
         .size = SEGMENT_BLOCK,
         .what = "trailer",
         .seal_offset = index->has_seal ? index->seal.offset : 0,
         .seal_size = index->has_seal ? index->seal.size : 0,
     };
+    ledger_form_place(verify->file, &damage.offset, &damage.size);
     verify->report.damages++;
     if (verify->damage != NULL) {
         verify->damage(verify->context, &damage);
@@ -265,20 +287,19 @@ static int begin_file(struct verify *verify, struct ledger_file *file)
     struct ledger *ledger = verify->ledger;
     verify->file = file;
     ensure(verify->file != NULL);
-    ledger_files_name(verify->file, verify->name);
+    ledger_form_name(verify->file, verify->name);
     verify->cursor = 0;
     int result = ledger_files_hold(ledger, verify->file, false, verify->detail);
     if (result < 0) {
         return result;
     }
-    result = segment_reader_init(&verify->reader, ledger->io, verify->file->file,
-                                 verify->file->size, true);
+    result = ledger_files_reader(ledger, verify->file, true, &verify->reader);
     if (result < 0) {
         ledger_files_drop(verify->file);
         return error_set(verify->detail, result, "read %s: no memory", verify->name);
     }
     verify->report.segments++;
-    verify->report.bytes += verify->file->size;
+    verify->report.bytes += verify->file->disk_size;
     return 0;
 }
 
@@ -302,7 +323,11 @@ static int begin_segment(struct verify *verify, uint32_t number, const struct le
         return result;
     }
     verify->thin = verify->file->thin ? &index->trailer : NULL;
-    return 0;
+    if (verify->file->packed) {
+        result =
+            ledger_pack_check(verify->ledger, verify->file, report_packed, verify, verify->detail);
+    }
+    return result < 0 ? end_file(verify, result) : 0;
 }
 
 /* The frames from *NEXT on that begin before UNTIL. */
@@ -341,7 +366,7 @@ static int verify_file(struct verify *verify, uint32_t number, const struct ledg
     return end_file(verify, result);
 }
 
-/* Its index; *OUT_MISSING, told: there is no such file. */
+/* Its index; *OUT_MISSING, told: there is no such file, or it cannot be opened. */
 static int load_sealed(struct verify *verify, uint32_t number, struct ledger_index *out_index,
                        bool *out_missing)
 {
@@ -349,11 +374,13 @@ static int load_sealed(struct verify *verify, uint32_t number, struct ledger_ind
     verify->tail = UINT64_MAX;
     struct ledger_file *file = ledger_files_get(verify->ledger, number);
     int result = ledger_index_load(verify->ledger, number, true, out_index, verify->detail);
-    *out_missing = result == STOA_ENOTFOUND;
+    bool closed = file->packed && result == STOA_ECORRUPT; /* neither copy of a part is sound */
+    *out_missing = result == STOA_ENOTFOUND || closed;
     if (*out_missing) {
         verify->file = file;
-        ledger_files_name(file, verify->name);
-        report(verify, 0, file->size, "segment file is missing", NULL);
+        ledger_form_name(file, verify->name);
+        report(verify, 0, file->disk_size, closed ? file->open_what : "segment file is missing",
+               NULL);
         verify->expected = 0;
         verify->chain_known = false;
         return 0;
@@ -461,7 +488,7 @@ int ledger_verify_begin(struct ledger *ledger, uint32_t from,
     own->number = from;
     own->last = ledger->segment.number;
     for (uint32_t number = 1; number < from && number <= own->last; number++) {
-        own->before += ledger_files_get(ledger, number)->size;
+        own->before += ledger_files_get(ledger, number)->disk_size;
     }
     *out_verifying = own;
     return 0;
@@ -469,7 +496,7 @@ int ledger_verify_begin(struct ledger *ledger, uint32_t from,
 
 static int end_segment(struct ledger_verifying *own, int result)
 {
-    own->before += own->verify.file->size;
+    own->before += own->verify.file->disk_size;
     own->number++;
     own->next = 0;
     if (own->begun) {
@@ -520,7 +547,12 @@ uint32_t ledger_verify_number(const struct ledger_verifying *verifying)
 
 uint64_t ledger_verify_bytes(const struct ledger_verifying *verifying)
 {
-    return verifying->before + (verifying->begun ? verifying->verify.cursor : 0);
+    const struct ledger_file *file = verifying->verify.file;
+    uint64_t cursor = verifying->begun ? verifying->verify.cursor : 0;
+    if (cursor != 0 && file->packed) { /* of what it stands for */
+        cursor = cursor * file->disk_size / file->size;
+    }
+    return verifying->before + cursor;
 }
 
 void ledger_verify_report(const struct ledger_verifying *verifying,

@@ -214,7 +214,7 @@ int ledger_walk(struct ledger *ledger, struct ledger_file *file, uint64_t expect
     };
     ensure(file->size % SEGMENT_BLOCK == 0);
     ensure(file->size >= 2 * SEGMENT_BLOCK);
-    int result = segment_reader_init(&walker.reader, ledger->io, file->file, file->size, tolerant);
+    int result = ledger_files_reader(ledger, file, tolerant, &walker.reader);
     if (result < 0) {
         error_set(detail, result, "read %08u.seg: no memory", file->number);
     }
@@ -236,12 +236,34 @@ int ledger_walk(struct ledger *ledger, struct ledger_file *file, uint64_t expect
 
 /* ---- the index of a sealed segment ---- */
 
+static int read_unpacked(struct ledger *ledger, struct ledger_file *file, uint64_t offset,
+                         uint64_t size, uint8_t *out)
+{
+    struct segment_reader reader;
+    int result = ledger_files_reader(ledger, file, false, &reader);
+    const uint8_t *data = result == 0 ? segment_reader_get(&reader, offset, size) : NULL;
+    if (data != NULL) {
+        memcpy(out, data, size);
+    }
+    result = result == 0 ? reader.result : result;
+    segment_reader_deinit(&reader);
+    return result;
+}
+
 int ledger_walk_read_range(struct ledger *ledger, struct ledger_file *file, uint64_t offset,
                            uint64_t size, uint8_t **out_data)
 {
     uint8_t *data = memory_alloc_aligned(size, IO_ALIGNMENT);
     if (data == NULL) {
         return STOA_ENOMEM;
+    }
+    if (file->packed) {
+        int unpacked = read_unpacked(ledger, file, offset, size, data);
+        *out_data = data;
+        if (unpacked < 0) {
+            memory_free(data);
+        }
+        return unpacked;
     }
     struct io_request request = {
         .op = IO_READ, .file = file->file, .data = data, .size = size, .offset = offset};
@@ -372,6 +394,11 @@ int ledger_index_first_sequence(struct ledger *ledger, uint32_t number, uint64_t
     int result = ledger_files_hold(ledger, file, false, detail);
     if (result < 0) {
         return result;
+    }
+    if (file->packed) {
+        *out_sequence = file->arc->header.first_sequence;
+        ledger_files_drop(file);
+        return 0;
     }
     uint8_t *block = NULL;
     struct frame_header header;

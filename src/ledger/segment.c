@@ -18,15 +18,16 @@ enum {
     MARK_CLEAN = 1,
 };
 
-void segment_name(uint32_t number, bool finished, char out_name[SEGMENT_NAME_SIZE])
+void segment_name_with(uint32_t number, const char *suffix, char out_name[SEGMENT_NAME_SIZE])
 {
     ensure(number >= 1);
     ensure(number <= 99999999);
-    int length = snprintf(out_name, SEGMENT_NAME_SIZE, "%08u.%s", number, finished ? "seg" : "new");
-    ensure(length == NAME_DIGITS + 4);
+    int length = snprintf(out_name, SEGMENT_NAME_SIZE, "%08u%s", number, suffix);
+    ensure(length > NAME_DIGITS && length < SEGMENT_NAME_SIZE);
 }
 
-uint32_t segment_parse_name(const char *name, bool *out_finished)
+uint32_t segment_parse_with(const char *name, const char *suffix, const char *unfinished,
+                            bool *out_finished)
 {
     uint32_t number = 0;
     for (int i = 0; i < NAME_DIGITS; i++) {
@@ -35,12 +36,22 @@ uint32_t segment_parse_name(const char *name, bool *out_finished)
         }
         number = number * 10 + (uint32_t)(name[i] - '0');
     }
-    bool finished = strcmp(name + NAME_DIGITS, ".seg") == 0;
-    if (!finished && strcmp(name + NAME_DIGITS, ".new") != 0) {
+    bool finished = strcmp(name + NAME_DIGITS, suffix) == 0;
+    if (!finished && strcmp(name + NAME_DIGITS, unfinished) != 0) {
         return 0;
     }
     *out_finished = finished;
     return number;
+}
+
+void segment_name(uint32_t number, bool finished, char out_name[SEGMENT_NAME_SIZE])
+{
+    segment_name_with(number, finished ? ".seg" : ".new", out_name);
+}
+
+uint32_t segment_parse_name(const char *name, bool *out_finished)
+{
+    return segment_parse_with(name, ".seg", ".new", out_finished);
 }
 
 void segment_encode_head(uint8_t out[SEGMENT_HEAD_SIZE], const struct segment_head *head)

@@ -20,7 +20,7 @@
 enum {
     SEGMENT_BLOCK = 4096, /* groups start at multiples of it; the trailer's size */
     SEGMENT_FORMAT_VERSION = 1,
-    SEGMENT_NAME_SIZE = 20,      /* with its terminator */
+    SEGMENT_NAME_SIZE = 28,      /* with its terminator, and a folder before it */
     SEGMENT_ENTRIES_MAX = 65536, /* frames of one segment, without the seal */
     SEGMENT_ENTRY_SIZE = 40,
     SEGMENT_HEAD_SIZE = 40, /* payload of the first frame */
@@ -33,6 +33,11 @@ void segment_name(uint32_t number, bool finished, char out_name[SEGMENT_NAME_SIZ
 
 /* The number in NAME, 0 where it is no such name. *OUT_FINISHED: .seg, not .new. */
 uint32_t segment_parse_name(const char *name, bool *out_finished);
+
+/* The same of other forms of a segment: eight digits and SUFFIX, or UNFINISHED. */
+void segment_name_with(uint32_t number, const char *suffix, char out_name[SEGMENT_NAME_SIZE]);
+uint32_t segment_parse_with(const char *name, const char *suffix, const char *unfinished,
+                            bool *out_finished);
 
 /* Payload of LEDGER_SEGMENT. */
 struct segment_head {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* segment_reader.h: a segment file read once from front to back in big direct reads with
- * read-ahead, presented as memory. Blocking: runs the loop. */
+ * read-ahead, presented as memory. Blocking: runs the loop. Of a packed segment what it stands for
+ * is presented, without read-ahead; what is damaged of it is zero. */
 #ifndef SEGMENT_READER_H
 #define SEGMENT_READER_H
 
@@ -9,6 +10,7 @@
 
 #include "base/error.h"
 #include "io/io.h"
+#include "ledger/arc.h"
 
 enum {
     SEGMENT_READER_CHUNK = 1 << 20,
@@ -36,11 +38,25 @@ struct segment_reader {
     int result; /* first failure */
     int os_error;
     uint64_t unreadable; /* 4096-byte blocks, tolerant */
+
+    const struct arc_map *arc; /* of a packed segment; NULL: it is none */
+    struct arc_unpacker *unpacker;
+    uint8_t *packed; /* owned: some of the file */
+    uint64_t packed_capacity;
+    uint64_t packed_base;
+    uint64_t packed_filled;
+    uint8_t *group; /* owned: the group that was unpacked last */
+    uint64_t group_capacity;
+    uint32_t group_index; /* group_count: none was */
 };
 
 /* FILE stays the caller's. Call deinit in any case. STOA_ENOMEM. */
 int segment_reader_init(struct segment_reader *reader, struct io *io, int file, uint64_t size,
                         bool tolerant);
+/* The same of a packed one, which MAP describes. */
+int segment_reader_init_packed(struct segment_reader *reader, struct io *io, int file,
+                               const struct arc_map *map, struct arc_unpacker *unpacker,
+                               bool tolerant);
 void segment_reader_deinit(struct segment_reader *reader);
 
 /* Slow path of segment_reader_get. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "ledger/thin.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <xxhash.h>
 
@@ -10,32 +9,16 @@
 
 static const uint32_t trailer_magic = 0x4e545453; /* "STTN" */
 
-enum { NAME_DIGITS = 8, TRAILER_VERSION = 1, TRAILER_OFFSET_CHECKSUM = 48 };
+enum { TRAILER_VERSION = 1, TRAILER_OFFSET_CHECKSUM = 48 };
 
 void thin_name(uint32_t number, bool finished, char out_name[SEGMENT_NAME_SIZE])
 {
-    ensure(number >= 1);
-    ensure(number <= 99999999);
-    int length =
-        snprintf(out_name, SEGMENT_NAME_SIZE, "%08u.%s", number, finished ? "thin" : "thin.new");
-    ensure(length > NAME_DIGITS && length < SEGMENT_NAME_SIZE);
+    segment_name_with(number, finished ? ".thin" : ".thin.new", out_name);
 }
 
 uint32_t thin_parse_name(const char *name, bool *out_finished)
 {
-    uint32_t number = 0;
-    for (int i = 0; i < NAME_DIGITS; i++) {
-        if (name[i] < '0' || name[i] > '9') {
-            return 0;
-        }
-        number = number * 10 + (uint32_t)(name[i] - '0');
-    }
-    bool finished = strcmp(name + NAME_DIGITS, ".thin") == 0;
-    if (!finished && strcmp(name + NAME_DIGITS, ".thin.new") != 0) {
-        return 0;
-    }
-    *out_finished = finished;
-    return number;
+    return segment_parse_with(name, ".thin", ".thin.new", out_finished);
 }
 
 /* ---- frames ---- */

@@ -42,16 +42,29 @@ uint64_t backup_parse_archive(const char *name)
     return parse_name(name, ".arc");
 }
 
-const char *backup_segment_suffix(struct io *io, const char *directory, uint64_t number)
+void backup_find_segment(struct io *io, const char *directory, uint64_t number,
+                         struct backup_segment *out_segment)
 {
-    char relative[64];
-    char path[STORE_PATH_SIZE_MAX];
-    uint64_t size = 0;
-    (void)snprintf(relative, sizeof(relative), STORE_FOLDER_LEDGER "/%08" PRIu64 ".thin", number);
-    return store_folder_path(path, directory, relative, NULL) == 0 &&
-                   io_file_size(io, path, &size) == 0
-               ? ".thin"
-               : ".seg";
+    static const struct {
+        const char *folder;
+        const char *suffix;
+    } forms[] = {{STORE_FOLDER_ARCHIVE, ".arc"},
+                 {STORE_FOLDER_LEDGER, ".thin"},
+                 {STORE_FOLDER_LEDGER, ".seg"}};
+    for (size_t i = 0; i < 3; i++) {
+        char path[STORE_PATH_SIZE_MAX];
+        uint64_t size = 0;
+        (void)snprintf(out_segment->stem, sizeof(out_segment->stem), "%s/%08" PRIu64,
+                       forms[i].folder, number);
+        out_segment->suffix = forms[i].suffix;
+        int length = snprintf(out_segment->name, sizeof(out_segment->name), "%s/%08" PRIu64 "%s",
+                              forms[i].folder, number, forms[i].suffix);
+        ensure(length > 0 && (size_t)length < sizeof(out_segment->name));
+        if (store_folder_path(path, directory, out_segment->name, NULL) == 0 &&
+            io_file_size(io, path, &size) == 0) {
+            return;
+        }
+    }
 }
 
 void backup_plain_name(const char *name, char out[MANIFEST_NAME_SIZE])
@@ -100,27 +113,63 @@ static int compare_numbers(const void *a, const void *b)
     return (*left > *right) - (*left < *right);
 }
 
+/* Rising, each once. */
+static void sort_numbers(struct backup_numbers *numbers)
+{
+    size_t kept = 0;
+    if (numbers->count > 1) {
+        qsort(numbers->items, numbers->count, sizeof(*numbers->items), compare_numbers);
+    }
+    for (size_t i = 0; i < numbers->count; i++) { /* a segment that takes another form has two */
+        if (i == 0 || numbers->items[i] != numbers->items[kept - 1]) {
+            numbers->items[kept++] = numbers->items[i];
+        }
+    }
+    numbers->count = kept;
+}
+
+static int add_numbers(struct io *io, const char *directory, struct backup_numbers *numbers,
+                       struct error_detail *detail)
+{
+    int result = io_list(io, directory, note_number, numbers);
+    result = result == STOA_ENOTFOUND ? 0 : result;
+    result = result == 0 ? numbers->result : result;
+    return result == 0 ? 0
+                       : error_set(detail, result, "list %s: %s", directory, stoa_strerror(result));
+}
+
 int backup_numbers_list(struct io *io, const char *directory, uint64_t (*parse)(const char *name),
                         struct backup_numbers *out_numbers, struct error_detail *detail)
 {
     *out_numbers = (struct backup_numbers){.parse = parse};
-    int result = io_list(io, directory, note_number, out_numbers);
-    result = result == STOA_ENOTFOUND ? 0 : result;
-    result = result == 0 ? out_numbers->result : result;
+    int result = add_numbers(io, directory, out_numbers, detail);
     if (result != 0) {
         backup_numbers_deinit(out_numbers);
-        return error_set(detail, result, "list %s: %s", directory, stoa_strerror(result));
+        return result;
     }
-    if (out_numbers->count > 1) {
-        qsort(out_numbers->items, out_numbers->count, sizeof(*out_numbers->items), compare_numbers);
+    sort_numbers(out_numbers);
+    return 0;
+}
+
+int backup_segments_list(struct io *io, const char *directory, struct backup_numbers *out_numbers,
+                         struct error_detail *detail)
+{
+    /* One that goes from either folder to the other meanwhile is seen in one of them. */
+    static const char *const folders[] = {STORE_FOLDER_ARCHIVE, STORE_FOLDER_LEDGER,
+                                          STORE_FOLDER_ARCHIVE};
+    char path[STORE_PATH_SIZE_MAX];
+    int result = 0;
+    *out_numbers = (struct backup_numbers){.count = 0};
+    for (size_t i = 0; i < 3 && result == 0; i++) {
+        out_numbers->parse = i == 1 ? backup_parse_segment : backup_parse_archive;
+        result = store_folder_path(path, directory, folders[i], detail);
+        result = result == 0 ? add_numbers(io, path, out_numbers, detail) : result;
     }
-    size_t kept = 0; /* a segment that is just being thinned has both its names */
-    for (size_t i = 0; i < out_numbers->count; i++) {
-        if (i == 0 || out_numbers->items[i] != out_numbers->items[kept - 1]) {
-            out_numbers->items[kept++] = out_numbers->items[i];
-        }
+    if (result != 0) {
+        backup_numbers_deinit(out_numbers);
+        return result;
     }
-    out_numbers->count = kept;
+    sort_numbers(out_numbers);
     return 0;
 }
 
@@ -512,7 +561,7 @@ int backup_prune_locked(struct io *io, const char *target, unsigned keep, uint64
     if (result == 0) {
         result = store_folder_sync(io, target, detail);
     }
-    static const char *const folders[] = {STORE_FOLDER_LEDGER "/", BACKUP_FOLDER_ARCHIVE "/", ""};
+    static const char *const folders[] = {STORE_FOLDER_LEDGER "/", STORE_FOLDER_ARCHIVE "/", ""};
     for (size_t i = 0; i < 3 && result == 0; i++) {
         result = sweep_folder(io, target, folders[i], kept, stay, detail);
     }

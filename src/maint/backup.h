@@ -11,7 +11,7 @@
  *     TARGET/STORE                    the store's identity
  *     TARGET/ledger/00000042.seg      segments, shared by all backups
  *     TARGET/ledger/00000042-9.seg    likewise, copied anew by backup 9
- *     TARGET/archive/00000042.arc     packed segments likewise
+ *     TARGET/archive/00000042.arc     likewise, of what was packed when it was copied
  *     TARGET/chain.json               the chain's configuration, where the store has one
  *     TARGET/stoa-7.conf              the settings, of backup 7
  *     TARGET/partial                  what a backup that was cut off has copied so far
@@ -94,8 +94,17 @@ int backup_prune(struct io *io, const char *target, unsigned keep, uint64_t *out
 /* What a file is called in a store: without the number of the backup that copied it. */
 void backup_plain_name(const char *name, char out[MANIFEST_NAME_SIZE]);
 
-/* What segment NUMBER of the store in DIRECTORY is called now: ".seg", or ".thin". */
-const char *backup_segment_suffix(struct io *io, const char *directory, uint64_t number);
+/* What a segment of a store is called, in the form that it has now. */
+struct backup_segment {
+    char stem[MANIFEST_NAME_SIZE]; /* "ledger/00000042", "archive/00000042" */
+    const char *suffix;            /* ".seg", ".thin", ".arc" */
+    char name[MANIFEST_NAME_SIZE]; /* both */
+};
+
+/* Segment NUMBER of the store in DIRECTORY. It may take another form at any time: where there is no
+ * such file any more, ask again. */
+void backup_find_segment(struct io *io, const char *directory, uint64_t number,
+                         struct backup_segment *out_segment);
 
 /* The manifest of the newest backup in PATH, or of the one that PATH itself is, or of the snapshot
  * in PATH; and the directory it describes. STOA_ENOTFOUND. */

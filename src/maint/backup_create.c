@@ -16,8 +16,9 @@ enum { SETTINGS_SIZE_MAX = 1 << 20, NOTE_EVERY_FILES = 64 };
 static const uint64_t note_every_bytes = UINT64_C(1) << 30;
 static const uint64_t space_reserve = UINT64_C(16) << 20; /* stays free besides what is copied */
 
-/* Files in the order of their names. */
-enum stage { PREPARE, IDENTITY, ARCHIVES, CHAIN, SEGMENTS, SETTINGS, SEAL, PRUNE, ENDED };
+enum stage { PREPARE, IDENTITY, CHAIN, SEGMENTS, SETTINGS, SEAL, PRUNE, ENDED };
+
+enum { MOVES_MAX = 16 }; /* of a segment that takes one form after the other meanwhile */
 
 struct backup_creation {
     struct backup_options own;            /* with the texts that follow */
@@ -26,14 +27,13 @@ struct backup_creation {
     char target[STORE_PATH_SIZE_MAX];
     struct store_point point[1];
     enum stage stage;
-    size_t next; /* of the archives or segments */
+    size_t next; /* of the segments */
     int lock;    /* -1: not held */
     uint64_t removed;
     struct manifest manifest; /* being made */
     struct manifest before;   /* the newest backup; no files: there is none to share with */
     struct manifest partial;  /* what an attempt before had copied */
     struct backup_numbers segments;
-    struct backup_numbers archives;
     uint64_t copied_bytes;
     unsigned unnoted_files;
     uint64_t unnoted_bytes;
@@ -50,7 +50,7 @@ static int target_path(struct backup_creation *creation, const char *name,
 
 static int make_target(struct backup_creation *creation)
 {
-    static const char *const folders[] = {STORE_FOLDER_LEDGER, BACKUP_FOLDER_ARCHIVE};
+    static const char *const folders[] = {STORE_FOLDER_LEDGER, STORE_FOLDER_ARCHIVE};
     const struct backup_options *options = creation->options;
     char path[STORE_PATH_SIZE_MAX];
     char parent[STORE_PATH_SIZE_MAX];
@@ -173,14 +173,14 @@ static bool is_there(struct backup_creation *creation, const struct manifest_fil
            io_file_size(creation->options->io, path, &size) == 0 && size >= entry->size;
 }
 
-/* A segment and a thinned one have nothing in common but what they stand for, and one that is
- * thinned does not grow. */
+/* Forms of a segment have nothing in common but what they stand for, and only one that is as it was
+ * written can grow. */
 static bool is_same_kind(const struct manifest_file *entry, const char *suffix, uint64_t size)
 {
     size_t length = strlen(entry->name);
     size_t tail = strlen(suffix);
     bool ends = length >= tail && strcmp(entry->name + length - tail, suffix) == 0;
-    return ends && (strcmp(suffix, ".thin") != 0 || entry->size == size);
+    return ends && (strcmp(suffix, ".seg") == 0 || entry->size == size);
 }
 
 /* What of PREFIX ("ledger/00000042", "STORE") can be shared: the partial attempt's own copy, which
@@ -231,7 +231,7 @@ static int write_partial(struct backup_creation *creation)
         result = store_folder_sync(options->io, path, creation->detail);
     }
     if (result == 0) {
-        result = target_path(creation, BACKUP_FOLDER_ARCHIVE, path);
+        result = target_path(creation, STORE_FOLDER_ARCHIVE, path);
     }
     if (result == 0) {
         result = store_folder_sync(options->io, path, creation->detail);
@@ -321,35 +321,24 @@ static int source_size(struct backup_creation *creation, const char *prefix, con
                : error_set(creation->detail, result, "%s: %s", path, stoa_strerror(result));
 }
 
-static void segment_prefix(const char *folder, uint64_t number, char out[MANIFEST_NAME_SIZE])
+/* Size of segment NUMBER as far as it belongs to the backup. STOA_ENOTFOUND: it was moved. */
+static int segment_size(struct backup_creation *creation, uint64_t number,
+                        struct backup_segment *out_segment, uint64_t *out_size)
 {
-    (void)snprintf(out, MANIFEST_NAME_SIZE, "%s/%08" PRIu64, folder, number);
-}
-
-static const char *suffix_of(const struct backup_creation *creation, const char *folder,
-                             uint64_t number)
-{
+    const struct ledger_end *end = &creation->point->end;
     const struct backup_options *options = creation->options;
-    bool live = strcmp(folder, STORE_FOLDER_LEDGER) == 0;
-    return live ? backup_segment_suffix(options->io, options->directory, number) : ".arc";
+    backup_find_segment(options->io, options->directory, number, out_segment);
+    int result = source_size(creation, out_segment->stem, out_segment->suffix, out_size);
+    if (result == 0 && number == end->segment && strcmp(out_segment->suffix, ".seg") == 0) {
+        *out_size = end->size; /* it grows on */
+    }
+    return result;
 }
 
-/* Size of segment or packed segment NUMBER as far as it belongs to the backup. */
-static int numbered_size(struct backup_creation *creation, const char *folder, uint64_t number,
-                         uint64_t *out_size)
+static int was_moved(struct backup_creation *creation, uint64_t number)
 {
-    char prefix[MANIFEST_NAME_SIZE];
-    bool live = strcmp(folder, STORE_FOLDER_LEDGER) == 0;
-    if (live && number == creation->point->end.segment) {
-        *out_size = creation->point->end.size;
-        return 0;
-    }
-    segment_prefix(folder, number, prefix);
-    int result = source_size(creation, prefix, suffix_of(creation, folder, number), out_size);
-    return result == STOA_ENOTFOUND
-               ? error_set(creation->detail, STOA_EBUSY,
-                           "back up: %s was moved meanwhile: try again", prefix)
-               : result;
+    return error_set(creation->detail, STOA_EBUSY,
+                     "back up: segment %" PRIu64 " was moved meanwhile: try again", number);
 }
 
 struct amounts {
@@ -373,39 +362,40 @@ static void count_file(struct backup_creation *creation, const char *prefix, con
     }
 }
 
-static int count_numbered(struct backup_creation *creation, const char *folder,
-                          const struct backup_numbers *numbers, struct amounts *amounts)
+static int count_segments(struct backup_creation *creation, struct amounts *amounts)
 {
+    const struct backup_numbers *numbers = &creation->segments;
     int result = 0;
     for (size_t i = 0; i < numbers->count && result == 0; i++) {
-        char prefix[MANIFEST_NAME_SIZE];
+        struct backup_segment segment;
         uint64_t size = 0;
-        result = numbered_size(creation, folder, numbers->items[i], &size);
+        result = segment_size(creation, numbers->items[i], &segment, &size);
         if (result == 0) {
-            segment_prefix(folder, numbers->items[i], prefix);
-            count_file(creation, prefix, suffix_of(creation, folder, numbers->items[i]), size,
-                       amounts);
+            count_file(creation, segment.stem, segment.suffix, size, amounts);
         }
+        result = result == STOA_ENOTFOUND ? 0 : result; /* it is about as much in any form */
     }
     return result;
 }
 
-/* The next of these files; false: there is none left. */
-static bool take_numbered(struct backup_creation *creation, const char *folder,
-                          const struct backup_numbers *numbers, int *out_result)
+/* The next of them; false: there is none left. */
+static bool take_segment(struct backup_creation *creation, int *out_result)
 {
-    char prefix[MANIFEST_NAME_SIZE];
-    uint64_t size = 0;
+    const struct backup_numbers *numbers = &creation->segments;
     if (creation->next == numbers->count) {
-        creation->next = 0;
         return false;
     }
     uint64_t number = numbers->items[creation->next];
-    segment_prefix(folder, number, prefix);
-    *out_result = numbered_size(creation, folder, number, &size);
-    if (*out_result == 0) {
-        *out_result = take_file(creation, prefix, suffix_of(creation, folder, number), size);
+    int result = STOA_ENOTFOUND;
+    for (unsigned i = 0; i < MOVES_MAX && result == STOA_ENOTFOUND; i++) {
+        struct backup_segment segment;
+        uint64_t size = 0;
+        result = segment_size(creation, number, &segment, &size);
+        if (result == 0) {
+            result = take_file(creation, segment.stem, segment.suffix, size);
+        }
     }
+    *out_result = result == STOA_ENOTFOUND ? was_moved(creation, number) : result;
     creation->next += *out_result == 0; /* else the next step takes it again */
     return true;
 }
@@ -417,10 +407,7 @@ static int check_space(struct backup_creation *creation)
     uint64_t size = 0;
     uint64_t free_bytes = 0;
     uint64_t total = 0;
-    int result = count_numbered(creation, BACKUP_FOLDER_ARCHIVE, &creation->archives, &amounts);
-    if (result == 0) {
-        result = count_numbered(creation, STORE_FOLDER_LEDGER, &creation->segments, &amounts);
-    }
+    int result = count_segments(creation, &amounts);
     if (result != 0) {
         return result;
     }
@@ -482,23 +469,10 @@ static int list_files(struct backup_creation *creation)
 {
     const struct backup_options *options = creation->options;
     struct backup_numbers *segments = &creation->segments;
-    char path[STORE_PATH_SIZE_MAX];
-    int result = store_folder_path(path, options->directory, STORE_FOLDER_LEDGER, creation->detail);
-    if (result == 0) {
-        result = backup_numbers_list(options->io, path, backup_parse_segment, segments,
-                                     creation->detail);
-    }
+    int result = backup_segments_list(options->io, options->directory, segments, creation->detail);
     while (segments->count > 0 &&
            segments->items[segments->count - 1] > creation->point->end.segment) {
         segments->count--;
-    }
-    if (result == 0) {
-        result =
-            store_folder_path(path, options->directory, BACKUP_FOLDER_ARCHIVE, creation->detail);
-    }
-    if (result == 0) {
-        result = backup_numbers_list(options->io, path, backup_parse_archive, &creation->archives,
-                                     creation->detail);
     }
     return result == 0 ? check_space(creation) : result;
 }
@@ -594,16 +568,11 @@ static int work(struct backup_creation *creation)
     case IDENTITY:
         result = take_identity(creation);
         break;
-    case ARCHIVES:
-        if (take_numbered(creation, BACKUP_FOLDER_ARCHIVE, &creation->archives, &result)) {
-            return result;
-        }
-        break;
     case CHAIN:
         result = take_chain(creation);
         break;
     case SEGMENTS:
-        if (take_numbered(creation, STORE_FOLDER_LEDGER, &creation->segments, &result)) {
+        if (take_segment(creation, &result)) {
             return result;
         }
         break;
@@ -685,7 +654,6 @@ void backup_end(struct backup_creation *creation, struct io *io)
     manifest_deinit(&creation->before);
     manifest_deinit(&creation->partial);
     backup_numbers_deinit(&creation->segments);
-    backup_numbers_deinit(&creation->archives);
     memory_free(creation);
 }
 

@@ -10,7 +10,6 @@
 #include "store/store_folder.h"
 
 #define BACKUP_SUFFIX ".backup"
-#define BACKUP_FOLDER_ARCHIVE "archive"
 #define BACKUP_SNAPSHOT_MANIFEST "manifest"
 
 /* Numbers of something in a directory, rising. */
@@ -32,6 +31,11 @@ void backup_numbers_deinit(struct backup_numbers *numbers);
 uint64_t backup_parse_manifest(const char *name);
 uint64_t backup_parse_segment(const char *name); /* thinned or not */
 uint64_t backup_parse_archive(const char *name);
+
+/* The numbers of all segments of the store in DIRECTORY, in whatever form. As backup_numbers_list.
+ */
+int backup_segments_list(struct io *io, const char *directory, struct backup_numbers *out_numbers,
+                         struct error_detail *detail);
 
 /* TARGET/NNNNNNNN.backup. STOA_EINVAL: too long. */
 int backup_manifest_path(char out[STORE_PATH_SIZE_MAX], const char *target, uint64_t number,

@@ -35,7 +35,8 @@ struct prune {
     uint32_t number; /* of the segment */
     uint64_t segments;
     uint64_t damaged;
-    uint64_t held; /* by snapshots: bytes */
+    uint64_t packed; /* segments: they stay as they are */
+    uint64_t held;   /* by snapshots: bytes */
     uint64_t gained;
     struct store_prune prune;
     struct store_request checkpoint;
@@ -131,11 +132,16 @@ static enum job_next next_segment(struct job *job)
 {
     struct prune *own = job_state(job);
     uint32_t last = own->kept.receipts != 0 ? store_thin_last(job_store(job)) : 0;
+    while (own->number < last && store_is_packed(job_store(job), own->number + 1)) {
+        own->number++;
+        own->packed++;
+    }
     job_progress(job, own->number, (uint64_t)last + 1);
     if (own->number >= last) {
         own->phase = MEASURE;
         job_fact(job, "segmentsThinned", own->segments);
         job_fact(job, "segmentsDamaged", own->damaged);
+        job_fact(job, "segmentsPacked", own->packed);
         job_fact(job, "ledgerBytesFreed", own->gained);
         job_fact(job, "bytesHeldBySnapshots", own->held);
         return JOB_AGAIN;

@@ -84,6 +84,7 @@ static int open_ledger(struct job *job, struct kv_session *session)
     struct error_detail *detail = job_detail(job);
     struct ledger_stats stats;
     char path[STORE_PATH_SIZE_MAX];
+    char archive[STORE_PATH_SIZE_MAX];
     (void)session; /* it needs no tables */
     int result = io_create(&io, &own->io, detail);
     if (result != 0) {
@@ -92,8 +93,12 @@ static int open_ledger(struct job *job, struct kv_session *session)
     detail->code = 0; /* it may have told why not the ring */
     result = store_folder_path(path, store_directory(job_store(job)), STORE_FOLDER_LEDGER, detail);
     if (result == 0) {
+        result = store_folder_path(archive, store_directory(job_store(job)), STORE_FOLDER_ARCHIVE,
+                                   detail);
+    }
+    if (result == 0) {
         struct ledger_options options = {
-            .io = own->io, .path = path, .store_id = own->moment.store_id};
+            .io = own->io, .path = path, .archive = archive, .store_id = own->moment.store_id};
         result = ledger_open_sealed(&options, own->moment.end.segment - 1, &own->ledger, detail);
     }
     if (result == 0) {

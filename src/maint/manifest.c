@@ -26,8 +26,6 @@ int manifest_add(struct manifest *manifest, const char *name, uint64_t size,
 {
     size_t length = strlen(name);
     ensure(length > 0 && length < MANIFEST_NAME_SIZE && strchr(name, ' ') == NULL);
-    ensure(manifest->file_count == 0 ||
-           strcmp(manifest->files[manifest->file_count - 1].name, name) < 0);
     if (manifest->file_count == manifest->file_capacity) {
         size_t capacity = manifest->file_capacity == 0 ? 64 : 2 * manifest->file_capacity;
         struct manifest_file *files =
@@ -38,7 +36,14 @@ int manifest_add(struct manifest *manifest, const char *name, uint64_t size,
         manifest->files = files;
         manifest->file_capacity = capacity;
     }
-    struct manifest_file *file = &manifest->files[manifest->file_count++];
+    size_t place = manifest->file_count++;
+    while (place > 0 && strcmp(manifest->files[place - 1].name, name) > 0) {
+        place--; /* a file that took its form late: hardly ever */
+    }
+    ensure(place == 0 || strcmp(manifest->files[place - 1].name, name) != 0);
+    memmove(&manifest->files[place + 1], &manifest->files[place],
+            (manifest->file_count - 1 - place) * sizeof(*manifest->files));
+    struct manifest_file *file = &manifest->files[place];
     *file = (struct manifest_file){.size = size};
     memcpy(file->name, name, length + 1);
     memcpy(file->sum, sum, TRANSFER_SUM_SIZE);

@@ -55,7 +55,7 @@ struct manifest {
 void manifest_init(struct manifest *manifest);
 void manifest_deinit(struct manifest *manifest);
 
-/* STOA_ENOMEM. NAME is short enough, has no space and sorts behind those added before. */
+/* STOA_ENOMEM. NAME is short enough, has no space and was not added before. */
 int manifest_add(struct manifest *manifest, const char *name, uint64_t size,
                  const uint8_t sum[TRANSFER_SUM_SIZE]);
 

@@ -154,7 +154,10 @@ struct place {
 
 static void file_name(const struct ledger_damage *damage, char out_name[SEGMENT_NAME_SIZE])
 {
-    if (damage->thin) {
+    if (damage->packed) {
+        (void)snprintf(out_name, SEGMENT_NAME_SIZE, LEDGER_ARCHIVE "/%08" PRIu32 ".arc",
+                       damage->segment);
+    } else if (damage->thin) {
         thin_name(damage->segment, true, out_name);
     } else {
         segment_name(damage->segment, true, out_name);
@@ -394,7 +397,7 @@ static int mend(struct repair *repair, struct wound *wound)
 {
     struct place place = {.data = NULL};
     const struct ledger_damage *damage = &wound->damage;
-    if (strcmp(wound->what, "frames are missing") == 0 ||
+    if (damage->packed || strcmp(wound->what, "frames are missing") == 0 ||
         strcmp(wound->what, "chain is broken") == 0) {
         return 0; /* said of what lies around a place that is told itself, or not to be mended */
     }
@@ -518,13 +521,8 @@ static int mend_identity(struct repair *repair)
 static int mend_files(struct repair *repair)
 {
     struct backup_numbers numbers;
-    char path[STORE_PATH_SIZE_MAX];
     int result =
-        store_folder_path(path, repair->options->directory, STORE_FOLDER_LEDGER, repair->detail);
-    if (result == 0) {
-        result =
-            backup_numbers_list(repair->io, path, backup_parse_segment, &numbers, repair->detail);
-    }
+        backup_segments_list(repair->io, repair->options->directory, &numbers, repair->detail);
     if (result != 0) {
         return result;
     }

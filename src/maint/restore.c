@@ -87,8 +87,8 @@ static int make_folders(struct restoring *restoring)
             result = store_folder_make(restoring->io, path, restoring->detail);
         }
     }
-    if (result == 0 && manifest_find(&restoring->manifest, "archive/") != NULL) {
-        result = path_in(restoring, "archive", path);
+    if (result == 0 && manifest_find(&restoring->manifest, STORE_FOLDER_ARCHIVE "/") != NULL) {
+        result = path_in(restoring, STORE_FOLDER_ARCHIVE, path);
         if (result == 0) {
             result = store_folder_make(restoring->io, path, restoring->detail);
         }
@@ -232,18 +232,34 @@ static int read_segment_size(struct restoring *restoring, uint32_t number, uint6
     return 0;
 }
 
-static int ledger_path_of(struct restoring *restoring, char out[STORE_PATH_SIZE_MAX])
+/* The copy's ledger; KEEP: the frame it is to end with, 0: where it ends. */
+static int open_ledger(struct restoring *restoring, uint64_t keep, struct ledger **out_ledger)
 {
-    return path_in(restoring, STORE_FOLDER_LEDGER, out);
+    char path[STORE_PATH_SIZE_MAX];
+    char archive[STORE_PATH_SIZE_MAX];
+    struct ledger_recovery recovery;
+    int result = path_in(restoring, STORE_FOLDER_LEDGER, path);
+    if (result == 0) {
+        result = path_in(restoring, STORE_FOLDER_ARCHIVE, archive);
+    }
+    if (result != 0) {
+        return result;
+    }
+    struct ledger_options options = {.io = restoring->io,
+                                     .path = path,
+                                     .archive = archive,
+                                     .store_id = restoring->manifest.store_id,
+                                     .prepare = LEDGER_ALLOCATE,
+                                     .keep_sequence = keep};
+    return ledger_open(&options, 0, out_ledger, &recovery, restoring->detail);
 }
 
 /* The ledger ends with frame KEEP in segment NUMBER: what is behind it goes. */
 static int end_ledger(struct restoring *restoring, uint32_t number, uint64_t keep)
 {
-    char path[STORE_PATH_SIZE_MAX];
     uint64_t size = 0;
     struct ledger *ledger;
-    struct ledger_recovery recovery;
+    struct ledger_stats stats;
     int result = read_segment_size(restoring, number, &size);
     if (result == 0) {
         result = extend(restoring, number, size);
@@ -252,25 +268,17 @@ static int end_ledger(struct restoring *restoring, uint32_t number, uint64_t kee
         result = extend(restoring, number + 1, size); /* the spare that a ledger has */
     }
     if (result == 0) {
-        result = ledger_path_of(restoring, path);
+        result = open_ledger(restoring, keep, &ledger);
     }
     if (result != 0) {
         return result;
     }
-    struct ledger_options options = {.io = restoring->io,
-                                     .path = path,
-                                     .store_id = restoring->manifest.store_id,
-                                     .prepare = LEDGER_ALLOCATE,
-                                     .keep_sequence = keep};
-    result = ledger_open(&options, 0, &ledger, &recovery, restoring->detail);
-    if (result != 0) {
-        return result;
-    }
+    ledger_stats(ledger, &stats);
     result = ledger_close(ledger, restoring->detail);
-    if (result == 0 && recovery.last_sequence != keep) {
+    if (result == 0 && stats.last_sequence != keep) {
         result = error_set(restoring->detail, STOA_ECORRUPT,
                            "the ledger ends with frame %" PRIu64 ", not with %" PRIu64,
-                           recovery.last_sequence, keep);
+                           stats.last_sequence, keep);
     }
     return result;
 }
@@ -279,13 +287,12 @@ static int end_ledger(struct restoring *restoring, uint32_t number, uint64_t kee
 static int remove_above(struct restoring *restoring, uint32_t number)
 {
     char path[STORE_PATH_SIZE_MAX];
-    char relative[64];
+    struct backup_segment segment;
     int result = 0;
     for (uint32_t next = restoring->manifest.end.segment + 2; next > number && result == 0;
          next--) {
-        (void)snprintf(relative, sizeof(relative), STORE_FOLDER_LEDGER "/%08" PRIu32 "%s", next,
-                       backup_segment_suffix(restoring->io, restoring->making, next));
-        result = path_in(restoring, relative, path);
+        backup_find_segment(restoring->io, restoring->making, next, &segment);
+        result = path_in(restoring, segment.name, path);
         if (result == 0) {
             result = transfer_remove(restoring->io, path, restoring->detail);
         }
@@ -411,16 +418,8 @@ static int take_batch(void *context, const struct ledger_frame *frame)
 static int find_batch_end(struct restoring *restoring, const struct found_block *found,
                           struct cut *cut)
 {
-    char path[STORE_PATH_SIZE_MAX];
     struct ledger *ledger;
-    struct ledger_recovery recovery;
-    int result = ledger_path_of(restoring, path);
-    if (result != 0) {
-        return result;
-    }
-    struct ledger_options options = {
-        .io = restoring->io, .path = path, .store_id = restoring->manifest.store_id};
-    result = ledger_open(&options, 0, &ledger, &recovery, restoring->detail);
+    int result = open_ledger(restoring, 0, &ledger);
     if (result != 0) {
         return result;
     }
@@ -474,10 +473,24 @@ static int find_cut(struct restoring *restoring, struct kv_memory_disk *tables, 
     return result;
 }
 
+/* Segment NUMBER as it was, where it is packed: the ledger is to end inside. */
+static int unpack(struct restoring *restoring, uint32_t number)
+{
+    struct ledger *ledger;
+    int result = open_ledger(restoring, 0, &ledger);
+    if (result != 0) {
+        return result;
+    }
+    result = ledger_unpack(ledger, number, restoring->detail);
+    int closed = ledger_close(ledger, result == 0 ? restoring->detail : NULL);
+    return result == 0 ? closed : result;
+}
+
 /* Cut back to the height asked for. */
 static int cut_back(struct restoring *restoring)
 {
     struct cut cut;
+    struct backup_segment segment;
     char path[STORE_PATH_SIZE_MAX];
     struct kv_memory_disk *tables = NULL;
     if (restoring->options->store.memory_tables != NULL) {
@@ -493,8 +506,13 @@ static int cut_back(struct restoring *restoring)
         result = path_in(restoring, STORE_FOLDER_TABLES, path);
         result = result == 0 ? store_folder_empty(restoring->io, path, restoring->detail) : result;
     }
-    if (result == 0 && strcmp(backup_segment_suffix(restoring->io, restoring->making, cut.segment),
-                              ".thin") == 0) {
+    if (result == 0) {
+        result = unpack(restoring, cut.segment);
+    }
+    if (result == 0) {
+        backup_find_segment(restoring->io, restoring->making, cut.segment, &segment);
+    }
+    if (result == 0 && strcmp(segment.suffix, ".thin") == 0) {
         result = error_set(restoring->detail, STOA_EPRUNED,
                            "block %" PRIu64 " is the end of a part that was pruned: a store cannot "
                            "end there, but with a later block",
@@ -564,7 +582,8 @@ static int make_tables(struct restoring *restoring)
 /* What was begun is removed as far as it can be: the error that led here is the one to tell. */
 static void remove_unfinished(struct restoring *restoring)
 {
-    static const char *const folders[] = {STORE_FOLDER_LEDGER, STORE_FOLDER_TABLES, "archive"};
+    static const char *const folders[] = {STORE_FOLDER_LEDGER, STORE_FOLDER_TABLES,
+                                          STORE_FOLDER_ARCHIVE};
     char path[STORE_PATH_SIZE_MAX];
     for (size_t i = 0; i < 3; i++) {
         if (store_folder_path(path, restoring->making, folders[i], NULL) == 0 &&
@@ -581,8 +600,15 @@ static int put_in_place(struct restoring *restoring, const char *parent)
 {
     char target[STORE_PATH_SIZE_MAX];
     char path[STORE_PATH_SIZE_MAX];
+    const bool packed = manifest_find(&restoring->manifest, STORE_FOLDER_ARCHIVE "/") != NULL;
     int result = path_in(restoring, STORE_FOLDER_LEDGER, path);
     if (result == 0) {
+        result = store_folder_sync(restoring->io, path, restoring->detail);
+    }
+    if (result == 0 && packed) {
+        result = path_in(restoring, STORE_FOLDER_ARCHIVE, path);
+    }
+    if (result == 0 && packed) {
         result = store_folder_sync(restoring->io, path, restoring->detail);
     }
     if (result == 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "maint/snapshot.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -10,9 +11,11 @@
 
 #define SNAPSHOT_FOLDER "snapshots"
 
-static const char *const parts[] = {STORE_FOLDER_LEDGER, BACKUP_FOLDER_ARCHIVE};
+static const char *const parts[] = {STORE_FOLDER_LEDGER, STORE_FOLDER_ARCHIVE};
 
 static const uint64_t space_reserve = UINT64_C(16) << 20;
+
+enum { MOVES_MAX = 16 }; /* of a segment that takes one form after the other meanwhile */
 
 /* DIRECTORY/snapshots/BEFORE NAME AFTER */
 static int path_of(const char *directory, const char *before, const char *name, const char *after,
@@ -176,7 +179,12 @@ static int take(struct snapshot *snapshot, const char *name, uint64_t size)
     } else {
         struct io_request request = {.op = IO_LINK, .path = from, .path_to = to};
         int64_t linked = io_wait(snapshot->io, &request);
-        if (linked < 0) {
+        if (linked < 0 && request.os_error == EXDEV) { /* the archive is on another file system */
+            result = io_file_size(snapshot->io, from, &size);
+            result = result == 0
+                         ? transfer_copy(snapshot->io, from, to, size, 0, NULL, NULL, sum, detail)
+                         : result;
+        } else if (linked < 0) {
             result = request.os_error != 0
                          ? error_set_errno(detail, request.os_error, "link %s to %s", from, to)
                          : error_set(detail, (int)linked, "link %s to %s", from, to);
@@ -190,42 +198,45 @@ static int take(struct snapshot *snapshot, const char *name, uint64_t size)
     return result;
 }
 
-/* All of FOLDER's numbered files up to the point's end. */
-static int take_folder(struct snapshot *snapshot, const char *folder,
-                       uint64_t (*parse)(const char *name))
+/* One that takes another form just then is looked for again. */
+static int take_segment(struct snapshot *snapshot, uint64_t number)
 {
     const struct ledger_end *end = &snapshot->point->end;
+    int result = STOA_ENOTFOUND;
+    for (int tries = 0; tries < MOVES_MAX && result == STOA_ENOTFOUND; tries++) {
+        struct backup_segment segment;
+        backup_find_segment(snapshot->io, snapshot->directory, number, &segment);
+        bool grows = number == end->segment && strcmp(segment.suffix, ".seg") == 0;
+        result = take(snapshot, segment.name, grows ? end->size : 0);
+    }
+    return result;
+}
+
+/* All segments up to the point's end. */
+static int take_segments(struct snapshot *snapshot)
+{
     struct backup_numbers numbers;
     char path[STORE_PATH_SIZE_MAX];
-    bool live = strcmp(folder, STORE_FOLDER_LEDGER) == 0;
-    int result = store_folder_path(path, snapshot->directory, folder, snapshot->detail);
-    if (result == 0) {
-        result = backup_numbers_list(snapshot->io, path, parse, &numbers, snapshot->detail);
-    }
-    if (result != 0 || (numbers.count == 0 && !live)) {
+    int result =
+        backup_segments_list(snapshot->io, snapshot->directory, &numbers, snapshot->detail);
+    if (result != 0) {
         return result;
     }
-    result = store_folder_path(path, snapshot->making, folder, snapshot->detail);
-    if (result == 0) {
-        result = store_folder_make(snapshot->io, path, snapshot->detail);
+    for (size_t i = 0; i < 2 && result == 0; i++) {
+        result = store_folder_path(path, snapshot->making, parts[i], snapshot->detail);
+        result = result == 0 ? store_folder_make(snapshot->io, path, snapshot->detail) : result;
     }
-    for (size_t i = 0; i < numbers.count && result == 0; i++) {
-        char name[MANIFEST_NAME_SIZE];
-        if (live && numbers.items[i] > end->segment) {
-            break;
-        }
-        result = STOA_ENOTFOUND;
-        for (int tries = 0; tries < 2 && result == STOA_ENOTFOUND; tries++) {
-            const char *suffix =
-                live ? backup_segment_suffix(snapshot->io, snapshot->directory, numbers.items[i])
-                     : ".arc";
-            (void)snprintf(name, sizeof(name), "%s/%08" PRIu64 "%s", folder, numbers.items[i],
-                           suffix);
-            result = take(snapshot, name, live && numbers.items[i] == end->segment ? end->size : 0);
-        } /* it may be thinned just now */
+    for (size_t i = 0;
+         i < numbers.count && numbers.items[i] <= snapshot->point->end.segment && result == 0;
+         i++) {
+        result = take_segment(snapshot, numbers.items[i]);
     }
     backup_numbers_deinit(&numbers);
-    return result == 0 ? store_folder_sync(snapshot->io, path, snapshot->detail) : result;
+    for (size_t i = 0; i < 2 && result == 0; i++) {
+        result = store_folder_path(path, snapshot->making, parts[i], snapshot->detail);
+        result = result == 0 ? store_folder_sync(snapshot->io, path, snapshot->detail) : result;
+    }
+    return result;
 }
 
 static int fill(struct snapshot *snapshot)
@@ -235,9 +246,6 @@ static int fill(struct snapshot *snapshot)
     if (result == 0) {
         result = take(snapshot, STORE_FILE_IDENTITY, 0);
     }
-    if (result == 0) {
-        result = take_folder(snapshot, BACKUP_FOLDER_ARCHIVE, backup_parse_archive);
-    }
     uint64_t size = 0;
     if (result == 0) {
         result = store_folder_path(path, snapshot->directory, STORE_FILE_CHAIN, snapshot->detail);
@@ -246,7 +254,7 @@ static int fill(struct snapshot *snapshot)
         result = take(snapshot, STORE_FILE_CHAIN, 0);
     }
     if (result == 0) {
-        result = take_folder(snapshot, STORE_FOLDER_LEDGER, backup_parse_segment);
+        result = take_segments(snapshot);
     }
     if (result == 0) {
         result =
@@ -412,13 +420,16 @@ int snapshot_holds(struct io *io, const char *directory, uint32_t number, bool *
     struct names names;
     int result = list_names(io, directory, false, &names, detail);
     *out_held = false;
-    for (size_t i = 0; i < 2 * names.count && result == 0 && !*out_held; i++) {
-        char file[64];
+    for (size_t i = 0; i < names.count && result == 0 && !*out_held; i++) {
+        struct backup_segment segment;
+        char folder[STORE_PATH_SIZE_MAX];
         char path[STORE_PATH_SIZE_MAX];
         uint64_t size = 0;
-        (void)snprintf(file, sizeof(file), "/" STORE_FOLDER_LEDGER "/%08" PRIu32 "%s", number,
-                       i % 2 == 0 ? ".seg" : ".thin");
-        result = path_of(directory, "", names.items[i / 2], file, path, detail);
+        result = path_of(directory, "", names.items[i], "", folder, detail);
+        if (result == 0) {
+            backup_find_segment(io, folder, number, &segment);
+            result = store_folder_path(path, folder, segment.name, detail);
+        }
         *out_held = result == 0 && io_file_size(io, path, &size) == 0;
     }
     memory_free(names.items);

@@ -226,6 +226,32 @@ int command_jobs_checkpoint(const struct options *options)
     return run_plain(options, STOA_JOB_CHECKPOINT);
 }
 
+static int run_archive(const struct options *options, bool back)
+{
+    struct stoa_job_options job = STOA_JOB_OPTIONS_INIT;
+    if (options->has_to && options->to == 0) {
+        console_error("--to: there is no segment of block 0 alone");
+        return COMMAND_USAGE;
+    }
+    job.job = STOA_JOB_ARCHIVE;
+    job.bytes_per_second = options->rate;
+    job.from = options->from;
+    job.to = options->to;
+    job.archive_keep = options->archive_keep;
+    job.unarchive = back ? 1 : 0;
+    return command_jobs_run(options, &job);
+}
+
+int command_jobs_archive(const struct options *options)
+{
+    return run_archive(options, false);
+}
+
+int command_jobs_unarchive(const struct options *options)
+{
+    return run_archive(options, true);
+}
+
 int command_jobs_prune(const struct options *options)
 {
     struct stoa_job_options job = STOA_JOB_OPTIONS_INIT;

@@ -323,12 +323,17 @@ static void take_option(struct argp_state *state, struct options *options, enum 
         options->has_at = true;
         options->at = take_number(state, "at", value);
         break;
+    case OPTION_ARCHIVE_KEEP:
+        options->archive_keep = take_keep(state, value);
+        break;
     case OPTION_FROM:
     case OPTION_FIRST:
+    case OPTION_LOWEST:
         options->has_from = true;
         options->from = take_number(state, "from", value);
         break;
     case OPTION_TO:
+    case OPTION_HIGHEST:
     case OPTION_LAST:
     case OPTION_END:
         options->has_to = true;

@@ -29,6 +29,8 @@ enum {
     OPTIONS_SNAPSHOT = 1 << 22,
     OPTIONS_SCRUB = 1 << 23,
     OPTIONS_REPAIR = 1 << 24,
+    OPTIONS_ARCHIVE = 1 << 25, /* and back */
+    OPTIONS_ARCHIVE_KEEP = 1 << 26,
     OPTIONS_PRUNE = 1 << 12,
 };
 
@@ -74,7 +76,8 @@ struct options {
     unsigned topic_count;
     uint64_t limit; /* 0: none given */
     bool full;
-    uint64_t keep; /* backups; 0: none given */
+    uint64_t keep;         /* backups; 0: none given */
+    uint64_t archive_keep; /* 0: none given */
     const char *sources[OPTIONS_SOURCES_MAX];
     size_t source_count;
     uint64_t rate; /* bytes a second; 0: none given */

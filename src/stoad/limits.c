@@ -70,6 +70,9 @@ void limits_store_options(const struct settings *settings, struct stoa_options *
                    out_maintenance->keep_logs | out_maintenance->keep_transactions) != 0;
     out_maintenance->jobs[STOA_JOB_PRUNE].every_seconds =
         prunes ? (uint32_t)number[SETTING_PRUNE_SECONDS] : 0;
+    out_maintenance->archive_keep = number[SETTING_ARCHIVE_KEEP];
+    out_maintenance->jobs[STOA_JOB_ARCHIVE].every_seconds =
+        number[SETTING_ARCHIVE_KEEP] != 0 ? (uint32_t)number[SETTING_ARCHIVE_SECONDS] : 0;
     *out_options = (struct stoa_options)STOA_OPTIONS_INIT;
     out_options->maintenance = out_maintenance;
     out_options->io = (enum stoa_io)number[SETTING_IO];

@@ -111,10 +111,15 @@ static int open_ledger(struct store *store, const struct store_options *options,
                        struct error_detail *detail)
 {
     char path[STORE_PATH_SIZE_MAX];
+    char archive[STORE_PATH_SIZE_MAX];
     int result = store_folder_path(path, store->directory, STORE_FOLDER_LEDGER, detail);
+    if (result == 0) {
+        result = store_folder_path(archive, store->directory, STORE_FOLDER_ARCHIVE, detail);
+    }
     struct ledger_options ledger_options = {
         .io = store->io,
         .path = path,
+        .archive = archive,
         .store_id = store->identity.store_id,
         .segment_size = options->segment_size,
         .prepare = options->bulk ? LEDGER_ALLOCATE : LEDGER_PREWRITE,

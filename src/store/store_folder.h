@@ -13,6 +13,7 @@ enum { STORE_PATH_SIZE_MAX = 4096 };
 #define STORE_FILE_CHAIN "chain.json"
 #define STORE_FOLDER_LEDGER "ledger"
 #define STORE_FOLDER_TABLES "tables"
+#define STORE_FOLDER_ARCHIVE "archive" /* packed segments; absent where there are none */
 
 /* NAME in DIRECTORY. STOA_EINVAL: too long. */
 int store_folder_path(char out[STORE_PATH_SIZE_MAX], const char *directory, const char *name,

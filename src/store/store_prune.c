@@ -252,3 +252,8 @@ void store_thin_stop(struct store_thin *thin)
 {
     ledger_thin_stop(&thin->thinning);
 }
+
+bool store_is_packed(const struct store *store, uint32_t number)
+{
+    return ledger_is_packed(store->ledger, number);
+}

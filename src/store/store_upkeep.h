@@ -114,6 +114,7 @@ uint32_t store_thin_last(const struct store *store);
 int store_thin_start(struct store *store, struct store_thin *thin, uint32_t number);
 void store_thin_step(struct store_thin *thin);
 void store_thin_stop(struct store_thin *thin);
+bool store_is_packed(const struct store *store, uint32_t number);
 
 /* The tables have something that is not durable yet. */
 bool store_has_unsaved(const struct store *store);

@@ -15,7 +15,8 @@ static void ledger_damage(void *context, const struct ledger_damage *damage)
 {
     struct verify *verify = context;
     char file[64];
-    snprintf(file, sizeof(file), "ledger/%s", damage->file);
+    snprintf(file, sizeof(file), "%s%s", damage->packed ? "" : STORE_FOLDER_LEDGER "/",
+             damage->file);
     verify->report.damages++;
     verify->damage(verify->damage_context, &(struct stoa_damage){
                                                .file = file,
@@ -43,8 +44,10 @@ void verify_report(struct verify *verify, const struct ledger_frame *frame, cons
 
 static void report_block(struct verify *verify, const struct ledger_frame *frame, const char *what)
 {
+    const bool packed = ledger_is_packed(verify->store->ledger, frame->position.segment);
     char file[64];
-    snprintf(file, sizeof(file), "ledger/%08u.seg", frame->position.segment);
+    snprintf(file, sizeof(file), "%s/%08u.%s", packed ? STORE_FOLDER_ARCHIVE : STORE_FOLDER_LEDGER,
+             frame->position.segment, packed ? "arc" : "seg");
     verify_report(verify, frame, file, what);
 }
 

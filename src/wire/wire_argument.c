@@ -74,7 +74,7 @@ const struct wire_field wire_argument_job[6] = {
 };
 
 /* Behind name and path. */
-const struct wire_field wire_argument_job_more[8] = {
+const struct wire_field wire_argument_job_more[10] = {
     WIRE_FIELD(struct stoa_job_options, keep_history, WIRE_U64),
     WIRE_FIELD(struct stoa_job_options, keep_tries, WIRE_U64),
     WIRE_FIELD(struct stoa_job_options, keep, WIRE_U32),
@@ -83,6 +83,8 @@ const struct wire_field wire_argument_job_more[8] = {
     WIRE_FIELD(struct stoa_job_options, keep_receipts, WIRE_U64),
     WIRE_FIELD(struct stoa_job_options, keep_logs, WIRE_U64),
     WIRE_FIELD(struct stoa_job_options, keep_transactions, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_options, archive_keep, WIRE_U64),
+    WIRE_FIELD(struct stoa_job_options, unarchive, WIRE_INT),
 };
 
 /* An option struct of an older program is smaller: the rest of OWN keeps its defaults. */

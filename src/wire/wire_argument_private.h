@@ -21,7 +21,7 @@ extern const struct wire_field wire_argument_filter_range[2];
 extern const struct wire_field wire_argument_filter_limit[3];
 extern const struct wire_field wire_argument_history[7];
 extern const struct wire_field wire_argument_job[6];
-extern const struct wire_field wire_argument_job_more[8]; /* behind name and path */
+extern const struct wire_field wire_argument_job_more[10]; /* behind name and path */
 
 /* Of a block as RLP; 0 where it has no list of them. */
 uint64_t wire_argument_transactions(struct stoa_bytes block);

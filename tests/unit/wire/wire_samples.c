@@ -132,7 +132,9 @@ const void *wire_samples_argument(enum stoa_message message)
                                                 .keep_history = 128,
                                                 .keep_tries = 64,
                                                 .keep = 5,
-                                                .full = 1};
+                                                .full = 1,
+                                                .archive_keep = 9,
+                                                .unarchive = 1};
     switch (wire_message_argument(message)) {
     case WIRE_ARGUMENT_BLOCK:
         return sample_block();

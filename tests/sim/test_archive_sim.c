@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Segments packed and unpacked on a simulated machine: every block, transaction and query is what
+ * it was, the store verifies, tables made anew from packed segments say the same, power may go at
+ * any I/O, and a full disk stops the job alone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/memory.h"
+#include "store/store_private.h"
+#include "support/sanitized.h"
+#include "support/simstore.h"
+
+enum { BLOCKS = 900, FINALIZED = 860 };
+
+static struct made_chain *chain;
+
+static void power(struct simstore *sim, const struct io_sim_options *options)
+{
+    struct io_sim_options own = *options;
+    own.seed = 3;
+    own.delay_ns_max = 100000;
+    simstore_power(sim, &own);
+}
+
+/* A store with the chain, all its jobs ready. */
+static void init(struct simstore *sim, uint64_t seed)
+{
+    simstore_init(sim, seed);
+    sim->with_jobs = true;
+    sim->segment_size = 1 << 20;
+    sim->first_segment_size = 1 << 20;
+    power(sim, &(struct io_sim_options){.cut_at = 0});
+    assert_int_equal(simstore_create(sim, chain), 0);
+    assert_int_equal(simstore_open(sim), 0);
+    for (uint64_t number = 1; number <= BLOCKS; number++) {
+        struct stoa_store_block put = simstore_put_of(made_chain_block(chain, number));
+        assert_int_equal(simstore_put(sim, &put), 0);
+    }
+    assert_true(store_thin_last(sim->store) >= 1);
+}
+
+static void init_finalized(struct simstore *sim, uint64_t seed)
+{
+    init(sim, seed);
+    assert_int_equal(simstore_set_mark(sim, STORE_SET_FINALIZED, FINALIZED), 0);
+}
+
+static void deinit(struct simstore *sim)
+{
+    assert_int_equal(simstore_close(sim), 0);
+    simstore_unpower(sim);
+    simstore_deinit(sim);
+}
+
+static int archive(struct simstore *sim, uint64_t keep, bool back, unsigned flags,
+                   struct stoa_job_info *out_info)
+{
+    struct job_order order = {.flags = flags};
+    order.numbers[JOB_ARCHIVE_KEEP] = keep;
+    order.numbers[JOB_UNARCHIVE] = back;
+    return simstore_run_job(sim, STOA_JOB_ARCHIVE, &order, out_info);
+}
+
+static int prune(struct simstore *sim, uint64_t keep, struct stoa_job_info *out_info)
+{
+    struct job_order order = {.flags = 0};
+    order.numbers[JOB_KEEP_BODIES] = keep;
+    return simstore_run_job(sim, STOA_JOB_PRUNE, &order, out_info);
+}
+
+static uint64_t fact(const struct stoa_job_info *info, const char *name)
+{
+    for (size_t i = 0; i < info->fact_count; i++) {
+        if (strcmp(info->facts[i].name, name) == 0) {
+            return info->facts[i].value;
+        }
+    }
+    fail_msg("no fact %s", name);
+    return 0;
+}
+
+static uint64_t ledger_bytes(const struct simstore *sim)
+{
+    struct stoa_stats stats;
+    store_get_stats(sim->store, &stats);
+    return stats.ledger_bytes;
+}
+
+static unsigned packed_segments(const struct simstore *sim)
+{
+    unsigned count = 0;
+    for (uint32_t number = 1; number <= store_thin_last(sim->store); number++) {
+        count += store_is_packed(sim->store, number);
+    }
+    return count;
+}
+
+/* ---- what the store says ---- */
+
+static void expect_block(struct simstore *sim, const struct made_block *made)
+{
+    struct stoa_block_key keys[] = {{.by = STOA_BY_HEIGHT, .height = made->number},
+                                    {.by = STOA_BY_HASH}};
+    memcpy(keys[1].hash, made->hash, 32);
+    for (unsigned i = 0; i < 2; i++) {
+        struct stoa_block block;
+        int result = simstore_get(sim, &keys[i], &block);
+        if (result != 0) {
+            fail_msg("block %llu: %s", (unsigned long long)made->number, sim->detail.text);
+        }
+        assert_int_equal(block.block.size, made->block.size);
+        assert_memory_equal(block.block.data, made->block.data, made->block.size);
+        assert_int_equal(block.receipts.size, made->receipts.size);
+        assert_memory_equal(block.receipts.data, made->receipts.data, made->receipts.size);
+        store_view_release(block.view);
+    }
+}
+
+static void expect_transactions(struct simstore *sim, const struct made_block *made)
+{
+    for (size_t i = 0; i < made->transaction_count; i++) {
+        const struct made_transaction *own = &made->transactions[i];
+        struct stoa_transaction found;
+        assert_int_equal(simstore_get_transaction(sim, own->hash, &found), 0);
+        assert_int_equal(found.block.height, made->number);
+        assert_int_equal(found.index, i);
+        assert_true(
+            bytes_equal(bytes_of(found.transaction.data, found.transaction.size), own->envelope));
+        assert_true(bytes_equal(bytes_of(found.receipt.data, found.receipt.size), own->receipt));
+        store_view_release(found.block.view);
+    }
+}
+
+static size_t logs_of[BLOCKS + 1]; /* as the store has them before */
+
+static void expect_logs(struct simstore *sim, const struct made_block *made, bool first)
+{
+    struct stoa_log_filter filter = STOA_LOG_FILTER_INIT;
+    struct stoa_logs logs;
+    filter.from = made->number;
+    filter.to = made->number;
+    assert_int_equal(simstore_query_logs(sim, &filter, &logs), 0);
+    logs_of[made->number] = first ? logs.count : logs_of[made->number];
+    assert_int_equal(logs.count, logs_of[made->number]);
+    assert_int_equal(logs.missing, 0);
+    memory_free(logs.logs);
+}
+
+/* EVERY so many blocks are looked at. */
+static void expect(struct simstore *sim, uint64_t every, bool first)
+{
+    for (uint64_t number = 1; number <= BLOCKS; number += every) {
+        const struct made_block *made = made_chain_block(chain, number);
+        expect_block(sim, made);
+        expect_transactions(sim, made);
+        expect_logs(sim, made, first);
+    }
+}
+
+static void expect_verified(struct simstore *sim)
+{
+    unsigned damages = 0;
+    assert_int_equal(simstore_verify(sim, &damages), 0);
+    assert_int_equal(damages, 0);
+}
+
+/* ---- tests ---- */
+
+static void everything_is_as_it_was(void **state)
+{
+    (void)state;
+    struct simstore sim;
+    struct stoa_job_info info;
+    struct stoa_job_info dry;
+    init_finalized(&sim, 5);
+    expect(&sim, 1, true);
+    uint64_t before = ledger_bytes(&sim);
+    assert_int_equal(archive(&sim, 0, false, JOB_DRY_RUN, &dry), 0);
+    assert_int_equal(ledger_bytes(&sim), before);
+    assert_int_equal(packed_segments(&sim), 0);
+    assert_int_equal(archive(&sim, 0, false, 0, &info), 0);
+    assert_true(packed_segments(&sim) >= 1);
+    assert_int_equal(fact(&info, "segmentsPacked"), packed_segments(&sim));
+    assert_int_equal(fact(&info, "segmentsPacked"), fact(&dry, "segmentsPacked"));
+    assert_int_equal(fact(&info, "sourceBytes"), fact(&dry, "sourceBytes"));
+    assert_int_equal(fact(&info, "freedBytes"), before - ledger_bytes(&sim));
+    assert_int_equal(fact(&info, "segmentsDamaged"), 0);
+    expect(&sim, 1, false);
+    expect_verified(&sim);
+    assert_int_equal(archive(&sim, 0, false, 0, &info), 0); /* nothing is left to do */
+    assert_int_equal(fact(&info, "segmentsPacked"), 0);
+    assert_int_equal(simstore_close(&sim), 0);
+    assert_int_equal(simstore_open(&sim), 0);
+    expect(&sim, 3, false);
+    assert_int_equal(simstore_close(&sim), 0);
+    simstore_lose_tables(&sim);
+    assert_int_equal(simstore_open(&sim), 0); /* from what is packed */
+    expect(&sim, 1, false);
+    expect_verified(&sim);
+    for (int index = STORE_INDEX_TRANSACTIONS; index <= STORE_INDEX_LOGS; index++) {
+        assert_int_equal(simstore_rebuild(&sim, (enum store_index)index), 0);
+    }
+    expect(&sim, 3, false);
+    assert_int_equal(archive(&sim, 0, true, 0, &info), 0);
+    assert_int_equal(fact(&info, "segmentsUnpacked"), fact(&dry, "segmentsPacked"));
+    assert_int_equal(packed_segments(&sim), 0);
+    assert_int_equal(ledger_bytes(&sim), before);
+    expect(&sim, 1, false);
+    expect_verified(&sim);
+    deinit(&sim);
+}
+
+static void what_may_change_yet_is_not_packed(void **state)
+{
+    (void)state;
+    struct simstore sim;
+    struct stoa_job_info info;
+    init(&sim, 6);
+    assert_int_equal(archive(&sim, 0, false, 0, NULL), STOA_EREFUSED);
+    assert_non_null(strstr(sim.detail.text, "no block is finalized"));
+    assert_int_equal(simstore_set_mark(&sim, STORE_SET_FINALIZED, 1), 0);
+    assert_int_equal(archive(&sim, 0, false, 0, &info), 0);
+    assert_int_equal(fact(&info, "segmentsPacked"), 0);
+    assert_int_equal(simstore_set_mark(&sim, STORE_SET_FINALIZED, FINALIZED), 0);
+    assert_int_equal(archive(&sim, BLOCKS - 1, false, 0, &info), 0);
+    assert_int_equal(fact(&info, "segmentsPacked"), 0);
+    struct job_order order = {.from = BLOCKS - 1};
+    assert_int_equal(simstore_run_job(&sim, STOA_JOB_ARCHIVE, &order, &info), 0);
+    assert_int_equal(fact(&info, "segmentsPacked"), 0);
+    order = (struct job_order){.to = 1};
+    assert_int_equal(simstore_run_job(&sim, STOA_JOB_ARCHIVE, &order, &info), 0);
+    assert_int_equal(fact(&info, "segmentsPacked"), 0);
+    assert_int_equal(archive(&sim, 0, false, 0, &info), 0);
+    assert_true(fact(&info, "segmentsPacked") >= 1);
+    deinit(&sim);
+}
+
+/* True: power went before the job's end. */
+static bool cut_once(struct simstore *sim, uint64_t cut_at, bool back)
+{
+    assert_int_equal(simstore_close(sim), 0);
+    simstore_unpower(sim);
+    power(sim, &(struct io_sim_options){.cut_at = cut_at});
+    int result = simstore_open(sim);
+    if (result == 0) {
+        (void)archive(sim, 0, back, 0, NULL); /* power may go */
+    }
+    bool cut = io_sim_is_cut(sim->io);
+    if (cut) {
+        simstore_cut(sim, cut_at * 13, true);
+        power(sim, &(struct io_sim_options){.cut_at = 0});
+        assert_int_equal(simstore_open(sim), 0);
+    }
+    return cut;
+}
+
+static unsigned cut_everywhere(bool back)
+{
+    unsigned cuts = 0;
+    unsigned moved = 0;
+    struct simstore sim;
+    init_finalized(&sim, back ? 8 : 7);
+    expect(&sim, 1, true);
+    if (back) {
+        assert_int_equal(archive(&sim, 0, false, 0, NULL), 0);
+    }
+    unsigned whole = packed_segments(&sim);
+    uint64_t cut_at = 1;
+    while (cut_once(&sim, cut_at, back)) {
+        bool has_moved = packed_segments(&sim) != whole;
+        expect(&sim, 61, false);
+        expect_verified(&sim);
+        moved += has_moved;
+        if (has_moved) { /* the next cut finds it as this one did */
+            assert_int_equal(archive(&sim, 0, !back, 0, NULL), 0);
+            assert_int_equal(packed_segments(&sim), whole);
+        }
+        cut_at += 3 * SANITIZED_SLOWER; /* each is tests/unit/ledger/test_ledger_pack's affair */
+        cuts++;
+        assert_true(cut_at < 4000);
+    }
+    struct io_sim_options calm = {.seed = 3};
+    (void)simstore_close(&sim); /* power may go yet */
+    simstore_restart(&sim, &calm, !io_sim_is_cut(sim.io), 5);
+    assert_int_equal(archive(&sim, 0, back, 0, NULL), 0);
+    assert_true(back ? packed_segments(&sim) == 0 : packed_segments(&sim) >= 1);
+    expect(&sim, 1, false);
+    expect_verified(&sim);
+    deinit(&sim);
+    assert_true(moved > 0);
+    return cuts;
+}
+
+static void power_may_go_at_any_moment(void **state)
+{
+    (void)state;
+    print_message("%u cuts\n", cut_everywhere(false));
+}
+
+static void power_may_go_while_unpacking(void **state)
+{
+    (void)state;
+    print_message("%u cuts\n", cut_everywhere(true));
+}
+
+static void full_disk_stops_the_job_and_nothing_else(void **state)
+{
+    (void)state;
+    struct simstore sim;
+    uint64_t free_bytes;
+    uint64_t total;
+    uint64_t size;
+    init_finalized(&sim, 9);
+    expect(&sim, 1, true);
+    assert_int_equal(io_space(sim.io, "/", &free_bytes, &total), 0);
+    uint64_t used = total - free_bytes;
+    assert_int_equal(simstore_close(&sim), 0);
+    simstore_unpower(&sim);
+    power(&sim, &(struct io_sim_options){.capacity = used + (12 << 20)});
+    assert_int_equal(simstore_open(&sim), 0);
+    assert_int_equal(archive(&sim, 0, false, 0, NULL), STOA_ENOSPACE);
+    assert_non_null(strstr(sim.detail.text, "are free"));
+    assert_int_equal(io_file_size(sim.io, "/store/archive/00000001.arc.new", &size),
+                     STOA_ENOTFOUND);
+    expect(&sim, 3, false);
+    expect_verified(&sim);
+    assert_int_equal(simstore_close(&sim), 0);
+    simstore_unpower(&sim);
+    power(&sim, &(struct io_sim_options){.capacity = 0});
+    assert_int_equal(simstore_open(&sim), 0);
+    assert_int_equal(archive(&sim, 0, false, 0, NULL), 0);
+    expect(&sim, 3, false);
+    expect_verified(&sim);
+    deinit(&sim);
+}
+
+/* What is pruned is packed without it, and what is packed is left by pruning until it is unpacked.
+ */
+static void pruned_segments_are_packed_as_they_are(void **state)
+{
+    (void)state;
+    struct simstore sim;
+    struct stoa_job_info info;
+    struct stoa_job_info pruned;
+    init_finalized(&sim, 10);
+    assert_int_equal(prune(&sim, 600, &pruned), 0);
+    assert_true(fact(&pruned, "segmentsThinned") >= 1);
+    uint64_t before = ledger_bytes(&sim);
+    assert_int_equal(archive(&sim, 0, false, 0, &info), 0);
+    assert_true(fact(&info, "segmentsPacked") >= 1);
+    assert_true(ledger_bytes(&sim) < before);
+    expect_verified(&sim);
+    for (uint64_t number = 1; number <= BLOCKS; number++) {
+        struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = number};
+        struct stoa_block block;
+        if (number < BLOCKS - 600) {
+            assert_int_equal(simstore_get(&sim, &key, &block), STOA_EPRUNED);
+        } else {
+            expect_block(&sim, made_chain_block(chain, number));
+        }
+    }
+    assert_int_equal(simstore_close(&sim), 0);
+    simstore_lose_tables(&sim);
+    assert_int_equal(simstore_open(&sim), 0);
+    expect_verified(&sim);
+    expect_block(&sim, made_chain_block(chain, BLOCKS - 600));
+    assert_int_equal(archive(&sim, 0, true, 0, &info), 0);
+    assert_int_equal(ledger_bytes(&sim), before);
+    expect_verified(&sim);
+    deinit(&sim);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everything_is_as_it_was),
+        cmocka_unit_test(what_may_change_yet_is_not_packed),
+        cmocka_unit_test(power_may_go_at_any_moment),
+        cmocka_unit_test(power_may_go_while_unpacking),
+        cmocka_unit_test(full_disk_stops_the_job_and_nothing_else),
+        cmocka_unit_test(pruned_segments_are_packed_as_they_are),
+    };
+    chain = made_chain_create(21, BLOCKS);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    made_chain_destroy(chain);
+    return failed;
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Packed segments on a real disk: blocks of real chains take less than half the room, what reads,
+ * copies and restores them says what it said before, also to a height inside a packed segment and
+ * while segments are being moved; one packed read costs a few live ones at most. STOA_LONG=1: all
+ * of the real chains. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "chain/block.h"
+#include "chain/era1.h"
+#include "engine_rig.h"
+#include "support/fixture.h"
+
+enum { BLOCKS = 1200, INSIDE = 40 };
+
+static struct made_chain *chain;
+
+struct place {
+    char base[64];
+    char directory[96];
+};
+
+static void make_place(struct place *place)
+{
+    (void)snprintf(place->base, sizeof(place->base), "/tmp/stoa-archive-XXXXXX");
+    assert_non_null(mkdtemp(place->base));
+    (void)snprintf(place->directory, sizeof(place->directory), "%s/store", place->base);
+}
+
+static struct stoa *open_at(const char *directory)
+{
+    struct stoa_options options = STOA_OPTIONS_INIT;
+    struct stoa_maintenance maintenance = STOA_MAINTENANCE_INIT;
+    struct stoa_detail detail;
+    struct stoa *stoa;
+    maintenance.off = 1;
+    options.maintenance = &maintenance;
+    options.segment_size = 1 << 20;
+    options.bulk = 1;
+    if (stoa_open(directory, &options, &stoa, &detail) != 0) {
+        fail_msg("open: %s", detail.text);
+    }
+    return stoa;
+}
+
+static void create_at(const char *directory, bool made)
+{
+    struct stoa_create_options options = STOA_CREATE_OPTIONS_INIT;
+    struct stoa_detail detail;
+    if (made) {
+        struct bytes json = made_chain_genesis_json(chain);
+        options.genesis_json = (const char *)json.data;
+        options.genesis_json_size = json.size;
+    }
+    options.segment_size = 1 << 20;
+    assert_int_equal(stoa_create(directory, &options, &detail), 0);
+}
+
+static void put(struct stoa *stoa, struct bytes encoding, struct bytes receipts)
+{
+    struct stoa_store_block block = STOA_STORE_BLOCK_INIT;
+    struct stoa_call call = STOA_CALL_INIT;
+    struct stoa_completion done;
+    call.durability = STOA_BUFFERED;
+    block.block = (struct stoa_bytes){encoding.data, encoding.size};
+    block.receipts = (struct stoa_bytes){receipts.data, receipts.size};
+    assert_int_equal(stoa_ask(stoa, STOA_MESSAGE_STORE_BLOCK, &block, &call, &done), 0);
+}
+
+static void finalize(struct stoa *stoa, uint64_t height)
+{
+    struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = height};
+    struct stoa_detail detail;
+    assert_int_equal(stoa_sync(stoa, &detail), 0);
+    assert_int_equal(stoa_set_finalized(stoa, &key, &detail), 0);
+}
+
+static struct stoa *make_store(const struct place *place)
+{
+    create_at(place->directory, true);
+    struct stoa *stoa = open_at(place->directory);
+    for (uint64_t number = 1; number <= BLOCKS; number++) {
+        const struct made_block *made = made_chain_block(chain, number);
+        put(stoa, buffer_bytes(&made->block), buffer_bytes(&made->receipts));
+    }
+    finalize(stoa, BLOCKS);
+    return stoa;
+}
+
+static void archive(struct stoa *stoa, bool back, struct stoa_job_info *out_info)
+{
+    struct stoa_job_options options = STOA_JOB_OPTIONS_INIT;
+    struct stoa_detail detail = {.code = 0};
+    options.job = STOA_JOB_ARCHIVE;
+    options.flags = STOA_JOB_HURRY;
+    options.unarchive = back;
+    if (stoa_run_job(stoa, &options, out_info, &detail) != 0) {
+        fail_msg("archive: %s", detail.text);
+    }
+}
+
+static uint64_t fact(const struct stoa_job_info *info, const char *name)
+{
+    for (size_t i = 0; i < info->fact_count; i++) {
+        if (strcmp(info->facts[i].name, name) == 0) {
+            return info->facts[i].value;
+        }
+    }
+    fail_msg("no fact %s", name);
+    return 0;
+}
+
+static void say_damage(void *context, const struct stoa_damage *damage)
+{
+    (void)context;
+    print_message("damage: %s %llu: %s\n", damage->file, (unsigned long long)damage->offset,
+                  damage->what);
+}
+
+static void expect_verified(struct stoa *stoa)
+{
+    struct stoa_verify_report report;
+    struct stoa_detail detail;
+    if (stoa_verify(stoa, say_damage, NULL, &report, &detail) != 0) {
+        fail_msg("verify: %s", detail.text);
+    }
+}
+
+/* 0: it is what it was. */
+static int look(struct stoa *stoa, uint64_t number)
+{
+    const struct made_block *made = made_chain_block(chain, number);
+    struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = number};
+    struct stoa_block block;
+    int result = stoa_get_block(stoa, &key, &block, NULL);
+    if (result != 0) {
+        return result;
+    }
+    bool same = block.block.size == made->block.size &&
+                memcmp(block.block.data, made->block.data, made->block.size) == 0 &&
+                block.receipts.size == made->receipts.size &&
+                memcmp(block.receipts.data, made->receipts.data, made->receipts.size) == 0;
+    stoa_release(block.view);
+    return same ? 0 : STOA_ECORRUPT;
+}
+
+static void expect(struct stoa *stoa, uint64_t head, uint64_t every)
+{
+    struct stoa_head now;
+    assert_int_equal(stoa_get_head(stoa, &now), 0);
+    assert_int_equal(now.height, head);
+    for (uint64_t number = 1; number <= head; number += every) {
+        assert_int_equal(look(stoa, number), 0);
+    }
+    expect_verified(stoa);
+}
+
+/* ---- size ---- */
+
+static void real_chains_take_less_than_half(void **state)
+{
+    static const char *const files[] = {"era1/mainnet-00000-5ec1ffb8.era1",
+                                        "era1/sepolia-00000-643a00f7.era1"};
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct place place = {.base = ""};
+        struct buffer file;
+        struct era1_reader *reader;
+        struct era1_block archived;
+        struct stoa_job_info info;
+        struct stoa_detail detail;
+        uint64_t height = 0;
+        unsigned limit = getenv("STOA_LONG") != NULL ? UINT32_MAX : 4000;
+        buffer_init(&file);
+        if (!fixture_load_data(files[i], &file)) {
+            buffer_deinit(&file);
+            continue;
+        }
+        make_place(&place);
+        create_at(place.directory, false);
+        struct stoa *stoa = open_at(place.directory);
+        assert_int_equal(era1_reader_create(buffer_bytes(&file), &reader, NULL), 0);
+        while (limit-- != 0 && era1_reader_next(reader, &archived, NULL) == 0) {
+            struct block block;
+            assert_int_equal(block_decode(archived.block, &block, NULL), 0);
+            height = block.header.number;
+            put(stoa, archived.block, archived.receipts);
+        }
+        era1_reader_destroy(reader);
+        finalize(stoa, height);
+        archive(stoa, false, &info);
+        print_message("%s: %llu bytes of %llu segments became %llu\n", files[i],
+                      (unsigned long long)fact(&info, "sourceBytes"),
+                      (unsigned long long)fact(&info, "segmentsPacked"),
+                      (unsigned long long)fact(&info, "madeBytes"));
+        assert_true(fact(&info, "segmentsPacked") >= 1);
+        assert_true(fact(&info, "madeBytes") * 2 < fact(&info, "sourceBytes"));
+        expect_verified(stoa);
+        assert_int_equal(stoa_close(stoa, &detail), 0);
+        engine_rig_remove(place.base);
+        buffer_deinit(&file);
+    }
+}
+
+/* ---- copies ---- */
+
+static void restore(const char *from, const char *to, uint64_t height)
+{
+    struct stoa_restore_options options = STOA_RESTORE_OPTIONS_INIT;
+    struct stoa_restore_report report;
+    struct stoa_detail detail;
+    options.has_height = height != 0;
+    options.height = height;
+    if (stoa_restore(from, to, &options, &report, &detail) != 0) {
+        fail_msg("restore %s: %s", from, detail.text);
+    }
+}
+
+static void expect_copy(const char *from, const char *to, uint64_t height)
+{
+    struct stoa_detail detail;
+    restore(from, to, height);
+    struct stoa *stoa = open_at(to);
+    expect(stoa, height != 0 ? height : BLOCKS, 7);
+    if (height != 0) { /* it goes on from there */
+        const struct made_block *made = made_chain_block(chain, height + 1);
+        put(stoa, buffer_bytes(&made->block), buffer_bytes(&made->receipts));
+        assert_int_equal(stoa_sync(stoa, &detail), 0);
+        assert_int_equal(look(stoa, height + 1), 0);
+    }
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    engine_rig_remove(to);
+}
+
+static void copies_of_packed_segments_are_whole(void **state)
+{
+    (void)state;
+    struct place place = {.base = ""};
+    struct stoa_backup_options options = STOA_BACKUP_OPTIONS_INIT;
+    struct stoa_copy_info info;
+    struct stoa_backup_check check;
+    struct stoa_job_info job;
+    struct stoa_detail detail;
+    char kept[128];
+    char again[128];
+    char path[192];
+    make_place(&place);
+    (void)snprintf(kept, sizeof(kept), "%s/kept", place.base);
+    (void)snprintf(again, sizeof(again), "%s/again", place.base);
+    struct stoa *stoa = make_store(&place);
+    assert_int_equal(stoa_backup(stoa, kept, &options, &info, &detail), 0);
+    assert_int_equal(stoa_create_snapshot(stoa, "live", &detail), 0);
+    archive(stoa, false, &job);
+    assert_true(fact(&job, "segmentsPacked") >= 2);
+    assert_true(fact(&job, "bytesHeldBySnapshots") > 0);
+    expect(stoa, BLOCKS, 1);
+    assert_int_equal(stoa_create_snapshot(stoa, "packed", &detail), 0);
+    if (stoa_backup(stoa, kept, &options, &info, &detail) != 0) {
+        fail_msg("backup: %s", detail.text);
+    }
+    assert_true(info.copied_bytes > 0);
+    assert_int_equal(stoa_backup(stoa, kept, &options, &info, &detail), 0);
+    assert_true(info.copied_bytes < fact(&job, "madeBytes")); /* it shares what is packed */
+    archive(stoa, true, &job);
+    assert_int_equal(stoa_create_snapshot(stoa, "unpacked", &detail), 0);
+    expect(stoa, BLOCKS, 1);
+    assert_int_equal(stoa_backup_verify(kept, 0, NULL, NULL, NULL, &check, &detail), 0);
+    struct stoa_scrub_report scrubbed;
+    assert_int_equal(stoa_scrub(stoa, NULL, NULL, NULL, &scrubbed, &detail), 0);
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    (void)snprintf(path, sizeof(path), "%s/00000001.backup", kept);
+    expect_copy(path, again, 0);
+    expect_copy(kept, again, 0);
+    expect_copy(kept, again, INSIDE); /* inside a packed segment */
+    static const char *const names[] = {"live", "packed", "unpacked"};
+    for (unsigned i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof(path), "%s/snapshots/%s", place.directory, names[i]);
+        expect_copy(path, again, i == 1 ? INSIDE : 0);
+    }
+    engine_rig_remove(place.base);
+}
+
+/* ---- moved beside everything else ---- */
+
+struct readers {
+    struct stoa *stoa;
+    atomic_bool stop;
+    atomic_uint reads;
+    atomic_int result;
+};
+
+static void *read_on(void *argument)
+{
+    struct readers *readers = argument;
+    uint64_t random = 77;
+    while (!atomic_load(&readers->stop)) {
+        int result = look(readers->stoa, 1 + fixture_random_below(&random, BLOCKS));
+        if (result != 0) {
+            atomic_store(&readers->result, result);
+        }
+        atomic_fetch_add(&readers->reads, 1);
+    }
+    return NULL;
+}
+
+static void copies_and_reads_beside_a_move_are_whole(void **state)
+{
+    (void)state;
+    struct place place = {.base = ""};
+    struct readers readers = {.result = 0};
+    struct stoa_backup_options options = STOA_BACKUP_OPTIONS_INIT;
+    struct stoa_job_options order = STOA_JOB_OPTIONS_INIT;
+    struct stoa_copy_info info;
+    struct stoa_backup_check check;
+    struct stoa_detail detail;
+    pthread_t thread;
+    char kept[128];
+    char again[128];
+    char path[192];
+    make_place(&place);
+    (void)snprintf(kept, sizeof(kept), "%s/kept", place.base);
+    (void)snprintf(again, sizeof(again), "%s/again", place.base);
+    readers.stoa = make_store(&place);
+    assert_int_equal(pthread_create(&thread, NULL, read_on, &readers), 0);
+    order.job = STOA_JOB_ARCHIVE;
+    order.flags = STOA_JOB_DETACH | STOA_JOB_HURRY;
+    options.full = 1;
+    for (unsigned round = 0; round < 6; round++) {
+        char name[16];
+        struct stoa_job_info job;
+        order.unarchive = round % 2;
+        assert_int_equal(stoa_submit_job(readers.stoa, &order, NULL), 0);
+        (void)snprintf(name, sizeof(name), "s%u", round);
+        assert_int_equal(stoa_create_snapshot(readers.stoa, name, &detail), 0);
+        if (stoa_backup(readers.stoa, kept, &options, &info, &detail) != 0) {
+            fail_msg("backup: %s", detail.text);
+        }
+        bool active = true;
+        while (active) { /* until this direction is done */
+            struct stoa_job_info infos[STOA_JOBS];
+            size_t count = 0;
+            assert_int_equal(stoa_list_jobs(readers.stoa, infos, STOA_JOBS, &count, &detail), 0);
+            job = infos[STOA_JOB_ARCHIVE];
+            active = job.active != 0;
+        }
+        assert_int_equal(job.last_result, 0);
+        struct stoa_completion completion;
+        while (stoa_reap(readers.stoa, &completion, 1, 0) == 1) {
+            stoa_free(completion.jobs);
+        }
+    }
+    atomic_store(&readers.stop, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(atomic_load(&readers.result), 0);
+    assert_true(atomic_load(&readers.reads) > 0);
+    assert_int_equal(stoa_close(readers.stoa, &detail), 0);
+    assert_int_equal(stoa_backup_verify(kept, 0, NULL, NULL, NULL, &check, &detail), 0);
+    assert_int_equal(check.backups, 6);
+    for (unsigned round = 0; round < 6; round += 2) {
+        (void)snprintf(path, sizeof(path), "%s/snapshots/s%u", place.directory, round);
+        expect_copy(path, again, 0);
+        (void)snprintf(path, sizeof(path), "%s/%08u.backup", kept, round + 1);
+        expect_copy(path, again, 0);
+    }
+    engine_rig_remove(place.base);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(real_chains_take_less_than_half),
+        cmocka_unit_test(copies_of_packed_segments_are_whole),
+        cmocka_unit_test(copies_and_reads_beside_a_move_are_whole),
+    };
+    chain = made_chain_create(33, BLOCKS + 1);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    made_chain_destroy(chain);
+    return failed;
+}
