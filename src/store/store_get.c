@@ -207,10 +207,17 @@ static void done_places(struct workers_job *job)
     store_get_finish(get, 0);
 }
 
-/* Of a frame that was not read to its end. */
-static int decode_front(const struct ledger_read *read, struct record *out_record,
-                        struct error_detail *detail)
+int store_decode_read(const struct ledger_read *read, struct record *out_record,
+                      struct error_detail *detail)
 {
+    if (read->kind != LEDGER_BLOCK) {
+        return error_set(detail, STOA_ECORRUPT,
+                         "tables: frame %llu is not a block, though an index says so",
+                         (unsigned long long)read->position.sequence);
+    }
+    if (read->front == 0) {
+        return record_decode(read->payload, out_record, detail);
+    }
     int result = record_decode_front(read->payload, out_record, detail);
     if (result != 0) {
         error_prefix(detail, "%08u.seg: offset %u: sequence %llu: height %llu",
@@ -237,21 +244,8 @@ static void done_read(struct ledger_read *read)
         store_get_finish(get, result);
         return;
     }
-    if (read->kind != LEDGER_BLOCK) {
-        result = error_set(&request->detail, STOA_ECORRUPT,
-                           "tables: frame %llu is not a block, though an index says so",
-                           (unsigned long long)read->position.sequence);
-    } else if (read->front != 0) {
-        result = decode_front(read, &record, &request->detail);
-    } else {
-        result = record_decode(read->payload, &record, &request->detail);
-    }
-    if (result != 0) {
-        store_view_release(get->view);
-        store_get_finish(get, result);
-        return;
-    }
-    if (!request->header_only) {
+    result = store_decode_read(read, &record, &request->detail);
+    if (result == 0 && !request->header_only) {
         result = store_refuse_lost(&record, read->height, &request->detail);
     }
     if (result != 0) {

@@ -467,6 +467,9 @@ void store_get_finish(struct store_get *get, int result);
 /* Whether the chain changed while GET was read; then from the beginning. */
 bool store_get_is_outdated(const struct store_get *get);
 void store_get_start_again(struct store_get *get);
+/* What was READ, whole or up to its receipts, of a frame that is to be a block's. */
+int store_decode_read(const struct ledger_read *read, struct record *out_record,
+                      struct error_detail *detail);
 
 /* store_packed.c */
 /* Whether the block that GET is about is in the cache, packed; then it is answered from there. */

@@ -356,35 +356,17 @@ int store_query_add_noted(struct store_query *query, struct kv_session *session,
     return result;
 }
 
-/* Of a frame that was not read to its end. */
-static int decode_front(const struct ledger_read *read, struct record *out_record,
-                        struct error_detail *detail)
-{
-    int result = record_decode_front(read->payload, out_record, detail);
-    if (result != 0) {
-        error_prefix(detail, "%08u.seg: offset %u: sequence %llu: height %llu",
-                     read->position.segment, read->position.offset,
-                     (unsigned long long)read->position.sequence, (unsigned long long)read->height);
-    }
-    return result;
-}
-
 int store_query_slot_decode(struct query_slot *slot)
 {
     struct error_detail *detail = &slot->query->request->detail;
-    bool front = false;
-    if (!hot_is_view(slot->view)) {
+    int result;
+    if (hot_is_view(slot->view)) {
+        result = record_decode(slot->payload, &slot->record, detail);
+    } else {
         const struct ledger_read *read = &slot->view->read;
-        if (read->kind != LEDGER_BLOCK) {
-            return error_set(detail, STOA_ECORRUPT,
-                             "tables: frame %llu is not a block, though an index says so",
-                             (unsigned long long)read->position.sequence);
-        }
         slot->payload = read->payload;
-        front = read->front != 0;
+        result = store_decode_read(read, &slot->record, detail);
     }
-    int result = front ? decode_front(&slot->view->read, &slot->record, detail)
-                       : record_decode(slot->payload, &slot->record, detail);
     return result == 0 ? block_decode(slot->record.block, &slot->block, detail) : result;
 }
 
