@@ -96,9 +96,8 @@ void connection_close(struct connection *connection)
     owner->ended = connection;
 }
 
-/* It receives, or does not, as it is to by now. One that ends while that is cancelled is settled
- * again by its end. */
-static void settle_receiving(struct connection *connection)
+/* One that ends while receiving is cancelled is settled again by its end. */
+void connection_settle(struct connection *connection)
 {
     struct io *io = server_io(connection->owner->server);
     bool wanted =
@@ -129,7 +128,7 @@ void connection_end(struct connection *connection, int code, const char *text)
     if (wire_append_goodbye(&connection->outbox.bytes, code, text) == 0) {
         (void)outbox_note(&connection->outbox, connection->outbox.bytes.size - size); /* or not */
     }
-    settle_receiving(connection);
+    connection_settle(connection);
     connection_touch(connection);
 }
 
@@ -292,7 +291,7 @@ static void keep_rest(struct connection *connection, const uint8_t *rest, size_t
     connection->frame_ns = !partial                    ? 0
                            : connection->frame_ns != 0 ? connection->frame_ns
                                                        : connection->owner->now_ns;
-    settle_receiving(connection);
+    connection_settle(connection);
 }
 
 /* Go on with what came before. */
@@ -333,7 +332,7 @@ static void take_bytes(struct connection *connection, const uint8_t *data, size_
     keep_rest(connection, data + taken, size - taken);
 }
 
-static void received(struct io_request *request)
+void connection_received(struct io_request *request)
 {
     struct connection *connection = request->context;
     if (connection->closed || connection->state == CONNECTION_ENDING) {
@@ -342,7 +341,7 @@ static void received(struct io_request *request)
     if (request->result > 0) {
         take_bytes(connection, request->data, (size_t)request->result);
     } else if (request->result == STOA_ECANCELED) {
-        settle_receiving(connection);
+        connection_settle(connection);
     } else {
         connection_close(connection);
     }
@@ -370,7 +369,7 @@ static void write_out(struct connection *connection)
     }
 }
 
-static void sent(struct io_request *request)
+void connection_sent(struct io_request *request)
 {
     struct connection *connection = request->context;
     if (request->result < 0) {
@@ -402,110 +401,6 @@ static bool write_dirty(struct connections *own)
         connection = next;
     }
     return own->dirty != NULL;
-}
-
-/* ---- accepting ---- */
-
-/* Close the oldest connection that has not got through the handshake: those never keep others out.
- * False: there is none. */
-static bool make_room(struct connections *own, const struct connection *newest)
-{
-    struct connection *oldest = NULL;
-    for (struct connection *one = own->first; one != NULL; one = one->next) {
-        bool half_open = one->state == CONNECTION_HELLO || one->state == CONNECTION_PROOF;
-        if (one != newest && half_open && one->client != NULL) {
-            oldest = one; /* newer ones stand before it */
-        }
-    }
-    if (oldest != NULL) {
-        connection_close(oldest);
-    }
-    return oldest != NULL;
-}
-
-static void enter_client(struct connection *connection, uint64_t who)
-{
-    struct connections *own = connection->owner;
-    const char *why = NULL;
-    bool admin = connection->role == WIRE_ROLE_ADMIN && !connection->tcp;
-    do {
-        connection->client = clients_enter(&own->clients, &own->settings.limits, who, admin,
-                                           &connection->reserved, &why);
-    } while (connection->client == NULL && make_room(own, connection));
-    if (connection->client == NULL) {
-        connection_end(connection, STOA_EBUSY, why);
-    }
-}
-
-static void enter(struct connections *own, int fd, bool tcp)
-{
-    struct sockets_peer peer;
-    struct connection *connection = memory_alloc_zeroed(1, sizeof(*connection));
-    if (connection == NULL) {
-        sockets_close(fd);
-        return;
-    }
-    *connection = (struct connection){
-        .fd = fd,
-        .receive = {.op = IO_RECEIVE, .file = fd, .done = received, .context = connection},
-        .send = {.op = IO_SEND,
-                 .file = fd,
-                 .parts = connection->parts,
-                 .done = sent,
-                 .context = connection},
-        .owner = own,
-        .tcp = tcp,
-        .role = own->settings.role_tcp,
-        .opened_ns = own->now_ns,
-        .received_ns = own->now_ns,
-        .written_ns = own->now_ns,
-    };
-    uint64_t who = (uint64_t)1 << CLIENTS_TCP_BIT;
-    if (!tcp && sockets_peer(fd, &peer) != 0) {
-        sockets_close(fd);
-        memory_free(connection);
-        return;
-    }
-    if (!tcp) {
-        who = peer.user;
-        connection->role = clients_role(own->settings.roles, own->settings.role_otherwise, &peer);
-    }
-    sockets_tune(fd, tcp);
-    settle_receiving(connection);
-    connection->next = own->first;
-    if (own->first != NULL) {
-        own->first->previous = connection;
-    }
-    own->first = connection;
-    own->count++;
-    if (connection->role == WIRE_ROLE_NONE) {
-        connection_end(connection, STOA_EPERM, "this user has no role here");
-        return;
-    }
-    enter_client(connection, who);
-}
-
-static void accepted(struct io_request *request)
-{
-    struct connections *own = request->context;
-    own->now_ns = io_now_ns(server_io(own->server));
-    if (request->result < 0) {
-        own->listening_paused = true; /* no descriptors, for one: it goes on in a while */
-    } else if (own->stopping) {
-        sockets_close((int)request->result);
-    } else {
-        enter(own, (int)request->result, request == &own->listeners[1]);
-    }
-}
-
-static void listen_on(struct connections *own)
-{
-    own->listening_paused = false;
-    for (unsigned i = 0; i < CONNECTION_LISTENERS; i++) {
-        if (own->listeners[i].file >= 0 && !own->listeners[i].pending) {
-            io_submit(server_io(own->server), &own->listeners[i]);
-        }
-    }
 }
 
 /* ---- turns ---- */
@@ -567,7 +462,7 @@ static void look(struct connections *own)
         look_at(connection);
     }
     if (own->listening_paused && !own->stopping) {
-        listen_on(own);
+        connections_listen(own);
     }
 }
 
@@ -617,7 +512,7 @@ static uint64_t connections_turn(struct server_part *part, uint64_t now_ns)
 
 static void connections_start(struct server_part *part)
 {
-    listen_on(part->context);
+    connections_listen(part->context);
 }
 
 static void connections_stop(struct server_part *part)
@@ -676,25 +571,6 @@ void connections_settings_deinit(struct connections_settings *settings)
     *settings = (struct connections_settings){.token = NULL};
 }
 
-static int listen_at(struct connections *own, const char *path, const char *address,
-                     struct error_detail *detail)
-{
-    int result = 0;
-    if (path != NULL) {
-        own->path = memory_copy_text(path);
-        result = own->path == NULL ? error_set(detail, STOA_ENOMEM, "%s", path)
-                                   : sockets_listen_unix(path, &own->listeners[0].file, detail);
-        if (result != 0) {
-            memory_free(own->path); /* it is not ours to remove */
-            own->path = NULL;
-        }
-    }
-    if (result == 0 && address != NULL) {
-        result = sockets_listen_tcp(address, &own->listeners[1].file, detail);
-    }
-    return result;
-}
-
 int connections_create(struct server *server, const char *path, const char *address,
                        const struct connections_settings *settings,
                        struct connections **out_connections, struct error_detail *detail)
@@ -718,15 +594,12 @@ int connections_create(struct server *server, const char *path, const char *addr
         .close = connections_close,
         .context = own,
     };
-    for (unsigned i = 0; i < CONNECTION_LISTENERS; i++) {
-        own->listeners[i] =
-            (struct io_request){.op = IO_ACCEPT, .file = -1, .done = accepted, .context = own};
-    }
+    connections_accept_init(own);
     int result = aside_create(server, &own->aside);
     if (result != 0) {
         (void)error_set(detail, result, "connections: threads"); /* returned */
     } else {
-        result = listen_at(own, path, address, detail);
+        result = connections_listen_at(own, path, address, detail);
     }
     if (result == 0) {
         result = server_attach(server, &own->part);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* connections_private.h: what the files of the connections share. connections.c listens, reads and
- * writes, connections_serve.c has the requests, connections_aside.c the calls that wait. All on the
- * loop's thread.
+/* connections_private.h: what the files of the connections share. connections.c reads and
+ * writes, connections_accept.c listens, connections_serve.c has the requests, connections_aside.c
+ * the calls that wait. All on the loop's thread.
  *
  * A connection receives all the time, but where its frames wait or it ends: then that is cancelled.
  * One send at most is under way; what is to be written meanwhile gathers in the other outbox. A
@@ -129,6 +129,24 @@ void connection_end(struct connection *connection, int code, const char *text);
 
 /* Close it now. It is freed at the end of the turn. */
 void connection_close(struct connection *connection);
+
+/* It receives, or does not, as it is to by now. */
+void connection_settle(struct connection *connection);
+
+/* What its requests on the loop do. */
+void connection_received(struct io_request *request);
+void connection_sent(struct io_request *request);
+
+/* connections_accept.c */
+
+void connections_accept_init(struct connections *own);
+
+/* Listen at PATH and ADDRESS: each may be NULL. */
+int connections_listen_at(struct connections *own, const char *path, const char *address,
+                          struct error_detail *detail);
+
+/* Accept, or go on with it. */
+void connections_listen(struct connections *own);
 
 /* connections_serve.c */
 
