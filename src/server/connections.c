@@ -82,7 +82,6 @@ void connection_close(struct connection *connection)
         clients_leave(&owner->clients, connection->client, connection->reserved);
         connection->client = NULL;
     }
-    pass_slot_on(owner);
     if (connection->previous != NULL) {
         connection->previous->next = connection->next;
     } else {
@@ -94,6 +93,7 @@ void connection_close(struct connection *connection)
     owner->count--;
     connection->next = owner->ended;
     owner->ended = connection;
+    pass_slot_on(owner);
 }
 
 /* One that ends while receiving is cancelled is settled again by its end. */

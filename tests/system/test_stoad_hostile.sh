@@ -171,6 +171,10 @@ elif what == "slots":
         raise AssertionError("more than one in the slot that is kept")
     except StoaError as error:
         assert error.code == -6 and "too many" in str(error), error
+elif what == "last-first":
+    held = [Client(path) for _ in range(9)] # of which the last has the slot that is kept
+    for one in reversed(held):
+        one.close()
 END
 
 # beside WHAT COMMAND...: run it while the hostile client is at WHAT.
@@ -205,4 +209,11 @@ kill -0 "$stoad_pid" || fail "the daemon is gone"
 wait_for "the daemon's forgetting them" honest "after all"
 bounded "after all" 128
 grep -q 'event=connection_ended' stoad.log || fail "nothing is said of them"
+stop_stoad
+
+# A slot that is kept is given back while there are others that its client may not have.
+start_stoad store --client-connections-max=8
+python3 hostile.py store/stoad.sock last-first || fail "as many connections of a user as may be"
+wait_for "the daemon's forgetting them" honest "the last went first"
+kill -0 "$stoad_pid" || fail "the daemon is gone"
 stop_stoad
