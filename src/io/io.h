@@ -23,7 +23,8 @@
  * - IO_ACCEPT and IO_RECEIVE are streams: `done` runs for each socket or piece that comes, with a
  *   result above its end's, and the request stays pending; the last run has a result below 0, of
  *   IO_RECEIVE also 0, and ends it. A stream that is cancelled still delivers what had come, then
- *   ends. So a client is held up by a cancel, and goes on by a submit.
+ *   ends. So a client is held up by a cancel, and goes on by a submit; that it goes meanwhile
+ *   is told by IO_HANG_UP.
  * - A socket has one of each operation at most under way. It is closed by its owner (sockets_close)
  *   once none is; sockets_shut_down and a cancel make them end. */
 #ifndef IO_H
@@ -62,9 +63,11 @@ enum io_op {
     IO_ACCEPT,   /* file: a socket that is listened at. Results: sockets, 0 or more */
     IO_RECEIVE,  /* file. Results: how many bytes came; they are at `data` until `done` returns. 0:
                     the other side has ended */
-    IO_SEND, /* file, parts, part_count. Result: how many bytes went: one at least, maybe not all
-              */
-    IO_POLL, /* file: until it can be read, or has failed. Result: 0 or more */
+    IO_SEND,    /* file, parts, part_count. Result: how many bytes went: one at least, maybe not all
+                 */
+    IO_POLL,    /* file: until it can be read, or has failed. Result: 0 or more */
+    IO_HANG_UP, /* file: until the other side has ended, whatever it sent before. Result: 0 or more
+                 */
 };
 
 enum {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* io_epoll.c: sockets where io_uring is refused.
  *
- * Each descriptor has a place for a request that waits until it can be read and one that waits
- * until it can be written. A pass tries what is to be sent, waits, and serves what is ready; a
- * stream is watched until it ends. What is ready is looked up again by its descriptor when its turn
- * comes: a callback before it may have cancelled it, closed its descriptor and opened another with
- * the same number, which then is found not to be ready. */
+ * Each descriptor has a place for a request that waits until it can be read, one that waits until
+ * it can be written, and one that waits for its other side's end. A pass tries what is to be sent,
+ * waits, and serves what is ready; a stream is watched until it ends. What is ready is looked up
+ * again by its descriptor when its turn comes: a callback before it may have cancelled it, closed
+ * its descriptor and opened another with the same number, which then is found not to be ready. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -30,6 +30,7 @@ enum {
 struct watch {
     struct io_request *reader; /* IO_ACCEPT, IO_RECEIVE, IO_POLL */
     struct io_request *writer; /* IO_SEND that found the socket full */
+    struct io_request *hanger; /* IO_HANG_UP */
     uint32_t events;           /* that the kernel watches for; 0: it does not know the descriptor */
 };
 
@@ -79,7 +80,8 @@ static int settle(struct io_epoll *self, int file)
 {
     struct watch *watch = &self->watches[file];
     uint32_t wanted = (watch->reader != NULL ? (uint32_t)EPOLLIN : 0) |
-                      (watch->writer != NULL ? (uint32_t)EPOLLOUT : 0);
+                      (watch->writer != NULL ? (uint32_t)EPOLLOUT : 0) |
+                      (watch->hanger != NULL ? (uint32_t)EPOLLRDHUP : 0);
     if (wanted == watch->events) {
         return 0;
     }
@@ -93,7 +95,14 @@ static int settle(struct io_epoll *self, int file)
     return errno;
 }
 
-/* REQUEST waits for its descriptor, at PLACE of its watch. */
+static struct io_request **place_of(struct watch *watch, const struct io_request *request)
+{
+    return request->op == IO_SEND      ? &watch->writer
+           : request->op == IO_HANG_UP ? &watch->hanger
+                                       : &watch->reader;
+}
+
+/* REQUEST waits for its descriptor, at its place of the watch. */
 static void wait_for(struct io_epoll *self, struct io_request *request)
 {
     struct watch *watch = watch_of(self, request->file);
@@ -101,7 +110,7 @@ static void wait_for(struct io_epoll *self, struct io_request *request)
         io_finish_kernel(&self->finished, request, -ENOMEM);
         return;
     }
-    struct io_request **place = request->op == IO_SEND ? &watch->writer : &watch->reader;
+    struct io_request **place = place_of(watch, request);
     ensure(*place == NULL); /* one of each operation */
     *place = request;
     int error = settle(self, request->file);
@@ -116,8 +125,7 @@ static void wait_for(struct io_epoll *self, struct io_request *request)
 
 static void take_out(struct io_epoll *self, struct io_request *request)
 {
-    struct watch *watch = &self->watches[request->file];
-    struct io_request **place = request->op == IO_SEND ? &watch->writer : &watch->reader;
+    struct io_request **place = place_of(&self->watches[request->file], request);
     ensure(*place == request);
     ensure(self->watched > 0);
     *place = NULL;
@@ -213,6 +221,9 @@ static int serve(struct io_epoll *self, int file, uint32_t events)
         if (result != -EAGAIN) {
             end(self, writer, result);
         }
+    }
+    if (watch->hanger != NULL && (events & (EPOLLRDHUP | over)) != 0 && sockets_is_gone(file)) {
+        end(self, watch->hanger, 0);
     }
     struct io_request *reader = watch->reader;
     if (reader == NULL || (events & (EPOLLIN | over)) == 0) {

@@ -242,6 +242,7 @@ static void prepare(struct io_ring *self, struct io_request *request, struct io_
     case IO_RECEIVE:
     case IO_SEND:
     case IO_POLL:
+    case IO_HANG_UP:
         io_ring_sockets_prepare(self, request, sqe);
         break;
     case IO_TIMER:

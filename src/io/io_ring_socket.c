@@ -113,7 +113,7 @@ void io_ring_sockets_prepare(struct io_ring *self, struct io_request *request,
         sqe->flags |= IOSQE_BUFFER_SELECT;
         sqe->buf_group = SOCKET_BUFFER_GROUP;
     } else {
-        io_uring_prep_poll_add(sqe, request->file, POLLIN);
+        io_uring_prep_poll_add(sqe, request->file, request->op == IO_HANG_UP ? POLLRDHUP : POLLIN);
     }
 }
 

@@ -254,6 +254,7 @@ static int64_t take_effect(struct io_sim *self, const struct io_request *request
     case IO_RECEIVE:
     case IO_SEND:
     case IO_POLL:
+    case IO_HANG_UP:
         break;
     }
     ensure(request->op < IO_TIMER); /* there are no sockets in it */

@@ -135,6 +135,7 @@ static int64_t call(struct io_request *request)
     case IO_RECEIVE:
     case IO_SEND:
     case IO_POLL:
+    case IO_HANG_UP:
         break;
     }
     ensure(request->op < IO_TIMER); /* sockets are on other loops */

@@ -166,8 +166,8 @@ int sockets_port(int fd)
 
 bool sockets_is_gone(int fd)
 {
-    struct pollfd ended = {.fd = fd};
-    return poll(&ended, 1, 0) > 0; /* only an end or a failure is told unasked */
+    struct pollfd ended = {.fd = fd, .events = POLLRDHUP}; /* and a failure, unasked */
+    return poll(&ended, 1, 0) > 0;
 }
 
 int sockets_peer(int fd, struct sockets_peer *out_peer)

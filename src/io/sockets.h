@@ -25,7 +25,7 @@ int sockets_port(int fd);
 /* Larger buffers and such, of a socket that was accepted. */
 void sockets_tune(int fd, bool tcp);
 
-/* The other side is gone: nothing that is sent would arrive. What came before may be there. */
+/* The other side has ended, or the connection has failed. What came before may be there. */
 bool sockets_is_gone(int fd);
 
 enum { SOCKETS_GROUPS_MAX = 256 };

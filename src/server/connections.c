@@ -64,6 +64,7 @@ static void give_up(struct connection *connection)
     sockets_shut_down(connection->fd);
     (void)io_cancel(io, &connection->receive); /* they need not be under way */
     (void)io_cancel(io, &connection->send);
+    (void)io_cancel(io, &connection->hang_up);
 }
 
 void connection_close(struct connection *connection)
@@ -100,12 +101,15 @@ void connection_close(struct connection *connection)
 void connection_settle(struct connection *connection)
 {
     struct io *io = server_io(connection->owner->server);
-    bool wanted =
-        !connection->closed && !connection->waits && connection->state != CONNECTION_ENDING;
+    bool listens = !connection->closed && connection->state != CONNECTION_ENDING;
+    bool wanted = listens && !connection->waits;
     if (wanted && !connection->receive.pending) {
         io_submit(io, &connection->receive);
     } else if (!wanted) {
         (void)io_cancel(io, &connection->receive); /* it need not be under way */
+    }
+    if (listens && connection->waits && !connection->hang_up.pending) {
+        io_submit(io, &connection->hang_up);
     }
 }
 
@@ -347,6 +351,14 @@ void connection_received(struct io_request *request)
     }
 }
 
+void connection_hung_up(struct io_request *request)
+{
+    struct connection *connection = request->context;
+    if (request->result != STOA_ECANCELED && connection->waits) {
+        connection_close(connection); /* what receives is told when all before was read */
+    }
+}
+
 /* ---- writing ---- */
 
 static void write_out(struct connection *connection)
@@ -425,10 +437,6 @@ static void look_at(struct connection *connection)
         connection_end(connection, STOA_ETIMEOUT, "a frame took too long to come");
         return;
     }
-    if (connection->waits && sockets_is_gone(connection->fd)) {
-        connection_close(connection); /* what does not receive is not told */
-        return;
-    }
     if (connection->send.pending && now_ns - connection->written_ns > ms(settings->stall_ms)) {
         connection_close(connection); /* nobody reads what it would be told */
         return;
@@ -483,7 +491,8 @@ static void free_ended(struct connections *own)
     struct connection **at = &own->ended;
     while (*at != NULL) {
         struct connection *connection = *at;
-        if (connection->dirty || connection->receive.pending || connection->send.pending) {
+        if (connection->dirty || connection->receive.pending || connection->send.pending ||
+            connection->hang_up.pending) {
             at = &connection->next; /* it is in the list of this turn, or on the loop */
             continue;
         }
@@ -499,6 +508,7 @@ static uint64_t connections_turn(struct server_part *part, uint64_t now_ns)
     struct connections *own = part->context;
     own->now_ns = now_ns;
     aside_take(own->aside);
+    connections_admit(own);
     resume(own);
     bool more = write_dirty(own);
     look(own);

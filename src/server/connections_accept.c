@@ -6,12 +6,12 @@
 
 /* Close the oldest connection that has not got through the handshake: those never keep others out.
  * False: there is none. */
-static bool make_room(struct connections *own, const struct connection *newest)
+static bool make_room(struct connections *own)
 {
     struct connection *oldest = NULL;
     for (struct connection *one = own->first; one != NULL; one = one->next) {
         bool half_open = one->state == CONNECTION_HELLO || one->state == CONNECTION_PROOF;
-        if (one != newest && half_open && one->client != NULL) {
+        if (half_open && one->client != NULL) {
             oldest = one; /* newer ones stand before it */
         }
     }
@@ -21,23 +21,57 @@ static bool make_room(struct connections *own, const struct connection *newest)
     return oldest != NULL;
 }
 
-static void enter_client(struct connection *connection, uint64_t who)
+/* False: all is taken, and *OUT_WHY says of what. */
+static bool let_in(struct connection *connection, const char **out_why)
 {
     struct connections *own = connection->owner;
-    const char *why = NULL;
     bool admin = connection->role == WIRE_ROLE_ADMIN && !connection->tcp;
-    do {
-        connection->client = clients_enter(&own->clients, &own->settings.limits, who, admin,
-                                           &connection->reserved, &why);
-    } while (connection->client == NULL && make_room(own, connection));
+    connection->client = clients_enter(&own->clients, &own->settings.limits, connection->who, admin,
+                                       &connection->reserved, out_why);
     if (connection->client == NULL) {
-        connection_end(connection, STOA_EBUSY, why);
+        return false;
+    }
+    connection_settle(connection);
+    return true;
+}
+
+/* Their ends may be told behind a newcomer that connected after them, or behind what they had sent.
+ */
+static void close_gone(struct connections *own)
+{
+    for (struct connection *next, *connection = own->first; connection != NULL; connection = next) {
+        next = connection->next;
+        if (connection->client != NULL && sockets_is_gone(connection->fd)) {
+            connection_close(connection);
+        }
+    }
+}
+
+void connections_admit(struct connections *own)
+{
+    struct connection *newcomer = own->newcomers;
+    if (newcomer == NULL) {
+        return;
+    }
+    own->newcomers = NULL;
+    own->newcomers_end = &own->newcomers;
+    close_gone(own);
+    for (; newcomer != NULL; newcomer = newcomer->next_newcomer) {
+        const char *why = NULL;
+        bool in = newcomer->closed || newcomer->state != CONNECTION_HELLO; /* the server stops */
+        do {
+            in = in || let_in(newcomer, &why);
+        } while (!in && make_room(own));
+        if (!in) {
+            connection_end(newcomer, STOA_EBUSY, why);
+        }
     }
 }
 
 static void enter(struct connections *own, int fd, bool tcp)
 {
     struct sockets_peer peer;
+    const char *why; /* not yet */
     struct connection *connection = memory_alloc_zeroed(1, sizeof(*connection));
     if (connection == NULL) {
         sockets_close(fd);
@@ -54,25 +88,28 @@ static void enter(struct connections *own, int fd, bool tcp)
                  .parts = connection->parts,
                  .done = connection_sent,
                  .context = connection},
+        .hang_up = {.op = IO_HANG_UP,
+                    .file = fd,
+                    .done = connection_hung_up,
+                    .context = connection},
         .owner = own,
         .tcp = tcp,
         .role = own->settings.role_tcp,
+        .who = (uint64_t)1 << CLIENTS_TCP_BIT,
         .opened_ns = own->now_ns,
         .received_ns = own->now_ns,
         .written_ns = own->now_ns,
     };
-    uint64_t who = (uint64_t)1 << CLIENTS_TCP_BIT;
     if (!tcp && sockets_peer(fd, &peer) != 0) {
         sockets_close(fd);
         memory_free(connection);
         return;
     }
     if (!tcp) {
-        who = peer.user;
+        connection->who = peer.user;
         connection->role = clients_role(own->settings.roles, own->settings.role_otherwise, &peer);
     }
     sockets_tune(fd, tcp);
-    connection_settle(connection);
     connection->next = own->first;
     if (own->first != NULL) {
         own->first->previous = connection;
@@ -81,9 +118,10 @@ static void enter(struct connections *own, int fd, bool tcp)
     own->count++;
     if (connection->role == WIRE_ROLE_NONE) {
         connection_end(connection, STOA_EPERM, "this user has no role here");
-        return;
+    } else if (!let_in(connection, &why)) {
+        *own->newcomers_end = connection;
+        own->newcomers_end = &connection->next_newcomer;
     }
-    enter_client(connection, who);
 }
 
 static void accepted(struct io_request *request)
@@ -111,6 +149,7 @@ void connections_listen(struct connections *own)
 
 void connections_accept_init(struct connections *own)
 {
+    own->newcomers_end = &own->newcomers;
     for (unsigned i = 0; i < CONNECTION_LISTENERS; i++) {
         own->listeners[i] =
             (struct io_request){.op = IO_ACCEPT, .file = -1, .done = accepted, .context = own};

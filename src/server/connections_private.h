@@ -4,8 +4,12 @@
  * the calls that wait. All on the loop's thread.
  *
  * A connection receives all the time, but where its frames wait or it ends: then that is cancelled.
- * One send at most is under way; what is to be written meanwhile gathers in the other outbox. A
- * connection that is closed stays until the loop has given both requests back. */
+ * That its client goes meanwhile is waited for by itself; what it had sent is dropped then. One
+ * send at most is under way; what is to be written meanwhile gathers in the other outbox. A
+ * connection that is closed stays until the loop has given its requests back.
+ *
+ * One that comes while all is taken waits for the end of that turn of the loop: then those are
+ * looked for that have gone by now, before anybody is refused. It receives once it is let in. */
 #ifndef CONNECTIONS_PRIVATE_H
 #define CONNECTIONS_PRIVATE_H
 
@@ -34,6 +38,7 @@ struct connection {
     int fd;
     struct io_request receive;
     struct io_request send;
+    struct io_request hang_up;            /* once it was held up, from then on */
     struct iovec parts[OUTBOX_PARTS_MAX]; /* of what is sent */
     struct connections *owner;
     struct client *client; /* NULL: it was refused */
@@ -45,6 +50,7 @@ struct connection {
     bool waits; /* frames that came wait for the client to have less in flight */
     bool dirty; /* its outbox is to be written in this turn */
     bool pinged;
+    uint64_t who;         /* its client is */
     uint64_t counted_in;  /* of IN, in the client's queue */
     uint64_t counted_out; /* of the outboxes, likewise */
     struct buffer in;     /* what came and is no whole frame, or waits */
@@ -61,6 +67,7 @@ struct connection {
     struct connection *next;
     struct connection *previous;
     struct connection *next_dirty;
+    struct connection *next_newcomer;
 };
 
 /* A request that is with the store, aside, or streams its answer. */
@@ -105,7 +112,9 @@ struct connections {
     unsigned count;
     unsigned request_count;
     struct connection *dirty;
-    struct connection *ended; /* closed in this turn, to be freed at its end */
+    struct connection *ended;     /* closed in this turn, to be freed at its end */
+    struct connection *newcomers; /* of this turn, that found all taken; the first first */
+    struct connection **newcomers_end;
     struct connection_request *free_requests;
     uint64_t looked_ns;
     uint64_t resume_ns; /* when one that waits for its rate may go on; UINT64_MAX: none */
@@ -130,12 +139,13 @@ void connection_end(struct connection *connection, int code, const char *text);
 /* Close it now. It is freed at the end of the turn. */
 void connection_close(struct connection *connection);
 
-/* It receives, or does not, as it is to by now. */
+/* It receives, or waits for its client to go, or neither, as it is to by now. */
 void connection_settle(struct connection *connection);
 
 /* What its requests on the loop do. */
 void connection_received(struct io_request *request);
 void connection_sent(struct io_request *request);
+void connection_hung_up(struct io_request *request);
 
 /* connections_accept.c */
 
@@ -147,6 +157,9 @@ int connections_listen_at(struct connections *own, const char *path, const char 
 
 /* Accept, or go on with it. */
 void connections_listen(struct connections *own);
+
+/* Let the newcomers in, in the place of those that have gone, or refuse them. */
+void connections_admit(struct connections *own);
 
 /* connections_serve.c */
 

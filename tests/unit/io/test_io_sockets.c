@@ -487,6 +487,56 @@ static void a_poll_tells_once_that_something_can_be_read(struct world *world)
     close(event);
 }
 
+/* Whatever it sent before, and also where it would still read. */
+static void that_the_other_side_ends_is_told_while_nothing_is_received(struct world *world)
+{
+    int pair[2];
+    uint8_t bytes[8];
+    struct told gone = {.calls = 0};
+    struct told in = {.bytes = bytes};
+    make_pair(pair);
+    assert_int_equal(write(pair[1], "unread", 6), 6);
+    begin(world, &gone, IO_HANG_UP, pair[0]);
+    assert_true(io_run(world->io, 1000000) >= 0);
+    assert_false(gone.ended);
+    assert_false(sockets_is_gone(pair[0]));
+    assert_int_equal(cancel(world, &gone), STOA_ECANCELED);
+    begin(world, &gone, IO_HANG_UP, pair[0]);
+    (void)io_run(world->io, 0);
+    assert_int_equal(shutdown(pair[1], SHUT_WR), 0);
+    assert_true(run_to_end(world, &gone) >= 0);
+    assert_true(sockets_is_gone(pair[0]));
+    begin(world, &gone, IO_HANG_UP, pair[0]); /* it has still */
+    assert_true(run_to_end(world, &gone) >= 0);
+    assert_int_equal(gone.calls, 3);
+    begin(world, &in, IO_RECEIVE, pair[0]);
+    assert_int_equal(run_to_end(world, &in), 0);
+    assert_int_equal(in.size, 6);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void an_end_is_waited_for_beside_receiving_and_sending(struct world *world)
+{
+    int pair[2];
+    struct told gone = {.calls = 0};
+    struct told in = {.calls = 0};
+    struct told out = {.calls = 0};
+    make_pair(pair);
+    begin(world, &gone, IO_HANG_UP, pair[0]);
+    begin(world, &in, IO_RECEIVE, pair[0]);
+    assert_true(send_all(world, &out, pair[0], (const uint8_t *)"out", 3) > 0);
+    assert_int_equal(write(pair[1], "in", 2), 2);
+    while (in.size < 2) {
+        run(world);
+    }
+    assert_false(gone.ended);
+    close(pair[1]);
+    assert_true(run_to_end(world, &gone) >= 0);
+    assert_true(run_to_end(world, &in) <= 0); /* it had not read all */
+    close(pair[0]);
+}
+
 static void note_wake(void *context)
 {
     ++*(unsigned *)context;
@@ -562,6 +612,10 @@ static const struct fact facts[] = {
      a_socket_that_does_not_block_is_waited_for_as_well},
     {"shutting_down_ends_what_is_under_way", shutting_down_ends_what_is_under_way},
     {"a_poll_tells_once_that_something_can_be_read", a_poll_tells_once_that_something_can_be_read},
+    {"that_the_other_side_ends_is_told_while_nothing_is_received",
+     that_the_other_side_ends_is_told_while_nothing_is_received},
+    {"an_end_is_waited_for_beside_receiving_and_sending",
+     an_end_is_waited_for_beside_receiving_and_sending},
     {"wakes_and_timers_reach_a_loop_of_sockets", wakes_and_timers_reach_a_loop_of_sockets},
 };
 
