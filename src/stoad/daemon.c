@@ -32,8 +32,8 @@ struct daemon {
     atomic_int stage;                  /* exchanges order the server's pointer as well */
     struct timespec limit; /* the signals' thread's: when it has to have ended; 0: not yet */
     bool watchdog;
-    pthread_mutex_t reload; /* settings while they change, and the end of that */
-    bool ending;
+    pthread_mutex_t order; /* of the next: who holds it and finds that unset has the server */
+    bool ending;           /* its thread has ended, and it is taken apart */
 };
 
 static void say(struct daemon *daemon, enum event_level level, const char *event,
@@ -152,11 +152,11 @@ static void take_signal(struct daemon *daemon, int number)
 {
     int stage = atomic_load_explicit(&daemon->stage, memory_order_acquire);
     if (number == SIGHUP) {
-        pthread_mutex_lock(&daemon->reload);
+        pthread_mutex_lock(&daemon->order);
         if (stage == SERVING && !daemon->ending) {
             reload(daemon);
         }
-        pthread_mutex_unlock(&daemon->reload);
+        pthread_mutex_unlock(&daemon->order);
         return;
     }
     const struct event_field fields[] = {EVENT_NUMBER("signal", number)};
@@ -169,11 +169,11 @@ static void take_signal(struct daemon *daemon, int number)
     clock_gettime(CLOCK_MONOTONIC, &daemon->limit);
     daemon->limit.tv_sec += (time_t)daemon->settings->number[SETTING_STOP_SECONDS];
     atomic_store_explicit(&daemon->stage, STOPPING, memory_order_release);
-    pthread_mutex_lock(&daemon->reload); /* the server ends as soon as it sees this, or by itself */
+    pthread_mutex_lock(&daemon->order); /* the server ends as soon as it sees this, or by itself */
     if (!daemon->ending) {
         server_stop(daemon->server);
     }
-    pthread_mutex_unlock(&daemon->reload);
+    pthread_mutex_unlock(&daemon->order);
 }
 
 static void signals_of_daemon(sigset_t *out)
@@ -392,9 +392,9 @@ static int serve(struct daemon *daemon)
     say_ready(daemon);
     result = server_join(daemon->server);
     web_destroy(web);
-    pthread_mutex_lock(&daemon->reload);
+    pthread_mutex_lock(&daemon->order);
     daemon->ending = true;
-    pthread_mutex_unlock(&daemon->reload);
+    pthread_mutex_unlock(&daemon->order);
     if (result != 0) {
         say_failure(daemon, "serve", result, "");
     }
@@ -412,7 +412,7 @@ int daemon_run(struct settings *settings, const struct settings_line *line)
     daemon.lines.journal = secure_getenv("JOURNAL_STREAM") != NULL;
     daemon.events = (struct event_sink){.say = log_lines_say, .context = &daemon.lines};
     daemon.watchdog = notify_wants_watchdog();
-    pthread_mutex_init(&daemon.reload, NULL);
+    pthread_mutex_init(&daemon.order, NULL);
     atomic_init(&daemon.stage, OPENING);
     take_log_settings(&daemon);
     int result = start_signals(&daemon);
