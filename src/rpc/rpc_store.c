@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "chain/keccak.h"
+#include "render/json_job.h"
 #include "rpc/rpc_argument.h"
 
 enum { HASH_SIZE = 32, BRANCHES_MAX = 256 };
@@ -296,26 +297,6 @@ int rpc_store_branches(struct rpc_call *call)
 
 /* ---- jobs ---- */
 
-static void write_job(struct json_writer *writer, const struct stoa_job_info *info)
-{
-    json_writer_object_begin(writer, NULL);
-    json_writer_text(writer, "job", stoa_job_name(info->job));
-    json_writer_text(writer, "state", stoa_job_state_name(info->state));
-    json_writer_bool(writer, "active", info->active != 0);
-    json_writer_number(writer, "done", info->done);
-    json_writer_number(writer, "total", info->total);
-    json_writer_number(writer, "bytes", info->bytes);
-    json_writer_number(writer, "started", info->started);
-    json_writer_number(writer, "ended", info->ended);
-    json_writer_number(writer, "next", info->next);
-    json_writer_number(writer, "runs", info->runs);
-    json_writer_number(writer, "failures", info->failures);
-    json_writer_text(writer, "lastResult", stoa_error_name(info->last_result));
-    json_writer_text(writer, "lastError", info->last_error);
-    json_writer_text(writer, "text", info->text);
-    json_writer_object_end(writer);
-}
-
 int rpc_store_jobs(struct rpc_call *call)
 {
     struct stoa_detail detail = {.code = 0};
@@ -326,7 +307,7 @@ int rpc_store_jobs(struct rpc_call *call)
     if (result == 0) {
         json_writer_array_begin(call->writer, NULL);
         for (size_t i = 0; i < count && i < STOA_JOBS; i++) {
-            write_job(call->writer, &jobs[i]);
+            json_job_append(call->writer, NULL, &jobs[i]);
         }
         json_writer_array_end(call->writer);
     }

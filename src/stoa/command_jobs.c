@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "render/json_writer.h"
+#include "render/json_job.h"
 #include "stoa/console.h"
 #include "stoa/interrupt.h"
 #include "stoa/sheet.h"
@@ -14,45 +14,6 @@
 enum { LOOK_MS = 200, PERCENT = 100 };
 
 /* ---- what is shown of a job ---- */
-
-static void add_facts_json(struct json_writer *json, const struct stoa_job_info *info)
-{
-    json_writer_object_begin(json, "results");
-    for (unsigned i = 0; i < info->fact_count; i++) {
-        json_writer_number(json, info->facts[i].name, info->facts[i].value);
-    }
-    json_writer_object_end(json);
-}
-
-static void add_json(struct json_writer *json, const struct stoa_job_info *info)
-{
-    json_writer_object_begin(json, NULL);
-    json_writer_text(json, "job", stoa_job_name(info->job));
-    json_writer_text(json, "state", stoa_job_state_name(info->state));
-    json_writer_bool(json, "active", info->active != 0);
-    json_writer_bool(json, "interrupted", info->interrupted != 0);
-    json_writer_bool(json, "dryRun", (info->flags & STOA_JOB_DRY_RUN) != 0);
-    json_writer_number(json, "done", info->done);
-    json_writer_number(json, "total", info->total);
-    json_writer_number(json, "bytes", info->bytes);
-    json_writer_number(json, "operations", info->operations);
-    json_writer_number(json, "elapsedMs", info->elapsed_ms);
-    if (info->remaining_ms != UINT64_MAX) {
-        json_writer_number(json, "remainingMs", info->remaining_ms);
-    } else {
-        json_writer_null(json, "remainingMs");
-    }
-    json_writer_number(json, "started", info->started);
-    json_writer_number(json, "ended", info->ended);
-    json_writer_number(json, "next", info->next);
-    json_writer_number(json, "runs", info->runs);
-    json_writer_number(json, "failures", info->failures);
-    json_writer_text(json, "lastResult", stoa_error_name(info->last_result));
-    json_writer_text(json, "lastError", info->last_error);
-    json_writer_text(json, "text", info->text);
-    add_facts_json(json, info);
-    json_writer_object_end(json);
-}
 
 static void add_fact(struct sheet *sheet, const struct stoa_job_fact *fact)
 {
@@ -103,7 +64,7 @@ static bool print_list(const struct options *options, const struct stoa_job_info
     sheet_init(&sheet);
     json_writer_array_begin(&json, NULL);
     for (size_t i = 0; i < count; i++) {
-        add_json(&json, &infos[i]);
+        json_job_append(&json, NULL, &infos[i]);
         add_job(&sheet, &infos[i]);
     }
     json_writer_array_end(&json);
@@ -121,7 +82,7 @@ static bool print_end(const struct options *options, const struct stoa_job_info 
     buffer_init(&buffer);
     json_writer_init(&json, &buffer);
     sheet_init(&sheet);
-    add_json(&json, info);
+    json_job_append(&json, NULL, info);
     sheet_line(&sheet, stoa_job_name(info->job), "%s in %.3f s",
                (info->flags & STOA_JOB_DRY_RUN) != 0 ? "dry run done" : "done",
                (double)info->elapsed_ms / 1e3);

@@ -466,6 +466,7 @@ static void the_store_tells_of_itself(void **state)
     json_t *jobs = result_of(bench, "stoa_jobs", "[]");
     assert_int_equal(json_array_size(jobs), STOA_JOBS);
     assert_non_null(json_object_get(json_array_get(jobs, 0), "state"));
+    assert_true(json_is_object(json_object_get(json_array_get(jobs, 0), "results")));
     json_decref(jobs);
     json_t *stats = result_of(bench, "stoa_stats", "[]");
     assert_int_equal(json_integer_value(json_object_get(stats, "blocks")), 4);
