@@ -228,3 +228,43 @@ same_as_told() {
     done < <(shuf -n 40 "$2"; tail -n 2 "$2")
     same "$(cut -d ' ' -f 2 "$2" | sort -n | uniq -d)" "" "numbers told twice"
 }
+
+# A disk of its own of SIZE, mounted at disk.
+mount_disk() {
+    requires mkfs.ext4 mount
+    requires_root
+    mkdir disk
+    truncate -s "$1" disk.img
+    mkfs.ext4 -q -m 0 disk.img
+    mount -o loop disk.img disk 2>err || skip "cannot mount a loop device here: $(cat err)"
+    cleanup_fn "umount -l $work/disk"
+}
+
+find_validator() {
+    validator=$top_builddir/examples/validator
+    [ -x "$validator" ] || skip "examples/validator is not built"
+}
+
+# start_validator ADDRESS [COMMAND...]: examples/validator as a client of the daemon there, run by COMMAND: $validator_pid. What
+# was acknowledged is in $work/told, what else it says in $work/errors.
+start_validator() {
+    local address=$1
+    shift
+    "$@" "$validator" -s "$address" 0 2 >"$work/told" 2>"$work/errors" &
+    validator_pid=$!
+    cleanup_fn "kill -KILL $validator_pid 2>/dev/null"
+}
+
+end_validator() {
+    kill -TERM "$validator_pid"
+    wait "$validator_pid" 2>/dev/null || :
+}
+
+# So many blocks were acknowledged; makes N: there are N more than now.
+count() { wc -l <"$work/told"; }
+has_made() { kill -0 "$validator_pid" && [ "$(count)" -ge "$1" ]; }
+makes() { wait_for "the validator's next $1 blocks; $(tail -n 3 "$work/errors")" has_made $(($(count) + $1)); }
+
+# So often the validator has said that the breaker is $1 (open, closed).
+said() { grep -c "the breaker is $1" "$work/errors" || :; }
+has_said() { kill -0 "$validator_pid" && [ "$(said "$1")" -ge "$2" ]; }

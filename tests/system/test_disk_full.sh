@@ -3,14 +3,8 @@
 # A full disk: import stops with a clear error, reads go on, nothing acknowledged is lost, and with room it goes on.
 # shellcheck source=functions.sh
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/system/functions.sh"
-requires jq mkfs.ext4 mount
-requires_root
-
-mkdir disk
-truncate -s 400M disk.img
-mkfs.ext4 -q -m 0 disk.img
-mount -o loop disk.img disk 2>err || skip "cannot mount a loop device here: $(cat err)"
-cleanup_fn "umount -l $work/disk"
+requires jq
+mount_disk 400M
 
 make_chain 1000 made
 make_chain 400 half # the same chain, shorter

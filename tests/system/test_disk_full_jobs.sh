@@ -4,15 +4,9 @@
 # there is the room that they need, reads go on in any case, and nothing is lost.
 # shellcheck source=functions.sh
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/system/functions.sh"
-requires jq mkfs.ext4 mount python3
-requires_root
+requires jq python3
 find_stoad
-
-mkdir disk
-truncate -s 700M disk.img
-mkfs.ext4 -q -m 0 disk.img
-mount -o loop disk.img disk 2>err || skip "cannot mount a loop device here: $(cat err)"
-cleanup_fn "umount -l $work/disk"
+mount_disk 700M
 
 make_chain 1000 made
 store=disk/store

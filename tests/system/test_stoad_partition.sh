@@ -8,8 +8,7 @@
 requires jq ip unshare nsenter
 requires_root
 find_stoad
-validator=$top_builddir/examples/validator
-[ -x "$validator" ] || skip "examples/validator is not built"
+find_validator
 
 unshare -n sleep infinity 2>unshare.err &
 net=$!
@@ -26,15 +25,7 @@ chmod 600 token
 stoa -d store init >/dev/null
 STOA_TEST_WRAPPER="nsenter -t $net -n -- ${STOA_TEST_WRAPPER:-}" \
     start_stoad store --tcp=127.0.0.1:7411 --token-file=token
-STOA_TOKEN_FILE=token nsenter -t "$net" -n -- "$validator" -s 127.0.0.1:7411 0 2 >told 2>errors &
-validator_pid=$!
-cleanup_fn "kill -KILL $validator_pid 2>/dev/null"
-
-count() { wc -l <told; }
-has_made() { kill -0 "$validator_pid" && [ "$(count)" -ge "$1" ]; }
-makes() { wait_for "the validator's next $1 blocks; $(tail -n 3 errors)" has_made $(($(count) + $1)); }
-said() { grep -c "the breaker is $1" errors || :; }
-has_said() { kill -0 "$validator_pid" && [ "$(said "$1")" -ge "$2" ]; }
+STOA_TOKEN_FILE=token start_validator 127.0.0.1:7411 nsenter -t "$net" -n --
 
 # partition WHAT BREAK MEND: no block while it is broken, and more of them once it is mended.
 partition() {
@@ -68,8 +59,7 @@ elif inside tc qdisc add dev lo root netem loss 100% 2>/dev/null; then
     breaks=$((breaks + 1))
 fi
 
-kill -TERM "$validator_pid"
-wait "$validator_pid" 2>/dev/null || :
+end_validator
 stop_stoad
 expect 0 stoa -d store verify
 same_as_told store told

@@ -6,8 +6,7 @@
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/system/functions.sh"
 requires jq python3
 find_stoad
-validator=$top_builddir/examples/validator
-[ -x "$validator" ] || skip "examples/validator is not built"
+find_validator
 stoa -d store init >/dev/null
 
 # Between the two: a path that cuts every connection when it is sent SIGUSR1.
@@ -63,18 +62,8 @@ cleanup_fn kill $cutter
 wait_for "the cutter" test -S cut.sock
 
 start_stoad store
-"$validator" -s "$work/cut.sock" 0 2 >told 2>errors &
-validator_pid=$!
-cleanup_fn "kill -KILL $validator_pid 2>/dev/null"
+start_validator "$work/cut.sock"
 
-# It has acknowledged so many more than now.
-count() { wc -l <told; }
-has_made() { kill -0 "$validator_pid" && [ "$(count)" -ge "$1" ]; }
-makes() { wait_for "the validator's next $1 blocks; $(tail -n 3 errors)" has_made $(($(count) + $1)); }
-
-# So often it has said that the breaker is $1.
-said() { grep -c "the breaker is $1" errors || :; }
-has_said() { kill -0 "$validator_pid" && [ "$(said "$1")" -ge "$2" ]; }
 opened=0
 breaker_opens() {
     wait_for "an open breaker; $(tail -n 3 errors)" has_said open $((opened + 1))
@@ -111,8 +100,7 @@ done
 stop_stoad
 start_stoad store
 makes 20
-kill -TERM "$validator_pid"
-wait "$validator_pid" 2>/dev/null || :
+end_validator
 stop_stoad
 
 expect 0 stoa -d store verify

@@ -5,8 +5,7 @@
 # shellcheck source=functions.sh
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/system/functions.sh"
 requires jq
-validator=$top_builddir/examples/validator
-[ -x "$validator" ] || skip "examples/validator is not built"
+find_validator
 
 for round in 1 2 3 4 5; do
     "$validator" store 0 1 >>told 2>>errors &

@@ -4,16 +4,9 @@
 # there is room again, and has lost nothing that it said was acknowledged.
 # shellcheck source=functions.sh
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/system/functions.sh"
-requires jq mkfs.ext4 mount
-requires_root
-validator=$top_builddir/examples/validator
-[ -x "$validator" ] || skip "examples/validator is not built"
-
-mkdir disk
-truncate -s 400M disk.img
-mkfs.ext4 -q -m 0 disk.img
-mount -o loop disk.img disk 2>err || skip "cannot mount a loop device here: $(cat err)"
-cleanup_fn "umount -l $work/disk"
+requires jq
+find_validator
+mount_disk 400M
 
 # Wait until COMMAND is true.
 wait_for() {
