@@ -408,16 +408,9 @@ struct nonce_asked {
 static int has_sent(struct rpc_call *call, uint64_t height, const void *what)
 {
     const struct nonce_asked *asked = what;
-    struct stoa_state_query query = {.height = height};
     struct stoa_account account;
-    struct stoa_detail detail = {.code = 0};
-    memcpy(query.address, asked->address, ADDRESS_SIZE);
-    int result = stoa_get_account(call->stoa, &query, &account, &detail);
-    if (result == STOA_ENOTFOUND) {
-        return 0;
-    }
-    return result == 0 ? account.nonce > asked->nonce
-                       : rpc_call_fail_store(call, result, &detail, "account");
+    int result = rpc_state_get_account(call, asked->address, height, &account);
+    return result == 0 ? account.nonce > asked->nonce : result;
 }
 
 /* Write the hash of the transaction of BLOCK that was asked for, or null. */

@@ -59,9 +59,8 @@ bool rpc_state_still(struct rpc_call *call, const struct rpc_state_place *place)
 
 /* ---- accounts ---- */
 
-/* The account, all zero where there is none. 0, or -1 with the error told. */
-static int get_account(struct rpc_call *call, const uint8_t address[20], uint64_t height,
-                       struct stoa_account *out)
+int rpc_state_get_account(struct rpc_call *call, const uint8_t address[20], uint64_t height,
+                          struct stoa_account *out)
 {
     struct stoa_state_query query = {.height = height};
     struct stoa_detail detail = {.code = 0};
@@ -79,7 +78,8 @@ static int account_of_arguments(struct rpc_call *call, struct stoa_account *out)
     uint8_t address[ADDRESS_SIZE];
     struct rpc_state_place place;
     if (!rpc_argument_address(call, 0, address) || !rpc_state_place(call, 1, &place) ||
-        get_account(call, address, place.height, out) != 0 || !rpc_state_still(call, &place)) {
+        rpc_state_get_account(call, address, place.height, out) != 0 ||
+        !rpc_state_still(call, &place)) {
         return -1;
     }
     return 0;

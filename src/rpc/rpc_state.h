@@ -17,6 +17,11 @@ bool rpc_state_place(struct rpc_call *call, size_t index, struct rpc_state_place
  * meanwhile. The error is told. */
 bool rpc_state_still(struct rpc_call *call, const struct rpc_state_place *place);
 
+/* The account of ADDRESS as of HEIGHT, all zero where there is none. 0, or -1 with the error told.
+ */
+int rpc_state_get_account(struct rpc_call *call, const uint8_t address[20], uint64_t height,
+                          struct stoa_account *out);
+
 /* The code of ADDRESS as of HEIGHT: owned, stoa_free. STOA_ENOTFOUND: none; -1: the error is told.
  */
 int rpc_state_get_code(struct rpc_call *call, const uint8_t address[20], uint64_t height,
