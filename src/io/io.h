@@ -18,7 +18,8 @@
  *
  * A loop is for files or for sockets (io_options.sockets); timers are on both. Of sockets io_uring
  * serves many of one submission where the kernel can (see `features`), and epoll serves where
- * io_uring is refused (io_epoll.c); their owner sees no difference:
+ * io_uring is refused (io_epoll.c), or a simulation (io_sim_socket.c); their owner sees no
+ * difference:
  *
  * - IO_ACCEPT and IO_RECEIVE are streams: `done` runs for each socket or piece that comes, with a
  *   result above its end's, and the request stays pending; the last run has a result below 0, of

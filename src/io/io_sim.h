@@ -59,4 +59,18 @@ bool io_sim_is_cut(const struct io *io);
 /* I/O operations so far: to choose cut_at of a second run. */
 uint64_t io_sim_operation_count(const struct io *io);
 
+/* A loop for sockets (io_sim_socket.c). The sockets are the system's; as long as both ends of each
+ * are used by one thread, all that happens follows from the seed and from what that thread does.
+ * The clock is virtual, and moves as above. */
+struct io_sim_socket_options {
+    uint64_t seed;
+    unsigned late_1_in; /* what could go on waits for up to DELAY_NS_MAX. 0: never. Likewise below
+                         */
+    unsigned delay_ns_max;
+    unsigned short_1_in; /* a transfer moves a part of what it could, one byte at least */
+    unsigned reset_1_in; /* one that could move something fails with STOA_EIO, as of a connection
+                            that was reset */
+};
+int io_sim_socket_create(const struct io_sim_socket_options *options, struct io **out_io);
+
 #endif
