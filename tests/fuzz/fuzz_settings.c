@@ -17,15 +17,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     result =
         settings_parse_text(&settings, "f", size == 0 ? empty : (const char *)data, size, &detail);
     ensure(result == 0 || (result == detail.code && strncmp(detail.text, "f:", 2) == 0));
+    struct settings again;
+    int made = settings_init(&again);
+    ensure(made == 0);
     for (unsigned i = 0; i < SETTING_COUNT; i++) {
-        struct settings again;
         ensure(settings.text[i] != NULL);
-        int made = settings_init(&again);
-        ensure(made == 0);
         made = settings_set(&again, (enum setting)i, settings.text[i], &detail);
         ensure(made == 0 && again.number[i] == settings.number[i]);
-        settings_deinit(&again);
     }
+    settings_deinit(&again);
     settings_deinit(&settings);
     return 0;
 }
