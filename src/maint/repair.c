@@ -6,44 +6,22 @@
 
 #include "base/ensure.h"
 #include "base/memory.h"
+#include "ledger/arc.h"
 #include "ledger/frame.h"
 #include "ledger/thin.h"
-#include "maint/backup_private.h"
+#include "maint/repair_private.h"
 #include "maint/snapshot.h"
-#include "store/identity.h"
 
-static const char the_format[] = "the format";
-
-/* A damaged place of the ledger. */
-struct wound {
-    struct ledger_damage damage;
-    char what[64];
-    const char *source; /* where its bytes came from; NULL: nowhere yet */
-};
-
-struct repair {
-    const struct repair_options *options;
-    struct io *io;
-    struct identity identity;
-    struct wound *wounds; /* owned */
-    size_t count;
-    size_t capacity;
-    int result;                       /* of noting them */
-    char (*own)[STORE_PATH_SIZE_MAX]; /* the store's snapshots; owned */
-    size_t own_count;
-    bool tables_damaged;
-    struct repair_report report;
-    struct error_detail *detail;
-};
+const char repair_the_format[] = "the format";
 
 /* ---- sources ---- */
 
-static size_t source_count(const struct repair *repair)
+size_t repair_source_count(const struct repair *repair)
 {
     return repair->own_count + repair->options->source_count;
 }
 
-static const char *source_at(const struct repair *repair, size_t index)
+const char *repair_source_at(const struct repair *repair, size_t index)
 {
     return index < repair->own_count ? repair->own[index]
                                      : repair->options->sources[index - repair->own_count];
@@ -51,7 +29,7 @@ static const char *source_at(const struct repair *repair, size_t index)
 
 /* Where SOURCE has NAME ("ledger/00000042.seg"): in itself, or under the name that its newest
  * backup gives it. False: it has not. */
-static bool find_in_source(const struct repair *repair, const char *source, const char *name,
+bool repair_find_in_source(const struct repair *repair, const char *source, const char *name,
                            char out[STORE_PATH_SIZE_MAX])
 {
     struct manifest manifest;
@@ -97,7 +75,7 @@ static int note_own(void *context, const char *name, const struct manifest *mani
 
 /* Bytes START to END, multiples of IO_ALIGNMENT, of PATH; what the file does not have reads as
  * zeros. NULL: it cannot be read. */
-static uint8_t *read_place(const struct repair *repair, const char *path, uint64_t start,
+uint8_t *repair_read_place(const struct repair *repair, const char *path, uint64_t start,
                            uint64_t end)
 {
     struct io_request open = {.op = IO_OPEN, .path = path, .flags = IO_OPEN_DIRECT};
@@ -120,7 +98,7 @@ static uint8_t *read_place(const struct repair *repair, const char *path, uint64
     return data;
 }
 
-static int write_place(const struct repair *repair, const char *path, uint64_t start, uint8_t *data,
+int repair_write_place(const struct repair *repair, const char *path, uint64_t start, uint8_t *data,
                        uint64_t size)
 {
     struct io_request open = {.op = IO_OPEN, .path = path, .flags = IO_OPEN_DIRECT | IO_OPEN_WRITE};
@@ -152,24 +130,40 @@ struct place {
     uint8_t *data; /* what the store has there; owned */
 };
 
-static void file_name(const struct ledger_damage *damage, char out_name[SEGMENT_NAME_SIZE])
+void repair_packed_name(uint32_t number, char out_name[64])
 {
-    if (damage->packed) {
-        (void)snprintf(out_name, SEGMENT_NAME_SIZE, LEDGER_ARCHIVE "/%08" PRIu32 ".arc",
-                       damage->segment);
-    } else if (damage->thin) {
-        thin_name(damage->segment, true, out_name);
+    char file[SEGMENT_NAME_SIZE];
+    arc_name(number, true, file);
+    (void)snprintf(out_name, 64, STORE_FOLDER_ARCHIVE "/%s", file);
+}
+
+void repair_segment_name(uint32_t number, bool thin, char out_name[64])
+{
+    char file[SEGMENT_NAME_SIZE];
+    if (thin) {
+        thin_name(number, true, file);
     } else {
-        segment_name(damage->segment, true, out_name);
+        segment_name(number, true, file);
     }
+    (void)snprintf(out_name, 64, STORE_FOLDER_LEDGER "/%s", file);
+}
+
+const char *repair_source_of(const struct repair *repair, const struct wound *wound)
+{
+    for (size_t i = 0; i < repair->count; i++) {
+        const struct wound *other = &repair->wounds[i];
+        if (other->damage.packed && other->damage.segment == wound->damage.segment &&
+            other->damage.offset == wound->damage.offset && other->source != NULL) {
+            return other->source;
+        }
+    }
+    return repair_the_format;
 }
 
 static int open_place(struct repair *repair, const struct wound *wound, struct place *place)
 {
-    char file[SEGMENT_NAME_SIZE];
     const struct ledger_damage *damage = &wound->damage;
-    file_name(damage, file);
-    (void)snprintf(place->name, sizeof(place->name), STORE_FOLDER_LEDGER "/%s", file);
+    repair_segment_name(damage->segment, damage->thin, place->name);
     place->start = damage->offset & ~(uint64_t)(IO_ALIGNMENT - 1);
     place->end = (damage->offset + damage->size + IO_ALIGNMENT - 1) & ~(uint64_t)(IO_ALIGNMENT - 1);
     int result =
@@ -177,14 +171,14 @@ static int open_place(struct repair *repair, const struct wound *wound, struct p
     if (result != 0 || place->end == place->start) {
         return result;
     }
-    place->data = read_place(repair, place->path, place->start, place->end);
+    place->data = repair_read_place(repair, place->path, place->start, place->end);
     return 0; /* what cannot be read is left as it is */
 }
 
 static int put(struct repair *repair, struct wound *wound, struct place *place, const char *source)
 {
-    int result =
-        write_place(repair, place->path, place->start, place->data, place->end - place->start);
+    int result = repair_write_place(repair, place->path, place->start, place->data,
+                                    place->end - place->start);
     if (result == 0) {
         wound->source = source;
     }
@@ -235,16 +229,16 @@ static int mend_frame(struct repair *repair, struct wound *wound, struct place *
     if (damage->size < FRAME_HEADER_SIZE) {
         return 0;
     }
-    for (size_t i = 0; i < source_count(repair) && wound->source == NULL; i++) {
+    for (size_t i = 0; i < repair_source_count(repair) && wound->source == NULL; i++) {
         char path[STORE_PATH_SIZE_MAX];
-        if (!find_in_source(repair, source_at(repair, i), place->name, path)) {
+        if (!repair_find_in_source(repair, repair_source_at(repair, i), place->name, path)) {
             continue;
         }
-        uint8_t *candidate = read_place(repair, path, place->start, place->end);
+        uint8_t *candidate = repair_read_place(repair, path, place->start, place->end);
         int result = 0;
         if (candidate != NULL && is_the_frame(repair, wound, candidate + inside)) {
             memcpy(place->data + inside, candidate + inside, damage->size);
-            result = put(repair, wound, place, source_at(repair, i));
+            result = put(repair, wound, place, repair_source_at(repair, i));
         }
         memory_free(candidate);
         if (result != 0) {
@@ -263,7 +257,7 @@ static int mend_trailer(struct repair *repair, struct wound *wound, struct place
         return 0;
     }
     uint64_t end = segment_align((uint64_t)damage->seal_offset + damage->seal_size);
-    uint8_t *seal = read_place(repair, place->path, damage->seal_offset, end);
+    uint8_t *seal = repair_read_place(repair, place->path, damage->seal_offset, end);
     if (seal == NULL) {
         return 0;
     }
@@ -279,7 +273,7 @@ static int mend_trailer(struct repair *repair, struct wound *wound, struct place
             .seal_checksum = header.checksum,
         };
         segment_encode_trailer(place->data, &trailer, repair->identity.store_id);
-        result = put(repair, wound, place, the_format);
+        result = put(repair, wound, place, repair_the_format);
     }
     memory_free(seal);
     return result;
@@ -321,7 +315,7 @@ static int mend_thin_index(struct repair *repair, struct wound *wound, struct pl
     if (io_file_size(repair->io, place->path, &size) != 0 || size % IO_ALIGNMENT != 0) {
         return 0;
     }
-    uint8_t *data = read_place(repair, place->path, 0, size);
+    uint8_t *data = repair_read_place(repair, place->path, 0, size);
     struct segment_entry *entries = memory_alloc(THIN_ENTRIES_MAX * sizeof(*entries));
     uint32_t count =
         data != NULL && entries != NULL ? find_thin_frames(repair, data, size, entries, &end) : 0;
@@ -344,8 +338,8 @@ static int mend_thin_index(struct repair *repair, struct wound *wound, struct pl
         trailer.index_checksum = thin_encode_index(data + end, trailer.number, entries, count,
                                                    repair->identity.store_id);
         thin_encode_trailer(data + trailer_at, &trailer, repair->identity.store_id);
-        result = write_place(repair, place->path, start, data + start, size - start);
-        wound->source = result == 0 ? the_format : NULL;
+        result = repair_write_place(repair, place->path, start, data + start, size - start);
+        wound->source = result == 0 ? repair_the_format : NULL;
     }
     memory_free(entries);
     memory_free(data);
@@ -358,14 +352,14 @@ static int mend_missing(struct repair *repair, struct wound *wound, struct place
 {
     uint8_t sum[TRANSFER_SUM_SIZE];
     char parent[STORE_PATH_SIZE_MAX];
-    for (size_t i = 0; i < source_count(repair) && wound->source == NULL; i++) {
+    for (size_t i = 0; i < repair_source_count(repair) && wound->source == NULL; i++) {
         char path[STORE_PATH_SIZE_MAX];
         uint64_t size = 0;
-        if (!find_in_source(repair, source_at(repair, i), place->name, path) ||
+        if (!repair_find_in_source(repair, repair_source_at(repair, i), place->name, path) ||
             io_file_size(repair->io, path, &size) != 0 || size % IO_ALIGNMENT != 0) {
             continue;
         }
-        uint8_t *block = read_place(repair, path, 0, IO_ALIGNMENT);
+        uint8_t *block = repair_read_place(repair, path, 0, IO_ALIGNMENT);
         struct frame_header header;
         struct segment_head head;
         bool ours =
@@ -388,7 +382,7 @@ static int mend_missing(struct repair *repair, struct wound *wound, struct place
         if (result != 0) {
             return result;
         }
-        wound->source = source_at(repair, i);
+        wound->source = repair_source_at(repair, i);
     }
     return 0;
 }
@@ -397,9 +391,12 @@ static int mend(struct repair *repair, struct wound *wound)
 {
     struct place place = {.data = NULL};
     const struct ledger_damage *damage = &wound->damage;
-    if (damage->packed || strcmp(wound->what, "frames are missing") == 0 ||
+    if (strcmp(wound->what, "frames are missing") == 0 ||
         strcmp(wound->what, "chain is broken") == 0) {
         return 0; /* said of what lies around a place that is told itself, or not to be mended */
+    }
+    if (damage->packed) {
+        return repair_packed_mend(repair, wound);
     }
     bool is_index = strcmp(wound->what, "trailer") == 0 || strcmp(wound->what, "footer") == 0;
     int result = open_place(repair, wound, &place);
@@ -407,7 +404,7 @@ static int mend(struct repair *repair, struct wound *wound)
         result = mend_thin_index(repair, wound, &place);
     } else if (result == 0 && place.data != NULL && is_zeros(wound)) {
         memset(place.data + (damage->offset - place.start), 0, damage->size);
-        result = put(repair, wound, &place, the_format);
+        result = put(repair, wound, &place, repair_the_format);
     } else if (result == 0 && place.data != NULL && strcmp(wound->what, "trailer") == 0) {
         result = mend_trailer(repair, wound, &place);
     } else if (result == 0 && place.data != NULL) {
@@ -484,16 +481,17 @@ static int mend_identity(struct repair *repair)
     if (result != STOA_ECORRUPT && result != STOA_ENOTFOUND) {
         return result;
     }
-    for (size_t i = 0; i < source_count(repair); i++) {
+    for (size_t i = 0; i < repair_source_count(repair); i++) {
         struct identity identity;
         struct frame_header header;
-        if (!find_in_source(repair, source_at(repair, i), STORE_FILE_IDENTITY, from) ||
+        if (!repair_find_in_source(repair, repair_source_at(repair, i), STORE_FILE_IDENTITY,
+                                   from) ||
             identity_read(repair->io, from, &identity, NULL) != 0 ||
             store_folder_path(segment, repair->options->directory,
                               STORE_FOLDER_LEDGER "/00000001.seg", NULL) != 0) {
             continue;
         }
-        uint8_t *block = read_place(repair, segment, 0, IO_ALIGNMENT);
+        uint8_t *block = repair_read_place(repair, segment, 0, IO_ALIGNMENT);
         bool same = block != NULL && frame_decode(block, identity.store_id, &header) == FRAME_GOOD;
         memory_free(block);
         if (!same) {
@@ -508,7 +506,7 @@ static int mend_identity(struct repair *repair)
             struct repair_damage damage = {.file = STORE_FILE_IDENTITY,
                                            .size = IDENTITY_SIZE,
                                            .what = "damaged",
-                                           .source = source_at(repair, i)};
+                                           .source = repair_source_at(repair, i)};
             repair->options->damage(repair->options->context, &damage);
         }
         return transfer_write(repair->io, repair->options->directory, path,
@@ -588,12 +586,18 @@ static int look_again(struct repair *repair)
 
 static void tell_wounds(struct repair *repair)
 {
-    char name[SEGMENT_NAME_SIZE];
+    char name[64];
     for (size_t i = 0; i < repair->count; i++) {
         const struct wound *wound = &repair->wounds[i];
-        file_name(&wound->damage, name);
+        const struct ledger_damage *found = &wound->damage;
+        const bool packed = found->packed;
+        if (packed) {
+            repair_packed_name(found->segment, name);
+        } else {
+            repair_segment_name(found->segment, found->thin, name);
+        }
         struct repair_damage damage = {
-            .file = name,
+            .file = packed ? name : name + strlen(STORE_FOLDER_LEDGER "/"),
             .offset = wound->damage.offset,
             .size = wound->damage.size,
             .height = wound->damage.height,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -288,6 +289,89 @@ static void copies_of_packed_segments_are_whole(void **state)
     engine_rig_remove(place.base);
 }
 
+/* ---- damage ---- */
+
+static uint64_t size_of(const char *path)
+{
+    struct stat about;
+    assert_int_equal(stat(path, &about), 0);
+    return (uint64_t)about.st_size;
+}
+
+static void flip(const char *path, uint64_t offset)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, (long)offset, SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, (long)offset, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 4, file), byte ^ 4);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* The COUNT places of segment 1, packed, were flipped: all are mended with SOURCES. */
+static void expect_mended(const struct place *place, const char *const *sources, size_t count)
+{
+    struct stoa_repair_report report;
+    struct stoa_verify_report verified;
+    struct stoa_detail detail;
+    struct stoa *stoa = open_at(place->directory);
+    assert_int_equal(stoa_verify(stoa, NULL, NULL, &verified, &detail), STOA_ECORRUPT);
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    if (stoa_repair(place->directory, sources, count, NULL, NULL, &report, &detail) != 0) {
+        fail_msg("repair: %s", detail.text);
+    }
+    assert_true(report.damages > 0);
+    assert_int_equal(report.mended, report.damages);
+    assert_int_equal(report.left, 0);
+    stoa = open_at(place->directory);
+    expect(stoa, BLOCKS, 5);
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+}
+
+static void damage_of_a_packed_segment_is_mended(void **state)
+{
+    (void)state;
+    struct place place = {.base = ""};
+    struct stoa_backup_options options = STOA_BACKUP_OPTIONS_INIT;
+    struct stoa_copy_info info;
+    struct stoa_job_info job;
+    struct stoa_detail detail;
+    char live[128];
+    char packed[128];
+    char path[160];
+    make_place(&place);
+    (void)snprintf(live, sizeof(live), "%s/live", place.base);
+    (void)snprintf(packed, sizeof(packed), "%s/packed", place.base);
+    (void)snprintf(path, sizeof(path), "%s/archive/00000001.arc", place.directory);
+    struct stoa *stoa = make_store(&place);
+    assert_int_equal(stoa_backup(stoa, live, &options, &info, &detail), 0);
+    archive(stoa, false, &job);
+    assert_int_equal(stoa_backup(stoa, packed, &options, &info, &detail), 0);
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    uint64_t size = size_of(path);
+    uint64_t whole_before = size;
+    /* What is there twice needs no source: both headers, dictionary, index. */
+    const uint64_t twice[] = {50, size - 4000, 5000, size - 5000};
+    for (unsigned i = 0; i < 4; i++) {
+        flip(path, twice[i]);
+        expect_mended(&place, NULL, 0);
+    }
+    /* Frames: from the same packed bytes, or packed again from those that were. */
+    const char *const sources[] = {live, packed};
+    for (unsigned i = 0; i < 2; i++) {
+        flip(path, size / 3);
+        flip(path, size / 2);
+        expect_mended(&place, &sources[i], 1);
+    }
+    /* Neither header is left. */
+    flip(path, 20);
+    flip(path, size - 4090);
+    expect_mended(&place, &sources[1], 1);
+    assert_int_equal(size_of(path), whole_before);
+    engine_rig_remove(place.base);
+}
+
 /* ---- moved beside everything else ---- */
 
 struct readers {
@@ -378,6 +462,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(real_chains_take_less_than_half),
         cmocka_unit_test(copies_of_packed_segments_are_whole),
+        cmocka_unit_test(damage_of_a_packed_segment_is_mended),
         cmocka_unit_test(copies_and_reads_beside_a_move_are_whole),
     };
     chain = made_chain_create(33, BLOCKS + 1);
