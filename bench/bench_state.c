@@ -3,7 +3,7 @@
  * by Zipf's law, each with its root and its history.
  *
  *   stoa-bench-state [-n ITEMS] [-b BLOCKS] [-c CACHE-MIB] [-k KEEP] [-f FLIGHT] [-d DIRECTORY]
- *                    [-p]
+ *                    [-p | -a]
  *   stoa-bench-state -r
  *
  * A fifth of the items are accounts, each with four slots. First they are stored, then come the
@@ -12,14 +12,17 @@
  * flight, and proofs. The cache is that of the tables and of the tries, a half each. With -k the
  * tries are kept for so many blocks back, instead of all. With -p the same changes go to the peer
  * instead (bench_state_rocksdb.c): the same tries kept node by hash in RocksDB, with the whole
- * cache. With -r the root alone is timed: 1,000 changes of a state in memory, on one thread. One
- * JSON object on standard output. */
+ * cache; with -a first to Stoa and then to the peer, each in a process of its own, and how they
+ * compare is a third object. With -r the root alone is timed: 1,000 changes of a state in memory,
+ * on one thread. One JSON object on standard output. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,13 +37,22 @@
 enum { SLOTS_EACH = 4, FILL_CHANGES = 20000, CHANGES_MIN = 1000, CHANGES_MAX = 5000 };
 enum { READS = 10000, IN_FLIGHT = 32 };
 
+/* What the engines are compared by. */
+struct outcome {
+    double blocks_s;
+    double growth; /* bytes a change */
+    double p99;
+};
+
 struct bench {
     uint64_t items;
     uint64_t accounts;
     uint64_t blocks;
     uint64_t cache_mib;
     bool peer;
+    bool both;
     bool root_only;
+    struct outcome *outcomes; /* of Stoa and the peer, in shared memory */
     uint64_t keep;
     char base[256];
     uint64_t random;
@@ -159,13 +171,17 @@ static uint64_t disk_bytes(const struct bench *bench)
     return bytes;
 }
 
-static uint64_t written_bytes(void)
+/* What the process has read or written: NAME says which of it. */
+static uint64_t io_bytes(const char *name)
 {
     unsigned long long bytes = 0;
     char line[128];
+    size_t size = strlen(name);
     FILE *file = fopen("/proc/self/io", "r");
     while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
-        (void)sscanf(line, "write_bytes: %llu", &bytes);
+        if (strncmp(line, name, size) == 0 && line[size] == ':') {
+            bytes = strtoull(line + size + 1, NULL, 10);
+        }
     }
     if (file != NULL) {
         (void)fclose(file);
@@ -343,7 +359,8 @@ static void run(struct bench *bench, const struct taker *taker, const struct mad
     uint64_t number = fill(bench, taker, chain);
     double filled = (now_us() - begin) / 1e6;
     uint64_t disk = disk_bytes(bench);
-    uint64_t written = written_bytes();
+    uint64_t written = io_bytes("write_bytes");
+    uint64_t read = io_bytes("rchar");
     double *times = calloc(bench->blocks, sizeof(*times));
     uint64_t changes = 0;
     begin = now_us();
@@ -366,19 +383,25 @@ static void run(struct bench *bench, const struct taker *taker, const struct mad
     settle(taker);
     double seconds = (now_us() - begin) / 1e6;
     uint64_t growth = disk_bytes(bench) - disk;
-    written = written_bytes() - written;
+    written = io_bytes("write_bytes") - written;
+    read = io_bytes("rchar") - read;
     qsort(times, bench->blocks, sizeof(*times), compare);
     (void)printf("{\"engine\": \"%s\", \"items\": %" PRIu64 ", \"blocks\": %" PRIu64
                  ", \"in_flight\": %" PRIu64 ", \"changes_a_block\": %.0f, \"cache_mib\": %" PRIu64
                  ", \"fill_s\": %.1f, \"blocks_s\": %.1f, \"blocks_s_settled\": %.1f, "
                  "\"p50_ms\": %.2f, \"p99_ms\": %.2f, \"disk_a_change\": %.1f, "
-                 "\"written_a_change\": %.1f, \"state_disk_mib\": %.1f",
+                 "\"written_a_change\": %.1f, \"read_a_change\": %.1f, \"state_disk_mib\": %.1f",
                  bench->peer ? "rocksdb, node by hash" : "stoa", bench->items, bench->blocks,
                  bench->peer ? 1 : bench->flight, (double)changes / (double)bench->blocks,
                  bench->cache_mib, filled, (double)bench->blocks / acknowledged,
                  (double)bench->blocks / seconds, times[bench->blocks / 2] / 1e3,
                  times[bench->blocks * 99 / 100] / 1e3, (double)growth / (double)changes,
-                 (double)written / (double)changes, (double)disk / 1048576.0);
+                 (double)written / (double)changes, (double)read / (double)changes,
+                 (double)disk / 1048576.0);
+    bench->outcomes[bench->peer] =
+        (struct outcome){.blocks_s = (double)bench->blocks / acknowledged,
+                         .growth = (double)growth / (double)changes,
+                         .p99 = times[bench->blocks * 99 / 100] / 1e3};
     if (taker->stoa != NULL) {
         uint64_t back = bench->blocks < 1000 ? bench->blocks : 1000;
         (void)stoa_metrics_list(taker->stoa, print_job, NULL);
@@ -433,6 +456,39 @@ static void run_peer(struct bench *bench, const struct made_chain *chain)
     bench_state_peer_close(taker.peer);
 }
 
+static void run_one(struct bench *bench, const struct made_chain *chain)
+{
+    char command[320];
+    if (bench->peer) {
+        run_peer(bench, chain);
+    } else {
+        run_stoa(bench, chain);
+    }
+    (void)fflush(stdout);
+    (void)snprintf(command, sizeof(command), "rm -rf '%s'/*", bench->base);
+    require(system(command) == 0 ? 0 : STOA_EIO, command, NULL);
+}
+
+static void run_both(struct bench *bench, const struct made_chain *chain)
+{
+    const struct outcome *own = &bench->outcomes[0];
+    const struct outcome *peer = &bench->outcomes[1];
+    for (unsigned i = 0; i < 2; i++) {
+        int status = 1;
+        bench->peer = i == 1;
+        pid_t child = fork();
+        if (child == 0) {
+            run_one(bench, chain);
+            _exit(0);
+        }
+        require(child > 0 && waitpid(child, &status, 0) == child && status == 0 ? 0 : STOA_EIO,
+                "run", NULL);
+    }
+    (void)printf("{\"block_rate_times_peer\": %.2f, \"disk_growth_of_peer\": %.3f, "
+                 "\"p99_of_peer\": %.2f}\n",
+                 own->blocks_s / peer->blocks_s, own->growth / peer->growth, own->p99 / peer->p99);
+}
+
 /* ---- the root alone ---- */
 
 enum { ROOT_ACCOUNTS = 100000, ROOT_CHANGED = 500, ROOT_ROUNDS = 300 };
@@ -443,10 +499,9 @@ static int read_record(void *context, struct bytes trie, struct bytes path,
     uint8_t base[TRIE_LAYER_BASE_MAX];
     size_t size = trie_layer_base(trie, path, base);
     (void)detail;
-    return trie_cache_find(context, bytes_of(base, size), UINT64_MAX, out_record) &&
-                   out_record->size != 0
-               ? 0
-               : STOA_ENOTFOUND;
+    /* The newest needs no memory. */
+    int result = trie_cache_find(context, bytes_of(base, size), UINT64_MAX, NULL, out_record);
+    return result == 0 && out_record->size == 0 ? STOA_ENOTFOUND : result;
 }
 
 static int compare_hashes(const void *a, const void *b)
@@ -520,7 +575,7 @@ static void take_arguments(struct bench *bench, int argc, char **argv)
 {
     const char *directory = "/tmp";
     int option;
-    while ((option = getopt(argc, argv, "n:b:c:d:f:k:pr")) != -1) {
+    while ((option = getopt(argc, argv, "n:b:c:d:f:k:apr")) != -1) {
         if (option == 'n') {
             bench->items = strtoull(optarg, NULL, 10);
         } else if (option == 'b') {
@@ -535,6 +590,8 @@ static void take_arguments(struct bench *bench, int argc, char **argv)
             bench->flight = strtoull(optarg, NULL, 10);
         } else if (option == 'r') {
             bench->root_only = true;
+        } else if (option == 'a') {
+            bench->both = true;
         } else if (option == 'p') {
             bench->peer = true;
         } else {
@@ -557,8 +614,7 @@ static void take_arguments(struct bench *bench, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct bench bench = {
-        .items = 200000, .blocks = 300, .cache_mib = 512, .flight = 1, .random = 1};
-    char command[320];
+        .items = 200000, .blocks = 1100, .cache_mib = 512, .flight = 1, .random = 1};
     take_arguments(&bench, argc, argv);
     if (bench.root_only) {
         time_roots(&bench);
@@ -572,16 +628,19 @@ int main(int argc, char **argv)
     bench.changed_slots = bench.all_slots;
     name_accounts(&bench);
     bench.seen = calloc(bench.items, sizeof(*bench.seen));
-    if (bench.peer) {
-        run_peer(&bench, chain);
+    bench.outcomes = mmap(NULL, 2 * sizeof(struct outcome), PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    require(bench.outcomes == MAP_FAILED ? STOA_ENOMEM : 0, "memory", NULL);
+    if (bench.both) {
+        run_both(&bench, chain);
     } else {
-        run_stoa(&bench, chain);
+        run_one(&bench, chain);
     }
+    (void)munmap(bench.outcomes, 2 * sizeof(struct outcome));
     free(bench.all_accounts);
     free(bench.all_slots);
     free(bench.names);
     free(bench.seen);
     made_chain_destroy(chain);
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", bench.base);
-    return system(command) == 0 ? 0 : 1;
+    return rmdir(bench.base) == 0 ? 0 : 1;
 }

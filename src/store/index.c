@@ -143,6 +143,7 @@ void index_close(struct index *index)
     memory_free(index->shorts);
     memory_free(index->keys);
     memory_free(index->rows);
+    arena_deinit(&index->cut);
     memory_free(index);
 }
 
@@ -174,24 +175,6 @@ static size_t state_key_bytes(const struct pending *batch)
     return size;
 }
 
-/* Of the keys that load_trie makes. */
-static size_t trie_key_bytes(const struct pending *batch, const struct index_tries *tries,
-                             size_t *out_count)
-{
-    size_t count = tries->count;
-    size_t size = 0;
-    for (size_t i = 0; i < tries->count; i++) {
-        size += tries->versions[i].key.size;
-    }
-    for (const struct trie_layer *layer = pending_layers(batch); layer != NULL;
-         layer = layer->next) {
-        count += layer->count;
-        size += layer->base_bytes;
-    }
-    *out_count = count;
-    return size + count * RUNS_VERSION_SIZE;
-}
-
 int index_reserve_scratch(struct index *index, const struct pending *batch,
                           const struct index_tries *tries)
 {
@@ -208,7 +191,7 @@ int index_reserve_scratch(struct index *index, const struct pending *batch,
     size_t state_keys = state_key_bytes(batch);
     size_t keys = transaction_keys > state_keys ? transaction_keys : state_keys;
     size_t records;
-    size_t trie_keys = trie_key_bytes(batch, tries, &records);
+    size_t trie_keys = index_trie_key_bytes(batch, tries, &records);
     keys = keys > trie_keys ? keys : trie_keys;
     entries = entries > records ? entries : records;
     if (scratch((void **)&index->entries, &index->entry_capacity, entries,
@@ -293,44 +276,6 @@ static int load_state(struct index *index, struct kv_session *session, const str
     return runs_load(index->state, session, index->entries, count, detail);
 }
 
-/* A version of a record as an entry, with its key at *KEY, which goes on. */
-static struct runs_entry trie_entry(const struct trie_layer_entry *from, bool withdrawn,
-                                    uint8_t **key)
-{
-    size_t size = from->base.size;
-    uint8_t *start = *key;
-    memcpy(start, from->base.data, size);
-    runs_version_key(start, size, from->height);
-    *key += size + RUNS_VERSION_SIZE;
-    return (struct runs_entry){.key = bytes_of(start, size + RUNS_VERSION_SIZE),
-                               .value = from->record,
-                               .removed = withdrawn,
-                               .absent = from->record.size == 0};
-}
-
-static int load_trie(struct index *index, struct kv_session *session, const struct pending *batch,
-                     const struct index_tries *tries, struct error_detail *detail)
-{
-    size_t count = 0;
-    uint8_t *key = index->keys;
-    struct trie_layer_entry entry;
-    ensure(!tries->held || tries->count == 0);
-    for (const struct trie_layer *layer = tries->held ? NULL : pending_layers(batch); layer != NULL;
-         layer = layer->next) {
-        struct bytes cursor = buffer_bytes(&layer->entries);
-        while (trie_layer_next(&cursor, &entry)) {
-            index->entries[count++] = trie_entry(&entry, layer->withdrawn, &key);
-        }
-    }
-    for (size_t i = 0; i < tries->count; i++) {
-        const struct trie_cache_version *version = &tries->versions[i];
-        entry = (struct trie_layer_entry){version->key, version->record, version->height};
-        index->entries[count++] = trie_entry(&entry, false, &key);
-    }
-    ensure(key <= index->keys + index->key_capacity);
-    return runs_load(index->trie, session, index->entries, count, detail);
-}
-
 static int load_postings(struct index *index, struct kv_session *session,
                          const struct pending *batch, enum posting_kind kind,
                          struct error_detail *detail)
@@ -365,7 +310,7 @@ int index_load_runs(struct index *index, struct kv_session *session, const struc
 {
     return place == 0   ? load_transactions(index, session, batch, detail)
            : place == 1 ? load_state(index, session, batch, detail)
-           : place == 2 ? load_trie(index, session, batch, tries, detail)
+           : place == 2 ? index_load_trie(index, session, batch, tries, detail)
                         : load_postings(index, session, batch, place - INDEX_RUNS_FIXED, detail);
 }
 
@@ -479,6 +424,7 @@ static int put_applied(struct kv_session *session, const struct place_applied *a
     int result =
         kv_put(session, table_meta, meta_key(key_applied), bytes_of(value, sizeof(value)), detail);
     if (result == 0 && !tries->held) {
+        place_encode_applied(tries->complete != NULL ? tries->complete : applied, value);
         result = kv_put(session, table_meta, meta_key(key_complete), bytes_of(value, sizeof(value)),
                         detail);
     }
@@ -735,15 +681,6 @@ int index_find_state(struct index *index, struct kv_session *session, struct byt
     struct runs_version *version = runs_acquire(index->state);
     int result = runs_get_version(version, session, bytes_of(base, size), bound, out_value, detail);
     runs_release(index->state, version);
-    return result;
-}
-
-int index_find_trie(struct index *index, struct kv_session *session, struct bytes base,
-                    uint64_t *bound, struct bytes *out_record, struct error_detail *detail)
-{
-    struct runs_version *version = runs_acquire(index->trie);
-    int result = runs_get_version(version, session, base, bound, out_record, detail);
-    runs_release(index->trie, version);
     return result;
 }
 

@@ -50,9 +50,10 @@ uint64_t index_newest(const struct index *index);
  * last: what they know beyond that does no harm when it comes once more. */
 struct index_tries {
     bool held;                                 /* they stay as they are */
-    const struct trie_cache_version *versions; /* else this comes, with the batch's layers */
+    const struct trie_cache_version *versions; /* else this comes */
     size_t count;
-    uint64_t floor; /* as of heights below, some of it is missing */
+    const struct place_applied *complete; /* up to there; NULL: the batch's layers come too */
+    uint64_t floor;                       /* as of heights below, some of it is missing */
 };
 
 /* Bring the tables forward by BATCH and to APPLIED, in one transaction. Nothing changes on failure.
@@ -108,9 +109,10 @@ int index_find_transaction(struct index *index, struct kv_session *session, cons
 int index_find_state(struct index *index, struct kv_session *session, struct bytes key,
                      uint64_t *bound, struct bytes *out_value, struct error_detail *detail);
 
-/* The record of a trie with the base BASE (trie_layer.h), likewise. */
+/* The record of a trie with the base BASE (trie_layer.h), likewise; or it is in SCRATCH. */
 int index_find_trie(struct index *index, struct kv_session *session, struct bytes base,
-                    uint64_t *bound, struct bytes *out_record, struct error_detail *detail);
+                    uint64_t *bound, struct buffer *scratch, struct bytes *out_record,
+                    struct error_detail *detail);
 
 /* Every block off the canonical chain from HEIGHT on, lower ones first. The callback returns
  * non-zero to end with that result. */

@@ -3,6 +3,7 @@
 #ifndef INDEX_PRIVATE_H
 #define INDEX_PRIVATE_H
 
+#include "base/arena.h"
 #include "store/index.h"
 
 #define INDEX_META_TABLE INDEX_META
@@ -34,6 +35,7 @@ struct index {
     size_t key_capacity;
     struct block_row *rows;
     size_t row_capacity;
+    struct arena cut; /* entries of the tries that are made anew (index_trie.c) */
 };
 
 /* One row of the table of blocks, to be sorted by hash. */
@@ -57,6 +59,13 @@ struct index_kept {
 };
 struct index_kept index_kept_of(const struct index *index, const struct runs *runs,
                                 const struct prune_floors *kept);
+
+/* index_trie.c: the tries' part of index_load_runs; and how large the keys of its entries are, and
+ * how many there are at most. */
+int index_load_trie(struct index *index, struct kv_session *session, const struct pending *batch,
+                    const struct index_tries *tries, struct error_detail *detail);
+size_t index_trie_key_bytes(const struct pending *batch, const struct index_tries *tries,
+                            size_t *out_count);
 
 extern const struct index_tries index_tries_of_batch; /* those of its layers */
 

@@ -618,6 +618,11 @@ bool pending_is_cut(const struct pending *pending, uint64_t height)
     return height >= pending->cut;
 }
 
+uint64_t pending_cut_from(const struct pending *pending)
+{
+    return pending->cut;
+}
+
 size_t pending_block_count(const struct pending *pending)
 {
     return pending->block_count;

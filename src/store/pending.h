@@ -119,6 +119,9 @@ void pending_cut(struct pending *pending, uint64_t height);
 /* Whether the batch settles what is at HEIGHT: if it has no block there, there is none. */
 bool pending_is_cut(const struct pending *pending, uint64_t height);
 
+/* The lowest height that the batch settles so; UINT64_MAX: none. */
+uint64_t pending_cut_from(const struct pending *pending);
+
 /* A chunk of memory, touched. Any thread. NULL: no memory. Its owner frees it or gives it away. */
 struct pending_chunk;
 struct pending_chunk *pending_chunk_make(void);

@@ -201,7 +201,7 @@ struct store_tries {
     uint64_t merge_below;
     uint64_t merge_floor;
     bool merge_settles;
-    bool merge_unpins;
+    bool merge_ends_flush;
     size_t merge_unsettled; /* bytes, when it has ended */
     int merge_result;
     /* What the tables do not have: store_tries_flush.c. */
@@ -213,12 +213,16 @@ struct store_tries {
     bool flush_wanted;
     bool flush_ended; /* one that was wanted, since the last checkpoint began */
     bool settle_due;  /* one has ended, and the cache does not know yet */
-    bool pinned;
+    bool flushing;    /* from when it is gathered until the cache knows */
     struct store_tries_waiter flush_waiter;
     struct workers_job flush_job;
     struct buffer flush_versions;
+    struct arena flush_memory; /* of what they name */
     uint64_t flush_below;
     uint64_t flush_last;
+    bool flush_partly;                 /* up to FLUSH_PLACE only */
+    struct place_applied flush_place;  /* what the tables would know, had they come to there */
+    struct store_tries_places *places; /* where that could be */
     int flush_result;
     struct index_tries flush; /* of the batch that is applied */
 };
@@ -617,7 +621,13 @@ void store_tries_switch_to(struct store *store, struct trie_layer *layer);
 void store_tries_switched(struct store *store);
 
 /* store_tries_flush.c */
+int store_tries_flush_init(struct store *store); /* STOA_ENOMEM */
+void store_tries_flush_deinit(struct store *store);
 void store_tries_flush_reset(struct store *store);
+void store_tries_flush_end(struct store *store); /* the cache knows of it */
+/* The open batch has come to a block that extends the chain: a replay can begin behind it. */
+void store_tries_note_place(struct store *store);
+void store_tries_forget_places(struct store *store);
 /* Whether there is, or may be, anything that the tables do not have. */
 bool store_tries_unsettled(const struct store *store);
 /* False: there is too much of it, and some is on its way: the next block waits for that. */

@@ -173,7 +173,10 @@ int store_proof_make(struct store_get *get, struct kv_session *session)
 {
     struct store_request *request = get->request;
     struct making making = {.request = request};
+    struct buffer scratch;
+    buffer_init(&scratch);
     get->tries_reader.session = session;
+    get->tries_reader.scratch = &scratch;
     struct trie_reader reader = tries_reader_of(&get->tries_reader);
     trie_task_init(&making.task, &reader);
     int result = request->kind == STORE_GET_PROOF
@@ -183,5 +186,6 @@ int store_proof_make(struct store_get *get, struct kv_session *session)
         request->detail = making.task.detail;
     }
     trie_task_deinit(&making.task);
+    buffer_deinit(&scratch);
     return result;
 }

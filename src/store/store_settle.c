@@ -49,6 +49,9 @@ static int settle_first(struct store *store)
         return store->apply_failed;
     }
     put->layer = NULL; /* the batch's */
+    if (!put->update && !put->block.side) {
+        store_tries_note_place(store);
+    }
     store->settling.first = put->next;
     store->settling.count--;
     store_fill_push(store, put);

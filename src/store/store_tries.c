@@ -25,11 +25,13 @@ int store_tries_init(struct store *store, struct error_detail *detail)
     tries->cap = UINT64_MAX;
     tries->drop_from = UINT64_MAX;
     tries_work_init(&tries->work);
-    buffer_init(&tries->flush_versions);
     size = size != 0 ? size : CACHE_SIZE_DEFAULT;
     tries->unsettled_max = (size_t)size / 2;
     tries->cache = trie_cache_create((size_t)size);
-    return tries->cache == NULL ? error_set(detail, STOA_ENOMEM, "open") : 0;
+    if (tries->cache == NULL || store_tries_flush_init(store) != 0) {
+        return error_set(detail, STOA_ENOMEM, "open");
+    }
+    return 0;
 }
 
 static void drop_merges(struct store_tries *tries)
@@ -55,7 +57,7 @@ void store_tries_deinit(struct store *store)
     }
     drop_merges(tries);
     tries_work_deinit(&tries->work);
-    buffer_deinit(&tries->flush_versions);
+    store_tries_flush_deinit(store);
     trie_cache_destroy(tries->cache);
     tries->cache = NULL;
 }
@@ -136,12 +138,9 @@ static int merge_all(struct store_tries *tries)
     struct trie_cache_stats stats;
     trie_cache_raise_floor(tries->cache, tries->merge_floor);
     if (tries->merge_drop_from != UINT64_MAX) {
-        trie_cache_drop(tries->cache, tries->merge_drop_from);
+        result = trie_cache_drop(tries->cache, tries->merge_drop_from);
     }
     if (tries->merge_settles) {
-        if (tries->merge_unpins) {
-            trie_cache_unpin(tries->cache);
-        }
         trie_cache_settle(tries->cache, tries->merge_below);
     }
     for (const struct trie_layer *layer = tries->merging_now; result == 0 && layer != NULL;
@@ -167,7 +166,7 @@ static void take_merges(struct store *store)
     (void)store_floors_to_merge(store); /* what it has reached counts */
     tries->merge_floor = store->floors.tries;
     tries->merge_settles = tries->settle_due;
-    tries->merge_unpins = tries->settle_due && tries->pinned;
+    tries->merge_ends_flush = tries->settle_due && tries->flushing;
     tries->settle_due = false;
 }
 
@@ -193,7 +192,9 @@ static void done_merge(struct workers_job *job)
     struct store *store = job->context;
     struct store_tries *tries = &store->tries;
     tries->merging = false;
-    tries->pinned = tries->pinned && !tries->merge_unpins;
+    if (tries->merge_ends_flush) {
+        store_tries_flush_end(store);
+    }
     tries->unsettled = tries->merge_unsettled;
     while (tries->merging_now != NULL) {
         struct trie_layer *layer = tries->merging_now;
@@ -491,6 +492,7 @@ void store_tries_switch(struct store *store, uint64_t ancestor,
     struct store_tries *tries = &store->tries;
     /* A batch that went into the tables meanwhile may be settling: that is of blocks before. */
     ensure(tries->merges == NULL && tries->drop_from == UINT64_MAX);
+    store_tries_forget_places(store);
     tries->cap = ancestor < tries->cap ? ancestor : tries->cap;
     tries->cap_sequence = position->sequence;
     tries->drop_from = ancestor + 1;

@@ -258,7 +258,10 @@ static int check_state_root(struct verify *verify, const struct ledger_frame *fr
     }
     *out_known = block->header.state_root;
     store_tries_reader(store, frame->height, &reader);
+    struct buffer scratch;
+    buffer_init(&scratch);
     reader.session = store->session;
+    reader.scratch = &scratch;
     struct trie_reader records = tries_reader_of(&reader);
     struct trie_task task;
     uint8_t root[32];
@@ -272,6 +275,7 @@ static int check_state_root(struct verify *verify, const struct ledger_frame *fr
         *verify->detail = task.detail;
     }
     trie_task_deinit(&task);
+    buffer_deinit(&scratch);
     return result;
 }
 

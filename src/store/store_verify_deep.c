@@ -126,11 +126,15 @@ static int check_values(struct verify *verify, uint64_t height)
     struct tries_reader reader;
     struct trie_task task;
     store_tries_reader(store, height, &reader);
+    struct buffer scratch;
+    buffer_init(&scratch);
     reader.session = store->session;
+    reader.scratch = &scratch;
     struct trie_reader records = tries_reader_of(&reader);
     trie_task_init(&task, &records);
     result = trie_update_root(bytes_of(NULL, 0), &task, root);
     trie_task_deinit(&task);
+    buffer_deinit(&scratch);
     verify->report.full_roots++;
     if (result == STOA_ECORRUPT || (result == 0 && memcmp(made, root, 32) != 0)) {
         return report_state(verify, height, "tables/state",

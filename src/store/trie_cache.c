@@ -5,7 +5,9 @@
 
 #include "base/ensure.h"
 #include "base/memory.h"
+#include "state/trie_delta.h"
 #include "stoa/error.h"
+#include "store/trie_group.h"
 
 enum {
     BUCKETS_MIN = 1 << 12,
@@ -16,10 +18,12 @@ enum {
     LINES_AHEAD = 5, /* of a record */
 };
 
+/* The newest is the record, an older one what makes it of the next newer one. */
 struct version {
     struct version *older;
     uint64_t height;
-    size_t size;
+    uint32_t size;
+    uint32_t capacity;
     uint8_t data[];
 };
 
@@ -48,10 +52,9 @@ struct trie_cache {
     struct entry *unsettled;
     size_t unsettled_count;
     size_t unsettled_bytes; /* of their versions */
-    /* Gone while pinned. */
-    bool pinned;
-    struct version *gone_versions;
-    struct entry *gone_entries;
+    struct buffer delta;    /* being made */
+    struct buffer record;   /* being made of deltas, with the other one */
+    struct buffer other;
 };
 
 struct trie_cache *trie_cache_create(size_t budget)
@@ -72,7 +75,7 @@ struct trie_cache *trie_cache_create(size_t budget)
 
 static size_t version_bytes(const struct version *version)
 {
-    return sizeof(*version) + version->size + OVERHEAD;
+    return sizeof(*version) + version->capacity + OVERHEAD;
 }
 
 /* ---- what is not settled ---- */
@@ -133,12 +136,7 @@ static void free_versions(struct trie_cache *cache, struct entry *entry, struct 
         entry->count--;
         cache->bytes -= version_bytes(version);
         cache->unsettled_bytes -= entry->unsettled ? version_bytes(version) : 0;
-        if (cache->pinned) {
-            version->older = cache->gone_versions;
-            cache->gone_versions = version;
-        } else {
-            memory_free(version);
-        }
+        memory_free(version);
         version = older;
     }
 }
@@ -149,34 +147,7 @@ static void free_entry(struct trie_cache *cache, struct entry *entry)
     free_versions(cache, entry, entry->newest);
     cache->bytes -= sizeof(*entry) + entry->key_size + OVERHEAD;
     cache->count--;
-    if (cache->pinned) {
-        entry->next = cache->gone_entries;
-        cache->gone_entries = entry;
-    } else {
-        memory_free(entry);
-    }
-}
-
-void trie_cache_pin(struct trie_cache *cache)
-{
-    ensure(!cache->pinned);
-    cache->pinned = true;
-}
-
-void trie_cache_unpin(struct trie_cache *cache)
-{
-    ensure(cache->pinned);
-    cache->pinned = false;
-    while (cache->gone_versions != NULL) {
-        struct version *version = cache->gone_versions;
-        cache->gone_versions = version->older;
-        memory_free(version);
-    }
-    while (cache->gone_entries != NULL) {
-        struct entry *entry = cache->gone_entries;
-        cache->gone_entries = entry->next;
-        memory_free(entry);
-    }
+    memory_free(entry);
 }
 
 void trie_cache_clear(struct trie_cache *cache)
@@ -197,9 +168,9 @@ void trie_cache_destroy(struct trie_cache *cache)
 {
     if (cache != NULL) {
         trie_cache_clear(cache);
-        if (cache->pinned) {
-            trie_cache_unpin(cache);
-        }
+        buffer_deinit(&cache->delta);
+        buffer_deinit(&cache->record);
+        buffer_deinit(&cache->other);
         memory_free((void *)cache->buckets);
         memory_free(cache);
     }
@@ -246,8 +217,29 @@ void trie_cache_fetch_ahead(const struct trie_cache *cache, uint64_t hash,
     }
 }
 
-bool trie_cache_find(const struct trie_cache *cache, struct bytes key, uint64_t bound,
-                     struct bytes *out_record)
+/* The record of VERSION of ENTRY: the version's own, or made in RECORD. OTHER is for what it is
+ * made of. */
+static int restore(const struct entry *entry, const struct version *version, struct buffer *record,
+                   struct buffer *other, struct bytes *out_record)
+{
+    const struct version *at = entry->newest;
+    struct bytes made = bytes_of(at->data, at->size);
+    int result = 0;
+    while (result == 0 && at != version) {
+        at = at->older;
+        buffer_clear(other);
+        result = trie_delta_apply(made, bytes_of(at->data, at->size), other);
+        struct buffer swapped = *record;
+        *record = *other;
+        *other = swapped;
+        made = buffer_bytes(record);
+    }
+    *out_record = made;
+    return result;
+}
+
+int trie_cache_find(const struct trie_cache *cache, struct bytes key, uint64_t bound,
+                    struct buffer *scratch, struct bytes *out_record)
 {
     const struct entry *entry = find(cache, key, trie_cache_hash(key));
     const struct version *version = entry == NULL ? NULL : entry->newest;
@@ -255,10 +247,17 @@ bool trie_cache_find(const struct trie_cache *cache, struct bytes key, uint64_t 
         version = version->older;
     }
     if (version == NULL) {
-        return false;
+        return STOA_ENOTFOUND;
     }
-    *out_record = bytes_of(version->data, version->size);
-    return true;
+    if (version == entry->newest) {
+        *out_record = bytes_of(version->data, version->size);
+        return 0;
+    }
+    struct buffer other;
+    buffer_init(&other);
+    int result = restore(entry, version, scratch, &other, out_record);
+    buffer_deinit(&other);
+    return result;
 }
 
 /* More buckets than entries. Without memory for them it is only slower. */
@@ -285,15 +284,17 @@ static void grow(struct trie_cache *cache)
     cache->bucket_count = count;
 }
 
-static struct version *make_version(struct bytes record, uint64_t height)
+static struct version *make_version(struct bytes content, uint64_t height)
 {
-    struct version *version = memory_alloc(sizeof(*version) + record.size);
+    ensure(content.size <= UINT32_MAX);
+    struct version *version = memory_alloc(sizeof(*version) + content.size);
     if (version != NULL) {
         version->older = NULL;
         version->height = height;
-        version->size = record.size;
-        if (record.size != 0) {
-            memcpy(version->data, record.data, record.size);
+        version->size = (uint32_t)content.size;
+        version->capacity = (uint32_t)content.size;
+        if (content.size != 0) {
+            memcpy(version->data, content.data, content.size);
         }
     }
     return version;
@@ -337,33 +338,110 @@ static void shorten(struct trie_cache *cache, struct entry *entry, uint64_t belo
     entry->shorten = 2 * entry->count + SHORTEN_FROM;
 }
 
+/* The newest version becomes RECORD of HEIGHT; it stays where it is if it fits. NULL: no memory. */
+static struct version *renew(struct trie_cache *cache, struct entry *entry, struct bytes record,
+                             uint64_t height)
+{
+    struct version *newest = entry->newest;
+    if (record.size > newest->capacity || record.size < newest->capacity / 2) {
+        struct version *made = make_version(record, height);
+        if (made == NULL) {
+            return NULL;
+        }
+        made->older = newest->older;
+        newest->older = NULL;
+        free_versions(cache, entry, newest);
+        entry->newest = made;
+        count_version(cache, entry, made);
+        return made;
+    }
+    newest->height = height;
+    newest->size = (uint32_t)record.size;
+    if (record.size != 0) {
+        memcpy(newest->data, record.data, record.size);
+    }
+    return newest;
+}
+
+/* What makes OLD of RECORD, as a version of HEIGHT. NULL: no memory. */
+static struct version *make_older(struct trie_cache *cache, struct bytes old, struct bytes record,
+                                  uint64_t height)
+{
+    buffer_clear(&cache->delta);
+    if (trie_delta_make(record, old, &cache->delta) != 0) {
+        return NULL;
+    }
+    return make_version(buffer_bytes(&cache->delta), height);
+}
+
+/* RECORD of HEIGHT becomes the newest version, with OLDER (NULL: no memory) behind it. */
+static int put_before(struct trie_cache *cache, struct entry *entry, struct bytes record,
+                      uint64_t height, struct version *older)
+{
+    if (older == NULL || renew(cache, entry, record, height) == NULL) {
+        memory_free(older);
+        return STOA_ENOMEM;
+    }
+    older->older = entry->newest->older;
+    entry->newest->older = older;
+    count_version(cache, entry, older);
+    return 0;
+}
+
+/* RECORD is to be the newest version, with the height of the one that is; the next older one is
+ * made of it then. */
+static int replace(struct trie_cache *cache, struct entry *entry, struct bytes record)
+{
+    struct version *older = entry->newest->older;
+    uint64_t height = entry->newest->height;
+    if (older == NULL) {
+        return renew(cache, entry, record, height) == NULL ? STOA_ENOMEM : 0;
+    }
+    struct bytes old;
+    int result = restore(entry, older, &cache->record, &cache->other, &old);
+    if (result == 0) {
+        result =
+            put_before(cache, entry, record, height, make_older(cache, old, record, older->height));
+    }
+    if (result == 0) {
+        entry->newest->older->older = older->older;
+        older->older = NULL;
+        free_versions(cache, entry, older);
+    }
+    return result;
+}
+
+static int put_newer(struct trie_cache *cache, struct entry *entry, struct bytes record,
+                     uint64_t height)
+{
+    const struct version *before = entry->newest;
+    ensure(before->height <= height);
+    if (before->height == height) {
+        return replace(cache, entry, record);
+    }
+    return put_before(
+        cache, entry, record, height,
+        make_older(cache, bytes_of(before->data, before->size), record, before->height));
+}
+
 int trie_cache_put(struct trie_cache *cache, struct bytes key, struct bytes record, uint64_t height,
                    uint64_t below)
 {
     uint64_t hash = trie_cache_hash(key);
     struct entry *entry = find(cache, key, hash);
-    struct version *version = make_version(record, height);
-    if (version == NULL) {
-        return STOA_ENOMEM;
-    }
     if (entry == NULL) {
-        entry = add_entry(cache, key, hash, version);
+        struct version *version = make_version(record, height);
+        entry = version == NULL ? NULL : add_entry(cache, key, hash, version);
         if (entry == NULL) {
             memory_free(version);
             return STOA_ENOMEM;
         }
     } else {
-        struct version *before = entry->newest;
-        ensure(before->height <= height);
-        version->older = before;
-        if (before->height == height) {
-            version->older = before->older;
-            before->older = NULL;
-            free_versions(cache, entry, before);
+        int result = put_newer(cache, entry, record, height);
+        if (result != 0) {
+            return result;
         }
-        entry->newest = version;
         entry->used = true;
-        count_version(cache, entry, version);
     }
     if (height >= below) {
         link_unsettled(cache, entry);
@@ -394,36 +472,107 @@ void trie_cache_raise_floor(struct trie_cache *cache, uint64_t floor)
     cache->floor = floor > cache->floor ? floor : cache->floor;
 }
 
-static int gather_entry(const struct trie_cache *cache, const struct entry *entry, uint64_t below,
-                        uint64_t last, struct buffer *out)
+/* ---- gathering ---- */
+
+struct gathering {
+    const struct trie_cache *cache;
+    uint64_t below;
+    uint64_t last;
+    struct trie_group group; /* of the entry's versions, where one has begun */
+    bool begun;
+    struct buffer record;
+    struct buffer other;
+    struct arena *memory;
+    struct buffer *out;
+};
+
+static int end_group(struct gathering *gathering, const struct entry *entry)
 {
-    const struct version *version = entry->newest;
-    bool asked = true; /* for what is older */
-    int result = 0;
-    for (; result == 0 && asked && version != NULL && version->height >= below;
-         version = version->older) {
-        asked = version->height > cache->floor;
-        if (version->height > last) {
-            continue;
-        }
-        struct trie_cache_version gathered = {
-            .key = bytes_of(entry->key, entry->key_size),
-            .record = bytes_of(version->data, version->size),
-            .height = version->height,
-        };
-        result = buffer_append(out, &gathered, sizeof(gathered));
+    const struct trie_group *group = &gathering->group;
+    if (!gathering->begun) {
+        return 0;
+    }
+    gathering->begun = false;
+    uint8_t *content = arena_alloc(gathering->memory, trie_group_size(group));
+    struct bytes key = arena_copy(gathering->memory, bytes_of(entry->key, entry->key_size));
+    if (content == NULL || key.data == NULL) {
+        return STOA_ENOMEM;
+    }
+    struct trie_cache_version version = {
+        .key = key,
+        .record = bytes_of(content, trie_group_write(group, content)),
+        .height = group->height,
+    };
+    return buffer_append(gathering->out, &version, sizeof(version));
+}
+
+/* Begin a group with VERSION. */
+static int begin_group(struct gathering *gathering, const struct entry *entry,
+                       const struct version *version)
+{
+    struct bytes record;
+    int result = restore(entry, version, &gathering->record, &gathering->other, &record);
+    if (result == 0) {
+        trie_group_begin(&gathering->group, record, version->height);
+        gathering->begun = true;
     }
     return result;
 }
 
-int trie_cache_gather(const struct trie_cache *cache, uint64_t below, uint64_t last,
-                      struct buffer *out)
+/* VERSION is the next older one of those that are gathered. One that says that there is no record
+ * has no group. */
+static int gather_version(struct gathering *gathering, const struct entry *entry,
+                          const struct version *version)
 {
+    const struct trie_group *group = &gathering->group;
+    uint64_t size = 0;
+    if (version == entry->newest) {
+        size = version->size;
+    } else {
+        struct bytes delta = bytes_of(version->data, version->size);
+        (void)trie_delta_take_number(&delta, &size); /* the record's */
+    }
+    bool joins = gathering->begun && group->newest.size != 0 && size != 0 &&
+                 trie_group_size(group) + version->size <= TRIE_GROUP_SIZE_MAX;
+    if (joins) {
+        return trie_group_add(&gathering->group, bytes_of(version->data, version->size),
+                              version->height);
+    }
+    int result = end_group(gathering, entry);
+    return result == 0 ? begin_group(gathering, entry, version) : result;
+}
+
+static int gather_entry(struct gathering *gathering, const struct entry *entry)
+{
+    const struct version *version = entry->newest;
+    bool asked = true; /* for what is older */
+    int result = 0;
+    for (; result == 0 && asked && version != NULL && version->height >= gathering->below;
+         version = version->older) {
+        asked = version->height > gathering->cache->floor;
+        if (version->height <= gathering->last) {
+            result = gather_version(gathering, entry, version);
+        }
+    }
+    return result == 0 ? end_group(gathering, entry) : result;
+}
+
+int trie_cache_gather(const struct trie_cache *cache, uint64_t below, uint64_t last,
+                      struct arena *memory, struct buffer *out)
+{
+    struct gathering gathering = {
+        .cache = cache, .below = below, .last = last, .memory = memory, .out = out};
+    trie_group_init(&gathering.group);
+    buffer_init(&gathering.record);
+    buffer_init(&gathering.other);
     int result = 0;
     const struct entry *entry = cache->unsettled;
     for (; result == 0 && entry != NULL; entry = entry->after) {
-        result = gather_entry(cache, entry, below, last, out);
+        result = gather_entry(&gathering, entry);
     }
+    buffer_deinit(&gathering.record);
+    buffer_deinit(&gathering.other);
+    trie_group_deinit(&gathering.group);
     return result;
 }
 
@@ -439,26 +588,50 @@ void trie_cache_settle(struct trie_cache *cache, uint64_t below)
     }
 }
 
-void trie_cache_drop(struct trie_cache *cache, uint64_t height)
+/* The newest versions of ENTRY from HEIGHT on go; it has others. */
+static int drop_newest(struct trie_cache *cache, struct entry *entry, uint64_t height)
 {
-    for (size_t i = 0; i < cache->bucket_count; i++) {
+    struct version *left = entry->newest;
+    while (left->height >= height) {
+        left = left->older;
+    }
+    struct bytes record;
+    int result = restore(entry, left, &cache->record, &cache->other, &record);
+    struct version *made = result == 0 ? make_version(record, left->height) : NULL;
+    if (made == NULL) {
+        return result != 0 ? result : STOA_ENOMEM;
+    }
+    made->older = left->older;
+    left->older = NULL;
+    free_versions(cache, entry, entry->newest);
+    entry->newest = made;
+    count_version(cache, entry, made);
+    return 0;
+}
+
+int trie_cache_drop(struct trie_cache *cache, uint64_t height)
+{
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < cache->bucket_count; i++) {
         struct entry **link = &cache->buckets[i];
-        while (*link != NULL) {
+        while (result == 0 && *link != NULL) {
             struct entry *entry = *link;
-            while (entry->newest != NULL && entry->newest->height >= height) {
-                struct version *dropped = entry->newest;
-                entry->newest = dropped->older;
-                dropped->older = NULL;
-                free_versions(cache, entry, dropped);
+            const struct version *oldest = entry->newest;
+            while (oldest->older != NULL) {
+                oldest = oldest->older;
             }
-            if (entry->newest != NULL) {
-                link = &entry->next;
-            } else {
+            if (oldest->height >= height) {
                 *link = entry->next;
                 free_entry(cache, entry);
+                continue;
             }
+            if (entry->newest->height >= height) {
+                result = drop_newest(cache, entry, height);
+            }
+            link = &entry->next;
         }
     }
+    return result;
 }
 
 void trie_cache_trim(struct trie_cache *cache, uint64_t below)

@@ -6,8 +6,11 @@
  *
  * What the tables do not have is brought there many blocks at a time: of a record that each block
  * changes, only the versions that are still asked for then are ever written. Whoever does that
- * gathers them (trie_cache_gather), writes them while blocks go on, and says when they are there
- * (trie_cache_settle). Meanwhile what goes out of the cache stays in memory (trie_cache_pin).
+ * gathers a copy of them (trie_cache_gather), writes it while blocks go on, and says when it is
+ * there (trie_cache_settle).
+ *
+ * Of a record's versions the newest is whole, the others are what makes them of the next newer ones
+ * (trie_delta.h): mostly a fifth of it or less, and seldom asked for.
  *
  * Threads: any number may find while nobody changes anything. */
 #ifndef TRIE_CACHE_H
@@ -16,6 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/buffer.h"
 #include "base/bytes.h"
 
@@ -26,9 +30,10 @@ struct trie_cache *trie_cache_create(size_t budget);
 void trie_cache_destroy(struct trie_cache *cache);
 void trie_cache_clear(struct trie_cache *cache);
 
-/* The version of KEY as of BOUND, valid until the cache is changed. False: it is not here. */
-bool trie_cache_find(const struct trie_cache *cache, struct bytes key, uint64_t bound,
-                     struct bytes *out_record);
+/* The version of KEY as of BOUND, valid until the cache or SCRATCH is changed. STOA_ENOTFOUND: it
+ * is not here. STOA_ENOMEM. */
+int trie_cache_find(const struct trie_cache *cache, struct bytes key, uint64_t bound,
+                    struct buffer *scratch, struct bytes *out_record);
 
 /* What finding the key of HASH will touch, brought near step by step, each a while after the one
  * before: the bucket, the entry, the newest record. */
@@ -52,26 +57,22 @@ int trie_cache_keep(struct trie_cache *cache, struct bytes key, struct bytes rec
 /* Nothing is asked for as of heights below FLOOR any more. It only rises. */
 void trie_cache_raise_floor(struct trie_cache *cache, uint64_t floor);
 
-/* The versions that the tables do not have, of heights from BELOW to LAST, each as a struct
- * trie_cache_version behind what is in OUT. Their views hold while the cache is pinned.
- * STOA_ENOMEM. */
+/* The versions that the tables do not have, of heights from BELOW to LAST, in groups as entries of
+ * the tables have them (trie_group.h), each as a struct trie_cache_version behind what is in OUT.
+ * All of it is copied into MEMORY. STOA_ENOMEM. */
 struct trie_cache_version {
     struct bytes key;
-    struct bytes record;
-    uint64_t height;
+    struct bytes record; /* or group of records */
+    uint64_t height;     /* of the oldest */
 };
 int trie_cache_gather(const struct trie_cache *cache, uint64_t below, uint64_t last,
-                      struct buffer *out);
-
-/* From pin to unpin nothing that goes is freed. Both are changes. */
-void trie_cache_pin(struct trie_cache *cache);
-void trie_cache_unpin(struct trie_cache *cache);
+                      struct arena *memory, struct buffer *out);
 
 /* The tables have all below the height BELOW by now. */
 void trie_cache_settle(struct trie_cache *cache, uint64_t below);
 
-/* Forget every version of HEIGHT and above. */
-void trie_cache_drop(struct trie_cache *cache, uint64_t height);
+/* Forget every version of HEIGHT and above. STOA_ENOMEM: some are there still. */
+int trie_cache_drop(struct trie_cache *cache, uint64_t height);
 
 /* Forget records whose newest version is of a height below BELOW, those not put for longest first,
  * until what is left fits or a share of them was looked at. */

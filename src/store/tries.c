@@ -13,22 +13,39 @@ enum { ADDRESS_SIZE = 20, HASH_SIZE = 32, HASHED_AT_ONCE = 32 };
 
 /* ---- reading ---- */
 
+/* In the caches: STOA_ENOTFOUND where they do not know. */
+static int read_cached(const struct tries_reader *reader, struct bytes base,
+                       struct bytes *out_record)
+{
+    int result = STOA_ENOTFOUND;
+    if (reader->overlay != NULL) {
+        result = trie_cache_find(reader->overlay, base, UINT64_MAX, reader->scratch, out_record);
+    }
+    return result == STOA_ENOTFOUND
+               ? trie_cache_find(reader->cache, base, reader->bound, reader->scratch, out_record)
+               : result;
+}
+
 static int read_record(void *context, struct bytes trie, struct bytes path,
                        struct bytes *out_record, struct error_detail *detail)
 {
     struct tries_reader *reader = context;
     uint8_t key[TRIE_LAYER_BASE_MAX];
+    ensure(reader->scratch != NULL);
     if (path.size > TRIE_LAYER_PATH_MAX) {
         return error_set(detail, STOA_ECORRUPT, "trie: a path of %zu nibbles", path.size);
     }
     struct bytes base = bytes_of(key, trie_layer_base(trie, path, key));
-    if ((reader->overlay != NULL &&
-         trie_cache_find(reader->overlay, base, UINT64_MAX, out_record)) ||
-        trie_cache_find(reader->cache, base, reader->bound, out_record)) {
+    int result = read_cached(reader, base, out_record);
+    if (result == 0) {
         return out_record->size == 0 ? STOA_ENOTFOUND : 0;
     }
+    if (result != STOA_ENOTFOUND) {
+        return error_set(detail, result, "trie: a record in memory");
+    }
     uint64_t height = reader->bound < reader->table_bound ? reader->bound : reader->table_bound;
-    int result = index_find_trie(reader->index, reader->session, base, &height, out_record, detail);
+    result = index_find_trie(reader->index, reader->session, base, &height, reader->scratch,
+                             out_record, detail);
     if (result == 0 && reader->found != NULL) {
         struct trie_layer_entry entry = {.base = base, .record = *out_record, .height = height};
         result = trie_layer_add_found(reader->found, &entry);
@@ -237,6 +254,7 @@ void tries_work_init(struct tries_work *work)
         struct trie_reader reader = tries_reader_of(&work->readers[i]);
         trie_task_init(&work->tasks[i], &reader);
         buffer_init(&work->found[i]);
+        buffer_init(&work->scratch[i]);
     }
 }
 
@@ -245,6 +263,7 @@ void tries_work_deinit(struct tries_work *work)
     for (unsigned i = 0; i < TRIES_TASKS; i++) {
         trie_task_deinit(&work->tasks[i]);
         buffer_deinit(&work->found[i]);
+        buffer_deinit(&work->scratch[i]);
     }
     trie_layer_release(work->layer);
     work->layer = NULL;
@@ -266,6 +285,7 @@ int tries_begin(struct tries_work *work, const struct tries_reader *reader, stru
     ensure(work->layer == NULL);
     for (unsigned i = 0; i < TRIES_TASKS; i++) {
         work->readers[i] = *reader;
+        work->readers[i].scratch = &work->scratch[i];
         work->readers[i].found = keep_found ? &work->found[i] : NULL;
         trie_task_reset(&work->tasks[i]);
         buffer_clear(&work->found[i]);

@@ -25,9 +25,10 @@ struct tries_reader {
     const struct trie_cache *cache;
     struct index *index;
     struct kv_session *session;
-    uint64_t bound;       /* versions up to this height */
-    uint64_t table_bound; /* likewise of the tables, where they know some that do not hold */
-    struct buffer *found; /* what comes from the tables goes here too; or NULL */
+    uint64_t bound;         /* versions up to this height */
+    uint64_t table_bound;   /* likewise of the tables, where they know some that do not hold */
+    struct buffer *found;   /* what comes from the tables goes here too; or NULL */
+    struct buffer *scratch; /* for a record that is there as a part of others */
 };
 
 /* For trie_task_init; READER has to stay. */
@@ -37,6 +38,7 @@ struct tries_work {
     struct tries_reader readers[TRIES_TASKS];
     struct trie_task tasks[TRIES_TASKS];
     struct buffer found[TRIES_TASKS];
+    struct buffer scratch[TRIES_TASKS];
     struct state_update update;
     struct state_account_change *accounts;
     size_t account_count;
@@ -56,9 +58,9 @@ void tries_work_init(struct tries_work *work);
 void tries_work_deinit(struct tries_work *work);
 
 /* Begin with the block of HEIGHT, whose CHANGES are as in record.h and stay until the end. READER
- * says where records come from; its found is not looked at: with KEEP_FOUND the layer has what was
- * found. STOA_EREFUSED: the changes contradict each other or the state; STOA_ENOMEM; STOA_ECORRUPT.
- * The detail is in WORK. */
+ * says where records come from; its found and scratch are not looked at: with KEEP_FOUND the layer
+ * has what was found. STOA_EREFUSED: the changes contradict each other or the state; STOA_ENOMEM;
+ * STOA_ECORRUPT. The detail is in WORK. */
 int tries_begin(struct tries_work *work, const struct tries_reader *reader, struct bytes changes,
                 uint64_t height, bool keep_found);
 

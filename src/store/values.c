@@ -8,6 +8,7 @@
 #include "state/state_update.h"
 #include "store/state_change.h"
 #include "store/state_key.h"
+#include "store/trie_group.h"
 
 enum { ADDRESS_SIZE = 20, HASH_SIZE = 32, PREFIX_SIZE = 8 };
 
@@ -204,6 +205,7 @@ int values_walk(struct index *index, struct kv_session *session, uint64_t height
 struct record_walk {
     struct walk walk;
     struct values_records *records;
+    struct buffer scratch;
 };
 
 static int take_record(void *context, const struct runs_entry *entry)
@@ -215,17 +217,25 @@ static int take_record(void *context, const struct runs_entry *entry)
     if (entry->key.size <= RUNS_VERSION_SIZE || !is_wanted(&walk->walk, entry, &version)) {
         return 0;
     }
-    return walk->records->record(walk->records->context,
-                                 bytes_of(walk->walk.base, walk->walk.base_size), entry->value);
+    struct bytes record;
+    int result = trie_group_find(entry->value, version, walk->walk.height, &walk->scratch, &record,
+                                 &version, walk->walk.detail);
+    return result != 0 || record.size == 0
+               ? result
+               : walk->records->record(walk->records->context,
+                                       bytes_of(walk->walk.base, walk->walk.base_size), record);
 }
 
 int values_walk_records(struct index *index, struct kv_session *session, uint64_t height,
                         struct values_records *records, struct error_detail *detail)
 {
-    struct record_walk walk = {.walk = {.height = height}, .records = records};
+    struct record_walk walk = {.walk = {.height = height, .detail = detail}, .records = records};
+    buffer_init(&walk.scratch);
     records->versions = 0;
     records->version_bytes = 0;
-    return index_walk_trie(index, session, take_record, &walk, detail);
+    int result = index_walk_trie(index, session, take_record, &walk, detail);
+    buffer_deinit(&walk.scratch);
+    return result;
 }
 
 /* ---- the root ---- */

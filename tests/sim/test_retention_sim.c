@@ -79,6 +79,23 @@ static struct simtree_block *block_of(struct trial *trial, const struct made_cha
     return block != NULL ? block : simtree_add_made(&trial->tree, made);
 }
 
+/* What has come goes into the tables, and they are made durable; power may be cut. Of the tries all
+ * goes with a checkpoint that is asked for, else only what the cache has too much of. */
+static void apply(struct trial *trial)
+{
+    struct store *store = trial->tree.sim.store;
+    if (fixture_random_below(&trial->random, 3) == 0) {
+        (void)store_checkpoint(store, NULL);
+        return;
+    }
+    store_apply_freeze(store);
+    store_apply_wait_idle(store);
+    if (store->apply_failed == 0 && !io_sim_is_cut(trial->tree.sim.io)) {
+        store_apply_start_checkpoint(store);
+        store_apply_wait_idle(store);
+    }
+}
+
 /* Blocks FIRST to LAST of CHAIN, which are applied a few at a time. */
 static void store_blocks(struct trial *trial, const struct made_chain *chain, uint64_t first,
                          uint64_t last, unsigned flags)
@@ -94,7 +111,7 @@ static void store_blocks(struct trial *trial, const struct made_chain *chain, ui
                 break;
             }
             if (result == 0 && fixture_random_below(&trial->random, 3) == 0) {
-                (void)store_checkpoint(trial->tree.sim.store, NULL); /* power may be cut */
+                apply(trial);
             }
             if (mend(trial) && canonical && trial->tree.head != NULL &&
                 trial->tree.head->number < number) {
@@ -137,6 +154,9 @@ static void run(uint64_t seed, const struct made_chain *chain, const struct made
     simstore_unpower(&tree->sim);
     tree->sim.history_blocks = DEPTH;
     tree->sim.trie_history_blocks = DEPTH + 20;
+    /* So small that records of the tries come to the tables all the time, but not the newest; or so
+     * large that they come with checkpoints only. */
+    tree->sim.trie_cache_size = seed % 3 == 0 ? 0 : UINT64_C(8192) << seed % 3;
     power(&trial);
     store_blocks(&trial, chain, 1, FORK + 50, 0);
     store_blocks(&trial, branch, FORK + 1, FORK + LONGER, STOA_STORE_SIDE);

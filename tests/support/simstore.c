@@ -67,6 +67,7 @@ int simstore_open(struct simstore *sim)
         .write_through = sim->write_through,
         .history_blocks = sim->history_blocks,
         .trie_history_blocks = sim->trie_history_blocks,
+        .trie_cache_size = sim->trie_cache_size,
         .memory_tables = sim->tables,
         .is_stopping = sim->is_stopping,
         .stopping_context = sim->stopping_context,

@@ -25,6 +25,7 @@ struct simstore {
     bool write_through;
     uint64_t history_blocks;
     uint64_t trie_history_blocks;
+    uint64_t trie_cache_size;           /* 0: as ever */
     bool (*is_stopping)(void *context); /* as of store_options */
     void *stopping_context;
 };

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "stoa/error.h"
+#include "store/trie_group.h"
 #include "store/trie_layer.h"
 
 static struct bytes text(const char *string)
@@ -26,11 +28,15 @@ static void check(const struct trie_cache *cache, const char *key, uint64_t boun
                   const char *value)
 {
     struct bytes found;
-    assert_int_equal(trie_cache_find(cache, text(key), bound, &found), value != NULL);
+    struct buffer scratch;
+    buffer_init(&scratch);
+    assert_int_equal(trie_cache_find(cache, text(key), bound, &scratch, &found),
+                     value != NULL ? 0 : STOA_ENOTFOUND);
     if (value != NULL) {
         assert_int_equal(found.size, strlen(value));
         assert_memory_equal(found.data, value, found.size);
     }
+    buffer_deinit(&scratch);
 }
 
 static void versions_are_found_by_height(void **context)
@@ -78,22 +84,37 @@ static void versions_that_the_tables_have_go_but_for_the_newest(void **context)
     trie_cache_destroy(cache);
 }
 
-/* What is gathered, as "key@height ". */
+/* What is gathered, version by version from the newest of a group on, as "key@height:value ". */
 static void check_gathered(const struct trie_cache *cache, uint64_t below, uint64_t last,
                            const char *wanted)
 {
     struct buffer out;
-    char text_out[200] = "";
+    struct buffer scratch;
+    struct arena memory;
+    char text_out[400] = "";
     buffer_init(&out);
-    assert_int_equal(trie_cache_gather(cache, below, last, &out), 0);
+    buffer_init(&scratch);
+    arena_init(&memory);
+    assert_int_equal(trie_cache_gather(cache, below, last, &memory, &out), 0);
     const struct trie_cache_version *versions = (const void *)out.data;
     for (size_t i = 0; i < out.size / sizeof(*versions); i++) {
-        size_t used = strlen(text_out);
-        (void)snprintf(text_out + used, sizeof(text_out) - used, "%.*s@%d ",
-                       (int)versions[i].key.size, (const char *)versions[i].key.data,
-                       (int)versions[i].height);
+        uint64_t bound = UINT64_MAX;
+        uint64_t height;
+        struct bytes record;
+        do {
+            assert_int_equal(trie_group_find(versions[i].record, versions[i].height, bound,
+                                             &scratch, &record, &height, NULL),
+                             0);
+            size_t used = strlen(text_out);
+            (void)snprintf(text_out + used, sizeof(text_out) - used, "%.*s@%d:%.*s ",
+                           (int)versions[i].key.size, (const char *)versions[i].key.data,
+                           (int)height, (int)record.size, (const char *)record.data);
+            bound = height - 1;
+        } while (height != versions[i].height);
     }
     assert_string_equal(text_out, wanted);
+    arena_deinit(&memory);
+    buffer_deinit(&scratch);
     buffer_deinit(&out);
 }
 
@@ -106,13 +127,13 @@ static void what_the_tables_do_not_have_is_gathered(void **context)
     put(cache, "a", "five", 5, 0);
     put(cache, "b", "three", 3, 0);
     assert_int_equal(trie_cache_keep(cache, text("c"), text("one"), 1), 0); /* they have it */
-    check_gathered(cache, 0, 9, "b@3 a@5 a@2 a@1 ");
-    check_gathered(cache, 0, 4, "b@3 a@2 a@1 ");
-    check_gathered(cache, 2, 3, "b@3 a@2 ");
+    check_gathered(cache, 0, 9, "b@3:three a@5:five a@2:two a@1:one ");
+    check_gathered(cache, 0, 4, "b@3:three a@2:two a@1:one ");
+    check_gathered(cache, 2, 3, "b@3:three a@2:two ");
     trie_cache_raise_floor(cache, 3); /* a@2 is asked for as of 3, a@1 never */
-    check_gathered(cache, 0, 9, "b@3 a@5 a@2 ");
+    check_gathered(cache, 0, 9, "b@3:three a@5:five a@2:two ");
     trie_cache_settle(cache, 4);
-    check_gathered(cache, 4, 9, "a@5 ");
+    check_gathered(cache, 4, 9, "a@5:five ");
     trie_cache_settle(cache, 6);
     check_gathered(cache, 6, 9, "");
     struct trie_cache_stats stats;
@@ -120,10 +141,68 @@ static void what_the_tables_do_not_have_is_gathered(void **context)
     assert_int_equal(stats.unsettled, 0);
     assert_int_equal(stats.unsettled_bytes, 0);
     put(cache, "a", "six", 6, 6);
-    check_gathered(cache, 6, 9, "a@6 ");
-    trie_cache_drop(cache, 6);
+    check_gathered(cache, 6, 9, "a@6:six ");
+    assert_int_equal(trie_cache_drop(cache, 6), 0);
     check_gathered(cache, 6, 9, "");
     check(cache, "b", 9, "three");
+    trie_cache_destroy(cache);
+}
+
+static void a_version_without_a_record_is_gathered_alone(void **context)
+{
+    (void)context;
+    struct trie_cache *cache = trie_cache_create(1 << 20);
+    put(cache, "a", "one", 1, 0);
+    put(cache, "a", "two", 2, 0);
+    put(cache, "a", "", 3, 0);
+    put(cache, "a", "four", 4, 0);
+    put(cache, "a", "five", 5, 0);
+    check_gathered(cache, 0, 9, "a@5:five a@4:four a@3: a@2:two a@1:one ");
+    check(cache, "a", 3, "");
+    check(cache, "a", 2, "two");
+    trie_cache_destroy(cache);
+}
+
+static void a_long_history_is_gathered_in_groups(void **context)
+{
+    (void)context;
+    enum { COUNT = 100 };
+    struct trie_cache *cache = trie_cache_create(1 << 20);
+    struct buffer out;
+    struct buffer scratch;
+    struct arena memory;
+    char value[600];
+    buffer_init(&out);
+    buffer_init(&scratch);
+    arena_init(&memory);
+    for (unsigned height = 1; height <= COUNT; height++) {
+        memset(value, (int)height % 128, sizeof(value));
+        struct bytes record = bytes_of(value, 300 + height);
+        assert_int_equal(trie_cache_put(cache, text("a"), record, height, 0), 0);
+    }
+    assert_int_equal(trie_cache_gather(cache, 0, COUNT, &memory, &out), 0);
+    const struct trie_cache_version *versions = (const void *)out.data;
+    size_t count = out.size / sizeof(*versions);
+    assert_in_range(count, 4, COUNT / 2);
+    uint64_t height = COUNT;
+    for (size_t i = 0; i < count; i++) {
+        assert_true(versions[i].record.size <= TRIE_GROUP_SIZE_MAX);
+        for (; height >= versions[i].height; height--) {
+            struct bytes record;
+            uint64_t found;
+            assert_int_equal(trie_group_find(versions[i].record, versions[i].height, height,
+                                             &scratch, &record, &found, NULL),
+                             0);
+            assert_int_equal(found, height);
+            assert_int_equal(record.size, 300 + height);
+            assert_int_equal(record.data[0], height % 128);
+            assert_int_equal(record.data[record.size - 1], height % 128);
+        }
+    }
+    assert_int_equal(height, 0);
+    arena_deinit(&memory);
+    buffer_deinit(&scratch);
+    buffer_deinit(&out);
     trie_cache_destroy(cache);
 }
 
@@ -138,29 +217,45 @@ static void what_nobody_asks_for_goes_though_the_tables_never_had_it(void **cont
         put(cache, "a", "value", height, 0);
         assert_true(bytes_of_cache(cache) <= 10 * one);
     }
-    check_gathered(cache, 0, 1000, "a@999 ");
+    check_gathered(cache, 0, 1000, "a@999:value ");
     trie_cache_destroy(cache);
 }
 
-static void what_was_gathered_stays_while_pinned(void **context)
+static void what_was_gathered_stays_whatever_becomes_of_the_cache(void **context)
 {
     (void)context;
     struct trie_cache *cache = trie_cache_create(1 << 20);
     struct buffer out;
+    struct arena memory;
     buffer_init(&out);
+    arena_init(&memory);
     put(cache, "key", "one", 1, 0);
+    assert_int_equal(trie_cache_gather(cache, 0, 2, &memory, &out), 0);
     put(cache, "key", "two", 2, 0);
-    trie_cache_pin(cache);
-    assert_int_equal(trie_cache_gather(cache, 0, 2, &out), 0);
-    trie_cache_drop(cache, 1);
+    trie_cache_clear(cache);
     check(cache, "key", 9, NULL);
     const struct trie_cache_version *versions = (const void *)out.data;
-    assert_int_equal(out.size, 2 * sizeof(*versions));
-    assert_memory_equal(versions[0].record.data, "two", 3);
-    assert_memory_equal(versions[1].record.data, "one", 3);
-    assert_memory_equal(versions[1].key.data, "key", 3);
-    trie_cache_unpin(cache);
+    assert_int_equal(out.size, sizeof(*versions));
+    assert_memory_equal(versions[0].record.data, "one", 3);
+    assert_memory_equal(versions[0].key.data, "key", 3);
+    arena_deinit(&memory);
     buffer_deinit(&out);
+    trie_cache_destroy(cache);
+}
+
+/* The version before is made of the one that is replaced. */
+static void a_replaced_version_leaves_the_others_as_they_are(void **context)
+{
+    (void)context;
+    struct trie_cache *cache = trie_cache_create(1 << 20);
+    put(cache, "a", "a value", 1, 0);
+    put(cache, "a", "another value", 2, 0);
+    put(cache, "a", "a value of 3", 3, 0);
+    put(cache, "a", "3", 3, 0);
+    put(cache, "a", "something longer than all of the others", 3, 0);
+    check(cache, "a", 3, "something longer than all of the others");
+    check(cache, "a", 2, "another value");
+    check(cache, "a", 1, "a value");
     trie_cache_destroy(cache);
 }
 
@@ -185,7 +280,7 @@ static void a_lost_branch_is_forgotten(void **context)
     put(cache, "a", "three", 3, 0);
     put(cache, "a", "four", 4, 0);
     put(cache, "b", "three", 3, 0);
-    trie_cache_drop(cache, 3);
+    assert_int_equal(trie_cache_drop(cache, 3), 0);
     check(cache, "a", 9, "one");
     check(cache, "b", 9, NULL);
     struct trie_cache_stats stats;
@@ -215,8 +310,8 @@ static void only_what_the_tables_have_is_trimmed(void **context)
     assert_int_equal(stats.records, COUNT / 2);
     for (uint32_t i = 0; i < COUNT; i++) {
         struct bytes found;
-        assert_int_equal(trie_cache_find(cache, bytes_of(&i, sizeof(i)), i, &found),
-                         i >= COUNT / 2);
+        assert_int_equal(trie_cache_find(cache, bytes_of(&i, sizeof(i)), i, NULL, &found),
+                         i >= COUNT / 2 ? 0 : STOA_ENOTFOUND);
     }
     trie_cache_destroy(cache);
 }
@@ -270,7 +365,10 @@ int main(void)
         cmocka_unit_test(versions_that_the_tables_have_go_but_for_the_newest),
         cmocka_unit_test(what_the_tables_do_not_have_is_gathered),
         cmocka_unit_test(what_nobody_asks_for_goes_though_the_tables_never_had_it),
-        cmocka_unit_test(what_was_gathered_stays_while_pinned),
+        cmocka_unit_test(a_version_without_a_record_is_gathered_alone),
+        cmocka_unit_test(a_long_history_is_gathered_in_groups),
+        cmocka_unit_test(what_was_gathered_stays_whatever_becomes_of_the_cache),
+        cmocka_unit_test(a_replaced_version_leaves_the_others_as_they_are),
         cmocka_unit_test(what_is_found_in_the_tables_replaces_nothing),
         cmocka_unit_test(a_lost_branch_is_forgotten),
         cmocka_unit_test(only_what_the_tables_have_is_trimmed),
