@@ -4,11 +4,12 @@
  *
  *      look      trailer and index of what is there, or of a packed one what opening it reads
  *      sample    pieces of it are read, and a dictionary is trained by them
- *      copy      a stretch is read, its frames are checked, packed, unpacked again and compared,
- * and written; bytes between them must be zero finish    the index is written, and all that is
- * there twice; all of it is flushed compare   what the device has is read again, against a sum of
- * what was written, and opened place     renamed to its name, the folder flushed; from then on
- * reads go there; what was there is unlinked, its folder flushed
+ *      copy      a stretch is read, its frames are checked, packed, unpacked again, compared and
+ *                written; bytes between them must be zero
+ *      finish    the index is written, and all that is there twice; all of it is flushed
+ *      compare   what the device has is read again, against a sum of what was written, and opened
+ *      place     renamed to its name, the folder flushed; from then on reads go there; what was
+ *                there is unlinked, its folder flushed
  *
  * Until the rename nothing has changed, and the unfinished file is all there is to clear away;
  * after it both files say the same, and opening takes the packed one. What is read here is opened
