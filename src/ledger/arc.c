@@ -385,3 +385,39 @@ bool arc_unpack(struct arc_unpacker *unpacker, const struct arc_map *map,
     }
     return size == group->at_size && arc_sum(bytes_of(out, size), map->store_id) == group->at_sum;
 }
+
+void arc_map_stretch(const struct arc_map *map, uint64_t at, uint64_t size,
+                     struct arc_stretch *out_stretch)
+{
+    const struct arc_group *groups = map->groups;
+    uint32_t first = arc_map_find_at(map, at);
+    uint32_t end = first;
+    while (end < map->header.group_count && groups[end].at < at + size) {
+        end++;
+    }
+    *out_stretch = (struct arc_stretch){.first = first, .end = end, .at = at, .at_size = size};
+    if (end == first) {
+        return;
+    }
+    uint64_t at_end = (uint64_t)groups[end - 1].at + groups[end - 1].at_size;
+    at_end = at_end > at + size ? at_end : at + size;
+    out_stretch->at = groups[first].at < at ? groups[first].at : at;
+    out_stretch->at_size = at_end - out_stretch->at;
+    out_stretch->offset = groups[first].offset;
+    out_stretch->size =
+        (uint64_t)groups[end - 1].offset + groups[end - 1].size - groups[first].offset;
+}
+
+bool arc_unpack_stretch(struct arc_unpacker *unpacker, const struct arc_map *map,
+                        const struct arc_stretch *stretch, const uint8_t *packed, uint8_t *out)
+{
+    memset(out, 0, stretch->at_size);
+    for (uint32_t i = stretch->first; i < stretch->end; i++) {
+        const struct arc_group *group = &map->groups[i];
+        if (!arc_unpack(unpacker, map, group, packed + (group->offset - stretch->offset),
+                        out + (group->at - stretch->at))) {
+            return false;
+        }
+    }
+    return true;
+}

@@ -142,6 +142,23 @@ uint32_t arc_map_find(const struct arc_map *map, uint64_t sequence);
 /* The first group that ends behind offset AT of the file that it stands for; group_count: none. */
 uint32_t arc_map_find_at(const struct arc_map *map, uint64_t at);
 
+/* The groups that cover some bytes of the file that a map stands for. */
+struct arc_stretch {
+    uint32_t first;
+    uint32_t end;    /* behind the last; as FIRST: nothing but zeros lies there */
+    uint64_t offset; /* of them in the packed file, and how much they take there */
+    uint64_t size;
+    uint64_t at; /* and in the file they stand for: all that was asked for lies inside */
+    uint64_t at_size;
+};
+
+void arc_map_stretch(const struct arc_map *map, uint64_t at, uint64_t size,
+                     struct arc_stretch *out_stretch);
+
+/* The at_size bytes of STRETCH from the size bytes at PACKED. False: some are damaged. */
+bool arc_unpack_stretch(struct arc_unpacker *unpacker, const struct arc_map *map,
+                        const struct arc_stretch *stretch, const uint8_t *packed, uint8_t *out);
+
 /* The at_size bytes of GROUP from the size bytes at PACKED. False: it is damaged. */
 bool arc_unpack(struct arc_unpacker *unpacker, const struct arc_map *map,
                 const struct arc_group *group, const uint8_t *packed, uint8_t *out);

@@ -212,19 +212,23 @@ struct ledger_thinning {
     /* Out, after the first step: */
     uint64_t gain_bytes;    /* the sum */
     uint64_t gain_frames;   /* and how many they are of */
+    bool packed;            /* it is packed (below) */
     uint64_t size;          /* of the file as it is */
     uint64_t size_expected; /* what it would become, roughly */
+    uint64_t size_needed;   /* room that making it takes in the ledger's folder, roughly */
     /* Out: */
     bool ended;
     int result;            /* STOA_ECORRUPT: damage stands in the way, and the segment stays */
     uint64_t step_bytes;   /* read and written by the last step */
     uint64_t bytes_read;   /* of the old file so far */
-    uint64_t size_thinned; /* once it has taken its place */
+    uint64_t size_thinned; /* once it has taken its place; or waits to be packed */
     struct error_detail detail;
     struct ledger *ledger; /* the ledger's */
 };
 
-/* Whether segment NUMBER can be thinned: it is sealed, and so is the one behind it. */
+/* Whether segment NUMBER can be thinned: it is sealed, and so is the one behind it. A packed one
+ * can be as well: what is made of it does not take its place, but waits, under an unfinished name,
+ * for ledger_pack_start to pack it there; nothing has changed until that has. */
 bool ledger_can_thin(const struct ledger *ledger, uint32_t number);
 
 /* Begin, and take the first step, which looks at what there is to gain. One at a time, cleared away
@@ -244,6 +248,8 @@ void ledger_thin_stop(struct ledger_thinning *thinning);
 struct ledger_packing {
     uint32_t number;
     bool unpack;
+    uint64_t thinned_size; /* pack what thinning left of this packed segment, so large, in its
+                              place. It goes in any case. 0: not that */
     void (*done)(struct ledger_packing *packing); /* a step has ended; from io_run */
     void *context;
 

@@ -174,6 +174,22 @@ static void end_open(struct ledger_file *file)
     }
 }
 
+/* Another may have taken FILE's name since its size was seen: one that is thinned once more, or
+ * packed without what was pruned. */
+static bool is_other(struct ledger_file *file)
+{
+    uint64_t size = file->disk_size;
+    bool packed = file->packed;
+    if (ledger_form_find(file) != 0 || (file->disk_size == size && file->packed == packed)) {
+        return false;
+    }
+    if (!file->retired) {
+        file->ledger->stats.segment_bytes += file->disk_size;
+        file->ledger->stats.segment_bytes -= size;
+    }
+    return true;
+}
+
 /* What is needed to find frames in a thinned segment. Where it is damaged the file is open all the
  * same: only single frames cannot be found in it. */
 static void trailer_done(struct io_request *request)
@@ -185,6 +201,10 @@ static void trailer_done(struct io_request *request)
     memory_free(file->block);
     file->block = NULL;
     file->state = LEDGER_FILE_OPEN;
+    if (!file->has_trailer && is_other(file)) {
+        close_file(file); /* and it is opened again for whoever waits */
+        return;
+    }
     end_open(file);
 }
 
@@ -224,6 +244,11 @@ static void arc_loaded(struct arc_load *load)
     file->open_os_error = load->os_error;
     file->open_what = load->what;
     file->state = LEDGER_FILE_OPEN;
+    if (load->result == STOA_ECORRUPT && is_other(file)) {
+        file->open_result = 0;
+        close_file(file); /* likewise */
+        return;
+    }
     close_file(file);  /* it is not open for whoever waits */
     end_waiting(file); /* nor for who asks again meanwhile, until it is closed */
 }
@@ -245,7 +270,7 @@ static void load_arc(struct ledger_file *file)
 /* Whoever writes the ledger may have given the segment another form since it was listed. */
 static bool find_moved(struct ledger_file *file)
 {
-    return file->ledger->foreign && ledger_form_find(file) == 0;
+    return (file->ledger->foreign || file->retired) && ledger_form_find(file) == 0;
 }
 
 static void open_done(struct io_request *request)
@@ -273,7 +298,7 @@ static void open_done(struct io_request *request)
         load_arc(file);
         return;
     }
-    if (file->thin && !file->has_trailer && read_trailer(file)) {
+    if (file->thin && read_trailer(file)) {
         return;
     }
     file->state = LEDGER_FILE_OPEN;

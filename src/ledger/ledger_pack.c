@@ -12,7 +12,9 @@
  *                there is unlinked, its folder flushed
  *
  * Until the rename nothing has changed, and the unfinished file is all there is to clear away;
- * after it both files say the same, and opening takes the packed one. What is read here is opened
+ * after it both files say the same, and opening takes the packed one. What thinning left of a
+ * packed segment (ledger_thin.c) is packed in the same way, and the rename puts it over what was
+ * packed: at any instant there is the one or the other under that name. What is read here is opened
  * here by itself, as ledger_thin.c does, and damage in it ends it. */
 #include <string.h>
 #include <xxhash.h>
@@ -66,6 +68,9 @@ static void clear_away(struct ledger_pack *pack)
     } else if (pack->made && !pack->placed) {
         pack->made = false;
         submit(pack, PACK_REMOVE, (struct io_request){.op = IO_UNLINK, .path = pack->path_new});
+    } else if (pack->thinned) {
+        pack->thinned = false;
+        submit(pack, PACK_REMOVE, (struct io_request){.op = IO_UNLINK, .path = pack->path_source});
     } else {
         pack->phase = PACK_ENDED;
         pack->ledger->pack = NULL;
@@ -462,6 +467,10 @@ static void place(struct ledger_pack *pack)
     if (pack->packing != NULL) {
         pack->packing->size_made = pack->written;
     }
+    if (pack->thinned) { /* the rename has taken away what it was */
+        clear_away(pack);
+        return;
+    }
     submit(pack, PACK_UNLINK, (struct io_request){.op = IO_UNLINK, .path = pack->path_source});
 }
 
@@ -609,6 +618,12 @@ static bool name_files(struct ledger_pack *pack, const struct ledger_file *file)
     arc_name(pack->number, true, made);
     arc_name(pack->number, false, unfinished);
     pack->path_source = ledger_form_path(file);
+    if (pack->thinned) {
+        char thin[SEGMENT_NAME_SIZE];
+        thin_name(pack->number, false, thin);
+        memory_free(pack->path_source);
+        pack->path_source = ledger_path(ledger, thin);
+    }
     pack->path_made = ledger_archive_path(ledger, made);
     pack->path_new = ledger_archive_path(ledger, unfinished);
     pack->parent = parent_of(ledger->archive);
@@ -644,7 +659,9 @@ static bool name_unpacked(struct ledger_pack *pack)
 int ledger_pack_start(struct ledger *ledger, struct ledger_packing *packing)
 {
     const struct ledger_file *file = ledger_files_get(ledger, packing->number);
-    ensure(file != NULL && file->packed == packing->unpack && ledger->archive != NULL);
+    bool thinned = packing->thinned_size != 0;
+    ensure(file != NULL && ledger->archive != NULL && !(packing->unpack && thinned));
+    ensure(file->packed == (packing->unpack || thinned));
     ensure(packing->unpack || ledger_can_thin(ledger, packing->number));
     if (ledger->pack != NULL || ledger->thin != NULL) {
         return STOA_EBUSY;
@@ -659,12 +676,17 @@ int ledger_pack_start(struct ledger *ledger, struct ledger_packing *packing)
     pack->unpacking = packing->unpack;
     pack->source = -1;
     pack->target = -1;
-    pack->source_size = file->disk_size;
+    pack->thinned = thinned;
+    pack->source_size = thinned ? packing->thinned_size : file->disk_size;
     pack->written = pack->unpacking ? 0 : SEGMENT_BLOCK; /* the header comes last */
     if (!name_files(pack, file) || ledger_outline_init(&pack->outline, file) < 0 ||
         arc_unpacker_create(&pack->unpacker) < 0) {
         free_pack(pack);
         return STOA_ENOMEM;
+    }
+    if (thinned) {
+        pack->outline.thin = true;
+        pack->outline.size = pack->source_size;
     }
     packing->ledger = ledger;
     packing->wants_work = false;

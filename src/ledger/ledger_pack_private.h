@@ -53,6 +53,7 @@ struct ledger_pack {
     bool loading;
     uint32_t number;
     bool unpacking;
+    bool thinned;      /* the source is what thinning left of a packed one: it goes in any case */
     bool is_last_step; /* all that is left to be written is in the output */
     bool placed;
     bool made;  /* there is a file under the unfinished name */

@@ -89,7 +89,7 @@ struct ledger_file {
     unsigned moves;        /* it was found under another name, in a row */
     const char *open_what; /* what of it is damaged, where that was why it did not open */
     bool retired;          /* another file has its number now: it goes with its last user */
-    bool has_trailer;      /* of a thinned one, read when it was opened first */
+    bool has_trailer;      /* of a thinned one, read when it was opened */
     struct thin_trailer trailer;
     uint8_t *block; /* while that is read */
     struct ledger_file *retired_next;

@@ -12,7 +12,11 @@
  * after it both files say the same, and opening takes the thinned one. The segment is only ever
  * unlinked, so who has a link to it, or has it open, keeps it. It is opened here by itself: what
  * the ledger does with its own files meanwhile does not matter. Damage in what is there ends it:
- * who repairs a frame wants the frames around it as they were. */
+ * who repairs a frame wants the frames around it as they were.
+ *
+ * A packed segment (arc.h) is read the same way, unpacked a stretch at a time. What is made of it
+ * keeps its unfinished name: the packed one would count before it. It is written and no more, for
+ * ledger_pack.c, which checks every frame of it, to pack it over what is there. */
 #include <string.h>
 #include <xxhash.h>
 
@@ -20,10 +24,14 @@
 #include "base/memory.h"
 #include "ledger/ledger_private.h"
 
-enum { THIN_PIECE = 512 << 10 };
+enum {
+    THIN_PIECE = 512 << 10,
+    THIN_PACKED_PIECE = 128 << 10, /* that is unpacked at once, on the loop */
+};
 
 enum thin_phase {
     THIN_OPEN,
+    THIN_LOAD,
     THIN_TRAILER,
     THIN_INDEX,
     THIN_CREATE,
@@ -51,7 +59,16 @@ struct ledger_thin {
     bool placed;
     int source; /* -1: not open */
     int target;
-    bool made;                     /* there is a file under the unfinished name */
+    bool made; /* there is a file under the unfinished name, which goes with this */
+    uint64_t source_size;
+    bool packed;
+    struct arc_load load;
+    bool loading;
+    struct arc_map *map; /* of a packed one */
+    struct arc_unpacker *unpacker;
+    struct arc_stretch stretch; /* that is read */
+    uint8_t *packed_input;
+    uint64_t packed_capacity;
     struct ledger_outline outline; /* what is there */
     struct segment_entry *made_entries;
     uint32_t next; /* entry to be copied */
@@ -78,6 +95,10 @@ static void advance(struct io_request *request);
 static void free_thin(struct ledger_thin *thin)
 {
     ledger_outline_deinit(&thin->outline);
+    arc_load_drop(&thin->load);
+    arc_map_destroy(thin->map);
+    arc_unpacker_destroy(thin->unpacker);
+    memory_free(thin->packed_input);
     memory_free(thin->made_entries);
     memory_free(thin->input);
     memory_free(thin->output);
@@ -152,20 +173,68 @@ static void end_step(struct ledger_thin *thin)
 
 /* ---- look ---- */
 
+static uint64_t block_of(uint64_t offset)
+{
+    return offset & ~(uint64_t)(SEGMENT_BLOCK - 1);
+}
+
+static bool grow(uint8_t **buffer, uint64_t *capacity, uint64_t size)
+{
+    if (size > *capacity) {
+        memory_free(*buffer);
+        *buffer = memory_alloc_aligned(segment_align(size), IO_ALIGNMENT);
+        *capacity = *buffer != NULL ? segment_align(size) : 0;
+    }
+    return *buffer != NULL;
+}
+
+/* The groups of a packed segment around SIZE bytes at OFFSET of what it stands for. */
+static void read_packed(struct ledger_thin *thin, enum thin_phase phase, uint64_t offset,
+                        uint64_t size)
+{
+    struct arc_stretch *stretch = &thin->stretch;
+    arc_map_stretch(thin->map, offset, size, stretch);
+    uint64_t start = block_of(stretch->offset);
+    uint64_t end = segment_align(stretch->offset + stretch->size);
+    if (stretch->first == stretch->end) {
+        fail(thin, STOA_ECORRUPT, "frames of it are damaged");
+        return;
+    }
+    if (!grow(&thin->input, &thin->input_capacity, stretch->at_size) ||
+        !grow(&thin->packed_input, &thin->packed_capacity, end - start)) {
+        fail(thin, STOA_ENOMEM, "read it");
+        return;
+    }
+    thin->input_offset = stretch->at;
+    submit(thin, phase,
+           (struct io_request){.op = IO_READ,
+                               .file = thin->source,
+                               .data = thin->packed_input,
+                               .size = end - start,
+                               .offset = start});
+}
+
+/* False: what was read of a packed segment is damaged. */
+static bool unpack_input(struct ledger_thin *thin)
+{
+    const struct arc_stretch *stretch = &thin->stretch;
+    return arc_unpack_stretch(thin->unpacker, thin->map, stretch,
+                              thin->packed_input + (stretch->offset - block_of(stretch->offset)),
+                              thin->input);
+}
+
 static void read_source(struct ledger_thin *thin, enum thin_phase phase, uint64_t offset,
                         uint64_t size)
 {
-    uint64_t start = offset & ~(uint64_t)(SEGMENT_BLOCK - 1);
+    uint64_t start = block_of(offset);
     uint64_t end = segment_align(offset + size);
-    if (end - start > thin->input_capacity) {
-        memory_free(thin->input);
-        thin->input_capacity = end - start;
-        thin->input = memory_alloc_aligned(thin->input_capacity, IO_ALIGNMENT);
-        if (thin->input == NULL) {
-            thin->input_capacity = 0;
-            fail(thin, STOA_ENOMEM, "read it");
-            return;
-        }
+    if (thin->packed) {
+        read_packed(thin, phase, offset, size);
+        return;
+    }
+    if (!grow(&thin->input, &thin->input_capacity, end - start)) {
+        fail(thin, STOA_ENOMEM, "read it");
+        return;
     }
     thin->input_offset = start;
     submit(thin, phase,
@@ -197,11 +266,22 @@ static uint64_t gain_of(const struct ledger_thin *thin, const struct segment_ent
     return ledger_kind_is_store(entry->kind) ? thinning->gain(thinning->context, &frame) : 0;
 }
 
+/* What the packed segment would take without what goes, if it packs as well as it did. */
+static uint64_t packed_size(const struct ledger_thin *thin, uint64_t size)
+{
+    uint64_t content = 0;
+    for (uint32_t i = 0; i < thin->map->header.group_count; i++) {
+        content += thin->map->groups[i].at_size;
+    }
+    return size < content ? size * thin->source_size / content : thin->source_size;
+}
+
 /* The index is there: what would be gained. */
 static void look(struct ledger_thin *thin)
 {
     struct ledger_thinning *thinning = thin->thinning;
-    thinning->size = thin->outline.size;
+    thinning->packed = thin->packed;
+    thinning->size = thin->source_size;
     thinning->size_expected = thin_index_size(thin->outline.count) + 2 * SEGMENT_BLOCK;
     for (uint32_t i = 0; i < thin->outline.count; i++) {
         uint64_t gain = gain_of(thin, &thin->outline.entries[i]);
@@ -212,6 +292,10 @@ static void look(struct ledger_thin *thin)
                                                          : thin->outline.entries[i].size;
         thinning->size_expected +=
             frame_align(thin_frame_size(stays > gain ? (uint32_t)(stays - gain) : 0));
+    }
+    thinning->size_needed = thinning->size_expected;
+    if (thin->packed) {
+        thinning->size_expected = packed_size(thin, thinning->size_expected);
     }
     if (ledger_outline_is_damaged(&thin->outline)) {
         fail(thin, STOA_ECORRUPT, "frames of it are damaged");
@@ -231,6 +315,49 @@ static void trailer_read(struct ledger_thin *thin)
     read_source(thin, THIN_INDEX, trailer->index_offset, trailer->index_size);
 }
 
+static void read_trailer(struct ledger_thin *thin)
+{
+    read_source(thin, THIN_TRAILER, thin->outline.size - SEGMENT_BLOCK, SEGMENT_BLOCK);
+}
+
+static void loaded(struct arc_load *load)
+{
+    struct ledger_thin *thin = load->context;
+    thin->loading = false;
+    thin->map = load->map;
+    load->map = NULL;
+    if (load->result != 0) {
+        thin->request.result = load->result;
+        thin->request.os_error = load->os_error;
+        fail(thin, load->result, load->what);
+        return;
+    }
+    thin->outline.thin = thin->map->header.thin;
+    thin->outline.size = thin->map->header.segment_size;
+    read_trailer(thin);
+}
+
+static void source_opened(struct ledger_thin *thin)
+{
+    thin->source = (int)thin->request.result;
+    if (!thin->packed) {
+        read_trailer(thin);
+        return;
+    }
+    thin->phase = THIN_LOAD;
+    thin->loading = true;
+    thin->load = (struct arc_load){
+        .io = thin->ledger->io,
+        .file = thin->source,
+        .number = thin->number,
+        .file_size = thin->source_size,
+        .store_id = thin->ledger->store_id,
+        .done = loaded,
+        .context = thin,
+    };
+    arc_load_start(&thin->load);
+}
+
 static void index_read(struct ledger_thin *thin)
 {
     uint64_t inside = thin->outline.trailer.index_offset - thin->input_offset;
@@ -248,11 +375,12 @@ static void read_piece(struct ledger_thin *thin)
     const struct segment_entry *first = &thin->outline.entries[thin->next];
     uint64_t start = segment_entry_at(first);
     uint64_t end = start + segment_entry_size(first);
+    uint64_t most = thin->packed ? THIN_PACKED_PIECE : THIN_PIECE;
     thin->read_end = thin->next + 1;
     while (thin->read_end < thin->outline.count) {
         const struct segment_entry *entry = &thin->outline.entries[thin->read_end];
         uint64_t entry_end = (uint64_t)segment_entry_at(entry) + segment_entry_size(entry);
-        if (entry_end - start > THIN_PIECE) {
+        if (entry_end - start > most) {
             break;
         }
         end = entry_end;
@@ -407,6 +535,12 @@ static void piece_written(struct ledger_thin *thin)
         return;
     }
     ensure(thin->output_size == 0);
+    if (thin->packed) {
+        thin->made = false; /* it waits to be packed */
+        thin->thinning->size_thinned = thin->written;
+        clear_away(thin);
+        return;
+    }
     thin->written_sum = XXH3_64bits_digest(thin->sum);
     (void)XXH3_64bits_reset(thin->sum);
     submit(thin, THIN_SYNC, (struct io_request){.op = IO_SYNC, .file = thin->target});
@@ -492,6 +626,7 @@ static const char *failed_at(enum thin_phase phase)
 {
     switch (phase) {
     case THIN_OPEN:
+    case THIN_LOAD:
         return "open it";
     case THIN_TRAILER:
     case THIN_INDEX:
@@ -526,8 +661,7 @@ static void go_on(struct ledger_thin *thin)
     const struct io_request sync = {.op = IO_SYNC_DIR, .path = thin->ledger->path};
     switch (thin->phase) {
     case THIN_OPEN:
-        thin->source = (int)thin->request.result;
-        read_source(thin, THIN_TRAILER, thin->outline.size - SEGMENT_BLOCK, SEGMENT_BLOCK);
+        source_opened(thin);
         break;
     case THIN_TRAILER:
         trailer_read(thin);
@@ -562,6 +696,7 @@ static void go_on(struct ledger_thin *thin)
     case THIN_UNLINK:
         submit(thin, THIN_SYNC_AGAIN, sync);
         break;
+    case THIN_LOAD:
     case THIN_SYNC_AGAIN:
     case THIN_CLOSE_OLD:
     case THIN_CLOSE_NEW:
@@ -570,6 +705,11 @@ static void go_on(struct ledger_thin *thin)
         clear_away(thin);
         break;
     }
+}
+
+static bool is_of_source(enum thin_phase phase)
+{
+    return phase == THIN_TRAILER || phase == THIN_INDEX || phase == THIN_READ;
 }
 
 static void advance(struct io_request *request)
@@ -583,6 +723,8 @@ static void advance(struct io_request *request)
     } else if (request->result < 0 || read_short) {
         fail(thin, request->result < 0 ? (int)request->result : STOA_ECORRUPT,
              failed_at(thin->phase));
+    } else if (thin->packed && is_of_source(thin->phase) && !unpack_input(thin)) {
+        fail(thin, STOA_ECORRUPT, "packed frames of it are damaged");
     } else {
         go_on(thin);
     }
@@ -622,9 +764,14 @@ int ledger_thin_start(struct ledger *ledger, struct ledger_thinning *thinning)
     thin->number = thinning->number;
     thin->source = -1;
     thin->target = -1;
+    thin->source_size = file->disk_size;
+    thin->packed = file->packed;
     buffer_init(&thin->payload);
     int result = ledger_outline_init(&thin->outline, file);
-    thin->path_source = named(ledger, thin->number, file->thin, true);
+    if (result == 0 && thin->packed) {
+        result = arc_unpacker_create(&thin->unpacker);
+    }
+    thin->path_source = ledger_form_path(file);
     thin->path_segment = named(ledger, thin->number, false, true);
     thin->path_new = named(ledger, thin->number, true, false);
     thin->path_thin = named(ledger, thin->number, true, true);
@@ -637,6 +784,8 @@ int ledger_thin_start(struct ledger *ledger, struct ledger_thinning *thinning)
     thinning->gain_bytes = 0;
     thinning->size_expected = 0;
     thinning->gain_frames = 0;
+    thinning->packed = false;
+    thinning->size_needed = 0;
     thinning->ended = false;
     thinning->result = 0;
     thinning->step_bytes = 0;
@@ -652,7 +801,7 @@ int ledger_thin_start(struct ledger *ledger, struct ledger_thinning *thinning)
 void ledger_thin_step(struct ledger_thinning *thinning)
 {
     struct ledger_thin *thin = thinning->ledger->thin;
-    ensure(thin != NULL && thin->thinning == thinning && !thin->request.pending);
+    ensure(thin != NULL && thin->thinning == thinning && !thin->request.pending && !thin->loading);
     thinning->step_bytes = 0;
     if (thin->phase == THIN_CREATE) {
         create(thin);
@@ -673,14 +822,14 @@ void ledger_thin_stop(struct ledger_thinning *thinning)
     ensure(ledger->thin != NULL && ledger->thin->thinning == thinning);
     thinning->ledger = NULL;
     ledger->thin->thinning = NULL;
-    if (!ledger->thin->request.pending) {
+    if (!ledger_thin_is_busy(ledger)) {
         clear_away(ledger->thin);
     }
 }
 
 bool ledger_thin_is_busy(const struct ledger *ledger)
 {
-    return ledger->thin != NULL && ledger->thin->request.pending;
+    return ledger->thin != NULL && (ledger->thin->request.pending || ledger->thin->loading);
 }
 
 void ledger_thin_deinit(struct ledger *ledger)

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "maint/job.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/ensure.h"
 #include "maint/job_private.h"
+#include "store/store_folder.h"
+#include "store/store_upkeep.h"
+
+static const uint64_t space_reserve = UINT64_C(16) << 20; /* stays free besides what is made */
 
 static const char *const names[STOA_JOBS] = {
 #define STOA_JOB(name, text, every, bytes, operations, help) #text,
@@ -239,6 +244,25 @@ enum job_next job_rest(struct job *job)
 {
     job->rests = true;
     return JOB_AGAIN;
+}
+
+int job_check_space(struct job *job, const char *folder, uint64_t bytes, const char *what)
+{
+    char path[STORE_PATH_SIZE_MAX];
+    uint64_t free_bytes = UINT64_MAX;
+    uint64_t total;
+    int result = store_folder_path(path, store_directory(job_store(job)), folder, job_detail(job));
+    if (result != 0) {
+        return result;
+    }
+    if (io_space(job_loop(job), path, &free_bytes, &total) != 0) {
+        (void)store_get_space(job_store(job), &free_bytes, &total); /* else it is tried */
+    }
+    return free_bytes >= bytes + space_reserve
+               ? 0
+               : error_set(job_detail(job), STOA_ENOSPACE,
+                           "%s takes up to %" PRIu64 " bytes, %" PRIu64 " are free", what, bytes,
+                           free_bytes);
 }
 
 static void done_io(struct io_request *request)

@@ -138,6 +138,10 @@ bool job_is_stopping(const struct job *job);
 /* Step again in a moment: what is wanted cannot be had now. */
 enum job_next job_rest(struct job *job);
 
+/* Whether BYTES and a reserve are free where FOLDER of the store is, or is to be made.
+ * STOA_ENOSPACE: the detail says what WHAT takes up to. */
+int job_check_space(struct job *job, const char *folder, uint64_t bytes, const char *what);
+
 /* Submit REQUEST, whose done and context are the machine's, and step again when it is done. */
 enum job_next job_io(struct job *job, struct io_request *request);
 /* What the step that returned JOB_WAITS began has ended. May be called from inside the step. */

@@ -11,20 +11,15 @@
 #include "base/ensure.h"
 #include "ledger/ledger.h"
 #include "maint/job_kinds.h"
+#include "maint/job_packing.h"
 #include "maint/snapshot.h"
-#include "store/store_folder.h"
-
-static const uint64_t space_reserve = UINT64_C(16) << 20; /* stays free besides a packed segment */
 
 struct archive {
+    struct job_packing packing;
     bool unpack;
     uint64_t lowest; /* of the blocks that are wanted */
     uint64_t highest;
     uint32_t number; /* of the segment */
-    bool begun;      /* PACKING is */
-    bool looked;     /* its first step has ended */
-    bool worked;     /* what it wanted was done */
-    struct ledger_packing packing;
     uint64_t segments;
     uint64_t damaged;
     uint64_t before;
@@ -70,11 +65,6 @@ static int begin(struct job *job, struct bytes point)
     return 0;
 }
 
-static void stepped(struct ledger_packing *packing)
-{
-    job_continue(packing->context);
-}
-
 static enum job_next finish(struct job *job, const struct archive *own)
 {
     job_fact(job, own->unpack ? "segmentsUnpacked" : "segmentsPacked", own->segments);
@@ -101,9 +91,7 @@ static enum job_next next_segment(struct job *job)
     if (number > last) {
         return finish(job, own);
     }
-    own->packing = (struct ledger_packing){
-        .number = number, .unpack = own->unpack, .done = stepped, .context = job};
-    int result = ledger_pack_start(ledger, &own->packing);
+    int result = job_packing_start(job, number, own->unpack, 0);
     if (result == STOA_EBUSY) { /* the one before is being cleared away */
         return job_rest(job);
     }
@@ -111,52 +99,23 @@ static enum job_next next_segment(struct job *job)
         return job_fail(job, result);
     }
     own->number = number;
-    own->begun = true;
-    own->looked = false;
-    own->worked = false;
     job_say(job, "segment %" PRIu32 " of %" PRIu32, number, last);
     return JOB_WAITS;
 }
 
 static enum job_next leave_segment(struct job *job)
 {
-    struct archive *own = job_state(job);
-    ledger_pack_stop(&own->packing);
-    own->begun = false;
+    job_packing_stop(job);
     return JOB_AGAIN;
-}
-
-/* Where the space has to be: the folder of packed segments may be another file system's. */
-static int check_space(struct job *job)
-{
-    struct archive *own = job_state(job);
-    const char *directory = store_directory(job_store(job));
-    char path[STORE_PATH_SIZE_MAX];
-    uint64_t wanted = own->packing.size_expected + space_reserve;
-    uint64_t free_bytes = UINT64_MAX;
-    uint64_t total;
-    int result = store_folder_path(path, directory, STORE_FOLDER_ARCHIVE, job_detail(job));
-    if (result != 0) {
-        return result;
-    }
-    if (own->unpack || io_space(job_loop(job), path, &free_bytes, &total) != 0) {
-        (void)io_space(job_loop(job), directory, &free_bytes, &total); /* else it is tried */
-    }
-    return free_bytes >= wanted ? 0
-                                : error_set(job_detail(job), STOA_ENOSPACE,
-                                            "archive: %s a segment takes up to %" PRIu64
-                                            " bytes, %" PRIu64 " are free",
-                                            own->unpack ? "unpacking" : "packing",
-                                            own->packing.size_expected, free_bytes);
 }
 
 /* Its index was read: is it wanted, and is there room? */
 static enum job_next look_at_segment(struct job *job)
 {
     struct archive *own = job_state(job);
-    const struct ledger_packing *packing = &own->packing;
-    own->looked = true;
-    job_spend(job, 0, 1);
+    const struct ledger_packing *packing = &own->packing.packing;
+    own->packing.looked = true;
+    job_spend(job, packing->step_bytes, 1);
     bool above = packing->highest > own->highest;
     bool below = packing->highest < own->lowest;
     bool unwanted = own->unpack ? below || packing->lowest > own->highest : above || below;
@@ -168,21 +127,18 @@ static enum job_next look_at_segment(struct job *job)
         own->before += packing->size;
         return leave_segment(job);
     }
-    int result = check_space(job);
-    if (result != 0) {
-        return job_fail(job, result);
-    }
-    ledger_pack_step(&own->packing);
-    return JOB_WAITS;
+    int result = job_packing_check_space(job, own->unpack ? "archive: unpacking a segment"
+                                                          : "archive: packing a segment");
+    return result != 0 ? job_fail(job, result) : job_packing_step(job);
 }
 
 static enum job_next segment_ended(struct job *job)
 {
     struct archive *own = job_state(job);
-    const struct ledger_packing *packing = &own->packing;
+    const struct ledger_packing *packing = &own->packing.packing;
     struct error_detail detail;
     bool is_held = false;
-    own->begun = false;
+    own->packing.begun = false;
     if (packing->result == STOA_ECORRUPT) {
         own->damaged++;
         return JOB_AGAIN;
@@ -202,42 +158,22 @@ static enum job_next segment_ended(struct job *job)
     return JOB_AGAIN;
 }
 
-/* On a worker. */
-static int work(struct job *job, struct kv_session *session)
-{
-    struct archive *own = job_state(job);
-    (void)session; /* it needs no tables */
-    ledger_pack_work(&own->packing);
-    own->worked = true;
-    return 0;
-}
-
 static enum job_next step(struct job *job)
 {
-    struct archive *own = job_state(job);
+    const struct job_packing *own = job_state(job);
     if (!own->begun) {
         return next_segment(job);
     }
     if (own->packing.ended) {
         return segment_ended(job);
     }
-    if (own->packing.wants_work && !own->worked) {
-        return job_work(job, false, work);
-    }
-    job_spend(job, own->packing.step_bytes, own->looked ? 1 : 0);
-    if (!own->looked) {
-        return look_at_segment(job);
-    }
-    own->worked = false;
-    ledger_pack_step(&own->packing);
-    return JOB_WAITS;
+    return own->looked ? job_packing_step(job) : look_at_segment(job);
 }
 
 static void end(struct job *job)
 {
-    struct archive *own = job_state(job);
-    if (own->begun && job_store(job) != NULL) { /* after a power cut it has gone with it */
-        ledger_pack_stop(&own->packing);
+    if (job_store(job) != NULL) { /* after a power cut it has gone with it */
+        job_packing_stop(job);
     }
 }
 

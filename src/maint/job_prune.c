@@ -10,21 +10,25 @@
  * for first. It takes effect in one transaction; a checkpoint then takes the old files away.
  *
  * Each part sees for itself what is left to be done, so a kill costs the segment or the merge that
- * was under way. The ledger keeps all changes of the state. */
+ * was under way. The ledger keeps all changes of the state.
+ *
+ * A packed segment is thinned as well; what is made of it is packed and takes its place at once, so
+ * it is the one or the other at any instant, and a kill leaves it packed. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/ensure.h"
 #include "maint/job_kinds.h"
+#include "maint/job_packing.h"
 #include "maint/snapshot.h"
+#include "store/store_folder.h"
 
 enum phase { KEEP, THIN, MEASURE, LOOK, MERGE, JUDGE, SETTLE, MEASURE_AGAIN, END };
 
 enum { GAIN_PART = 16 }; /* of a segment's size, at least, or it is not worth it yet */
 
-static const uint64_t space_reserve = UINT64_C(16) << 20; /* stays free besides a thinned segment */
-
 struct prune {
+    struct job_packing packing; /* of what was thinned of a packed segment */
     enum phase phase;
     struct index_floors target;
     struct prune_floors kept;
@@ -35,7 +39,7 @@ struct prune {
     uint32_t number; /* of the segment */
     uint64_t segments;
     uint64_t damaged;
-    uint64_t packed; /* segments: they stay as they are */
+    uint64_t packed; /* segments of those thinned */
     uint64_t held;   /* by snapshots: bytes */
     uint64_t gained;
     struct store_prune prune;
@@ -132,16 +136,12 @@ static enum job_next next_segment(struct job *job)
 {
     struct prune *own = job_state(job);
     uint32_t last = own->kept.receipts != 0 ? store_thin_last(job_store(job)) : 0;
-    while (own->number < last && store_is_packed(job_store(job), own->number + 1)) {
-        own->number++;
-        own->packed++;
-    }
     job_progress(job, own->number, (uint64_t)last + 1);
     if (own->number >= last) {
         own->phase = MEASURE;
         job_fact(job, "segmentsThinned", own->segments);
         job_fact(job, "segmentsDamaged", own->damaged);
-        job_fact(job, "segmentsPacked", own->packed);
+        job_fact(job, "packedSegmentsThinned", own->packed);
         job_fact(job, "ledgerBytesFreed", own->gained);
         job_fact(job, "bytesHeldBySnapshots", own->held);
         return JOB_AGAIN;
@@ -176,8 +176,6 @@ static enum job_next look_at_segment(struct job *job)
 {
     struct prune *own = job_state(job);
     const struct ledger_thinning *thinning = &own->thin.thinning;
-    uint64_t free_bytes = UINT64_MAX;
-    uint64_t total;
     own->looked = true;
     job_spend(job, 0, 1);
     if (thinning->gain_frames == 0 || thinning->size_expected >= thinning->size ||
@@ -186,48 +184,92 @@ static enum job_next look_at_segment(struct job *job)
     }
     if (is_dry(job)) {
         own->segments++;
+        own->packed += thinning->packed;
         own->gained += thinning->size - thinning->size_expected;
         return leave_segment(job);
     }
-    if (store_get_space(job_store(job), &free_bytes, &total) == 0 &&
-        free_bytes < thinning->size_expected + space_reserve) {
-        return job_fail(job, error_set(job_detail(job), STOA_ENOSPACE,
-                                       "prune: a thinned segment takes up to %" PRIu64
-                                       " bytes, %" PRIu64 " are free",
-                                       thinning->size_expected, free_bytes));
+    int result = job_check_space(job, STORE_FOLDER_LEDGER, thinning->size_needed,
+                                 "prune: a thinned segment");
+    if (result != 0) {
+        return job_fail(job, result);
     }
     store_thin_step(&own->thin);
     return JOB_WAITS;
+}
+
+/* The segment has become MADE bytes. */
+static void count_segment(struct job *job, uint64_t made)
+{
+    struct prune *own = job_state(job);
+    const struct ledger_thinning *thinning = &own->thin.thinning;
+    struct error_detail detail;
+    bool is_held = false;
+    own->segments++;
+    own->packed += thinning->packed;
+    own->gained += thinning->size > made ? thinning->size - made : 0;
+    if (snapshot_holds(job_loop(job), store_directory(job_store(job)), own->number, &is_held,
+                       &detail) == 0 &&
+        is_held) {
+        own->held += thinning->size;
+    }
+}
+
+static enum job_next segment_failed(struct job *job, int result, const struct error_detail *detail)
+{
+    struct prune *own = job_state(job);
+    if (result == STOA_ECORRUPT) {
+        own->damaged++;
+        return JOB_AGAIN;
+    }
+    *job_detail(job) = *detail;
+    return job_fail(job, result);
 }
 
 static enum job_next segment_ended(struct job *job)
 {
     struct prune *own = job_state(job);
     const struct ledger_thinning *thinning = &own->thin.thinning;
-    struct error_detail detail;
-    bool is_held = false;
     own->thinning = false;
-    if (thinning->result == STOA_ECORRUPT) {
-        own->damaged++;
+    if (thinning->result != 0) {
+        return segment_failed(job, thinning->result, &thinning->detail);
+    }
+    if (thinning->packed) {
+        int result = job_packing_start(job, own->number, false, thinning->size_thinned);
+        return result == 0 ? JOB_WAITS : job_fail(job, result); /* the next open clears it away */
+    }
+    count_segment(job, thinning->size_thinned);
+    return JOB_AGAIN;
+}
+
+/* What was thinned of a packed segment is packed in its place. */
+static enum job_next pack(struct job *job)
+{
+    struct prune *own = job_state(job);
+    const struct ledger_packing *packing = &own->packing.packing;
+    if (packing->ended) {
+        own->packing.begun = false;
+        if (packing->result != 0) {
+            return segment_failed(job, packing->result, &packing->detail);
+        }
+        count_segment(job, packing->size_made);
         return JOB_AGAIN;
     }
-    if (thinning->result != 0) {
-        *job_detail(job) = thinning->detail;
-        return job_fail(job, thinning->result);
+    if (!own->packing.looked) {
+        own->packing.looked = true;
+        int result = job_packing_check_space(job, "prune: packing a thinned segment");
+        if (result != 0) {
+            return job_fail(job, result);
+        }
     }
-    own->segments++;
-    own->gained += thinning->size - thinning->size_thinned;
-    if (snapshot_holds(job_loop(job), store_directory(job_store(job)), own->number, &is_held,
-                       &detail) == 0 &&
-        is_held) {
-        own->held += thinning->size;
-    }
-    return JOB_AGAIN;
+    return job_packing_step(job);
 }
 
 static enum job_next thin(struct job *job)
 {
     struct prune *own = job_state(job);
+    if (own->packing.begun) {
+        return pack(job);
+    }
     if (!own->thinning) {
         return next_segment(job);
     }
@@ -421,9 +463,13 @@ static enum job_next step(struct job *job)
 static void end(struct job *job)
 {
     struct prune *own = job_state(job);
-    if (own->thinning && job_store(job) != NULL) { /* after a power cut it has gone with it */
+    if (job_store(job) == NULL) { /* after a power cut it has gone with it */
+        return;
+    }
+    if (own->thinning) {
         store_thin_stop(&own->thin);
     }
+    job_packing_stop(job);
 }
 
 /* By schedule only where the settings say what is to be kept. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Segments packed and unpacked on a simulated machine: every block, transaction and query is what
- * it was, the store verifies, tables made anew from packed segments say the same, power may go at
- * any I/O, and a full disk stops the job alone. */
+/* Segments packed, unpacked and, packed, pruned on a simulated machine: every block, transaction
+ * and query that is kept is what it was, the store verifies, tables made anew from packed segments
+ * say the same, power may go at any I/O, and a full disk stops the job alone. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -66,9 +66,10 @@ static int archive(struct simstore *sim, uint64_t keep, bool back, unsigned flag
     return simstore_run_job(sim, STOA_JOB_ARCHIVE, &order, out_info);
 }
 
-static int prune(struct simstore *sim, uint64_t keep, struct stoa_job_info *out_info)
+static int prune(struct simstore *sim, uint64_t keep, unsigned flags,
+                 struct stoa_job_info *out_info)
 {
-    struct job_order order = {.flags = 0};
+    struct job_order order = {.flags = flags};
     order.numbers[JOB_KEEP_BODIES] = keep;
     return simstore_run_job(sim, STOA_JOB_PRUNE, &order, out_info);
 }
@@ -102,6 +103,14 @@ static unsigned packed_segments(const struct simstore *sim)
 
 /* ---- what the store says ---- */
 
+/* Those below are pruned, and are refused with the window named. */
+static uint64_t blocks_from(const struct simstore *sim)
+{
+    struct stoa_stats stats;
+    store_get_stats(sim->store, &stats);
+    return stats.bodies_from;
+}
+
 static void expect_block(struct simstore *sim, const struct made_block *made)
 {
     struct stoa_block_key keys[] = {{.by = STOA_BY_HEIGHT, .height = made->number},
@@ -110,6 +119,14 @@ static void expect_block(struct simstore *sim, const struct made_block *made)
     for (unsigned i = 0; i < 2; i++) {
         struct stoa_block block;
         int result = simstore_get(sim, &keys[i], &block);
+        if (made->number < blocks_from(sim)) {
+            char window[64];
+            snprintf(window, sizeof(window), "those of %llu to %d are",
+                     (unsigned long long)blocks_from(sim), BLOCKS);
+            assert_int_equal(result, STOA_EPRUNED);
+            assert_non_null(strstr(sim->detail.text, window));
+            continue;
+        }
         if (result != 0) {
             fail_msg("block %llu: %s", (unsigned long long)made->number, sim->detail.text);
         }
@@ -126,7 +143,12 @@ static void expect_transactions(struct simstore *sim, const struct made_block *m
     for (size_t i = 0; i < made->transaction_count; i++) {
         const struct made_transaction *own = &made->transactions[i];
         struct stoa_transaction found;
-        assert_int_equal(simstore_get_transaction(sim, own->hash, &found), 0);
+        int result = simstore_get_transaction(sim, own->hash, &found);
+        if (made->number < blocks_from(sim)) {
+            assert_int_equal(result, STOA_ENOTFOUND);
+            continue;
+        }
+        assert_int_equal(result, 0);
         assert_int_equal(found.block.height, made->number);
         assert_int_equal(found.index, i);
         assert_true(
@@ -144,7 +166,12 @@ static void expect_logs(struct simstore *sim, const struct made_block *made, boo
     struct stoa_logs logs;
     filter.from = made->number;
     filter.to = made->number;
-    assert_int_equal(simstore_query_logs(sim, &filter, &logs), 0);
+    int result = simstore_query_logs(sim, &filter, &logs);
+    if (made->number < blocks_from(sim)) {
+        assert_int_equal(result, STOA_EPRUNED);
+        return;
+    }
+    assert_int_equal(result, 0);
     logs_of[made->number] = first ? logs.count : logs_of[made->number];
     assert_int_equal(logs.count, logs_of[made->number]);
     assert_int_equal(logs.missing, 0);
@@ -240,15 +267,15 @@ static void what_may_change_yet_is_not_packed(void **state)
     deinit(&sim);
 }
 
-/* True: power went before the job's end. */
-static bool cut_once(struct simstore *sim, uint64_t cut_at, bool back)
+/* True: power went before the end of the job, pruning where KEEP is not 0. */
+static bool cut_once(struct simstore *sim, uint64_t cut_at, uint64_t keep, bool back)
 {
     assert_int_equal(simstore_close(sim), 0);
     simstore_unpower(sim);
     power(sim, &(struct io_sim_options){.cut_at = cut_at});
     int result = simstore_open(sim);
-    if (result == 0) {
-        (void)archive(sim, 0, back, 0, NULL); /* power may go */
+    if (result == 0) { /* power may go */
+        (void)(keep != 0 ? prune(sim, keep, 0, NULL) : archive(sim, 0, back, 0, NULL));
     }
     bool cut = io_sim_is_cut(sim->io);
     if (cut) {
@@ -271,7 +298,7 @@ static unsigned cut_everywhere(bool back)
     }
     unsigned whole = packed_segments(&sim);
     uint64_t cut_at = 1;
-    while (cut_once(&sim, cut_at, back)) {
+    while (cut_once(&sim, cut_at, 0, back)) {
         bool has_moved = packed_segments(&sim) != whole;
         expect(&sim, 61, false);
         expect_verified(&sim);
@@ -339,8 +366,123 @@ static void full_disk_stops_the_job_and_nothing_else(void **state)
     deinit(&sim);
 }
 
-/* What is pruned is packed without it, and what is packed is left by pruning until it is unpacked.
- */
+static void power_may_go_while_pruning(void **state)
+{
+    (void)state;
+    unsigned cuts = 0;
+    for (unsigned offset = 0; offset < 2; offset++) { /* in another store: other moments */
+        struct simstore sim;
+        unsigned thinned = 0;
+        init_finalized(&sim, 11 + offset);
+        expect(&sim, 1, true);
+        assert_int_equal(archive(&sim, 0, false, 0, NULL), 0);
+        unsigned packed = packed_segments(&sim);
+        uint64_t before = ledger_bytes(&sim);
+        uint64_t cut_at = 1 + offset;
+        while (cut_once(&sim, cut_at, 300, false)) {
+            assert_int_equal(packed_segments(&sim), packed);
+            expect(&sim, 61, false);
+            expect_verified(&sim);
+            thinned += ledger_bytes(&sim) < before;
+            cut_at += 2 * SANITIZED_SLOWER;
+            cuts++;
+            assert_true(cut_at < 4000);
+        }
+        struct io_sim_options calm = {.seed = 3};
+        (void)simstore_close(&sim); /* power may go yet */
+        simstore_restart(&sim, &calm, !io_sim_is_cut(sim.io), 5);
+        assert_int_equal(prune(&sim, 300, 0, NULL), 0);
+        assert_int_equal(blocks_from(&sim), BLOCKS - 300);
+        assert_int_equal(packed_segments(&sim), packed);
+        assert_true(thinned > 0);
+        expect(&sim, 1, false);
+        expect_verified(&sim);
+        deinit(&sim);
+    }
+    print_message("%u cuts\n", cuts);
+}
+
+static void packed_segments_are_pruned(void **state)
+{
+    (void)state;
+    struct simstore sim;
+    struct stoa_job_info info;
+    struct stoa_job_info dry;
+    init_finalized(&sim, 14);
+    expect(&sim, 1, true);
+    assert_int_equal(archive(&sim, 0, false, 0, NULL), 0);
+    unsigned packed = packed_segments(&sim);
+    uint64_t before = ledger_bytes(&sim);
+    assert_int_equal(prune(&sim, 600, JOB_DRY_RUN, &dry), 0);
+    assert_int_equal(ledger_bytes(&sim), before);
+    assert_int_equal(prune(&sim, 600, 0, &info), 0);
+    assert_true(fact(&info, "packedSegmentsThinned") >= 1);
+    assert_int_equal(fact(&info, "packedSegmentsThinned"), fact(&dry, "packedSegmentsThinned"));
+    assert_int_equal(fact(&info, "segmentsThinned"), fact(&dry, "segmentsThinned"));
+    assert_int_equal(fact(&info, "segmentsDamaged"), 0);
+    assert_int_equal(fact(&info, "ledgerBytesFreed"), before - ledger_bytes(&sim));
+    assert_true(fact(&info, "ledgerBytesFreed") >= fact(&dry, "ledgerBytesFreed") / 2);
+    assert_true(fact(&info, "ledgerBytesFreed") <= fact(&dry, "ledgerBytesFreed") * 2);
+    assert_int_equal(packed_segments(&sim), packed);
+    expect(&sim, 1, false);
+    expect_verified(&sim);
+    assert_int_equal(prune(&sim, 300, 0, &info), 0); /* deeper */
+    assert_true(fact(&info, "packedSegmentsThinned") >= 1);
+    assert_int_equal(prune(&sim, 300, 0, &info), 0);
+    assert_int_equal(fact(&info, "segmentsThinned"), 0);
+    assert_int_equal(simstore_close(&sim), 0);
+    simstore_lose_tables(&sim);
+    assert_int_equal(simstore_open(&sim), 0);
+    assert_int_equal(blocks_from(&sim), BLOCKS - 300);
+    expect(&sim, 1, false);
+    expect_verified(&sim);
+    assert_int_equal(archive(&sim, 0, true, 0, &info), 0);
+    assert_int_equal(packed_segments(&sim), 0);
+    expect(&sim, 3, false);
+    expect_verified(&sim);
+    deinit(&sim);
+}
+
+static void full_disk_stops_pruning_and_nothing_else(void **state)
+{
+    (void)state;
+    struct simstore sim;
+    uint64_t free_bytes;
+    uint64_t total;
+    uint64_t size;
+    init_finalized(&sim, 15);
+    expect(&sim, 1, true);
+    assert_int_equal(archive(&sim, 0, false, 0, NULL), 0);
+    unsigned packed = packed_segments(&sim);
+    uint64_t before = ledger_bytes(&sim);
+    assert_int_equal(io_space(sim.io, "/", &free_bytes, &total), 0);
+    uint64_t used = total - free_bytes;
+    assert_int_equal(simstore_close(&sim), 0);
+    simstore_unpower(&sim);
+    power(&sim, &(struct io_sim_options){.capacity = used + (12 << 20)});
+    assert_int_equal(simstore_open(&sim), 0);
+    assert_int_equal(prune(&sim, 300, 0, NULL), STOA_ENOSPACE);
+    assert_non_null(strstr(sim.detail.text, "are free"));
+    assert_int_equal(ledger_bytes(&sim), before);
+    assert_int_equal(io_file_size(sim.io, "/store/ledger/00000001.thin.new", &size),
+                     STOA_ENOTFOUND);
+    assert_int_equal(io_file_size(sim.io, "/store/archive/00000001.arc.new", &size),
+                     STOA_ENOTFOUND);
+    expect(&sim, 3, false); /* what is below is refused already */
+    expect_verified(&sim);
+    assert_int_equal(simstore_close(&sim), 0);
+    simstore_unpower(&sim);
+    power(&sim, &(struct io_sim_options){.capacity = 0});
+    assert_int_equal(simstore_open(&sim), 0);
+    assert_int_equal(prune(&sim, 300, 0, NULL), 0);
+    assert_true(ledger_bytes(&sim) < before);
+    assert_int_equal(packed_segments(&sim), packed);
+    expect(&sim, 3, false);
+    expect_verified(&sim);
+    deinit(&sim);
+}
+
+/* What is pruned is packed without it. */
 static void pruned_segments_are_packed_as_they_are(void **state)
 {
     (void)state;
@@ -348,21 +490,16 @@ static void pruned_segments_are_packed_as_they_are(void **state)
     struct stoa_job_info info;
     struct stoa_job_info pruned;
     init_finalized(&sim, 10);
-    assert_int_equal(prune(&sim, 600, &pruned), 0);
+    assert_int_equal(prune(&sim, 600, 0, &pruned), 0);
     assert_true(fact(&pruned, "segmentsThinned") >= 1);
     uint64_t before = ledger_bytes(&sim);
     assert_int_equal(archive(&sim, 0, false, 0, &info), 0);
     assert_true(fact(&info, "segmentsPacked") >= 1);
     assert_true(ledger_bytes(&sim) < before);
     expect_verified(&sim);
+    assert_int_equal(blocks_from(&sim), BLOCKS - 600);
     for (uint64_t number = 1; number <= BLOCKS; number++) {
-        struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = number};
-        struct stoa_block block;
-        if (number < BLOCKS - 600) {
-            assert_int_equal(simstore_get(&sim, &key, &block), STOA_EPRUNED);
-        } else {
-            expect_block(&sim, made_chain_block(chain, number));
-        }
+        expect_block(&sim, made_chain_block(chain, number));
     }
     assert_int_equal(simstore_close(&sim), 0);
     simstore_lose_tables(&sim);
@@ -383,6 +520,9 @@ int main(void)
         cmocka_unit_test(power_may_go_at_any_moment),
         cmocka_unit_test(power_may_go_while_unpacking),
         cmocka_unit_test(full_disk_stops_the_job_and_nothing_else),
+        cmocka_unit_test(power_may_go_while_pruning),
+        cmocka_unit_test(packed_segments_are_pruned),
+        cmocka_unit_test(full_disk_stops_pruning_and_nothing_else),
         cmocka_unit_test(pruned_segments_are_packed_as_they_are),
     };
     chain = made_chain_create(21, BLOCKS);

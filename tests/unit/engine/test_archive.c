@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Packed segments on a real disk: blocks of real chains take less than half the room, what reads,
  * copies and restores them says what it said before, also to a height inside a packed segment and
- * while segments are being moved; one packed read costs a few live ones at most. STOA_LONG=1: all
- * of the real chains. */
+ * while segments are being moved; what is pruned of them goes; one packed read costs a few live
+ * ones at most. STOA_LONG=1: all of the real chains. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -289,6 +289,73 @@ static void copies_of_packed_segments_are_whole(void **state)
     engine_rig_remove(place.base);
 }
 
+/* ---- pruned ---- */
+
+static void prune(struct stoa *stoa, uint64_t keep, struct stoa_job_info *out_info)
+{
+    struct stoa_job_options options = STOA_JOB_OPTIONS_INIT;
+    struct stoa_detail detail = {.code = 0};
+    options.job = STOA_JOB_PRUNE;
+    options.flags = STOA_JOB_HURRY;
+    options.keep_bodies = keep;
+    if (stoa_run_job(stoa, &options, out_info, &detail) != 0) {
+        fail_msg("prune: %s", detail.text);
+    }
+}
+
+static void expect_window(struct stoa *stoa, uint64_t from)
+{
+    for (uint64_t number = 1; number <= BLOCKS; number++) {
+        assert_int_equal(look(stoa, number), number < from ? STOA_EPRUNED : 0);
+    }
+    expect_verified(stoa);
+}
+
+static void packed_segments_are_pruned(void **state)
+{
+    (void)state;
+    struct place place = {.base = ""};
+    struct stoa_backup_options options = STOA_BACKUP_OPTIONS_INIT;
+    struct stoa_copy_info info;
+    struct stoa_job_info packed;
+    struct stoa_job_info job;
+    struct stoa_stats before = STOA_STATS_INIT;
+    struct stoa_stats after = STOA_STATS_INIT;
+    struct stoa_detail detail;
+    char kept[128];
+    char again[128];
+    make_place(&place);
+    (void)snprintf(kept, sizeof(kept), "%s/kept", place.base);
+    (void)snprintf(again, sizeof(again), "%s/again", place.base);
+    struct stoa *stoa = make_store(&place);
+    archive(stoa, false, &packed);
+    assert_int_equal(stoa_get_stats(stoa, &before), 0);
+    assert_int_equal(stoa_backup(stoa, kept, &options, &info, &detail), 0);
+    prune(stoa, 300, &job);
+    assert_int_equal(stoa_get_stats(stoa, &after), 0);
+    assert_true(fact(&job, "packedSegmentsThinned") >= 1);
+    assert_true(fact(&job, "packedSegmentsThinned") <= fact(&packed, "segmentsPacked"));
+    assert_true(fact(&job, "ledgerBytesFreed") > 0);
+    assert_int_equal(before.ledger_bytes - after.ledger_bytes, fact(&job, "ledgerBytesFreed"));
+    expect_window(stoa, BLOCKS - 300);
+    if (stoa_backup(stoa, kept, &options, &info, &detail) != 0) {
+        fail_msg("backup: %s", detail.text);
+    }
+    archive(stoa, false, &job); /* what is packed stays so */
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    stoa = open_at(place.directory);
+    expect_window(stoa, BLOCKS - 300);
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    restore(kept, again, 0); /* the last: without what is pruned */
+    stoa = open_at(again);
+    expect_window(stoa, BLOCKS - 300);
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    engine_rig_remove(again);
+    (void)snprintf(kept, sizeof(kept), "%s/kept/00000001.backup", place.base);
+    expect_copy(kept, again, 0); /* the first has all of it yet */
+    engine_rig_remove(place.base);
+}
+
 /* ---- damage ---- */
 
 static uint64_t size_of(const char *path)
@@ -462,6 +529,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(real_chains_take_less_than_half),
         cmocka_unit_test(copies_of_packed_segments_are_whole),
+        cmocka_unit_test(packed_segments_are_pruned),
         cmocka_unit_test(damage_of_a_packed_segment_is_mended),
         cmocka_unit_test(copies_and_reads_beside_a_move_are_whole),
     };
