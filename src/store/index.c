@@ -283,11 +283,8 @@ static int load_postings(struct index *index, struct kv_session *session,
     size_t count = 0;
     for (size_t i = 0; i < pending_postings_count(batch); i++) {
         const struct pending_postings *block = pending_postings_at(batch, i);
-        for (size_t j = 0; j < block->count; j++) {
-            const struct posting *posting = &block->postings[j];
-            if (posting->kind != kind) {
-                continue;
-            }
+        for (size_t j = 0; j < block->kinds[kind].count; j++) {
+            const struct posting *posting = &block->kinds[kind].postings[j];
             uint8_t key[PLACE_POSTING_KEY_MAX] = {0};
             static_assert(sizeof(key) == 16, "such keys are short");
             size_t size = place_encode_posting_key(posting, block->height, key);

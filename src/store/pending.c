@@ -449,15 +449,13 @@ static void add_postings(struct pending *pending, uint64_t height,
     memcpy(copy, entries->postings, size);
     chunk->used += skip + size;
     pending->size += size;
-    pending->postings[pending->postings_count++] = (struct pending_postings){
-        .postings = copy,
-        .count = entries->posting_count,
-        .height = height,
-        .removed = entries->removed,
-    };
-    for (size_t i = 0; i < entries->posting_count; i++) {
-        pending->posting_totals[entries->postings[i].kind]++;
+    struct pending_postings *postings = &pending->postings[pending->postings_count++];
+    *postings = (struct pending_postings){.height = height, .removed = entries->removed};
+    for (unsigned kind = 0; kind < POSTING_KINDS; kind++) {
+        postings->kinds[kind] = posting_of_kind(copy, entries->posting_count, kind);
+        pending->posting_totals[kind] += postings->kinds[kind].count;
     }
+    postings->missing = posting_has_missing(&postings->kinds[POSTING_LOG]);
 }
 
 int pending_reserve(struct pending *pending, const struct pending_room *room)

@@ -151,16 +151,17 @@ const struct pending_block *pending_canonical_at(const struct pending *pending, 
 void pending_change_at(const struct pending *pending, size_t index,
                        struct pending_change *out_change);
 
-/* The postings of one block, in their order. */
-struct pending_postings {
-    const struct posting *postings;
-    size_t count;
-    uint64_t height;
-    bool removed; /* the block has left the canonical chain: these are no more */
-};
-size_t pending_postings_count(const struct pending *pending);
 /* In order of arrival: what comes later counts. */
 const struct trie_layer *pending_layers(const struct pending *pending);
+
+/* The postings of one block, in their order. */
+struct pending_postings {
+    struct posting_slice kinds[POSTING_KINDS];
+    uint64_t height;
+    bool removed; /* the block has left the canonical chain: these are no more */
+    bool missing; /* some are of the lists of what is not stored */
+};
+size_t pending_postings_count(const struct pending *pending);
 size_t pending_posting_total(const struct pending *pending, enum posting_kind kind);
 
 /* In order of arrival: what comes later counts. */

@@ -299,22 +299,91 @@ int posting_compute_damaged(struct buffer *out)
     return result == 0 ? settle(out, first) : result;
 }
 
-const struct posting *posting_find(const struct posting *postings, size_t count,
-                                   enum posting_kind kind, uint64_t prefix)
+struct posting_slice posting_of_kind(const struct posting *postings, size_t count,
+                                     enum posting_kind kind)
 {
-    struct posting wanted = {.prefix = prefix, .kind = (uint8_t)kind};
+    static_assert(POSTING_KINDS == 2, "there is one border");
     size_t low = 0;
     size_t high = count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (compare(&postings[middle], &wanted) < 0) {
+        if (postings[middle].kind < POSTING_LOG) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    bool found = low < count && postings[low].kind == kind && postings[low].prefix == prefix;
-    return found ? &postings[low] : NULL;
+    return kind == POSTING_ADDRESS
+               ? (struct posting_slice){.postings = postings, .count = low}
+               : (struct posting_slice){.postings = postings + low, .count = count - low};
+}
+
+static size_t guess(const struct posting_slice *slice, uint64_t prefix)
+{
+    enum { HALF = (64 - POSTING_PREFIX_SPARE) / 2 };
+    ensure(slice->count != 0);
+    return (size_t)(((prefix >> HALF) * slice->count) >> HALF);
+}
+
+const struct posting *posting_guess(const struct posting_slice *slice, uint64_t prefix)
+{
+    return &slice->postings[guess(slice, prefix)];
+}
+
+/* By leaps away from the guess, each twice as far, then by halves within the last. */
+const struct posting *posting_find(const struct posting_slice *slice, uint64_t prefix)
+{
+    const struct posting *postings = slice->postings;
+    if (slice->count == 0) {
+        return NULL;
+    }
+    size_t low = 0;                     /* all below are before PREFIX */
+    size_t high = guess(slice, prefix); /* is not, or is the end */
+    size_t leap = 1;
+    if (postings[high].prefix < prefix) {
+        while (high < slice->count && postings[high].prefix < prefix) {
+            low = high + 1;
+            high = leap < slice->count - high ? high + leap : slice->count;
+            leap *= 2;
+        }
+    } else {
+        while (low < high) {
+            size_t below = leap < high ? high - leap : 0;
+            if (postings[below].prefix < prefix) {
+                low = below + 1;
+                break;
+            }
+            high = below;
+            leap *= 2;
+        }
+    }
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (postings[middle].prefix < prefix) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < slice->count && postings[low].prefix == prefix ? &postings[low] : NULL;
+}
+
+static uint64_t missing_prefix(enum posting_place place)
+{
+    return posting_log_prefix(place, bytes_of(NULL, 0));
+}
+
+bool posting_is_missing(const struct posting *posting)
+{
+    return posting->kind == POSTING_LOG &&
+           (posting->prefix == missing_prefix(POSTING_PLACE_NO_RECEIPTS) ||
+            posting->prefix == missing_prefix(POSTING_PLACE_NO_SENDERS));
+}
+
+bool posting_has_missing(const struct posting_slice *slice)
+{
+    return posting_find(slice, missing_prefix(POSTING_PLACE_NO_RECEIPTS)) != NULL ||
+           posting_find(slice, missing_prefix(POSTING_PLACE_NO_SENDERS)) != NULL;
 }
 
 /* ---- of one address ---- */

@@ -55,9 +55,27 @@ int posting_compute(struct buffer *out, const struct block *block, struct bytes 
 /* Those of a block whose contents are not readable: it is on both lists of what is missing. */
 int posting_compute_damaged(struct buffer *out);
 
-/* The first of POSTINGS (COUNT, in order) with KIND and PREFIX; those equal to it follow. NULL. */
-const struct posting *posting_find(const struct posting *postings, size_t count,
-                                   enum posting_kind kind, uint64_t prefix);
+/* Postings of one kind, in order. */
+struct posting_slice {
+    const struct posting *postings;
+    size_t count;
+};
+
+/* Those of KIND among POSTINGS (COUNT, in order). */
+struct posting_slice posting_of_kind(const struct posting *postings, size_t count,
+                                     enum posting_kind kind);
+
+/* Where PREFIX would be in SLICE, which is not empty, if prefixes were spread evenly: they are
+ * hashes, so it is near. For whoever searches many, to fetch the memory of all before the first. */
+const struct posting *posting_guess(const struct posting_slice *slice, uint64_t prefix);
+
+/* The first of SLICE with PREFIX; those equal to it follow. NULL. */
+const struct posting *posting_find(const struct posting_slice *slice, uint64_t prefix);
+
+/* Whether it is of a list of what is not stored; whether any of SLICE is, which is of POSTING_LOG.
+ */
+bool posting_is_missing(const struct posting *posting);
+bool posting_has_missing(const struct posting_slice *slice);
 
 /* The roles that ADDRESS has in the transaction INDEX of a block, or in its withdrawals
  * (POSTING_INDEX_MAX): exact, by the block itself; and the transaction's envelope (NULL for

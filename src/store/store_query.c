@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "store/hot.h"
 
-enum { TRIES_MAX = 16, FRONT_LEAST_SAVED = 4096 };
+enum { TRIES_MAX = 16, FRONT_LEAST_SAVED = 4096, BLOCKS_AHEAD = 16 };
 
 static void begin(struct store_query *query);
 
@@ -118,30 +118,54 @@ static size_t settle_overlay(struct buffer *buffer, size_t first)
     return kept + 1;
 }
 
-static int take_postings(struct store_query *query, const struct pending *batch,
-                         const struct query_list *list, uint32_t *order)
+static int take_block(struct store_query *query, const struct pending_postings *block,
+                      const struct posting *wanted, uint32_t *order)
 {
-    const struct posting *wanted = &list->posting;
+    const struct posting_slice *slice = &block->kinds[wanted->kind];
+    const struct posting *posting = posting_find(slice, wanted->prefix);
+    const struct posting *end = slice->postings + slice->count;
+    for (; posting != NULL && posting < end && posting->prefix == wanted->prefix; posting++) {
+        struct posting_overlay overlay = {
+            .spot = posting_stream_spot(block->height, posting->index),
+            .order = (*order)++,
+            .roles = posting->roles,
+            .removed = block->removed,
+        };
+        if (buffer_append(&query->overlay, &overlay, sizeof(overlay)) != 0) {
+            return STOA_ENOMEM;
+        }
+    }
+    return 0;
+}
+
+/* Each search begins with a miss of the memory: a few blocks' are under way at once. */
+static void fetch_ahead(const struct pending *batch, size_t first, const struct posting *wanted)
+{
+    size_t count = pending_postings_count(batch);
+    size_t end = count - first < BLOCKS_AHEAD ? count : first + BLOCKS_AHEAD;
+    for (size_t i = first; i < end; i++) {
+        const struct posting_slice *slice = &pending_postings_at(batch, i)->kinds[wanted->kind];
+        if (slice->count != 0) {
+            __builtin_prefetch(posting_guess(slice, wanted->prefix));
+        }
+    }
+}
+
+static int take_postings(struct store_query *query, const struct pending *batch,
+                         const struct posting *wanted, uint32_t *order)
+{
+    bool of_missing = posting_is_missing(wanted);
     for (size_t i = 0; i < pending_postings_count(batch); i++) {
         const struct pending_postings *block = pending_postings_at(batch, i);
-        if (block->height < query->from || block->height > query->to) {
+        if (i % BLOCKS_AHEAD == 0 && !of_missing) {
+            fetch_ahead(batch, i, wanted);
+        }
+        if (block->height < query->from || block->height > query->to ||
+            (of_missing && !block->missing)) {
             continue;
         }
-        const struct posting *end = block->postings + block->count;
-        const struct posting *posting =
-            posting_find(block->postings, block->count, wanted->kind, wanted->prefix);
-        while (posting != NULL && posting < end && posting->kind == wanted->kind &&
-               posting->prefix == wanted->prefix) {
-            struct posting_overlay overlay = {
-                .spot = posting_stream_spot(block->height, posting->index),
-                .order = (*order)++,
-                .roles = posting->roles,
-                .removed = block->removed,
-            };
-            if (buffer_append(&query->overlay, &overlay, sizeof(overlay)) != 0) {
-                return STOA_ENOMEM;
-            }
-            posting++;
+        if (take_block(query, block, wanted, order) != 0) {
+            return STOA_ENOMEM;
         }
     }
     return 0;
@@ -155,7 +179,7 @@ static int take_overlay(struct store_query *query)
         uint32_t order = 0;
         lists[i].overlay_first = query->overlay.size / sizeof(struct posting_overlay);
         for (unsigned j = 0; (batch = batch_at(query->store, j)) != NULL; j++) {
-            if (take_postings(query, batch, &lists[i], &order) != 0) {
+            if (take_postings(query, batch, &lists[i].posting, &order) != 0) {
                 return STOA_ENOMEM;
             }
         }
@@ -174,37 +198,51 @@ static int compare_heights(const void *a, const void *b)
     return left->order < right->order ? -1 : left->order > right->order;
 }
 
-/* Where the canonical blocks of the pending batches are. */
+static int take_batch_heights(struct store_query *query, const struct pending *batch,
+                              uint32_t *order)
+{
+    for (size_t i = 0; i < pending_block_count(batch); i++) {
+        const struct pending_block *block = pending_block_at(batch, i);
+        if (block->side || block->height < query->from || block->height > query->to) {
+            continue;
+        }
+        struct query_height height = {
+            .height = block->height, .order = (*order)++, .position = block->position};
+        memcpy(height.hash, block->hash, 32);
+        if (buffer_append(&query->heights, &height, sizeof(height)) != 0) {
+            return STOA_ENOMEM;
+        }
+    }
+    return 0;
+}
+
+/* Where the canonical blocks of the pending batches are. They come in order but where the branch
+ * was changed or a block was given another place. */
 static int take_heights(struct store_query *query)
 {
     const struct pending *batch;
     uint32_t order = 0;
     for (unsigned i = 0; (batch = batch_at(query->store, i)) != NULL; i++) {
-        for (size_t j = 0; j < pending_block_count(batch); j++) {
-            const struct pending_block *block = pending_block_at(batch, j);
-            if (block->side || block->height < query->from || block->height > query->to) {
-                continue;
-            }
-            struct query_height height = {
-                .height = block->height, .order = order, .position = block->position};
-            order++;
-            memcpy(height.hash, block->hash, 32);
-            if (buffer_append(&query->heights, &height, sizeof(height)) != 0) {
-                return STOA_ENOMEM;
-            }
+        if (take_batch_heights(query, batch, &order) != 0) {
+            return STOA_ENOMEM;
         }
     }
     struct query_height *heights = (void *)query->heights.data;
     size_t count = query->heights.size / sizeof(*heights);
-    if (count != 0) {
-        qsort(heights, count, sizeof(*heights), compare_heights);
-        size_t kept = 0;
-        for (size_t i = 1; i < count; i++) {
-            kept += heights[i].height != heights[kept].height;
-            heights[kept] = heights[i];
-        }
-        query->heights.size = (kept + 1) * sizeof(*heights);
+    bool rising = true;
+    for (size_t i = 1; rising && i < count; i++) {
+        rising = heights[i - 1].height < heights[i].height;
     }
+    if (rising) {
+        return 0;
+    }
+    qsort(heights, count, sizeof(*heights), compare_heights);
+    size_t kept = 0;
+    for (size_t i = 1; i < count; i++) {
+        kept += heights[i].height != heights[kept].height;
+        heights[kept] = heights[i];
+    }
+    query->heights.size = (kept + 1) * sizeof(*heights);
     return 0;
 }
 

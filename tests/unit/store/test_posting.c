@@ -16,6 +16,7 @@
 #include "store/posting.h"
 #include "support/fixture.h"
 #include "support/made_chain.h"
+#include "support/made_random.h"
 
 enum { BLOCKS = 300, WANTED_MAX = 4000 };
 
@@ -193,6 +194,111 @@ static void receipts_with_one_damaged_log_count_as_none(void **state)
     made_chain_destroy(chain);
 }
 
+/* Prefixes of a slice: spread evenly, or crowded, or the same again and again. */
+static uint64_t draw_prefix(struct made_random *random, unsigned shape)
+{
+    const uint64_t end = UINT64_C(1) << (64 - POSTING_PREFIX_SPARE);
+    uint64_t drawn = made_random_below(random, end);
+    switch (shape) {
+    case 0:
+        return drawn;
+    case 1: /* one has a third */
+        return drawn % 3 == 0 ? end / 7 : drawn;
+    case 2: /* few, at the ends too */
+        return drawn % 5 * ((end - 1) / 4);
+    default: /* all near one end */
+        return shape % 2 == 0 ? drawn % 97 : end - 1 - drawn % 97;
+    }
+}
+
+static const struct posting *find_slowly(const struct posting_slice *slice, uint64_t prefix)
+{
+    for (size_t i = 0; i < slice->count; i++) {
+        if (slice->postings[i].prefix == prefix) {
+            return &slice->postings[i];
+        }
+    }
+    return NULL;
+}
+
+static void assert_found_as_slowly(const struct posting *postings, size_t count, uint64_t prefix)
+{
+    for (unsigned kind = 0; kind < POSTING_KINDS; kind++) {
+        struct posting_slice slice = posting_of_kind(postings, count, kind);
+        for (size_t i = 0; i < slice.count; i++) {
+            assert_int_equal(slice.postings[i].kind, kind);
+        }
+        assert_ptr_equal(posting_find(&slice, prefix), find_slowly(&slice, prefix));
+    }
+    assert_int_equal(posting_of_kind(postings, count, POSTING_ADDRESS).count +
+                         posting_of_kind(postings, count, POSTING_LOG).count,
+                     count);
+}
+
+static void the_first_of_a_prefix_is_found_however_they_are_spread(void **state)
+{
+    enum { ROUNDS = 400, COUNT_MAX = 300, SHAPES = 5, ABSENT = 20 };
+    (void)state;
+    static struct posting postings[COUNT_MAX];
+    struct made_random random = made_random_of(fixture_seed(), 0);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        unsigned shape = round % SHAPES;
+        size_t count = round < SHAPES ? 0 : made_random_below(&random, COUNT_MAX);
+        unsigned logs = (unsigned)made_random_below(&random, 3); /* none, half, all */
+        for (size_t i = 0; i < count; i++) {
+            postings[i] = (struct posting){
+                .prefix = draw_prefix(&random, shape),
+                .index = (uint32_t)i,
+                .kind = (uint8_t)(logs == 1 ? made_random_below(&random, 2) : logs / 2),
+            };
+        }
+        qsort(postings, count, sizeof(postings[0]), compare);
+        for (size_t i = 0; i < count; i++) {
+            assert_found_as_slowly(postings, count, postings[i].prefix);
+        }
+        for (unsigned i = 0; i < ABSENT; i++) {
+            assert_found_as_slowly(postings, count, draw_prefix(&random, i % SHAPES));
+        }
+    }
+}
+
+static void what_is_missing_is_known_by_its_lists(void **state)
+{
+    (void)state;
+    struct made_chain *chain = made_chain_create(fixture_seed(), BLOCKS);
+    struct buffer out;
+    unsigned seen = 0;
+    buffer_init(&out);
+    for (uint64_t i = 1; i <= BLOCKS; i++) {
+        const struct made_block *made = made_chain_block(chain, i);
+        struct block block;
+        assert_int_equal(block_decode(buffer_bytes(&made->block), &block, NULL), 0);
+        for (unsigned parts = 0; parts < 4; parts++) { /* with receipts, with senders */
+            struct bytes none = bytes_of(NULL, 0);
+            buffer_clear(&out);
+            assert_int_equal(posting_compute(&out, &block,
+                                             parts & 2 ? buffer_bytes(&made->senders) : none,
+                                             parts & 1 ? buffer_bytes(&made->receipts) : none),
+                             0);
+            const struct posting *all = (const void *)out.data;
+            size_t count = out.size / sizeof(*all);
+            size_t marked = 0;
+            for (size_t j = 0; j < count; j++) {
+                marked += posting_is_missing(&all[j]);
+            }
+            struct posting_slice logs = posting_of_kind(all, count, POSTING_LOG);
+            size_t wanted =
+                made->transaction_count == 0 ? 0U : (parts & 1 ? 0U : 1U) + (parts & 2 ? 0U : 1U);
+            assert_int_equal(marked, wanted);
+            assert_int_equal(posting_has_missing(&logs), wanted != 0);
+            seen += wanted != 0;
+        }
+    }
+    assert_true(seen > BLOCKS);
+    buffer_deinit(&out);
+    made_chain_destroy(chain);
+}
+
 static void ends_of_what_is_cut_off_are_not_read(void **state)
 {
     (void)state;
@@ -220,6 +326,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(postings_of_made_blocks_are_all_there_and_in_order),
         cmocka_unit_test(receipts_with_one_damaged_log_count_as_none),
+        cmocka_unit_test(the_first_of_a_prefix_is_found_however_they_are_spread),
+        cmocka_unit_test(what_is_missing_is_known_by_its_lists),
         cmocka_unit_test(ends_of_what_is_cut_off_are_not_read),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
