@@ -4,7 +4,8 @@
  * runs `done` in the order of completion.
  *
  * On a simulated loop a timer stands for the workers: its first ring, after a delay of the seed's,
- * runs the first waiting job, its second runs that job's done. */
+ * runs a waiting job, its second runs that job's done. Which job, the seed says as well: any of the
+ * first that so many workers might have in hand. */
 #include "io/workers.h"
 
 #include <pthread.h>
@@ -289,13 +290,33 @@ static void sim_ring(struct workers *workers)
     io_submit(io, &workers->timer);
 }
 
+/* Of several workers any may end first: what runs next is one of as many jobs as there are workers.
+ */
+static struct workers_job *sim_pop(struct workers *workers)
+{
+    uint32_t random;
+    struct workers_job *before = NULL;
+    struct workers_job **link = &workers->first;
+    ensure(*link != NULL);
+    io_random(workers->options.io, &random, sizeof(random));
+    for (uint32_t skip = random % workers->count; skip > 0 && (*link)->next != NULL; skip--) {
+        before = *link;
+        link = &before->next;
+    }
+    struct workers_job *job = *link;
+    *link = job->next;
+    if (job->next == NULL) {
+        workers->last = before;
+    }
+    return job;
+}
+
 static void sim_step(struct io_request *timer)
 {
     struct workers *workers = timer->context;
     struct workers_job *job = workers->running;
     if (job == NULL) {
-        job = pop_waiting(workers);
-        ensure(job != NULL);
+        job = sim_pop(workers);
         workers->running = job;
         job->run(job, workers->all[workers->turn].state);
         workers->turn = (workers->turn + 1) % workers->count;

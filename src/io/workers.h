@@ -3,9 +3,10 @@
  * recovery.
  *
  * The loop's thread submits a job; a worker runs it; `done` runs on the loop from io_run (the
- * workers install themselves beside the loop's own wake). Jobs start in the order submitted. On a
- * simulated loop there are no threads: jobs run on the loop, one at a time, at a moment the seed
- * chooses, so that a simulation stays repeatable.
+ * workers install themselves beside the loop's own wake). Jobs start in the order submitted, and
+ * end in any. On a simulated loop there are no threads: jobs run on the loop, one at a time, at a
+ * moment and in an order that the seed chooses, so that a simulation stays repeatable; of one
+ * worker in the order submitted.
  *
  * Payload written by a job before it ends is visible to done (release by the worker, acquire by the
  * loop). */
