@@ -168,6 +168,8 @@ void store_cache_open(struct store_put *put)
         return;
     }
     ensure(store->cache_closed > 0);
+    /* Else its keys were open though their values were not there. */
+    ensure(!put->settled || put->cache_sequence > store->cache_opened);
     store->cache_closed--;
     /* One that failed has others before it that do not have their values yet. */
     uint64_t sequence = store->cache_closed == 0 ? store->cache_sequence

@@ -69,11 +69,14 @@ static int settle_until(struct store *store, size_t left)
 
 static void arm(struct store *store, uint64_t deadline_ns);
 
-/* Keys of blocks on their way to the disk are closed while there is time for it. */
+/* Keys of blocks on their way to the disk are closed while there is time for it, in the order of
+ * the blocks, which become visible and are opened in that order: not beyond one that a worker still
+ * has, though the other worker has done the next. */
 static void close_appended(struct store *store)
 {
-    for (struct store_put *put = store->appended.first; put != NULL; put = put->next) {
-        if (!put->side && put->indexed) {
+    struct store_put *put = store->appended.first;
+    for (; put != NULL && (put->side || put->indexed); put = put->next) {
+        if (!put->side) {
             store_cache_close(put);
         }
     }

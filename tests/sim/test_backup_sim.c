@@ -114,7 +114,7 @@ static void remove_folder(struct simstore *sim, const char *path)
 static void expect_restored(struct simstore *sim, const struct made_chain *chain, uint64_t height,
                             struct kv_memory_disk *tables)
 {
-    struct simstore restored = *sim;
+    struct simstore restored = simstore_beside(sim);
     struct store_options options = {.io = sim->io,
                                     .directory = "/restored",
                                     .segment_size = sim->segment_size,
@@ -273,7 +273,7 @@ static void a_restore_ends_before_receipts_that_came_later(void **state)
     for (unsigned i = 0; i < sizeof(heights) / sizeof(heights[0]); i++) {
         struct restore_report report;
         struct kv_memory_disk *tables = kv_memory_disk_create();
-        struct simstore restored = sim;
+        struct simstore restored = simstore_beside(&sim);
         struct store_options opening = {.io = sim.io,
                                         .directory = "/restored",
                                         .segment_size = sim.segment_size,
@@ -662,7 +662,7 @@ static void another_store_or_another_history_is_refused(void **state)
     struct kv_memory_disk *tables = kv_memory_disk_create();
     uint64_t height = 5;
     assert_int_equal(restore(&sim, "/backup", &height, tables, &report), 0);
-    struct simstore other = sim;
+    struct simstore other = simstore_beside(&sim);
     struct store_options open = {.io = sim.io,
                                  .directory = "/restored",
                                  .segment_size = sim.segment_size,

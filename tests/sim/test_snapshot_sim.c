@@ -90,7 +90,7 @@ static void expect_restorable(struct simstore *sim, const struct made_chain *cha
         fail_msg("restore: %s", sim->detail.text);
     }
     assert_int_equal(report.height, HALF);
-    struct simstore restored = *sim;
+    struct simstore restored = simstore_beside(sim);
     options.io = sim->io;
     options.directory = "/restored";
     assert_int_equal(store_open(&options, &restored.store, &restored.detail), 0);

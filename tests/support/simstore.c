@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "store/hot.h"
 #include "support/fixture.h"
 
 static const char directory[] = "/store";
@@ -17,6 +18,7 @@ static const uint64_t turn_ns = 1000000000;
 void simstore_init(struct simstore *sim, uint64_t seed)
 {
     *sim = (struct simstore){.segment_size = LEDGER_SEGMENT_SIZE_MIN,
+                             .cache_size = CACHE_SIZE_MIN,
                              .maintenance = STOA_MAINTENANCE_INIT};
     sim->maintenance.off = 1;
     sim->disk = io_disk_create(seed);
@@ -57,8 +59,26 @@ int simstore_create(struct simstore *sim, const struct made_chain *chain)
     return store_create(sim->io, directory, &options, &sim->detail);
 }
 
+static void create_cache(struct simstore *sim)
+{
+    const struct cache_options options = {
+        .size = sim->cache_size, .share = {48, 5, 2, 35, 2}, .head_blocks = 4, .seed = 1};
+    sim->cache = cache_create(&options);
+    assert_non_null(sim->cache);
+    cache_tick(sim->cache, io_now_ns(sim->io));
+}
+
+static void destroy_cache(struct simstore *sim)
+{
+    cache_destroy(sim->cache);
+    sim->cache = NULL;
+}
+
 int simstore_open(struct simstore *sim)
 {
+    if (sim->cache_size != 0) {
+        create_cache(sim);
+    }
     struct store_options options = {
         .io = sim->io,
         .directory = directory,
@@ -68,6 +88,7 @@ int simstore_open(struct simstore *sim)
         .history_blocks = sim->history_blocks,
         .trie_history_blocks = sim->trie_history_blocks,
         .trie_cache_size = sim->trie_cache_size,
+        .cache = sim->cache,
         .memory_tables = sim->tables,
         .is_stopping = sim->is_stopping,
         .stopping_context = sim->stopping_context,
@@ -83,6 +104,9 @@ int simstore_open(struct simstore *sim)
             sim->store = NULL;
         }
     }
+    if (result != 0) {
+        destroy_cache(sim);
+    }
     return result;
 }
 
@@ -93,7 +117,17 @@ int simstore_close(struct simstore *sim)
     sim->jobs = NULL;
     int result = store_close(sim->store, &sim->detail);
     sim->store = NULL;
+    destroy_cache(sim);
     return result;
+}
+
+struct simstore simstore_beside(const struct simstore *sim)
+{
+    struct simstore beside = *sim;
+    beside.store = NULL;
+    beside.jobs = NULL;
+    beside.cache = NULL;
+    return beside;
 }
 
 void simstore_cut(struct simstore *sim, uint64_t seed, bool torn)
@@ -102,6 +136,7 @@ void simstore_cut(struct simstore *sim, uint64_t seed, bool torn)
     assert_non_null(left);
     store_abandon(sim->store);
     sim->store = NULL;
+    destroy_cache(sim);
     jobs_destroy(sim->jobs);
     sim->jobs = NULL;
     simstore_unpower(sim);
@@ -334,6 +369,9 @@ int simstore_get(struct simstore *sim, const struct stoa_block_key *key,
                  struct stoa_block *out_block)
 {
     struct store_request request = {.kind = STORE_GET_BLOCK, .key = *key};
+    if (hot_get_block(sim->cache, key, out_block)) {
+        return 0;
+    }
     int result = ask(sim, &request);
     if (result == 0) {
         *out_block = request.block;
@@ -345,6 +383,9 @@ int simstore_get_transaction(struct simstore *sim, const uint8_t hash[32],
                              struct stoa_transaction *out_transaction)
 {
     struct store_request request = {.kind = STORE_GET_TRANSACTION};
+    if (hot_get_transaction(sim->cache, hash, out_transaction)) {
+        return 0;
+    }
     memcpy(request.hash, hash, 32);
     int result = ask(sim, &request);
     if (result == 0) {
@@ -355,6 +396,19 @@ int simstore_get_transaction(struct simstore *sim, const uint8_t hash[32],
 
 int simstore_get_state(struct simstore *sim, const char *key, struct bytes *out_value)
 {
+    struct stoa_bytes value;
+    struct stoa_view *view;
+    int result;
+    if (hot_get_raw(sim->cache, bytes_of(key, strlen(key)), &value, &view, &result)) {
+        if (result == 0) {
+            uint8_t *copy = memory_alloc(value.size);
+            assert_non_null(copy);
+            memcpy(copy, value.data, value.size);
+            *out_value = bytes_of(copy, value.size);
+            store_view_release(view);
+        }
+        return result;
+    }
     return simstore_get_state_at(sim, key, STOA_AT_HEAD, out_value);
 }
 

@@ -26,6 +26,9 @@ struct simstore {
     uint64_t history_blocks;
     uint64_t trie_history_blocks;
     uint64_t trie_cache_size;           /* 0: as ever */
+    uint64_t cache_size;                /* 0: none. Else reads at the head ask it first, as those
+                                           of the engine's callers do */
+    struct cache *cache;                /* while the store is open */
     bool (*is_stopping)(void *context); /* as of store_options */
     void *stopping_context;
 };
@@ -42,6 +45,9 @@ void simstore_unpower(struct simstore *sim);
 int simstore_create(struct simstore *sim, const struct made_chain *chain);
 int simstore_open(struct simstore *sim);
 int simstore_close(struct simstore *sim);
+
+/* For another store on SIM's machine, which is opened by store_open, and has no cache. */
+struct simstore simstore_beside(const struct simstore *sim);
 
 /* Power is gone: what is left of the disk is chosen by SEED. */
 void simstore_cut(struct simstore *sim, uint64_t seed, bool torn);

@@ -64,6 +64,7 @@ static void begin(struct fixture *fixture, uint64_t machine_seed)
 {
     struct simstore *sim = &fixture->sim;
     simstore_init(sim, machine_seed);
+    sim->cache_size = 0; /* reads are to reach the disk */
     power(fixture, (struct io_sim_options){.seed = machine_seed});
     assert_int_equal(simstore_create(sim, fixture->chain), 0);
     open_store(fixture);
