@@ -333,9 +333,9 @@ static unsigned inversions(const struct trace *trace)
 static void a_simulation_repeats_the_moments_of_its_jobs(void **state)
 {
     (void)state;
-    struct trace a;
-    struct trace b;
-    struct trace c;
+    struct trace a = {0};
+    struct trace b = {0};
+    struct trace c = {0};
     trace_of_seed(11, WORKERS, &a);
     trace_of_seed(11, WORKERS, &b);
     trace_of_seed(12, WORKERS, &c);
@@ -347,7 +347,7 @@ static void a_simulation_repeats_the_moments_of_its_jobs(void **state)
 static void simulated_jobs_of_several_workers_end_in_any_order(void **state)
 {
     (void)state;
-    struct trace trace;
+    struct trace trace = {0};
     trace_of_seed(11, WORKERS, &trace);
     assert_in_range(inversions(&trace), 10, 90);
     trace_of_seed(11, 1, &trace);
