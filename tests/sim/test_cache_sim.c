@@ -65,10 +65,11 @@ struct trial {
 /* The newest block up to HEIGHT that changed KEY; 0: none. */
 static uint64_t newest_change(const struct trial *trial, unsigned key, uint64_t height)
 {
-    while (height > 0 && !trial->changed[height][key]) {
-        height--;
+    uint64_t newest = 0;
+    for (uint64_t number = 1; number <= height && number <= BLOCKS; number++) {
+        newest = trial->changed[number][key] ? number : newest;
     }
-    return height;
+    return newest;
 }
 
 /* VALUE was read when blocks up to KNOWN had been acknowledged. Values begin with their block. */
