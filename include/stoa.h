@@ -874,6 +874,7 @@ struct stoa_analysis;
 struct stoa_job_info;
 struct stoa_job_options;
 struct stoa_copy_info;
+struct stoa_archive;
 
 /* What was submitted, done. */
 struct stoa_completion {
@@ -912,6 +913,7 @@ struct stoa_completion {
     struct stoa_copy_info *copies; /* of a list of snapshots: COPY_COUNT of them, with their texts.
                                       stoa_free */
     size_t copy_count;
+    struct stoa_archive *archive; /* of a query of the archive: owned, stoa_free */
     uint8_t
         hash[32]; /* of a store: the block's; of an update: its block's; of a state root: that */
     uint64_t height;
@@ -1535,6 +1537,7 @@ void stoa_breaker_report(struct stoa_breaker *breaker, int result);
 
 enum stoa_breaker_state stoa_breaker_get_state(struct stoa_breaker *breaker);
 
+#include "stoa/archive.h"
 #include "stoa/copies.h"
 
 #ifdef __cplusplus

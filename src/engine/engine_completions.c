@@ -64,6 +64,9 @@ static void fill_served(const struct engine_request *own, struct stoa_completion
         out->copies = own->report;
         out->copy_count = own->report_count;
         break;
+    case STOA_MESSAGE_QUERY_ARCHIVE:
+        out->archive = own->report;
+        break;
     case STOA_MESSAGE_LIST_JOBS:
         out->jobs = own->report;
         out->job_count = own->report_count;
@@ -100,6 +103,7 @@ void engine_completion_drop(struct stoa_completion *completion)
     memory_free(completion->analysis);
     memory_free(completion->jobs);
     memory_free(completion->copies);
+    memory_free(completion->archive);
 }
 
 void engine_completion_fill(const struct engine_request *own, struct stoa_completion *out)

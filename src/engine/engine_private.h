@@ -83,7 +83,7 @@ struct engine_request {
     size_t copy_size;
     struct engine_prepared *prepared; /* or NULL */
     engine_serve_type serve;          /* NULL: it is the store's */
-    int index;                        /* to be made anew; to verify: 1 deeply */
+    int index; /* to be made anew; to verify: 1 deeply; of the archive: from which segment on */
     struct store_rebuild rebuild;
     struct engine_job *job; /* of upkeep (engine_jobs.c), or NULL */
     struct stoa_head head;
@@ -382,6 +382,11 @@ int engine_jobs_check(const struct stoa_options *options, struct stoa_maintenanc
 void engine_jobs_take(struct stoa *stoa, const struct stoa_maintenance *checked);
 /* The job that MESSAGE asks for; -1: none. */
 int engine_jobs_find(enum stoa_message message);
+
+/* engine_archive.c */
+void engine_archive_serve(struct engine_request *own);
+/* STOA_EINVAL. */
+int engine_archive_fill(struct engine_request *own, const uint64_t *from);
 
 /* engine_copies.c, engine_snapshots.c */
 struct manifest;

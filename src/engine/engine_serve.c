@@ -333,6 +333,8 @@ engine_serve_type engine_serve_find(enum stoa_message message)
         return serve_analyze;
     case STOA_MESSAGE_LIST_SNAPSHOTS:
         return engine_snapshots_serve;
+    case STOA_MESSAGE_QUERY_ARCHIVE:
+        return engine_archive_serve;
     case STOA_MESSAGE_LIST_DAMAGES:
         return serve_damages;
     case STOA_MESSAGE_REBUILD_INDEX:
@@ -351,6 +353,9 @@ int engine_serve_fill(struct engine_request *own, const void *argument)
     if (own->what == STOA_MESSAGE_VERIFY) {
         own->index = argument != NULL && *(const int *)argument != 0; /* deep */
         return 0;
+    }
+    if (own->what == STOA_MESSAGE_QUERY_ARCHIVE) {
+        return engine_archive_fill(own, argument);
     }
     if (own->what != STOA_MESSAGE_REBUILD_INDEX) {
         return 0; /* there is none */

@@ -551,6 +551,19 @@ void ledger_abandon(struct ledger *ledger)
 
 /* ---- the rest ---- */
 
+void ledger_packed_stats(const struct ledger *ledger, struct ledger_packed_stats *out_stats)
+{
+    *out_stats = (struct ledger_packed_stats){.segments = 0};
+    for (uint32_t i = 0; i < ledger->file_count; i++) {
+        const struct ledger_file *file = ledger->files[i];
+        if (file->packed) {
+            out_stats->segments++;
+            out_stats->bytes += file->disk_size;
+            out_stats->saved += file->size > file->disk_size ? file->size - file->disk_size : 0;
+        }
+    }
+}
+
 void ledger_stats(const struct ledger *ledger, struct ledger_stats *out_stats)
 {
     *out_stats = ledger->stats;

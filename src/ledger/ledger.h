@@ -358,6 +358,16 @@ struct ledger_stats {
 
 void ledger_stats(const struct ledger *ledger, struct ledger_stats *out_stats);
 
+struct ledger_packed_stats {
+    uint64_t segments;
+    uint64_t bytes; /* of their files */
+    uint64_t
+        saved; /* by how much those that were packed or opened since are smaller than unpacked */
+};
+
+/* Of packed segments. Looks at each file: not for every day. */
+void ledger_packed_stats(const struct ledger *ledger, struct ledger_packed_stats *out_stats);
+
 /* The segments up to LAST, which are sealed, of a ledger that may be in use by others: for
  * ledger_scan and ledger_verify only, on a loop of one's own. Nothing is written; ledger_abandon
  * ends it. Blocking. */

@@ -464,6 +464,9 @@ static void place(struct ledger_pack *pack)
         fail(pack, result, 0, "read it where it is now");
         return;
     }
+    if (form.packed) { /* as opening it would tell */
+        ledger_files_get(pack->ledger, pack->number)->size = pack->header.segment_size;
+    }
     if (pack->packing != NULL) {
         pack->packing->size_made = pack->written;
     }

@@ -100,6 +100,7 @@ static int unpack(struct ledger_read *read, const uint8_t *packed)
 static void group_done(struct io_request *request)
 {
     struct ledger_read *read = request->context;
+    metrics_count(read->ledger->io->metrics, METRICS_ARCHIVE_READS, 1);
     struct ledger_block *packed = read->block;
     read->block = NULL;
     read->buffer = NULL;

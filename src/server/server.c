@@ -452,6 +452,7 @@ void server_forget(struct stoa_completion *completion)
     stoa_free(completion->analysis);
     stoa_free(completion->jobs);
     stoa_free(completion->copies);
+    stoa_free(completion->archive);
 }
 
 struct stoa *server_store(struct server *server)

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "render/json_job.h"
+#include "stoa/command_archive.h"
 #include "stoa/console.h"
 #include "stoa/interrupt.h"
 #include "stoa/sheet.h"
@@ -205,6 +206,13 @@ static int run_archive(const struct options *options, bool back)
 
 int command_jobs_archive(const struct options *options)
 {
+    if (options->argument_count != 0) {
+        if (strcmp(options->arguments[0], "list") == 0) {
+            return command_archive_list(options);
+        }
+        console_error("%s: it is archive, or archive list", options->arguments[0]);
+        return COMMAND_USAGE;
+    }
     return run_archive(options, false);
 }
 

@@ -431,6 +431,11 @@ void store_get_head(const struct store *store, struct stoa_head *out_head)
     memcpy(out_head->finalized_hash, store->finalized.hash, 32);
 }
 
+uint64_t store_get_id(const struct store *store)
+{
+    return store->identity.store_id;
+}
+
 const char *store_directory(const struct store *store)
 {
     return store->directory;

@@ -221,6 +221,8 @@ struct store_point {
 /* STOA_EBUSY: none can be told now, but soon. STOA_ENOTFOUND: nothing is stored yet. */
 int store_get_point(const struct store *store, struct store_point *out_point);
 
+uint64_t store_get_id(const struct store *store);
+
 /* Where it is. */
 const char *store_directory(const struct store *store);
 

@@ -43,7 +43,9 @@ static void tell_store(const struct store *store)
 {
     struct metrics *metrics = store->io->metrics;
     struct ledger_stats ledger;
+    struct ledger_packed_stats packed;
     ledger_stats(store->ledger, &ledger);
+    ledger_packed_stats(store->ledger, &packed);
     uint64_t blocks = store->settling.count + pending_block_count(store->open);
     uint64_t bytes = pending_size(store->open);
     for (unsigned i = 0; i < store->frozen_count; i++) {
@@ -52,6 +54,9 @@ static void tell_store(const struct store *store)
     }
     metrics_set(metrics, METRICS_LEDGER_BYTES, ledger.segment_bytes);
     metrics_set(metrics, METRICS_LEDGER_SEGMENTS, ledger.segment_count);
+    metrics_set(metrics, METRICS_ARCHIVE_SEGMENTS, packed.segments);
+    metrics_set(metrics, METRICS_ARCHIVE_BYTES, packed.bytes);
+    metrics_set(metrics, METRICS_ARCHIVE_SAVED, packed.saved);
     metrics_set(metrics, METRICS_LEDGER_WRITTEN, ledger.written_bytes);
     metrics_set(metrics, METRICS_LEDGER_SEQUENCE, ledger.last_sequence);
     metrics_set(metrics, METRICS_HEAD, store->head.height);

@@ -53,6 +53,7 @@ enum wire_reply_shape {
     WIRE_REPLY_BRANCHES,
     WIRE_REPLY_JOBS,
     WIRE_REPLY_COPIES,
+    WIRE_REPLY_ARCHIVE,
 };
 
 /* …_UNKNOWN for what is no message. */

@@ -132,6 +132,27 @@ static const struct wire_field copy_fields[] = {
     WIRE_FIELD(struct stoa_copy_info, own_bytes, WIRE_U64),
 };
 
+static const struct wire_field archive_fields[] = {
+    WIRE_FIELD(struct stoa_archive, segments, WIRE_U64),
+    WIRE_FIELD(struct stoa_archive, bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_archive, live_bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_archive, damaged, WIRE_U64),
+    WIRE_FIELD(struct stoa_archive, next, WIRE_U64),
+};
+
+static const struct wire_field archive_segment_fields[] = {
+    WIRE_FIELD(struct stoa_archive_segment, number, WIRE_U64),
+    WIRE_FIELD(struct stoa_archive_segment, damaged, WIRE_INT),
+    WIRE_FIELD(struct stoa_archive_segment, pruned, WIRE_INT),
+    WIRE_FIELD(struct stoa_archive_segment, from, WIRE_U64),
+    WIRE_FIELD(struct stoa_archive_segment, to, WIRE_U64),
+    WIRE_FIELD(struct stoa_archive_segment, blocks, WIRE_U64),
+    WIRE_FIELD(struct stoa_archive_segment, frames, WIRE_U64),
+    WIRE_FIELD(struct stoa_archive_segment, bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_archive_segment, live_bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_archive_segment, dictionary_bytes, WIRE_U64),
+};
+
 static const struct wire_field verified_fields[] = {
     WIRE_FIELD(struct stoa_verify_report, segments, WIRE_U64),
     WIRE_FIELD(struct stoa_verify_report, frames, WIRE_U64),
@@ -247,6 +268,8 @@ struct wire_reply_table wire_reply_fields(enum wire_reply_struct which)
         [WIRE_STRUCT_REASON] = {reason_fields, COUNT(reason_fields)},
         [WIRE_STRUCT_ANALYSIS] = {analysis_fields, COUNT(analysis_fields)},
         [WIRE_STRUCT_COPY] = {copy_fields, COUNT(copy_fields)},
+        [WIRE_STRUCT_ARCHIVE] = {archive_fields, COUNT(archive_fields)},
+        [WIRE_STRUCT_ARCHIVE_SEGMENT] = {archive_segment_fields, COUNT(archive_segment_fields)},
         [WIRE_STRUCT_VERIFIED] = {verified_fields, COUNT(verified_fields)},
         [WIRE_STRUCT_DAMAGE] = {damage_fields, COUNT(damage_fields)},
         [WIRE_STRUCT_BRANCH] = {branch_fields, COUNT(branch_fields)},
@@ -441,6 +464,18 @@ static void write_copies(struct wire_writer *writer, const struct stoa_completio
     wire_writer_end(writer, list);
 }
 
+static void write_archive(struct wire_writer *writer, const struct stoa_archive *archive)
+{
+    struct wire_mark mark = wire_writer_list(writer);
+    write_list(writer, WIRE_STRUCT_ARCHIVE, archive);
+    struct wire_mark list = wire_writer_list(writer);
+    for (size_t i = 0; i < archive->count; i++) {
+        write_list(writer, WIRE_STRUCT_ARCHIVE_SEGMENT, &archive->list[i]);
+    }
+    wire_writer_end(writer, list);
+    wire_writer_end(writer, mark);
+}
+
 static void write_blocks(struct wire_writer *writer, const struct stoa_block *blocks, size_t first,
                          size_t count)
 {
@@ -536,6 +571,9 @@ static void write_body(struct wire_writer *writer, const struct stoa_completion 
         break;
     case WIRE_REPLY_COPIES:
         write_copies(writer, own);
+        break;
+    case WIRE_REPLY_ARCHIVE:
+        write_archive(writer, own->archive);
         break;
     case WIRE_REPLY_NOTHING:
     case WIRE_REPLY_UNKNOWN:

@@ -34,6 +34,8 @@ enum wire_reply_struct {
     WIRE_STRUCT_JOB,
     WIRE_STRUCT_FACT,
     WIRE_STRUCT_COPY,
+    WIRE_STRUCT_ARCHIVE,
+    WIRE_STRUCT_ARCHIVE_SEGMENT,
 };
 
 struct wire_reply_table wire_reply_fields(enum wire_reply_struct which);
@@ -69,6 +71,8 @@ int wire_reply_read_verified(struct bytes *cursor, struct stoa_completion *out,
                              struct error_detail *detail);
 int wire_reply_read_copies(struct bytes *cursor, struct stoa_completion *out,
                            struct error_detail *detail);
+int wire_reply_read_archive(struct bytes *cursor, struct stoa_archive **out,
+                            struct error_detail *detail);
 int wire_reply_read_jobs(struct bytes *cursor, struct stoa_completion *out,
                          struct error_detail *detail);
 

@@ -214,6 +214,46 @@ int wire_reply_read_copies(struct bytes *cursor, struct stoa_completion *out,
     return 0;
 }
 
+int wire_reply_read_archive(struct bytes *cursor, struct stoa_archive **out,
+                            struct error_detail *detail)
+{
+    struct stoa_archive totals = {.segments = 0};
+    struct bytes list;
+    struct bytes items = {.data = NULL};
+    size_t count = 0;
+    int result = rlp_read_list(cursor, &list, detail);
+    if (result == 0) {
+        result = wire_reply_read_list(&list, WIRE_STRUCT_ARCHIVE, &totals, detail);
+    }
+    if (result == 0) {
+        result = rlp_read_list(&list, &items, detail);
+    }
+    if (result == 0) {
+        result = wire_reply_count_items(items, sizeof(struct stoa_archive_segment), &count, detail);
+    }
+    if (result != 0) {
+        return result;
+    }
+    struct stoa_archive *archive =
+        wire_reply_make(1, sizeof(*archive), count * sizeof(struct stoa_archive_segment));
+    if (archive == NULL) {
+        return error_set(detail, STOA_ENOMEM, "archive");
+    }
+    *archive = totals;
+    archive->count = count;
+    archive->list = (struct stoa_archive_segment *)(archive + 1);
+    for (size_t i = 0; result == 0 && i < count; i++) {
+        result =
+            wire_reply_read_list(&items, WIRE_STRUCT_ARCHIVE_SEGMENT, &archive->list[i], detail);
+    }
+    if (result != 0) {
+        memory_free(archive);
+        return result;
+    }
+    *out = archive;
+    return 0;
+}
+
 static int read_job(struct bytes *cursor, struct stoa_job_info *out, struct error_detail *detail)
 {
     struct bytes list;

@@ -29,6 +29,8 @@ static void forget(struct stoa_completion *own)
     stoa_free(own->damages);
     stoa_free(own->analysis);
     stoa_free(own->jobs);
+    stoa_free(own->copies);
+    stoa_free(own->archive);
 }
 
 static void check_argument(enum stoa_message message, struct bytes payload)

@@ -454,6 +454,15 @@ int stoa_restore(const char *backup, const char *directory,
     return no_state(detail);
 }
 
+int stoa_query_archive(struct stoa *stoa, uint64_t from, struct stoa_archive **out_archive,
+                       struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)from;
+    (void)out_archive;
+    return no_state(detail);
+}
+
 int stoa_create_snapshot(struct stoa *stoa, const char *name, struct stoa_detail *detail)
 {
     (void)stoa;

@@ -55,6 +55,20 @@ expect 0 stoa -d store --json archive
 same "$(jq .results.segmentsPacked out)" 2 "packed segments"
 jq -e '.results.madeBytes * 2 < .results.sourceBytes' out >/dev/null || fail "it is not half as large: $(cat out)"
 packed store 1 2
+made=$(jq .results.madeBytes out)
+source=$(jq .results.sourceBytes out)
+expect 0 stoa -d store --json archive list
+same "$(jq -c '[.segments, .bytes, .liveBytes, .damaged, [.list[].segment]]' out)" "[2,$made,$source,0,[1,2]]" "what is packed"
+jq -e '.list | all(.bytes * 2 < .liveBytes and .frames > 0 and .dictionaryBytes > 0 and .from <= .to and (.pruned | not))' out >/dev/null ||
+    fail "what is packed: $(cat out)"
+[ "$(jq '[.list[].blocks] | add' out)" -le 201 ] || fail "too many blocks are packed"
+expect 0 stoa -d store --json archive list --from 100000
+same "$(jq -c '[.segments, .list]' out)" "[2,[]]" "packed segments with blocks that are not there"
+expect 0 stoa -d store archive list
+grep -q '^ *00000001 .* frames, .* dictionary' out || fail "the list does not name segment 1: $(cat out)"
+grep -q 'all .*2 segments' out || fail "the list has no totals: $(cat out)"
+expect 2 stoa -d store archive list --dry-run
+expect 2 stoa -d store archive lost
 read_back store made/chain.rlp made/execution.jsonl
 expect 0 stoa -d store verify --deep
 for number in 0 1 99 200; do
@@ -113,6 +127,8 @@ ln -s "$elsewhere" store/archive
 start_stoad store
 expect 0 stoa -d store --json archive
 same "$(jq .results.segmentsPacked out)" 2 "segments packed in the daemon"
+expect 0 stoa -d store --json archive list
+same "$(jq -c '[.segments, [.list[].segment]]' out)" "[2,[1,2]]" "what is packed, told by the daemon"
 stop_stoad
 [ -s "$elsewhere/00000001.arc" ] || fail "it is not where the link leads"
 packed store 1 2

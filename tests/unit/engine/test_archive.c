@@ -18,6 +18,7 @@
 #include "chain/block.h"
 #include "chain/era1.h"
 #include "engine_rig.h"
+#include "support/exposition.h"
 #include "support/fixture.h"
 
 enum { BLOCKS = 1200, INSIDE = 40 };
@@ -356,6 +357,146 @@ static void packed_segments_are_pruned(void **state)
     engine_rig_remove(place.base);
 }
 
+/* ---- what is in it ---- */
+
+static struct stoa_archive *query(struct stoa *stoa, uint64_t from)
+{
+    struct stoa_archive *archive = NULL;
+    struct stoa_detail detail;
+    if (stoa_query_archive(stoa, from, &archive, &detail) != 0) {
+        fail_msg("query the archive: %s", detail.text);
+    }
+    return archive;
+}
+
+/* It names COUNT segments, which a job said had LIVE bytes and have PACKED. */
+static void expect_archive(struct stoa *stoa, uint64_t count, uint64_t packed, uint64_t live)
+{
+    struct stoa_archive *archive = query(stoa, 0);
+    uint64_t blocks = 0;
+    assert_int_equal(archive->segments, count);
+    assert_int_equal(archive->count, count);
+    assert_int_equal(archive->bytes, packed);
+    assert_int_equal(archive->live_bytes, live);
+    assert_int_equal(archive->damaged, 0);
+    assert_int_equal(archive->next, 0);
+    for (size_t i = 0; i < archive->count; i++) {
+        const struct stoa_archive_segment *segment = &archive->list[i];
+        assert_int_equal(segment->number, i + 1);
+        assert_true(segment->from <= segment->to && segment->to <= BLOCKS);
+        assert_true(segment->frames >= segment->blocks && segment->blocks > 0);
+        assert_true(segment->bytes < segment->live_bytes);
+        assert_false(segment->damaged || segment->pruned);
+        blocks += segment->blocks;
+    }
+    assert_true(count == 0 || blocks > BLOCKS / 2);
+    assert_true(blocks <= BLOCKS + 1);
+    stoa_free(archive);
+}
+
+static void put_file(const char *directory, unsigned number, bool remove_it)
+{
+    static const char bytes[8192];
+    char path[160];
+    (void)snprintf(path, sizeof(path), "%s/archive/%08u.arc", directory, number);
+    if (remove_it) {
+        assert_int_equal(unlink(path), 0);
+        return;
+    }
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, sizeof(bytes), file), sizeof(bytes));
+    assert_int_equal(fclose(file), 0);
+}
+
+static uint64_t metric(struct stoa *stoa, const char *series)
+{
+    char *text = NULL;
+    size_t size = 0;
+    assert_int_equal(stoa_metrics_text(stoa, &text, &size), 0);
+    double value = exposition_value(text, series);
+    stoa_free(text);
+    return (uint64_t)value;
+}
+
+static void metrics_tell_what_is_packed(void **state)
+{
+    (void)state;
+    struct place place = {.base = ""};
+    struct stoa_job_info job;
+    struct stoa_detail detail;
+    make_place(&place);
+    struct stoa *stoa = make_store(&place);
+    assert_int_equal(metric(stoa, "stoa_archive_segments"), 0);
+    archive(stoa, false, &job);
+    uint64_t saved = fact(&job, "sourceBytes") - fact(&job, "madeBytes");
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    stoa = open_at(place.directory);
+    assert_int_equal(metric(stoa, "stoa_archive_segments"), fact(&job, "segmentsPacked"));
+    assert_int_equal(metric(stoa, "stoa_archive_bytes"), fact(&job, "madeBytes"));
+    uint64_t reads = metric(stoa, "stoa_archive_reads_total");
+    assert_int_equal(look(stoa, 3), 0);
+    assert_true(metric(stoa, "stoa_archive_reads_total") > reads);
+    while (metric(stoa, "stoa_archive_saved_bytes") != saved) { /* all are opened by and by */
+        assert_int_equal(look(stoa, 3), 0);
+    }
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    engine_rig_remove(place.base);
+}
+
+static void the_archive_tells_what_is_in_it(void **state)
+{
+    (void)state;
+    enum { FIRST = 500, MORE = STOA_ARCHIVE_SEGMENTS_MAX + 5 };
+    struct place place = {.base = ""};
+    struct stoa_job_info job;
+    struct stoa_detail detail;
+    make_place(&place);
+    struct stoa *stoa = make_store(&place);
+    expect_archive(stoa, 0, 0, 0);
+    assert_int_equal(stoa_query_archive(stoa, 0, NULL, &detail), STOA_EINVAL);
+    archive(stoa, false, &job);
+    uint64_t count = fact(&job, "segmentsPacked");
+    uint64_t packed = fact(&job, "madeBytes");
+    expect_archive(stoa, count, packed, fact(&job, "sourceBytes"));
+    struct stoa_archive *last = query(stoa, count);
+    assert_int_equal(last->count, 1);
+    assert_int_equal(last->segments, count);
+    stoa_free(last);
+    last = query(stoa, UINT64_MAX);
+    assert_int_equal(last->count, 0);
+    stoa_free(last);
+    for (unsigned i = 0; i < MORE; i++) { /* they have no header: a page and some more */
+        put_file(place.directory, FIRST + i, false);
+    }
+    struct stoa_archive *first = query(stoa, 0);
+    assert_int_equal(first->count, STOA_ARCHIVE_SEGMENTS_MAX);
+    assert_int_equal(first->segments, count + MORE);
+    assert_int_equal(first->damaged, MORE);
+    assert_int_equal(first->bytes, packed + 8192 * MORE);
+    assert_true(first->list[count].damaged);
+    assert_int_equal(first->next, FIRST + MORE - 5 - count);
+    struct stoa_archive *next = query(stoa, first->next);
+    assert_int_equal(next->count, 5 + count);
+    assert_int_equal(next->list[0].number, first->next);
+    assert_int_equal(next->next, 0);
+    stoa_free(first);
+    stoa_free(next);
+    for (unsigned i = 0; i < MORE; i++) {
+        put_file(place.directory, FIRST + i, true);
+    }
+    prune(stoa, 300, &job);
+    next = query(stoa, 1);
+    assert_int_equal(next->count, count);
+    assert_true(next->list[0].pruned);
+    assert_true(next->bytes < packed);
+    stoa_free(next);
+    archive(stoa, true, &job);
+    expect_archive(stoa, 0, 0, 0);
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    engine_rig_remove(place.base);
+}
+
 /* ---- damage ---- */
 
 static uint64_t size_of(const char *path)
@@ -530,6 +671,8 @@ int main(void)
         cmocka_unit_test(real_chains_take_less_than_half),
         cmocka_unit_test(copies_of_packed_segments_are_whole),
         cmocka_unit_test(packed_segments_are_pruned),
+        cmocka_unit_test(the_archive_tells_what_is_in_it),
+        cmocka_unit_test(metrics_tell_what_is_packed),
         cmocka_unit_test(damage_of_a_packed_segment_is_mended),
         cmocka_unit_test(copies_and_reads_beside_a_move_are_whole),
     };

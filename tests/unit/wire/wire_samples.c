@@ -263,6 +263,28 @@ static void fill_copies(struct stoa_completion *out)
     out->copy_count = 2;
 }
 
+static void fill_archive(struct stoa_completion *out)
+{
+    static struct stoa_archive_segment segments[] = {{.number = 1,
+                                                      .pruned = 1,
+                                                      .from = 1,
+                                                      .to = 900,
+                                                      .blocks = 900,
+                                                      .frames = 1900,
+                                                      .bytes = 1 << 19,
+                                                      .live_bytes = 1 << 20,
+                                                      .dictionary_bytes = 4096},
+                                                     {.number = 3, .damaged = 1, .bytes = 8192}};
+    static struct stoa_archive archive = {.segments = 7,
+                                          .bytes = 1 << 22,
+                                          .live_bytes = 1 << 23,
+                                          .damaged = 1,
+                                          .next = 4,
+                                          .list = segments,
+                                          .count = 2};
+    out->archive = &archive;
+}
+
 static void fill_queries(struct stoa_completion *out)
 {
     static struct stoa_log logs[] = {
@@ -346,6 +368,7 @@ void wire_samples_completion(enum stoa_message message, int result, struct stoa_
     out->analysis = &analysis;
     fill_verified(out);
     fill_copies(out);
+    fill_archive(out);
     out->jobs = jobs;
     out->job_count = 2;
     out->branches = branches;
