@@ -38,6 +38,26 @@ uint64_t bench_sum(const void *data, size_t size)
     return XXH3_64bits(data, size);
 }
 
+int bench_read_check(const struct bench_read *read, uint64_t sum, struct bench_fault *fault)
+{
+    static const char *const kinds[BENCH_KINDS] = {
+        [BENCH_STATE] = "value",
+        [BENCH_TRANSACTION] = "transaction",
+        [BENCH_RECEIPT] = "receipt",
+        [BENCH_BLOCK] = "block",
+    };
+    if (sum == read->sum) {
+        return 0;
+    }
+    char key[2 * sizeof(read->key) + 1];
+    for (size_t i = 0; i < sizeof(read->key); i++) {
+        (void)snprintf(key + 2 * i, 3, "%02x", read->key[i]);
+    }
+    return bench_fault_set(fault, "a read came back wrong: %s %s, checksum %016llx, not %016llx",
+                           kinds[read->kind], key, (unsigned long long)sum,
+                           (unsigned long long)read->sum);
+}
+
 uint64_t bench_now(void)
 {
     struct timespec now;

@@ -146,6 +146,9 @@ extern const struct bench_engine_ops bench_engine_raw;
 /* Checksum of a part of an answer. */
 uint64_t bench_sum(const void *data, size_t size);
 
+/* READ brought something with checksum SUM. -1 with FAULT: it is not what it must bring. */
+int bench_read_check(const struct bench_read *read, uint64_t sum, struct bench_fault *fault);
+
 uint64_t bench_now(void); /* nanoseconds */
 
 #endif

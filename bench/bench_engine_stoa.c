@@ -297,7 +297,7 @@ static int finish_read(const struct stoa_completion *completion, const struct be
         stoa_release(completion->transaction.block.view);
     }
     reads->took[completion->tag] = bench_now() - reads->took[completion->tag];
-    return sum == read->sum ? 0 : bench_fault_set(fault, "a read came back wrong");
+    return bench_read_check(read, sum, fault);
 }
 
 /* DEPTH in flight; the time of one runs from its submission to its reaping. */

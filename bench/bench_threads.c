@@ -27,7 +27,7 @@ static int read_one(struct sharing *sharing, void *reader, size_t index, struct 
     }
     uint64_t took = bench_now() - begun;
     sharing->reads->took[index] = took > 0 ? took : 1;
-    return sum == read->sum ? 0 : bench_fault_set(fault, "a read came back wrong");
+    return bench_read_check(read, sum, fault);
 }
 
 static int read_some(struct sharing *sharing, struct bench_fault *fault)
