@@ -119,7 +119,7 @@ void job_spend(struct job *job, uint64_t bytes, uint64_t operations)
 
 void job_progress(struct job *job, uint64_t done, uint64_t total)
 {
-    ensure(done <= total);
+    ensure(done <= total && !job->works);
     if (!job->measured) {
         job->measured = true;
         job->done_at_begin = done;
@@ -131,6 +131,7 @@ void job_progress(struct job *job, uint64_t done, uint64_t total)
 void job_say(struct job *job, const char *format, ...)
 {
     va_list arguments;
+    ensure(!job->works);
     va_start(arguments, format);
     (void)vsnprintf(job->info.text, sizeof(job->info.text), format, arguments);
     va_end(arguments);
@@ -140,7 +141,7 @@ void job_fact(struct job *job, const char *name, uint64_t value)
 {
     struct stoa_job_info *info = &job->info;
     unsigned i = 0;
-    ensure(strlen(name) < sizeof(info->facts[0].name));
+    ensure(strlen(name) < sizeof(info->facts[0].name) && !job->works);
     while (i < info->fact_count && strcmp(info->facts[i].name, name) != 0) {
         i++;
     }
@@ -186,6 +187,7 @@ void job_continue(struct job *job)
 
 static void end_work(struct job *job, int result, const struct error_detail *detail)
 {
+    job->works = false;
     if (result != 0 && job->result == 0) {
         if (detail != NULL && detail->code != 0) {
             job->detail = *detail;
@@ -227,13 +229,16 @@ enum job_next job_work(struct job *job, bool tables,
         job->table_work.run = run_on_tables;
         job->table_work.done = done_on_tables;
         job->table_work.context = job;
+        job->works = true;
         int result = store_work_start(job->jobs->store, &job->table_work);
         if (result != 0) {
+            job->works = false;
             job->detail = job->table_work.detail;
             return job_fail(job, result);
         }
         return JOB_WAITS;
     }
+    job->works = true;
     job->plain_work = (struct workers_job){
         .run = run_plain, .done = done_plain, .context = job, .kind = METRICS_JOB_UPKEEP};
     workers_submit(job->jobs->workers, &job->plain_work);

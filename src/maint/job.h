@@ -114,6 +114,7 @@ enum job_next job_fail(struct job *job, int result);
 
 /* What a step has cost. On the loop, or inside a work. */
 void job_spend(struct job *job, uint64_t bytes, uint64_t operations);
+/* These not while a work is under way: the loop shows them to who asks meanwhile. */
 void job_progress(struct job *job, uint64_t done, uint64_t total);
 /* What it is at, for a person. */
 void job_say(struct job *job, const char *format, ...) __attribute__((format(printf, 2, 3)));

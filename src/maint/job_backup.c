@@ -15,6 +15,7 @@ struct job_backup {
     struct backup_creation *creation;
     struct pace pace;
     bool ended;
+    struct backup_report report; /* once it has ended */
 };
 
 /* Where to: as it was ordered, else as it is set. NULL: nowhere. */
@@ -60,7 +61,6 @@ static int copy_file(struct job *job, struct kv_session *session)
 {
     struct job_backup *own = job_state(job);
     struct io_options options = {.backend = IO_BACKEND_THREADS, .threads = 1};
-    struct backup_report report;
     struct io *io;
     (void)session; /* it needs no tables */
     int result = io_create(&options, &io, job_detail(job));
@@ -68,21 +68,23 @@ static int copy_file(struct job *job, struct kv_session *session)
         return result;
     }
     *job_detail(job) = (struct error_detail){.code = 0};
-    result = backup_step(own->creation, io, &own->pace, &own->ended, &report, job_detail(job));
+    result = backup_step(own->creation, io, &own->pace, &own->ended, &own->report, job_detail(job));
     io_destroy(io);
     if (result == STOA_ECANCELED && job_is_stopping(job)) {
         *job_detail(job) = (struct error_detail){.code = 0};
         return 0;
     }
-    if (result == 0 && own->ended) {
-        job_fact(job, "backup", report.number);
-        job_fact(job, "number", report.height);
-        job_fact(job, "files", report.files);
-        job_fact(job, "bytes", report.bytes);
-        job_fact(job, "copiedBytes", report.copied_bytes);
-        job_fact(job, "removed", report.removed);
-    }
     return result;
+}
+
+static void tell_report(struct job *job, const struct backup_report *report)
+{
+    job_fact(job, "backup", report->number);
+    job_fact(job, "number", report->height);
+    job_fact(job, "files", report->files);
+    job_fact(job, "bytes", report->bytes);
+    job_fact(job, "copiedBytes", report->copied_bytes);
+    job_fact(job, "removed", report->removed);
 }
 
 static enum job_next step(struct job *job)
@@ -92,6 +94,7 @@ static enum job_next step(struct job *job)
         return job_moment_take(job, &own->moment, "back up");
     }
     if (own->ended) {
+        tell_report(job, &own->report);
         return JOB_ENDED;
     }
     job_say(job, "block %" PRIu64, own->moment.point.head.height);

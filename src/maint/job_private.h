@@ -22,6 +22,7 @@ struct job {
     bool active;    /* begun */
     bool stepping;  /* inside its step */
     bool waits;     /* for job_continue */
+    bool works;     /* a work is under way; set and taken back by the loop when there is none */
     bool continued; /* which came while it was inside its step */
     bool ended;     /* its final note is being written */
     bool paused;
