@@ -29,8 +29,8 @@ expect 0 stoa -d elsewhere backup create others
 expect 1 stoa -d store backup create others
 grep -q "another store" err || fail "it is not said why: $(cat err)"
 
-# Slowly, and paused: it holds still in the middle of a file, goes on, and is whole.
-stoa -d store backup create slow --rate 2000000 >slow.out 2>&1 &
+# So slowly that it cannot end meanwhile, and paused: it holds still in the middle of a file, goes on, and is whole.
+stoa -d store backup create slow --rate 200000 >slow.out 2>&1 &
 slow=$!
 wait_for "the backup to begin" test -d slow/ledger
 expect 0 stoa -d store jobs pause backup
