@@ -401,7 +401,9 @@ static int put_blocks(struct index *index, struct kv_session *session, const str
                 (struct block_row){block->envelope_hash, block, flags | PLACE_ENVELOPE};
         }
     }
-    qsort(index->rows, count, sizeof(*index->rows), compare_rows);
+    if (count != 0) { /* else there may be no rows yet */
+        qsort(index->rows, count, sizeof(*index->rows), compare_rows);
+    }
     int result = 0;
     for (size_t i = 0; i < count && result == 0; i++) {
         const struct block_row *row = &index->rows[i];

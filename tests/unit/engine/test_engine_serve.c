@@ -311,6 +311,8 @@ static void every_message_is_answered_or_refused_with_a_reason(void **state)
         stoa_free(done.damages);
         stoa_free(done.analysis);
         stoa_free(done.jobs);
+        stoa_free(done.copies);
+        stoa_free(done.archive);
     }
     assert_true(served >= 8);
 }
