@@ -76,6 +76,7 @@ enum bench_upkeep {
     BENCH_UPKEEP_PRUNE,  /* old versions of the state are dropped */
     BENCH_UPKEEP_BACKUP, /* all of it is copied, to the same file system */
     BENCH_UPKEEP_SCRUB,  /* what is stored is read again and checked, at the rate of its schedule */
+    BENCH_UPKEEP_ARCHIVE, /* what was stored last is packed */
     BENCH_UPKEEPS,
 };
 

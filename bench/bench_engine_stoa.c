@@ -12,7 +12,13 @@
 #include "bench_threads.h"
 #include "config.h"
 
-enum { STOA_REAP = 64, STOA_KEEP = 64, SCRUB_RATE = 8 << 20, SCRUB_LOOKS = 50 };
+enum {
+    STOA_REAP = 64,
+    STOA_KEEP = 64,
+    STOA_RECENT = 2048, /* blocks that the archive looks at */
+    SCRUB_RATE = 8 << 20,
+    LOOKS_MAX = 50,
+};
 
 struct bench_engine {
     struct stoa *stoa;
@@ -158,57 +164,71 @@ static int stoa_flush(struct bench_engine *engine, struct bench_fault *fault)
 }
 
 /* A second of it: all of it may take longer than there is. */
-static int scrub_some(struct bench_engine *engine, struct bench_fault *fault)
+static int run_some(struct bench_engine *engine, const struct stoa_job_options *options,
+                    struct stoa_detail *detail)
 {
     static const struct timespec pause = {.tv_nsec = 20000000};
-    struct stoa_job_options options = STOA_JOB_OPTIONS_INIT;
     struct stoa_job_info infos[STOA_JOBS];
-    struct stoa_detail detail = {0};
     size_t count;
-    options.job = STOA_JOB_SCRUB;
-    options.bytes_per_second = SCRUB_RATE;
-    int result = stoa_start_job(engine->stoa, &options, &detail);
+    int result = stoa_start_job(engine->stoa, options, detail);
     for (unsigned i = 0; result == 0; i++) {
         (void)nanosleep(&pause, NULL); /* sooner is well, too */
-        result = stoa_list_jobs(engine->stoa, infos, STOA_JOBS, &count, &detail);
-        if (result == 0 && infos[STOA_JOB_SCRUB].active == 0) {
+        result = stoa_list_jobs(engine->stoa, infos, STOA_JOBS, &count, detail);
+        if (result != 0 || infos[options->job].active == 0) {
             break;
         }
-        if (i == SCRUB_LOOKS) {
-            (void)stoa_cancel_job(engine->stoa, STOA_JOB_SCRUB, NULL); /* it may have ended */
+        if (i == LOOKS_MAX) {
+            (void)stoa_cancel_job(engine->stoa, options->job, NULL); /* it may have ended */
         }
     }
-    return result == 0 ? 0 : stoa_fault(fault, "scrub", result, &detail);
+    return result;
+}
+
+static int finalize(struct bench_engine *engine, struct stoa_detail *detail)
+{
+    struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = engine->newest - STOA_KEEP};
+    return stoa_set_finalized(engine->stoa, &key, detail);
 }
 
 static int stoa_upkeep(struct bench_engine *engine, enum bench_upkeep upkeep, bool *out_done,
                        struct bench_fault *fault)
 {
-    static const int jobs[BENCH_UPKEEPS] = {STOA_JOB_CHECKPOINT, STOA_JOB_COMPACT, STOA_JOB_PRUNE,
-                                            STOA_JOB_BACKUP, STOA_JOB_SCRUB};
+    static const int jobs[BENCH_UPKEEPS] = {STOA_JOB_CHECKPOINT, STOA_JOB_COMPACT,
+                                            STOA_JOB_PRUNE,      STOA_JOB_BACKUP,
+                                            STOA_JOB_SCRUB,      STOA_JOB_ARCHIVE};
     struct stoa_job_options options = STOA_JOB_OPTIONS_INIT;
     struct stoa_detail detail = {0};
+    int result = 0;
     options.job = jobs[upkeep];
-    if (upkeep == BENCH_UPKEEP_SCRUB) {
-        *out_done = true;
-        return scrub_some(engine, fault);
-    }
-    if (upkeep == BENCH_UPKEEP_BACKUP) {
+    *out_done = true;
+    switch (upkeep) {
+    case BENCH_UPKEEP_BACKUP:
         options.path = engine->kept;
         options.full = 1;
         options.keep = 1;
-    }
-    if (upkeep == BENCH_UPKEEP_PRUNE) {
-        struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = engine->newest - STOA_KEEP};
-        int result = stoa_set_finalized(engine->stoa, &key, &detail);
-        if (result != 0) {
-            return stoa_fault(fault, "finalize", result, &detail);
-        }
+        break;
+    case BENCH_UPKEEP_PRUNE:
         options.keep_history = STOA_KEEP;
         options.keep_tries = STOA_KEEP;
+        result = finalize(engine, &detail);
+        break;
+    case BENCH_UPKEEP_SCRUB:
+        options.bytes_per_second = SCRUB_RATE;
+        break;
+    case BENCH_UPKEEP_ARCHIVE:
+        options.from = engine->newest > STOA_RECENT ? engine->newest - STOA_RECENT : 0;
+        result = finalize(engine, &detail);
+        break;
+    case BENCH_UPKEEP_CHECKPOINT:
+    case BENCH_UPKEEP_COMPACT:
+    case BENCH_UPKEEPS: /* as they are */
+        break;
     }
-    int result = stoa_run_job(engine->stoa, &options, NULL, &detail);
-    *out_done = true;
+    bool some = upkeep == BENCH_UPKEEP_SCRUB || upkeep == BENCH_UPKEEP_ARCHIVE;
+    if (result == 0) {
+        result = some ? run_some(engine, &options, &detail)
+                      : stoa_run_job(engine->stoa, &options, NULL, &detail);
+    }
     return result == 0 ? 0 : stoa_fault(fault, stoa_job_name(options.job), result, &detail);
 }
 

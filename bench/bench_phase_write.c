@@ -215,8 +215,8 @@ int bench_phase_commit(struct bench_run *run)
 
 /* ---- maintenance ---- */
 
-static const char *const upkeep_names[BENCH_UPKEEPS + 1] = {"checkpoint", "compact", "prune",
-                                                            "backup",     "scrub",   "none"};
+static const char *const upkeep_names[BENCH_UPKEEPS + 1] = {
+    "checkpoint", "compact", "prune", "backup", "scrub", "archive", "none"};
 
 static int maintenance_slice(struct bench_run *run, unsigned engine, unsigned upkeep,
                              double seconds)
