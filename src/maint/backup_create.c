@@ -258,7 +258,8 @@ static int note_copied(struct backup_creation *creation, uint64_t bytes)
     return due ? write_partial(creation) : 0;
 }
 
-/* The first SIZE bytes of the store's FOLDER/STEM.EXTENSION become part of the backup. */
+/* The first SIZE bytes of the store's FOLDER/STEM.EXTENSION become part of the backup.
+ * STOA_ENOTFOUND: it was replaced meanwhile. */
 static int take_file(struct backup_creation *creation, const char *prefix, const char *extension,
                      uint64_t size)
 {
@@ -298,6 +299,9 @@ static int take_file(struct backup_creation *creation, const char *prefix, const
         if (result == 0) {
             result = transfer_copy(options->io, from, to, size, 0, NULL, options->pace, sum,
                                    creation->detail);
+        }
+        if (strcmp(extension, ".seg") != 0) { /* pruned or packed anew it has the same name */
+            result = transfer_check_replaced(options->io, from, size, result);
         }
     }
     result = result == 0 ? add(creation, name, size, sum) : result;

@@ -160,6 +160,19 @@ static int rename_to(struct snapshot *snapshot, const char *from, const char *to
     return result < 0 ? error_set(snapshot->detail, (int)result, "rename %s to %s", from, to) : 0;
 }
 
+/* A file of the archive. STOA_ENOTFOUND: it was replaced by another before it was opened. */
+static int copy_whole(struct snapshot *snapshot, const char *from, const char *to,
+                      uint64_t *out_size, uint8_t sum[TRANSFER_SUM_SIZE])
+{
+    int result = io_file_size(snapshot->io, from, out_size);
+    if (result == 0) {
+        result =
+            transfer_copy(snapshot->io, from, to, *out_size, 0, NULL, NULL, sum, snapshot->detail);
+        result = transfer_check_replaced(snapshot->io, from, *out_size, result);
+    }
+    return result;
+}
+
 /* NAME becomes part of it: linked where SIZE is 0, else its first SIZE bytes are copied. */
 static int take(struct snapshot *snapshot, const char *name, uint64_t size)
 {
@@ -180,10 +193,7 @@ static int take(struct snapshot *snapshot, const char *name, uint64_t size)
         struct io_request request = {.op = IO_LINK, .path = from, .path_to = to};
         int64_t linked = io_wait(snapshot->io, &request);
         if (linked < 0 && request.os_error == EXDEV) { /* the archive is on another file system */
-            result = io_file_size(snapshot->io, from, &size);
-            result = result == 0
-                         ? transfer_copy(snapshot->io, from, to, size, 0, NULL, NULL, sum, detail)
-                         : result;
+            result = copy_whole(snapshot, from, to, &size, sum);
         } else if (linked < 0) {
             result = request.os_error != 0
                          ? error_set_errno(detail, request.os_error, "link %s to %s", from, to)

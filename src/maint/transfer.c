@@ -229,6 +229,16 @@ int transfer_copy(struct io *io, const char *from_path, const char *to_path, uin
     return result;
 }
 
+int transfer_check_replaced(struct io *io, const char *path, uint64_t size, int result)
+{
+    uint64_t now = 0;
+    if (result != 0 && result != STOA_ECORRUPT) {
+        return result;
+    }
+    int looked = io_file_size(io, path, &now);
+    return looked != 0 ? looked : now == size ? result : STOA_ENOTFOUND;
+}
+
 int transfer_read(struct io *io, const char *path, uint64_t size_max, uint8_t **out_data,
                   size_t *out_size, struct error_detail *detail)
 {

@@ -25,6 +25,11 @@ int transfer_copy(struct io *io, const char *from, const char *to, uint64_t size
                   const uint8_t *kept_sum, struct pace *pace, uint8_t out_sum[TRANSFER_SUM_SIZE],
                   struct error_detail *detail);
 
+/* RESULT of copying PATH, which had SIZE bytes before and may be replaced by another file of its
+ * name at any time: STOA_ENOTFOUND where it was, before it was opened, so that it was cut off or
+ * seemed damaged. */
+int transfer_check_replaced(struct io *io, const char *path, uint64_t size, int result);
+
 void transfer_sum_bytes(struct bytes data, uint8_t out_sum[TRANSFER_SUM_SIZE]);
 
 /* A small file, whole. *OUT_DATA is the caller's to free. STOA_ENOTFOUND; STOA_ETOOBIG. */

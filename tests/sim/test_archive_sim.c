@@ -11,6 +11,9 @@
 #include <cmocka.h>
 
 #include "base/memory.h"
+#include "maint/backup.h"
+#include "maint/restore.h"
+#include "store/store_folder.h"
 #include "store/store_private.h"
 #include "support/sanitized.h"
 #include "support/simstore.h"
@@ -512,6 +515,115 @@ static void pruned_segments_are_packed_as_they_are(void **state)
     deinit(&sim);
 }
 
+/* ---- replaced under a backup ---- */
+
+/* Once the size of the file at PATH was asked for the LEFT-th time from now, only KEPT blocks of
+ * the store are kept. */
+static struct {
+    struct io_ops ops;
+    const struct io_ops *real;
+    struct simstore *sim;
+    char path[64];
+    unsigned left;
+    uint64_t kept;
+} replacing;
+
+static int size_and_prune(struct io *io, const char *path, uint64_t *out_size)
+{
+    int result = replacing.real->file_size(io, path, out_size);
+    if (strcmp(path, replacing.path) == 0 && replacing.left != 0 && --replacing.left == 0) {
+        uint64_t now;
+        assert_int_equal(prune(replacing.sim, replacing.kept, 0, NULL), 0);
+        assert_int_equal(replacing.real->file_size(io, path, &now), 0);
+        assert_true(now < *out_size);
+    }
+    return result;
+}
+
+static int back_up(struct simstore *sim, struct backup_report *out_report)
+{
+    struct backup_options options = {
+        .io = sim->io, .directory = "/store", .target = "/backup", .full = true};
+    struct store_point point = simstore_point(sim);
+    return backup_create(&options, &point, made_chain_block(chain, BLOCKS)->state_root, out_report,
+                         &sim->detail);
+}
+
+/* What was restored of the backup has the blocks that were kept, and is sound. */
+static void expect_backup(struct simstore *sim, uint64_t kept)
+{
+    struct kv_memory_disk *tables = kv_memory_disk_create();
+    struct restore_options options = {
+        .io = sim->io,
+        .backup = "/backup",
+        .target = "/restored",
+        .store = {.segment_size = sim->segment_size, .memory_tables = tables}};
+    struct restore_report report;
+    if (restore_run(&options, &report, &sim->detail) != 0) {
+        fail_msg("restore: %s", sim->detail.text);
+    }
+    assert_int_equal(report.height, BLOCKS);
+    struct simstore restored = simstore_beside(sim);
+    struct store_options opening = {.io = sim->io,
+                                    .directory = "/restored",
+                                    .segment_size = sim->segment_size,
+                                    .memory_tables = tables};
+    assert_int_equal(store_open(&opening, &restored.store, &restored.detail), 0);
+    for (uint64_t number = BLOCKS - kept + 1; number <= BLOCKS; number += 7) {
+        expect_block(&restored, made_chain_block(chain, number));
+    }
+    expect_verified(&restored);
+    assert_int_equal(simstore_close(&restored), 0);
+    assert_int_equal(store_folder_empty(sim->io, "/restored/ledger", NULL), 0);
+    assert_int_equal(store_folder_empty(sim->io, "/restored/archive", NULL), 0);
+    kv_memory_disk_destroy(tables);
+}
+
+/* A backup, under which only KEPT blocks are kept from the LOOK-th look at the last packed segment
+ * on. False: it takes fewer looks. */
+static bool back_up_and_prune(struct simstore *sim, unsigned look, uint64_t kept)
+{
+    struct backup_report report;
+    replacing.real = sim->io->ops;
+    replacing.ops = *sim->io->ops;
+    replacing.ops.file_size = size_and_prune;
+    replacing.sim = sim;
+    replacing.kept = kept;
+    replacing.left = look;
+    snprintf(replacing.path, sizeof(replacing.path), "/store/archive/%08u.arc",
+             packed_segments(sim));
+    sim->io->ops = &replacing.ops;
+    int result = back_up(sim, &report);
+    sim->io->ops = replacing.real;
+    if (result != 0) {
+        fail_msg("backup, pruned at look %u: %s", look, sim->detail.text);
+    }
+    return replacing.left == 0;
+}
+
+/* Its name stays the same, and what is told of one file is not copied of the other. */
+static void packed_segments_may_be_pruned_under_a_backup(void **state)
+{
+    (void)state;
+    struct simstore sim;
+    struct backup_check check;
+    unsigned looks = 0;
+    uint64_t kept = 260;
+    init_finalized(&sim, 16);
+    assert_int_equal(archive(&sim, 0, false, 0, NULL), 0);
+    while (back_up_and_prune(&sim, looks + 1, kept)) {
+        looks++;
+        kept -= 20;
+    }
+    assert_int_equal(looks, 5); /* its form and size, counting and copying; and its size again */
+    assert_int_equal(backup_verify(sim.io, "/backup", 0, NULL, NULL, NULL, &check, &sim.detail), 0);
+    assert_int_equal(check.backups, looks + 1);
+    assert_int_equal(simstore_close(&sim), 0);
+    expect_backup(&sim, kept);
+    simstore_unpower(&sim);
+    simstore_deinit(&sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -524,6 +636,7 @@ int main(void)
         cmocka_unit_test(packed_segments_are_pruned),
         cmocka_unit_test(full_disk_stops_pruning_and_nothing_else),
         cmocka_unit_test(pruned_segments_are_packed_as_they_are),
+        cmocka_unit_test(packed_segments_may_be_pruned_under_a_backup),
     };
     chain = made_chain_create(21, BLOCKS);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
