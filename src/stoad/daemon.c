@@ -160,9 +160,6 @@ static void take_signal(struct daemon *daemon, int number)
         return;
     }
     const struct event_field fields[] = {EVENT_NUMBER("signal", number)};
-    unsigned stop_seconds =
-        stage == SERVING ? (unsigned)daemon->settings->number[SETTING_STOP_SECONDS] : 0;
-    (void)alarm(stop_seconds + 1); /* nothing was set before */
     if (stage != SERVING) {
         say(daemon, EVENT_WARNING, "stopped_at_once", fields, 1);
         _exit(stage == OPENING ? DAEMON_DONE : DAEMON_FAILED);
@@ -170,7 +167,7 @@ static void take_signal(struct daemon *daemon, int number)
     say(daemon, EVENT_INFO, "stopping", fields, 1);
     (void)notify_send("STOPPING=1");
     clock_gettime(CLOCK_MONOTONIC, &daemon->limit);
-    daemon->limit.tv_sec += stop_seconds;
+    daemon->limit.tv_sec += (time_t)daemon->settings->number[SETTING_STOP_SECONDS];
     atomic_store_explicit(&daemon->stage, STOPPING, memory_order_release);
     pthread_mutex_lock(&daemon->order); /* the server ends as soon as it sees this, or by itself */
     if (!daemon->ending) {
@@ -226,14 +223,6 @@ static void *signal_thread(void *context)
     return NULL;
 }
 
-/* SIGALRM, a second after the end should have come: nobody reads what is said, and who says it
- * waits for that. */
-static void end_unheard(int number)
-{
-    (void)number;
-    _exit(DAEMON_FAILED);
-}
-
 static int start_signals(struct daemon *daemon)
 {
     sigset_t set;
@@ -243,9 +232,6 @@ static int start_signals(struct daemon *daemon)
     ensure(error == 0);
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     error = sigaction(SIGPIPE, &ignore, NULL);
-    ensure(error == 0);
-    struct sigaction end = {.sa_handler = end_unheard};
-    error = sigaction(SIGALRM, &end, NULL);
     ensure(error == 0);
     error = pthread_create(&thread, NULL, signal_thread, daemon);
     if (error != 0) {
@@ -423,6 +409,7 @@ int daemon_run(struct settings *settings, const struct settings_line *line)
     static struct daemon daemon; /* the thread of the signals has it until the process ends */
     daemon.settings = settings;
     daemon.line = line;
+    log_lines_init(&daemon.lines, STDERR_FILENO);
     daemon.lines.journal = secure_getenv("JOURNAL_STREAM") != NULL;
     daemon.events = (struct event_sink){.say = log_lines_say, .context = &daemon.lines};
     daemon.watchdog = notify_wants_watchdog();

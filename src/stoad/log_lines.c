@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "stoad/log_lines.h"
 
-#include <stdint.h>
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { TIME_SIZE = 40 };
 
 static const char *const level_names[] = {"error", "warning", "info", "debug"};
 static const int level_numbers[] = {3, 4, 6, 7}; /* syslog's */
@@ -79,40 +83,92 @@ int log_lines_format(const struct log_lines *lines, const char *time, enum event
     return result == 0 ? buffer_append_format(out, json ? "}\n" : "\n") : result;
 }
 
-static void write_all(const uint8_t *data, size_t size)
+void log_lines_init(struct log_lines *lines, int file)
 {
-    while (size != 0) {
-        ssize_t written = write(STDERR_FILENO, data, size);
-        if (written <= 0) {
-            return; /* nobody reads it: there is nowhere to say so */
+    *lines = (struct log_lines){.file = file};
+    pthread_mutex_init(&lines->order, NULL);
+    atomic_init(&lines->json, false);
+    atomic_init(&lines->level, 0);
+}
+
+/* Whether PIPE_BUF bytes can be written without waiting. */
+static bool takes_more(const struct log_lines *lines)
+{
+    struct pollfd look = {.fd = lines->file, .events = POLLOUT};
+    int found;
+    do {
+        found = poll(&look, 1, 0);
+    } while (found < 0 && errno == EINTR);
+    return found > 0 && (look.revents & POLLOUT) != 0;
+}
+
+/* True: all of it. */
+static bool write_all(struct log_lines *lines, struct bytes text)
+{
+    while (text.size != 0 && takes_more(lines)) {
+        size_t size = text.size < PIPE_BUF ? text.size : PIPE_BUF;
+        ssize_t written = write(lines->file, text.data, size);
+        if (written > 0) {
+            text = bytes_of(text.data + written, text.size - (size_t)written);
+            lines->torn = text.size != 0;
+        } else if (written == 0 || errno != EINTR) {
+            break; /* nobody reads it: there is nowhere to say so */
         }
-        data += written;
-        size -= (size_t)written;
     }
+    return text.size == 0;
+}
+
+static void write_line(struct log_lines *lines, struct bytes line)
+{
+    static const uint8_t end = '\n';
+    if (!lines->torn || write_all(lines, bytes_of(&end, 1))) {
+        lines->lost += !write_all(lines, line);
+    } else {
+        lines->lost++;
+    }
+}
+
+/* "2026-11-30T12:00:00.000Z"; NULL where the journal has its own. */
+static const char *time_of(const struct log_lines *lines, char text[TIME_SIZE])
+{
+    struct timespec now;
+    struct tm parts;
+    if (lines->journal) {
+        return NULL;
+    }
+    text[0] = '\0';
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (gmtime_r(&now.tv_sec, &parts) != NULL) {
+        size_t length = strftime(text, TIME_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
+        (void)snprintf(text + length, TIME_SIZE - length, ".%03ldZ", now.tv_nsec / 1000000);
+    }
+    return text;
+}
+
+static void say(struct log_lines *lines, enum event_level level, const char *event,
+                const struct event_field *fields, size_t count)
+{
+    char text[TIME_SIZE];
+    struct buffer line = {.data = NULL};
+    if (log_lines_format(lines, time_of(lines, text), level, event, fields, count, &line) == 0) {
+        write_line(lines, buffer_bytes(&line));
+    }
+    buffer_deinit(&line);
 }
 
 void log_lines_say(void *context, enum event_level level, const char *event,
                    const struct event_field *fields, size_t count)
 {
-    const struct log_lines *lines = context;
+    struct log_lines *lines = context;
     if ((int)level > atomic_load_explicit(&lines->level, memory_order_relaxed)) {
         return;
     }
-    char time_text[40] = "";
-    if (!lines->journal) {
-        struct timespec now;
-        struct tm parts;
-        clock_gettime(CLOCK_REALTIME, &now);
-        if (gmtime_r(&now.tv_sec, &parts) != NULL) {
-            size_t length = strftime(time_text, sizeof(time_text), "%Y-%m-%dT%H:%M:%S", &parts);
-            (void)snprintf(time_text + length, sizeof(time_text) - length, ".%03ldZ",
-                           now.tv_nsec / 1000000);
-        }
+    pthread_mutex_lock(&lines->order);
+    if (lines->lost != 0 && takes_more(lines)) {
+        const struct event_field lost = EVENT_NUMBER("lines", lines->lost);
+        lines->lost = 0;
+        say(lines, EVENT_WARNING, "lines_lost", &lost, 1);
     }
-    struct buffer line = {.data = NULL};
-    if (log_lines_format(lines, lines->journal ? NULL : time_text, level, event, fields, count,
-                         &line) == 0) {
-        write_all(line.data, line.size);
-    }
-    buffer_deinit(&line);
+    say(lines, level, event, fields, count);
+    pthread_mutex_unlock(&lines->order);
 }

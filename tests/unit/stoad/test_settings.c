@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -115,13 +118,15 @@ static void options_of_the_store_follow(void **state)
 
 static void expect_line(bool json, bool journal, const char *wanted)
 {
-    struct log_lines lines = {.journal = journal};
+    struct log_lines lines;
     struct buffer out = {.data = NULL};
     const struct event_field fields[] = {
         EVENT_TEXT("plain", "word"),     EVENT_TEXT("spaces", "two words"),
         EVENT_TEXT("quote", "a\"b\\\n"), EVENT_TEXT("none", NULL),
         EVENT_TEXT("empty", ""),         EVENT_NUMBER("number", -5),
     };
+    log_lines_init(&lines, -1);
+    lines.journal = journal;
     atomic_init(&lines.json, json);
     assert_int_equal(
         log_lines_format(&lines, journal ? NULL : "T", EVENT_WARNING, "name", fields, 6, &out), 0);
@@ -145,6 +150,56 @@ static void lines_are_quoted_where_they_must_be(void **state)
                 "quote=\"a\\\"b\\\\\\u000a\" empty=\"\" number=-5\n");
 }
 
+/* How many lines TEXT has; a number behind "lines=" is of lines that it has not. */
+static size_t count_lines(const char *text, size_t *lost)
+{
+    size_t count = 0;
+    for (const char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
+        assert_non_null(strchr(line, '\n'));
+        size_t length = (size_t)(strchr(line, '\n') - line);
+        const char *told = strstr(line, "event=lines_lost lines=");
+        if (told != NULL && told < line + length) {
+            *lost += strtoul(told + strlen("event=lines_lost lines="), NULL, 10);
+        } else {
+            assert_non_null(strstr(line, "event=said"));
+            count++;
+        }
+    }
+    return count;
+}
+
+static void lines_that_nobody_reads_are_lost_and_counted(void **state)
+{
+    (void)state;
+    enum { SAID = 3000, MORE = 10, PIPE_SIZE = 1 << 16 };
+    static char text[2 * PIPE_SIZE];
+    struct log_lines lines;
+    int ends[2];
+    size_t lost = 0;
+    const struct event_field fields[] = {EVENT_TEXT("text", "some words that take room")};
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    assert_int_equal(fcntl(ends[1], F_SETFL, 0), 0); /* who waits for a reader waits for ever */
+    log_lines_init(&lines, ends[1]);
+    atomic_store(&lines.level, EVENT_INFO);
+    for (unsigned i = 0; i < SAID; i++) {
+        log_lines_say(&lines, EVENT_INFO, "said", fields, 1);
+    }
+    assert_true(lines.lost > 0);
+    ssize_t got = read(ends[0], text, PIPE_SIZE);
+    assert_true(got > 0);
+    for (unsigned i = 0; i < MORE; i++) {
+        log_lines_say(&lines, EVENT_INFO, "said", fields, 1);
+    }
+    ssize_t rest = read(ends[0], text + got, PIPE_SIZE);
+    assert_true(rest > 0);
+    text[got + rest] = '\0';
+    size_t count = count_lines(text, &lost);
+    assert_true(lost > 0);
+    assert_int_equal(count + lost, SAID + MORE);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +208,7 @@ int main(void)
         cmocka_unit_test(the_line_wins_and_nothing_is_given_twice),
         cmocka_unit_test(options_of_the_store_follow),
         cmocka_unit_test(lines_are_quoted_where_they_must_be),
+        cmocka_unit_test(lines_that_nobody_reads_are_lost_and_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
