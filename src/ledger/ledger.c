@@ -498,6 +498,7 @@ static void replace(struct ledger *ledger, struct ledger *fresh)
     fresh->pack = ledger->pack;
     ledger->pack = old.pack; /* likewise */
     ledger->use_tick = old.use_tick;
+    ledger->workers = old.workers;
     ledger->stats.frame_bytes += old.stats.frame_bytes;
     ledger->stats.written_bytes += old.stats.written_bytes;
     ledger->stats.group_count += old.stats.group_count;
@@ -550,6 +551,12 @@ void ledger_abandon(struct ledger *ledger)
 }
 
 /* ---- the rest ---- */
+
+void ledger_set_workers(struct ledger *ledger, struct workers *workers)
+{
+    ensure(ledger->reads_in_flight == 0);
+    ledger->workers = workers;
+}
 
 void ledger_packed_stats(const struct ledger *ledger, struct ledger_packed_stats *out_stats)
 {

@@ -20,6 +20,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "io/io.h"
+#include "io/workers.h"
 
 /* What a store calls the folder of its packed segments, beside its ledger. */
 #define LEDGER_ARCHIVE "archive"
@@ -166,6 +167,9 @@ struct ledger_read {
     struct ledger_file *file;   /* likewise */
     uint32_t begin;             /* likewise: where the frame begins in the buffer */
     struct ledger_block *block; /* the ledger's, with buffer */
+    struct workers_job job;     /* likewise: unpacking */
+    struct ledger_block *packed;
+    bool unpacked;
 };
 
 /* One direct read; the checksum, sequence and store are checked before done. A frame still in a
@@ -357,6 +361,10 @@ struct ledger_stats {
 };
 
 void ledger_stats(const struct ledger *ledger, struct ledger_stats *out_stats);
+
+/* From now on WORKERS unpack what is large and was read from a packed segment; NULL: the loop does,
+ * as before. None of them is at work on it: no read is in flight. */
+void ledger_set_workers(struct ledger *ledger, struct workers *workers);
 
 struct ledger_packed_stats {
     uint64_t segments;

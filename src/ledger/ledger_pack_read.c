@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Reading packed segments (arc.h). A single frame takes one direct read, that of its group, and the
- * unpacking of it on the loop; where the group lies is known since the file was opened. */
+ * unpacking of it, of a large one on a worker; where the group lies is known since the file was
+ * opened. */
 #include <string.h>
 
 #include "base/ensure.h"
@@ -70,43 +71,107 @@ static int take_thin_frame(struct ledger_read *read, struct bytes data)
     return ledger_files_report(read, "another frame lies there", NULL);
 }
 
-/* PACKED has what was read of the file. */
-static int unpack(struct ledger_read *read, const uint8_t *packed)
+static const struct arc_group *group_of(const struct ledger_read *read)
+{
+    const struct arc_map *map = read->file->arc;
+    return &map->groups[arc_map_find(map, read->position.sequence)];
+}
+
+/* What was read of the file is unpacked to the read's buffer. */
+static void unpack(struct ledger_read *read, struct arc_unpacker *unpacker)
+{
+    const struct arc_group *group = group_of(read);
+    uint64_t skip = group->offset - read->request.offset;
+    read->unpacked =
+        arc_unpack(unpacker, read->file->arc, group, read->packed->data + skip, read->buffer);
+}
+
+/* It was tried to unpack it. */
+static void end_unpack(struct ledger_read *read)
+{
+    const struct arc_map *map = read->file->arc;
+    const struct arc_group *group = group_of(read);
+    struct bytes data = bytes_of(read->buffer, group->at_size);
+    ledger_files_give_buffer(read->ledger, read->packed);
+    read->packed = NULL;
+    read->front = 0;
+    read->result = !read->unpacked         ? ledger_files_report(read, "packed frames", NULL)
+                   : map->header.thin != 0 ? take_thin_frame(read, data)
+                                           : take_frame(read, group, data);
+    ledger_files_end_read(read);
+}
+
+/* On a worker, with what it needs to unpack made for this alone: nothing beside megabytes. */
+static void run_unpack(struct workers_job *job, void *worker_state)
+{
+    struct ledger_read *read = job->context;
+    struct arc_unpacker *unpacker;
+    (void)worker_state; /* whose they are, the ledger does not know */
+    read->result = arc_unpacker_create(&unpacker);
+    if (read->result == 0) {
+        unpack(read, unpacker);
+        arc_unpacker_destroy(unpacker);
+    }
+}
+
+static int refuse_memory(struct ledger_read *read)
+{
+    return error_set(&read->detail, STOA_ENOMEM, "no memory to unpack it into");
+}
+
+static void done_unpack(struct workers_job *job)
+{
+    struct ledger_read *read = job->context;
+    if (read->result == 0) {
+        end_unpack(read);
+        return;
+    }
+    ledger_files_give_buffer(read->ledger, read->packed);
+    read->packed = NULL;
+    read->result = refuse_memory(read);
+    ledger_files_end_read(read);
+}
+
+/* 0, where the read has what it unpacks, and a place for it. */
+static int prepare(struct ledger_read *read)
 {
     const struct io_request *request = &read->request;
-    struct ledger *ledger = read->ledger;
-    const struct arc_map *map = read->file->arc;
-    const struct arc_group *group = &map->groups[arc_map_find(map, read->position.sequence)];
-    uint64_t skip = group->offset - request->offset;
+    const struct arc_group *group = group_of(read);
     if (request->result < 0) {
         return ledger_files_report_failed(read);
     }
-    if ((uint64_t)request->result < skip + group->size) {
+    if ((uint64_t)request->result < group->offset - request->offset + group->size) {
         return ledger_files_report(read, "the file ends before", NULL);
     }
-    read->block = ledger_files_take_buffer(ledger, group->at_size);
+    read->block = ledger_files_take_buffer(read->ledger, group->at_size);
     if (read->block == NULL) {
-        return error_set(&read->detail, STOA_ENOMEM, "no memory to unpack it into");
+        return refuse_memory(read);
     }
     read->buffer = read->block->data;
-    if (!arc_unpack(ledger->unpacker, map, group, packed + skip, read->buffer)) {
-        return ledger_files_report(read, "packed frames", NULL);
-    }
-    struct bytes data = bytes_of(read->buffer, group->at_size);
-    read->front = 0;
-    return map->header.thin ? take_thin_frame(read, data) : take_frame(read, group, data);
+    return 0;
 }
 
 static void group_done(struct io_request *request)
 {
     struct ledger_read *read = request->context;
-    metrics_count(read->ledger->io->metrics, METRICS_ARCHIVE_READS, 1);
-    struct ledger_block *packed = read->block;
+    struct ledger *ledger = read->ledger;
+    metrics_count(ledger->io->metrics, METRICS_ARCHIVE_READS, 1);
+    read->packed = read->block;
     read->block = NULL;
     read->buffer = NULL;
-    read->result = unpack(read, packed->data);
-    ledger_files_give_buffer(read->ledger, packed);
-    ledger_files_end_read(read);
+    read->result = prepare(read);
+    if (read->result != 0) {
+        ledger_files_give_buffer(ledger, read->packed);
+        read->packed = NULL;
+        ledger_files_end_read(read);
+    } else if (ledger->workers != NULL && group_of(read)->at_size > LEDGER_UNPACK_MAX) {
+        read->job = (struct workers_job){
+            .run = run_unpack, .done = done_unpack, .context = read, .kind = METRICS_JOB_PACK};
+        workers_submit(ledger->workers, &read->job);
+    } else {
+        unpack(read, ledger->unpacker);
+        end_unpack(read);
+    }
 }
 
 static void refused(struct io_request *request)

@@ -37,7 +37,8 @@ enum {
         64, /* spares beyond the first: while so many segments' space is free */
     LEDGER_FILES_OPEN_MAX = 256,
     LEDGER_FILES_OPEN_AHEAD = 128,
-    LEDGER_POOL_CLASSES = 15, /* 4 KiB to 64 MiB */
+    LEDGER_POOL_CLASSES = 15,      /* 4 KiB to 64 MiB */
+    LEDGER_UNPACK_MAX = 128 << 10, /* that the loop unpacks of a read: some 100 us */
     LEDGER_POOL_IDLE_MAX = 64 << 20,
 };
 
@@ -158,6 +159,7 @@ struct ledger {
     char *path;
     char *archive;                 /* where packed segments are; NULL: nowhere */
     struct arc_unpacker *unpacker; /* made when the first of them is opened */
+    struct workers *workers;       /* NULL: none */
     uint64_t store_id;
     uint32_t segment_size; /* of new segments */
     enum ledger_prepare prepare;

@@ -169,7 +169,11 @@ static int start_verifiers(struct store *store, struct error_detail *detail)
         .start = start_recovery,
         .stop = stop_recovery,
     };
-    return workers_create(&verify, &store->verifiers, detail);
+    int result = workers_create(&verify, &store->verifiers, detail);
+    if (result == 0) {
+        ledger_set_workers(store->ledger, store->verifiers);
+    }
+    return result;
 }
 
 static int read_identity(struct store *store, struct error_detail *detail)

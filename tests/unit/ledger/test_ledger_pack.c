@@ -298,6 +298,69 @@ static void reads_beside_it_never_fail(void **state)
     ledger_rig_deinit(&rig);
 }
 
+/* ---- large frames ---- */
+
+/* Whether workers were at work while frame NUMBER was read, which ended with RESULT. */
+static bool read_by_workers(struct ledger_rig *rig, const struct workers *workers, unsigned number,
+                            int result)
+{
+    const struct ledger_rig_append *append = &rig->appends[number];
+    bool done = false;
+    bool worked = false;
+    struct ledger_read read = {
+        .position = append->append.position, .done = note_read, .context = &done};
+    ledger_read(rig->ledger, &read);
+    while (!done) {
+        assert_true(io_run(rig->io, 1000000) >= 0);
+        worked = worked || workers_pending(workers) != 0;
+    }
+    assert_int_equal(read.result, result);
+    if (result == 0) {
+        assert_int_equal(read.payload.size, append->size);
+        assert_memory_equal(read.payload.data, append->payload, append->size);
+    } else {
+        assert_non_null(strstr(read.detail.text, "archive/00000001.arc"));
+    }
+    ledger_read_release(&read);
+    return worked;
+}
+
+static void large_frames_are_unpacked_by_workers(void **state)
+{
+    (void)state;
+    enum { LARGE = 300000, SMALL = 2000, COUNT = 20 };
+    struct ledger_rig rig;
+    struct packer packer;
+    struct workers *workers;
+    uint64_t size;
+    init(&rig, 12);
+    rig.sim.delay_ns_max = 1000000;
+    io_destroy(rig.io);
+    rig.io = NULL;
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    for (unsigned i = 0; i < COUNT; i++) {
+        ledger_rig_append(&rig, i % 2 == 0 ? LARGE : SMALL);
+        assert_int_equal(ledger_rig_wait(&rig), 0);
+    }
+    const struct workers_options options = {.io = rig.io, .count = 1, .name = "test"};
+    assert_int_equal(workers_create(&options, &workers, &rig.detail), 0);
+    assert_int_equal(repack(&rig, 1, false, &packer), 0);
+    assert_false(read_by_workers(&rig, workers, 0, 0)); /* they are not told to */
+    ledger_set_workers(rig.ledger, workers);
+    assert_true(read_by_workers(&rig, workers, 0, 0));
+    assert_false(read_by_workers(&rig, workers, 1, 0));
+    const struct ledger_position *position = &rig.appends[2].append.position;
+    assert_int_equal(position->segment, 1);
+    assert_int_equal(io_file_size(rig.io, "/archive/00000001.arc", &size), 0);
+    assert_int_equal(io_disk_flip(rig.disk, "/archive/00000001.arc", LARGE + LARGE / 2, 3), 0);
+    assert_true(size > 2 * LARGE); /* so that is inside the second large one */
+    assert_true(read_by_workers(&rig, workers, 2, STOA_ECORRUPT));
+    assert_true(read_by_workers(&rig, workers, 0, 0));
+    ledger_set_workers(rig.ledger, NULL);
+    workers_destroy(workers);
+    ledger_rig_deinit(&rig);
+}
+
 /* ---- power cuts ---- */
 
 static void restart(struct ledger_rig *rig)
@@ -637,6 +700,7 @@ int main(void)
         cmocka_unit_test(every_frame_reads_as_before),
         cmocka_unit_test(unpacking_gives_the_same_bytes),
         cmocka_unit_test(reads_beside_it_never_fail),
+        cmocka_unit_test(large_frames_are_unpacked_by_workers),
         cmocka_unit_test(power_cuts_leave_the_one_or_the_other),
         cmocka_unit_test(power_cuts_of_unpacking_do_so_too),
         cmocka_unit_test(flipped_bits_are_found_and_named),
