@@ -9,8 +9,7 @@
 
 /* The answer while it grows. */
 struct querying {
-    struct store_work work;
-    struct engine_request *own;
+    struct engine_work work;
     uint64_t from;
     struct stoa_archive totals;
     struct buffer segments; /* of struct stoa_archive_segment */
@@ -60,60 +59,36 @@ static int join(struct querying *querying)
     if (size != 0) {
         memcpy(archive->list, querying->segments.data, size);
     }
-    querying->own->report = archive;
+    querying->work.own->report = archive;
     return 0;
 }
 
-/* On a worker. */
-static int run_query(struct store_work *work, struct kv_session *session)
+static int run_query(struct engine_work *work, struct io *io, struct kv_session *session)
 {
     struct querying *querying = (struct querying *)work; /* it is first */
-    struct io_options options = {.backend = IO_BACKEND_THREADS, .threads = 1};
-    struct io *io;
+    struct store *store = work->work.store;
     (void)session; /* it needs no tables */
-    int result = io_create(&options, &io, &work->detail);
-    if (result != 0) {
-        return result;
-    }
-    work->detail = (struct error_detail){.code = 0};
-    result = archive_list(io, store_directory(work->store), store_get_id(work->store), note_segment,
-                          querying, &work->detail);
-    io_destroy(io);
+    int result = archive_list(io, store_directory(store), store_get_id(store), note_segment,
+                              querying, &work->work.detail);
     return result == 0 ? join(querying) : result;
 }
 
-static void end_query(struct querying *querying, int result)
+static void end_query(struct engine_work *work)
 {
-    struct engine_request *own = querying->own;
-    own->request.result = result;
-    own->request.detail = querying->work.detail;
-    buffer_deinit(&querying->segments);
-    memory_free(querying);
-    engine_deliver_done(&own->request);
-}
-
-static void done_query(struct store_work *work)
-{
-    end_query((struct querying *)work, work->result); /* it is first */
+    buffer_deinit(&((struct querying *)work)->segments);
 }
 
 void engine_archive_serve(struct engine_request *own)
 {
-    struct querying *querying = memory_alloc_zeroed(1, sizeof(*querying));
+    struct querying *querying = engine_work_make(own, sizeof(*querying));
     if (querying == NULL) {
-        engine_deliver_served(own, STOA_ENOMEM);
         return;
     }
-    querying->own = own;
     querying->from = (uint64_t)own->index;
     querying->work.run = run_query;
-    querying->work.done = done_query;
+    querying->work.end = end_query;
     buffer_init(&querying->segments);
-    engine_deliver_is_in_store(own);
-    int result = store_work_start(own->stoa->store, &querying->work);
-    if (result != 0) {
-        end_query(querying, result);
-    }
+    engine_work_start(&querying->work);
 }
 
 int engine_archive_fill(struct engine_request *own, const uint64_t *from)

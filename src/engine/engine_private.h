@@ -383,6 +383,21 @@ void engine_jobs_take(struct stoa *stoa, const struct stoa_maintenance *checked)
 /* The job that MESSAGE asks for; -1: none. */
 int engine_jobs_find(enum stoa_message message);
 
+/* ---- engine_work.c ---- */
+
+/* An answer while a worker makes it; first in what it is made of. */
+struct engine_work {
+    struct store_work work;
+    struct engine_request *own;
+    /* On the worker: make OWN's report. Fills work.detail where it fails. */
+    int (*run)(struct engine_work *work, struct io *io, struct kv_session *session);
+    void (*end)(struct engine_work *work); /* on the loop: give back what it holds */
+};
+/* SIZE zeroed bytes that begin with one for OWN: set RUN and END, and start it. NULL: no memory,
+ * and OWN was told so. */
+void *engine_work_make(struct engine_request *own, size_t size);
+void engine_work_start(struct engine_work *work); /* OWN is answered when it has ended */
+
 /* engine_archive.c */
 void engine_archive_serve(struct engine_request *own);
 /* STOA_EINVAL. */

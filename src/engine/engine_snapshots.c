@@ -15,8 +15,8 @@
 
 /* The list while it grows: its texts have no place yet. */
 struct listing {
-    struct store_work work;
-    struct engine_request *own;
+    struct engine_work work;
+    struct io *io;        /* the worker's */
     struct buffer copies; /* of struct found */
     struct buffer texts;
     char base[STORE_PATH_SIZE_MAX]; /* the store's directory, absolute */
@@ -46,7 +46,7 @@ static int note_snapshot(void *context, const char *name, const struct manifest 
     struct found found = {.info = {.own_bytes = own_bytes}, .damaged = SIZE_MAX};
     char path[STORE_PATH_SIZE_MAX];
     found.name = add_text(listing, name);
-    int result = snapshot_path(listing->work.context, listing->base, name, path, NULL);
+    int result = snapshot_path(listing->io, listing->base, name, path, NULL);
     found.path = add_text(listing, result == 0 ? path : "");
     if (manifest == NULL) {
         found.damaged = add_text(listing, why->text);
@@ -79,67 +79,43 @@ static int join(struct listing *listing)
         copies[i].path = texts + found[i].path;
         copies[i].damaged = found[i].damaged == SIZE_MAX ? NULL : texts + found[i].damaged;
     }
-    listing->own->report = copies;
-    listing->own->report_count = count;
+    listing->work.own->report = copies;
+    listing->work.own->report_count = count;
     return 0;
 }
 
-/* On a worker. */
-static int run_list(struct store_work *work, struct kv_session *session)
+static int run_list(struct engine_work *work, struct io *io, struct kv_session *session)
 {
     struct listing *listing = (struct listing *)work; /* it is first */
-    struct io_options options = {.backend = IO_BACKEND_THREADS, .threads = 1};
-    struct io *io;
+    struct error_detail *detail = &work->work.detail;
     (void)session; /* it needs no tables */
-    int result = io_create(&options, &io, &work->detail);
-    if (result != 0) {
-        return result;
-    }
-    work->detail = (struct error_detail){.code = 0};
-    work->context = io;
+    listing->io = io;
     static_assert(sizeof(listing->base) >= PATH_MAX, "what realpath fills");
-    if (realpath(store_directory(work->store), listing->base) == NULL) {
-        result = error_set(&work->detail, STOA_EIO, "list snapshots: where is the store?");
-    } else {
-        result = snapshot_list(io, listing->base, note_snapshot, listing, &work->detail);
+    if (realpath(store_directory(work->work.store), listing->base) == NULL) {
+        return error_set(detail, STOA_EIO, "list snapshots: where is the store?");
     }
-    io_destroy(io);
+    int result = snapshot_list(io, listing->base, note_snapshot, listing, detail);
     return result == 0 ? join(listing) : result;
 }
 
-static void end_list(struct listing *listing, int result)
+static void end_list(struct engine_work *work)
 {
-    struct engine_request *own = listing->own;
-    own->request.result = result;
-    own->request.detail = listing->work.detail;
+    struct listing *listing = (struct listing *)work;
     buffer_deinit(&listing->copies);
     buffer_deinit(&listing->texts);
-    memory_free(listing);
-    engine_deliver_done(&own->request);
-}
-
-static void done_list(struct store_work *work)
-{
-    end_list((struct listing *)work, work->result); /* it is first */
 }
 
 void engine_snapshots_serve(struct engine_request *own)
 {
-    struct listing *listing = memory_alloc_zeroed(1, sizeof(*listing));
+    struct listing *listing = engine_work_make(own, sizeof(*listing));
     if (listing == NULL) {
-        engine_deliver_served(own, STOA_ENOMEM);
         return;
     }
-    listing->own = own;
     listing->work.run = run_list;
-    listing->work.done = done_list;
+    listing->work.end = end_list;
     buffer_init(&listing->copies);
     buffer_init(&listing->texts);
-    engine_deliver_is_in_store(own);
-    int result = store_work_start(own->stoa->store, &listing->work);
-    if (result != 0) {
-        end_list(listing, result);
-    }
+    engine_work_start(&listing->work);
 }
 
 /* ---- the forms that wait ---- */

@@ -161,6 +161,23 @@ int64_t io_wait(struct io *io, struct io_request *request)
     return request->result;
 }
 
+int io_run_apart(int (*run)(void *context, struct io *io), void *context,
+                 struct error_detail *detail)
+{
+    struct io_options options = {.backend = IO_BACKEND_THREADS, .threads = 1};
+    struct io *io;
+    int result = io_create(&options, &io, detail);
+    if (result != 0) {
+        return result;
+    }
+    if (detail != NULL) {
+        *detail = (struct error_detail){.code = 0};
+    }
+    result = run(context, io);
+    io_destroy(io);
+    return result;
+}
+
 uint64_t io_now_ns(struct io *io)
 {
     return io->ops->now_ns(io);

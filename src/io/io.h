@@ -203,6 +203,11 @@ void io_wake(struct io *io);
  * result. */
 int64_t io_wait(struct io *io, struct io_request *request);
 
+/* Run RUN with a loop of its own, for files, where blocking is allowed: on a worker. DETAIL is
+ * clean when RUN begins. Returns RUN's result, or why there is no loop. */
+int io_run_apart(int (*run)(void *context, struct io *io), void *context,
+                 struct error_detail *detail);
+
 /* Monotonic and wall-clock time; in a simulation both are virtual. */
 uint64_t io_now_ns(struct io *io);
 uint64_t io_wall_ns(struct io *io);

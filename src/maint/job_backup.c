@@ -56,20 +56,18 @@ static int keep_pace(void *context, uint64_t bytes, uint64_t done, uint64_t tota
     return job_is_stopping(job) ? STOA_ECANCELED : 0;
 }
 
+static int copy_next(void *context, struct io *io)
+{
+    struct job *job = context;
+    struct job_backup *own = job_state(job);
+    return backup_step(own->creation, io, &own->pace, &own->ended, &own->report, job_detail(job));
+}
+
 /* On a worker: the next file. One that was cut off by a pause or a stop is copied again. */
 static int copy_file(struct job *job, struct kv_session *session)
 {
-    struct job_backup *own = job_state(job);
-    struct io_options options = {.backend = IO_BACKEND_THREADS, .threads = 1};
-    struct io *io;
     (void)session; /* it needs no tables */
-    int result = io_create(&options, &io, job_detail(job));
-    if (result != 0) {
-        return result;
-    }
-    *job_detail(job) = (struct error_detail){.code = 0};
-    result = backup_step(own->creation, io, &own->pace, &own->ended, &own->report, job_detail(job));
-    io_destroy(io);
+    int result = io_run_apart(copy_next, job, job_detail(job));
     if (result == STOA_ECANCELED && job_is_stopping(job)) {
         *job_detail(job) = (struct error_detail){.code = 0};
         return 0;

@@ -20,23 +20,10 @@ static int begin(struct job *job, struct bytes point)
     return snapshot_check_name(job_order(job)->name, job_detail(job));
 }
 
-/* On a worker. */
-static int with_loop(struct job *job, int (*run)(struct job *job, struct io *io))
+/* On a worker, as all that has a loop. */
+static int make(void *context, struct io *io)
 {
-    struct io_options options = {.backend = IO_BACKEND_THREADS, .threads = 1};
-    struct io *io;
-    int result = io_create(&options, &io, job_detail(job));
-    if (result != 0) {
-        return result;
-    }
-    *job_detail(job) = (struct error_detail){.code = 0};
-    result = run(job, io);
-    io_destroy(io);
-    return result;
-}
-
-static int make(struct job *job, struct io *io)
-{
+    struct job *job = context;
     struct job_snapshot *own = job_state(job);
     return snapshot_create(io, store_directory(job_store(job)), job_order(job)->name,
                            &own->moment.point, own->moment.root, job_detail(job));
@@ -45,7 +32,7 @@ static int make(struct job *job, struct io *io)
 static int run_make(struct job *job, struct kv_session *session)
 {
     (void)session; /* it needs no tables */
-    return with_loop(job, make);
+    return io_run_apart(make, job, job_detail(job));
 }
 
 static enum job_next step_make(struct job *job)
@@ -65,8 +52,9 @@ static enum job_next step_make(struct job *job)
     return job_work(job, false, run_make);
 }
 
-static int drop(struct job *job, struct io *io)
+static int drop(void *context, struct io *io)
 {
+    struct job *job = context;
     return snapshot_drop(io, store_directory(job_store(job)), job_order(job)->name,
                          job_detail(job));
 }
@@ -74,7 +62,7 @@ static int drop(struct job *job, struct io *io)
 static int run_drop(struct job *job, struct kv_session *session)
 {
     (void)session; /* it needs no tables */
-    return with_loop(job, drop);
+    return io_run_apart(drop, job, job_detail(job));
 }
 
 static enum job_next step_drop(struct job *job)

@@ -435,6 +435,27 @@ static void several_loops_live_side_by_side(struct io_world *world)
     io_world_close_file(world, file);
 }
 
+static int rest_apart(void *context, struct io *io)
+{
+    struct io_world *world = context;
+    struct io_request request = {.op = IO_TIMER, .deadline_ns = io_now_ns(io)};
+    assert_ptr_not_equal(io, world->io);
+    assert_int_equal(io_wait(io, &request), 0);
+    world->count++;
+    return STOA_EBUSY;
+}
+
+static void what_runs_apart_has_a_loop_of_its_own(struct io_world *world)
+{
+    struct error_detail detail = {.code = STOA_EIO, .text = "of before"};
+    assert_int_equal(io_run_apart(rest_apart, world, &detail), STOA_EBUSY);
+    assert_int_equal(world->count, 1);
+    assert_int_equal(detail.code, 0);
+    assert_string_equal(detail.text, "");
+    assert_int_equal(io_run_apart(rest_apart, world, NULL), STOA_EBUSY);
+    assert_int_equal(world->count, 2);
+}
+
 static const struct io_world_fact facts[] = {
     {"nothing_runs_before_the_loop_does", nothing_runs_before_the_loop_does},
     {"a_callback_may_submit_its_own_request_again", a_callback_may_submit_its_own_request_again},
@@ -457,6 +478,7 @@ static const struct io_world_fact facts[] = {
     {"clocks_go_forward", clocks_go_forward},
     {"random_bytes_differ", random_bytes_differ},
     {"several_loops_live_side_by_side", several_loops_live_side_by_side},
+    {"what_runs_apart_has_a_loop_of_its_own", what_runs_apart_has_a_loop_of_its_own},
 };
 
 int main(void)
