@@ -875,6 +875,7 @@ struct stoa_job_info;
 struct stoa_job_options;
 struct stoa_copy_info;
 struct stoa_archive;
+struct stoa_storage;
 
 /* What was submitted, done. */
 struct stoa_completion {
@@ -914,6 +915,7 @@ struct stoa_completion {
                                       stoa_free */
     size_t copy_count;
     struct stoa_archive *archive; /* of a query of the archive: owned, stoa_free */
+    struct stoa_storage *storage; /* of a query of the storage: likewise */
     uint8_t
         hash[32]; /* of a store: the block's; of an update: its block's; of a state root: that */
     uint64_t height;
@@ -1539,6 +1541,7 @@ enum stoa_breaker_state stoa_breaker_get_state(struct stoa_breaker *breaker);
 
 #include "stoa/archive.h"
 #include "stoa/copies.h"
+#include "stoa/storage.h"
 
 #ifdef __cplusplus
 }

@@ -103,21 +103,8 @@ int engine_archive_fill(struct engine_request *own, const uint64_t *from)
 int stoa_query_archive(struct stoa *stoa, uint64_t from, struct stoa_archive **out_archive,
                        struct stoa_detail *detail)
 {
-    struct engine_request *answer;
-    if (out_archive == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, "query the archive: nowhere to put it");
-    }
-    int result = engine_request_wait(stoa, STOA_MESSAGE_QUERY_ARCHIVE, &from, NULL, &answer);
-    if (result != 0) {
-        return engine_refuse(detail, result, stoa_strerror(result));
-    }
-    engine_tell(detail, &answer->request.detail);
-    result = answer->request.result;
-    if (result == 0) {
-        *out_archive = answer->report;
-        answer->report = NULL; /* it is the caller's now */
-    }
-    engine_serve_forget(answer);
-    engine_request_give(stoa, answer);
-    return result;
+    return out_archive == NULL
+               ? engine_refuse(detail, STOA_EINVAL, "query the archive: nowhere to put it")
+               : engine_work_ask(stoa, STOA_MESSAGE_QUERY_ARCHIVE, &from, (void **)out_archive,
+                                 detail);
 }

@@ -67,6 +67,9 @@ static void fill_served(const struct engine_request *own, struct stoa_completion
     case STOA_MESSAGE_QUERY_ARCHIVE:
         out->archive = own->report;
         break;
+    case STOA_MESSAGE_QUERY_STORAGE:
+        out->storage = own->report;
+        break;
     case STOA_MESSAGE_LIST_JOBS:
         out->jobs = own->report;
         out->job_count = own->report_count;
@@ -104,6 +107,7 @@ void engine_completion_drop(struct stoa_completion *completion)
     memory_free(completion->jobs);
     memory_free(completion->copies);
     memory_free(completion->archive);
+    memory_free(completion->storage);
 }
 
 void engine_completion_fill(const struct engine_request *own, struct stoa_completion *out)

@@ -397,11 +397,16 @@ struct engine_work {
  * and OWN was told so. */
 void *engine_work_make(struct engine_request *own, size_t size);
 void engine_work_start(struct engine_work *work); /* OWN is answered when it has ended */
+/* Any thread: ask for such a report, which is the caller's with *OUT_REPORT, for stoa_free. */
+int engine_work_ask(struct stoa *stoa, enum stoa_message message, const void *argument,
+                    void **out_report, struct stoa_detail *detail);
 
 /* engine_archive.c */
 void engine_archive_serve(struct engine_request *own);
 /* STOA_EINVAL. */
 int engine_archive_fill(struct engine_request *own, const uint64_t *from);
+
+void engine_storage_serve(struct engine_request *own); /* engine_storage.c */
 
 /* engine_copies.c, engine_snapshots.c */
 struct manifest;

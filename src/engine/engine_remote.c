@@ -82,6 +82,7 @@ static void fill_answer(struct engine_request *own, const struct stoa_completion
                   : completion->jobs != NULL        ? (void *)completion->jobs
                   : completion->copies != NULL      ? (void *)completion->copies
                   : completion->archive != NULL     ? (void *)completion->archive
+                  : completion->storage != NULL     ? (void *)completion->storage
                                                     : (void *)completion->analysis;
     own->damages = completion->damages;
     own->report_count = completion->branches != NULL ? completion->branch_count

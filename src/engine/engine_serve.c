@@ -335,6 +335,8 @@ engine_serve_type engine_serve_find(enum stoa_message message)
         return engine_snapshots_serve;
     case STOA_MESSAGE_QUERY_ARCHIVE:
         return engine_archive_serve;
+    case STOA_MESSAGE_QUERY_STORAGE:
+        return engine_storage_serve;
     case STOA_MESSAGE_LIST_DAMAGES:
         return serve_damages;
     case STOA_MESSAGE_REBUILD_INDEX:

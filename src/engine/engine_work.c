@@ -58,3 +58,22 @@ void engine_work_start(struct engine_work *work)
         end(work, result);
     }
 }
+
+int engine_work_ask(struct stoa *stoa, enum stoa_message message, const void *argument,
+                    void **out_report, struct stoa_detail *detail)
+{
+    struct engine_request *answer;
+    int result = engine_request_wait(stoa, message, argument, NULL, &answer);
+    if (result != 0) {
+        return engine_refuse(detail, result, stoa_strerror(result));
+    }
+    engine_tell(detail, &answer->request.detail);
+    result = answer->request.result;
+    if (result == 0) {
+        *out_report = answer->report;
+        answer->report = NULL; /* it is the caller's now */
+    }
+    engine_serve_forget(answer);
+    engine_request_give(stoa, answer);
+    return result;
+}

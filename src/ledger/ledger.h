@@ -291,6 +291,37 @@ void ledger_pack_stop(struct ledger_packing *packing);
 /* Unpack segment NUMBER, where it is packed. Blocking: runs the loop. */
 int ledger_unpack(struct ledger *ledger, uint32_t number, struct error_detail *detail);
 
+/* ---- what a segment is, told by what it says of itself ---- */
+
+struct ledger_survey {
+    uint32_t number;
+    bool thin;
+    bool packed;
+    bool spare;      /* ready to be written, and empty */
+    bool damaged;    /* its index is, or a frame as that says */
+    uint64_t lowest; /* of the heights of its blocks and changes of the state */
+    uint64_t highest;
+    uint64_t blocks;
+    uint64_t frames;
+    uint64_t bytes;      /* of the file */
+    uint64_t dead_bytes; /* of them, by what GAIN told */
+};
+
+/* How many bytes of a frame are not wanted any more: as in struct ledger_thinning. */
+struct ledger_survey_gain {
+    uint64_t (*gain)(void *context, const struct ledger_frame *frame);
+    void *context;
+};
+
+/* Look at segment NUMBER of a ledger that ledger_open_sealed opened. Damage is told, and is no
+ * failure. Blocking; two small reads where it is sound. */
+int ledger_survey(struct ledger *ledger, uint32_t number, const struct ledger_survey_gain *gain,
+                  struct ledger_survey *out_survey, struct error_detail *detail);
+/* The same of the one in use and spare ones, without what is dead, at once. False: it is sealed, or
+ * there is none. */
+bool ledger_survey_unsealed(const struct ledger *ledger, uint32_t number,
+                            struct ledger_survey *out_survey);
+
 struct ledger_damage {
     const char *file; /* name of the segment file; with its folder where it is packed */
     uint32_t segment;

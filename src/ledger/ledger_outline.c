@@ -84,6 +84,19 @@ bool ledger_outline_take_index(struct ledger_outline *outline, const uint8_t *fr
                              outline->store_id, outline->entries);
 }
 
+struct ledger_frame ledger_outline_frame(uint32_t number, const struct segment_entry *entry)
+{
+    return (struct ledger_frame){
+        .position = {.segment = number,
+                     .offset = entry->offset,
+                     .size = entry->size,
+                     .sequence = entry->sequence},
+        .kind = (enum ledger_kind)entry->kind,
+        .height = entry->height,
+        .level = entry->level,
+    };
+}
+
 bool ledger_outline_take_frame(const struct ledger_outline *outline,
                                const struct segment_entry *entry, const uint8_t *frame,
                                struct frame_header *out_header, struct bytes *out_payload)

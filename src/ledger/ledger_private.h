@@ -402,6 +402,8 @@ bool ledger_outline_take_trailer(struct ledger_outline *outline, const uint8_t *
 bool ledger_outline_take_index(struct ledger_outline *outline, const uint8_t *frame);
 /* Some frame was known to be bad when the index was written. */
 bool ledger_outline_is_damaged(const struct ledger_outline *outline);
+/* ENTRY of segment NUMBER as whoever is asked about frames sees it, without its payload. */
+struct ledger_frame ledger_outline_frame(uint32_t number, const struct segment_entry *entry);
 /* Check the frame that ENTRY names. */
 bool ledger_outline_take_frame(const struct ledger_outline *outline,
                                const struct segment_entry *entry, const uint8_t *frame,

@@ -245,24 +245,10 @@ static void read_source(struct ledger_thin *thin, enum thin_phase phase, uint64_
                                .offset = start});
 }
 
-static struct ledger_frame frame_of(const struct ledger_thin *thin,
-                                    const struct segment_entry *entry)
-{
-    return (struct ledger_frame){
-        .position = {.segment = thin->number,
-                     .offset = entry->offset,
-                     .size = entry->size,
-                     .sequence = entry->sequence},
-        .kind = (enum ledger_kind)entry->kind,
-        .height = entry->height,
-        .level = entry->level,
-    };
-}
-
 static uint64_t gain_of(const struct ledger_thin *thin, const struct segment_entry *entry)
 {
     struct ledger_thinning *thinning = thin->thinning;
-    struct ledger_frame frame = frame_of(thin, entry);
+    struct ledger_frame frame = ledger_outline_frame(thin->number, entry);
     return ledger_kind_is_store(entry->kind) ? thinning->gain(thinning->context, &frame) : 0;
 }
 
@@ -429,7 +415,7 @@ static int copy_frame(struct ledger_thin *thin, uint32_t index)
     if (entry.kind == LEDGER_SEAL) {
         payload = bytes_of(NULL, 0); /* an index of frames that lie elsewhere now */
     } else if (gain_of(thin, &entry) != 0) {
-        struct ledger_frame whole = frame_of(thin, &entry);
+        struct ledger_frame whole = ledger_outline_frame(thin->number, &entry);
         whole.payload = payload;
         whole.detail = &thinning->detail;
         uint8_t level = entry.level;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/ensure.h"
+#include "maint/job_compact.h"
 #include "maint/job_kinds.h"
 
 enum {
@@ -96,6 +97,12 @@ static int shrink(struct job *job, struct kv_session *session, const char *name,
     return result;
 }
 
+bool job_compact_is_worth(const struct kv_table_size *size)
+{
+    return size->free_bytes >= FREE_BYTES_MIN &&
+           size->free_bytes >= size->file_bytes / 100 * FREE_PERCENT_MIN;
+}
+
 static int compact_one(struct job *job, struct kv_session *session)
 {
     struct compact *own = job_state(job);
@@ -109,8 +116,7 @@ static int compact_one(struct job *job, struct kv_session *session)
     }
     own->before_bytes += size.file_bytes;
     own->dead_bytes += size.free_bytes;
-    bool worth = size.free_bytes >= FREE_BYTES_MIN &&
-                 size.free_bytes >= size.file_bytes / 100 * FREE_PERCENT_MIN;
+    bool worth = job_compact_is_worth(&size);
     bool passed = strcmp(name, own->after) <= 0;
     if (worth && !dry && !passed) {
         own->compacted++;

@@ -453,6 +453,7 @@ void server_forget(struct stoa_completion *completion)
     stoa_free(completion->jobs);
     stoa_free(completion->copies);
     stoa_free(completion->archive);
+    stoa_free(completion->storage);
 }
 
 struct stoa *server_store(struct server *server)

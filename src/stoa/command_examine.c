@@ -5,6 +5,7 @@
 
 #include "stoa/answer.h"
 #include "stoa/command.h"
+#include "stoa/command_storage.h"
 #include "stoa/console.h"
 
 enum { ADDRESS_SIZE = 20, WORD_SIZE = 32 };
@@ -81,6 +82,9 @@ static int print_analysis(const struct options *options, const struct stoa_analy
 int command_examine_analyze(const struct options *options)
 {
     struct stoa *stoa;
+    if (options->storage) {
+        return command_storage_show(options);
+    }
     int status = command_open(options, false, &stoa);
     if (status != COMMAND_DONE) {
         return status;

@@ -37,8 +37,7 @@ static const char *time_text(uint64_t seconds, char out[SHEET_TEXT_SIZE])
     return out;
 }
 
-/* One line. */
-static void add_job(struct sheet *sheet, const struct stoa_job_info *info)
+void command_jobs_add(struct sheet *sheet, const struct stoa_job_info *info)
 {
     char ended[SHEET_TEXT_SIZE];
     char progress[SHEET_TEXT_SIZE] = "";
@@ -66,7 +65,7 @@ static bool print_list(const struct options *options, const struct stoa_job_info
     json_writer_array_begin(&json, NULL);
     for (size_t i = 0; i < count; i++) {
         json_job_append(&json, NULL, &infos[i]);
-        add_job(&sheet, &infos[i]);
+        command_jobs_add(&sheet, &infos[i]);
     }
     json_writer_array_end(&json);
     bool printed = options->json ? console_write_json(&json, &buffer) : sheet_print(&sheet);

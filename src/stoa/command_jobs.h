@@ -5,6 +5,7 @@
 #define COMMAND_JOBS_H
 
 #include "stoa/command.h"
+#include "stoa/sheet.h"
 
 /* Open the store of OPTIONS, run JOB (flags of the line are added), show how it ended: its results
  * by name, or a JSON object. An interrupt ends it so that it can go on. Returns an exit status. */
@@ -14,5 +15,8 @@ int command_jobs_run(const struct options *options, const struct stoa_job_option
  * status: on COMMAND_DONE *OUT tells how it ended, and its jobs are the caller's to free. */
 int command_jobs_wait(struct stoa *stoa, const struct stoa_job_options *job,
                       struct stoa_completion *out);
+
+/* A line about a job: what it does now, when it ran last and how that ended. */
+void command_jobs_add(struct sheet *sheet, const struct stoa_job_info *info);
 
 #endif

@@ -310,6 +310,9 @@ static void take_option(struct argp_state *state, struct options *options, enum 
     case OPTION_FULL:
         options->full = true;
         break;
+    case OPTION_STORAGE:
+        options->storage = true;
+        break;
     case OPTION_KEEP:
         options->keep = take_keep(state, value);
         break;

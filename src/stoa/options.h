@@ -31,6 +31,7 @@ enum {
     OPTIONS_REPAIR = 1 << 24,
     OPTIONS_ARCHIVE = 1 << 25, /* and back */
     OPTIONS_ARCHIVE_KEEP = 1 << 26,
+    OPTIONS_ANALYZE = 1 << 27,
     OPTIONS_PRUNE = 1 << 12,
 };
 
@@ -76,6 +77,7 @@ struct options {
     unsigned topic_count;
     uint64_t limit; /* 0: none given */
     bool full;
+    bool storage;
     uint64_t keep;         /* backups; 0: none given */
     uint64_t archive_keep; /* 0: none given */
     const char *sources[OPTIONS_SOURCES_MAX];

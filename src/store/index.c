@@ -28,6 +28,16 @@ struct runs *index_runs_at(const struct index *index, unsigned place)
                         : index->postings[place - INDEX_RUNS_FIXED];
 }
 
+int index_each(const struct index *index, int (*each)(void *context, struct runs *runs),
+               void *context)
+{
+    int result = 0;
+    for (unsigned i = 0; result == 0 && i < INDEX_RUNS; i++) {
+        result = each(context, index_runs_at(index, i));
+    }
+    return result;
+}
+
 static int read_applied(struct kv_session *session, struct bytes key, uint64_t store_id,
                         struct place_applied *out_applied, struct error_detail *detail)
 {

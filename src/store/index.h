@@ -120,6 +120,11 @@ int index_each_side(struct index *index, struct kv_session *session, uint64_t he
                     int (*side)(void *context, const struct branches_block *block), void *context,
                     struct error_detail *detail);
 
+/* Each index that is kept in runs. The callback returns non-zero to end with that result. Any
+ * thread. */
+int index_each(const struct index *index, int (*each)(void *context, struct runs *runs),
+               void *context);
+
 struct runs *index_transactions(const struct index *index);
 
 /* The runs of postings, for posting_stream.h. */

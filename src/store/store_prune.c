@@ -192,10 +192,9 @@ static unsigned lost_at(const struct prune_floors *floors, uint64_t height)
                                        : 0;
 }
 
-static uint64_t gain_of(void *context, const struct ledger_frame *frame)
+uint64_t store_thin_gain(const struct prune_floors *floors, const struct ledger_frame *frame)
 {
-    const struct store_thin *thin = context;
-    unsigned lost = frame->kind == LEDGER_BLOCK ? lost_at(&thin->floors, frame->height) : 0;
+    unsigned lost = frame->kind == LEDGER_BLOCK ? lost_at(floors, frame->height) : 0;
     if ((lost & ~(unsigned)frame->level) == 0) {
         return 0;
     }
@@ -203,6 +202,12 @@ static uint64_t gain_of(void *context, const struct ledger_frame *frame)
         return frame->position.size / 2; /* how much of it receipts are is not known from here */
     }
     return frame->position.size > BARE_SIZE + 1 ? frame->position.size - BARE_SIZE : 1;
+}
+
+static uint64_t gain_of(void *context, const struct ledger_frame *frame)
+{
+    const struct store_thin *thin = context;
+    return store_thin_gain(&thin->floors, frame);
 }
 
 static int shorten(void *context, const struct ledger_frame *frame, struct buffer *out,

@@ -65,6 +65,12 @@ int store_warm_tables(struct store_work *work, struct kv_session *session,
     return result;
 }
 
+int store_each_index(const struct store_work *work, int (*each)(void *context, struct runs *runs),
+                     void *context)
+{
+    return index_each(work->store->index, each, context);
+}
+
 static struct bytes note_key(char key[NOTE_KEY_SIZE], const char *name)
 {
     int size = snprintf(key, NOTE_KEY_SIZE, "job-%s", name);

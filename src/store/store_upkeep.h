@@ -35,6 +35,10 @@ int store_note_put(struct store_work *work, struct kv_session *session, const ch
 int store_note_get(struct store *store, const char *name, struct buffer *out,
                    struct error_detail *detail);
 
+/* Inside a work's RUN: each index that is kept in runs, as index_each. */
+int store_each_index(const struct store_work *work, int (*each)(void *context, struct runs *runs),
+                     void *context);
+
 /* Inside a work's RUN: read of the indexes that lead to blocks, those of transactions first, as
  * much as a quarter of the tables' cache holds, so that looking something up reads the block alone.
  * STOP: as in runs.h. */
@@ -100,6 +104,9 @@ struct store_keep {
     uint8_t record[PRUNE_RECORD_SIZE];
 };
 void store_keep_start(struct store *store, struct store_keep *keep);
+
+/* How many bytes of FRAME would go where FLOORS are kept, roughly. Any thread. */
+uint64_t store_thin_gain(const struct prune_floors *floors, const struct ledger_frame *frame);
 
 /* A segment without what is below FLOORS, step by step: see struct ledger_thinning, whose out
  * fields count. */

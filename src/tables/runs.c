@@ -678,3 +678,23 @@ void runs_stats(const struct runs *runs, struct runs_stats *out_stats)
     unlock(runs);
     *out_stats = stats;
 }
+
+int runs_each(struct runs *runs, int (*each)(void *context, const struct runs_run *run),
+              void *context)
+{
+    struct runs_version *version = runs_acquire(runs);
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < version->count; i++) {
+        const struct run *run = version->list[i];
+        struct runs_run found = {
+            .table = run->table, .level = run->level, .entries = run->entry_count};
+        result = each(context, &found);
+    }
+    runs_release(runs, version);
+    return result;
+}
+
+const char *runs_name(const struct runs *runs)
+{
+    return runs->name;
+}

@@ -179,6 +179,20 @@ struct runs_warm {
 int runs_warm(struct runs *runs, struct kv_session *session, struct runs_warm *warm,
               struct error_detail *detail);
 
+/* A run of an index. */
+struct runs_run {
+    const char *table;
+    unsigned level;
+    uint64_t entries;
+};
+/* Each run that readers see now, the newest first: none of them is dropped meanwhile. EACH returns
+ * non-zero to end with that result. Any thread. */
+int runs_each(struct runs *runs, int (*each)(void *context, const struct runs_run *run),
+              void *context);
+
+/* What the index is called. */
+const char *runs_name(const struct runs *runs);
+
 struct runs_stats {
     uint64_t run_count;
     uint64_t entry_count; /* with duplicates and tombstones */

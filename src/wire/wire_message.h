@@ -54,6 +54,7 @@ enum wire_reply_shape {
     WIRE_REPLY_JOBS,
     WIRE_REPLY_COPIES,
     WIRE_REPLY_ARCHIVE,
+    WIRE_REPLY_STORAGE,
 };
 
 /* …_UNKNOWN for what is no message. */

@@ -153,6 +153,57 @@ static const struct wire_field archive_segment_fields[] = {
     WIRE_FIELD(struct stoa_archive_segment, dictionary_bytes, WIRE_U64),
 };
 
+static const struct wire_field storage_fields[] = {
+    WIRE_FIELD(struct stoa_storage, ledger_bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage, spare_bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage, archive_bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage, dead_bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage, table_bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage, table_free_bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage, fragmentation, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage, snapshots, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage, snapshot_bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage, segments, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage, damaged, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage, damages, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage, missing, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage, replay_bytes, WIRE_U64),
+};
+
+static const struct wire_field storage_table_fields[] = {
+    WIRE_FIELD(struct stoa_storage_table, name, WIRE_TEXT),
+    WIRE_FIELD(struct stoa_storage_table, index, WIRE_TEXT),
+    WIRE_FIELD(struct stoa_storage_table, level, WIRE_INT),
+    WIRE_FIELD(struct stoa_storage_table, entries, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage_table, bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage_table, free_bytes, WIRE_U64),
+};
+
+static const struct wire_field storage_index_fields[] = {
+    WIRE_FIELD(struct stoa_storage_index, name, WIRE_TEXT),
+    WIRE_FIELD(struct stoa_storage_index, runs, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage_index, entries, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage_index, bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage_index, missing, WIRE_U64),
+};
+
+static const struct wire_field storage_segment_fields[] = {
+    WIRE_FIELD(struct stoa_storage_segment, number, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage_segment, form, WIRE_INT),
+    WIRE_FIELD(struct stoa_storage_segment, damaged, WIRE_INT),
+    WIRE_FIELD(struct stoa_storage_segment, from, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage_segment, to, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage_segment, blocks, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage_segment, frames, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage_segment, bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_storage_segment, dead_bytes, WIRE_U64),
+};
+
+static const struct wire_field storage_advice_fields[] = {
+    WIRE_FIELD(struct stoa_storage_advice, action, WIRE_TEXT),
+    WIRE_FIELD(struct stoa_storage_advice, reason, WIRE_TEXT),
+};
+
 static const struct wire_field verified_fields[] = {
     WIRE_FIELD(struct stoa_verify_report, segments, WIRE_U64),
     WIRE_FIELD(struct stoa_verify_report, frames, WIRE_U64),
@@ -270,6 +321,11 @@ struct wire_reply_table wire_reply_fields(enum wire_reply_struct which)
         [WIRE_STRUCT_COPY] = {copy_fields, COUNT(copy_fields)},
         [WIRE_STRUCT_ARCHIVE] = {archive_fields, COUNT(archive_fields)},
         [WIRE_STRUCT_ARCHIVE_SEGMENT] = {archive_segment_fields, COUNT(archive_segment_fields)},
+        [WIRE_STRUCT_STORAGE] = {storage_fields, COUNT(storage_fields)},
+        [WIRE_STRUCT_STORAGE_TABLE] = {storage_table_fields, COUNT(storage_table_fields)},
+        [WIRE_STRUCT_STORAGE_INDEX] = {storage_index_fields, COUNT(storage_index_fields)},
+        [WIRE_STRUCT_STORAGE_SEGMENT] = {storage_segment_fields, COUNT(storage_segment_fields)},
+        [WIRE_STRUCT_STORAGE_ADVICE] = {storage_advice_fields, COUNT(storage_advice_fields)},
         [WIRE_STRUCT_VERIFIED] = {verified_fields, COUNT(verified_fields)},
         [WIRE_STRUCT_DAMAGE] = {damage_fields, COUNT(damage_fields)},
         [WIRE_STRUCT_BRANCH] = {branch_fields, COUNT(branch_fields)},
@@ -464,15 +520,38 @@ static void write_copies(struct wire_writer *writer, const struct stoa_completio
     wire_writer_end(writer, list);
 }
 
+/* COUNT structs of SIZE bytes, each a list. */
+static void write_items(struct wire_writer *writer, enum wire_reply_struct which, const void *items,
+                        size_t size, size_t count)
+{
+    struct wire_mark list = wire_writer_list(writer);
+    for (size_t i = 0; i < count; i++) {
+        write_list(writer, which, (const uint8_t *)items + i * size);
+    }
+    wire_writer_end(writer, list);
+}
+
+static void write_storage(struct wire_writer *writer, const struct stoa_storage *storage)
+{
+    struct wire_mark mark = wire_writer_list(writer);
+    write_list(writer, WIRE_STRUCT_STORAGE, storage);
+    write_items(writer, WIRE_STRUCT_STORAGE_TABLE, storage->tables, sizeof(*storage->tables),
+                storage->table_count);
+    write_items(writer, WIRE_STRUCT_STORAGE_INDEX, storage->indexes, sizeof(*storage->indexes),
+                storage->index_count);
+    write_items(writer, WIRE_STRUCT_STORAGE_SEGMENT, storage->list, sizeof(*storage->list),
+                storage->segment_count);
+    write_items(writer, WIRE_STRUCT_STORAGE_ADVICE, storage->advice, sizeof(*storage->advice),
+                storage->advice_count);
+    wire_writer_end(writer, mark);
+}
+
 static void write_archive(struct wire_writer *writer, const struct stoa_archive *archive)
 {
     struct wire_mark mark = wire_writer_list(writer);
     write_list(writer, WIRE_STRUCT_ARCHIVE, archive);
-    struct wire_mark list = wire_writer_list(writer);
-    for (size_t i = 0; i < archive->count; i++) {
-        write_list(writer, WIRE_STRUCT_ARCHIVE_SEGMENT, &archive->list[i]);
-    }
-    wire_writer_end(writer, list);
+    write_items(writer, WIRE_STRUCT_ARCHIVE_SEGMENT, archive->list, sizeof(*archive->list),
+                archive->count);
     wire_writer_end(writer, mark);
 }
 
@@ -574,6 +653,9 @@ static void write_body(struct wire_writer *writer, const struct stoa_completion 
         break;
     case WIRE_REPLY_ARCHIVE:
         write_archive(writer, own->archive);
+        break;
+    case WIRE_REPLY_STORAGE:
+        write_storage(writer, own->storage);
         break;
     case WIRE_REPLY_NOTHING:
     case WIRE_REPLY_UNKNOWN:

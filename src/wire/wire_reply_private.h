@@ -36,6 +36,11 @@ enum wire_reply_struct {
     WIRE_STRUCT_COPY,
     WIRE_STRUCT_ARCHIVE,
     WIRE_STRUCT_ARCHIVE_SEGMENT,
+    WIRE_STRUCT_STORAGE,
+    WIRE_STRUCT_STORAGE_TABLE,
+    WIRE_STRUCT_STORAGE_INDEX,
+    WIRE_STRUCT_STORAGE_SEGMENT,
+    WIRE_STRUCT_STORAGE_ADVICE,
 };
 
 struct wire_reply_table wire_reply_fields(enum wire_reply_struct which);
@@ -72,6 +77,8 @@ int wire_reply_read_verified(struct bytes *cursor, struct stoa_completion *out,
 int wire_reply_read_copies(struct bytes *cursor, struct stoa_completion *out,
                            struct error_detail *detail);
 int wire_reply_read_archive(struct bytes *cursor, struct stoa_archive **out,
+                            struct error_detail *detail);
+int wire_reply_read_storage(struct bytes *cursor, struct stoa_storage **out,
                             struct error_detail *detail);
 int wire_reply_read_jobs(struct bytes *cursor, struct stoa_completion *out,
                          struct error_detail *detail);

@@ -518,6 +518,8 @@ static int read_body(enum wire_reply_shape shape, struct bytes *cursor, struct s
         return wire_reply_read_copies(cursor, out, detail);
     case WIRE_REPLY_ARCHIVE:
         return wire_reply_read_archive(cursor, &out->archive, detail);
+    case WIRE_REPLY_STORAGE:
+        return wire_reply_read_storage(cursor, &out->storage, detail);
     case WIRE_REPLY_JOBS:
         return wire_reply_read_jobs(cursor, out, detail);
     case WIRE_REPLY_NOTHING:

@@ -254,6 +254,89 @@ int wire_reply_read_archive(struct bytes *cursor, struct stoa_archive **out,
     return 0;
 }
 
+enum { STORAGE_LISTS = 4 };
+
+/* A list of the answer on its way in. */
+struct storage_list {
+    enum wire_reply_struct which;
+    size_t size; /* of an item */
+    struct bytes items;
+    size_t count;
+};
+
+static int read_storage_items(struct storage_list *list, void *out, struct error_detail *detail)
+{
+    int result = 0;
+    for (size_t i = 0; result == 0 && i < list->count; i++) {
+        result = wire_reply_read_list(&list->items, list->which, (uint8_t *)out + i * list->size,
+                                      detail);
+    }
+    return result;
+}
+
+static int find_storage_lists(struct bytes *cursor, struct stoa_storage *totals,
+                              struct storage_list lists[STORAGE_LISTS], size_t *out_size,
+                              struct error_detail *detail)
+{
+    struct bytes list;
+    int result = rlp_read_list(cursor, &list, detail);
+    if (result == 0) {
+        result = wire_reply_read_list(&list, WIRE_STRUCT_STORAGE, totals, detail);
+    }
+    *out_size = 0;
+    for (unsigned i = 0; result == 0 && i < STORAGE_LISTS; i++) {
+        result = rlp_read_list(&list, &lists[i].items, detail);
+        if (result == 0) {
+            result = wire_reply_count_items(lists[i].items, lists[i].size, &lists[i].count, detail);
+        }
+        *out_size += result == 0 ? lists[i].count * lists[i].size : 0;
+    }
+    return result;
+}
+
+int wire_reply_read_storage(struct bytes *cursor, struct stoa_storage **out,
+                            struct error_detail *detail)
+{
+    struct stoa_storage totals = {.segments = 0};
+    struct storage_list lists[STORAGE_LISTS] = {
+        {.which = WIRE_STRUCT_STORAGE_TABLE, .size = sizeof(*totals.tables)},
+        {.which = WIRE_STRUCT_STORAGE_INDEX, .size = sizeof(*totals.indexes)},
+        {.which = WIRE_STRUCT_STORAGE_SEGMENT, .size = sizeof(*totals.list)},
+        {.which = WIRE_STRUCT_STORAGE_ADVICE, .size = sizeof(*totals.advice)},
+    };
+    size_t size = 0;
+    int result = find_storage_lists(cursor, &totals, lists, &size, detail);
+    if (result != 0) {
+        return result;
+    }
+    struct stoa_storage *storage = wire_reply_make(1, sizeof(*storage), size);
+    if (storage == NULL) {
+        return error_set(detail, STOA_ENOMEM, "storage");
+    }
+    uint8_t *at = (uint8_t *)(storage + 1);
+    void *places[STORAGE_LISTS];
+    for (unsigned i = 0; result == 0 && i < STORAGE_LISTS; i++) {
+        places[i] = at;
+        at += lists[i].count * lists[i].size;
+        result = read_storage_items(&lists[i], places[i], detail);
+    }
+    if (result != 0) {
+        memory_free(storage);
+        return result;
+    }
+    *storage = totals;
+    storage->tables = places[0];
+    storage->table_count = lists[0].count;
+    storage->indexes = places[1];
+    storage->index_count = lists[1].count;
+    storage->list = places[2];
+    storage->segment_count = lists[2].count;
+    storage->advice = places[3];
+    storage->advice_count = lists[3].count;
+    *out = storage;
+    return 0;
+}
+
 static int read_job(struct bytes *cursor, struct stoa_job_info *out, struct error_detail *detail)
 {
     struct bytes list;

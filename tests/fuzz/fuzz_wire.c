@@ -31,6 +31,7 @@ static void forget(struct stoa_completion *own)
     stoa_free(own->jobs);
     stoa_free(own->copies);
     stoa_free(own->archive);
+    stoa_free(own->storage);
 }
 
 static void check_argument(enum stoa_message message, struct bytes payload)

@@ -463,6 +463,14 @@ int stoa_query_archive(struct stoa *stoa, uint64_t from, struct stoa_archive **o
     return no_state(detail);
 }
 
+int stoa_query_storage(struct stoa *stoa, struct stoa_storage **out_storage,
+                       struct stoa_detail *detail)
+{
+    (void)stoa;
+    (void)out_storage;
+    return no_state(detail);
+}
+
 int stoa_create_snapshot(struct stoa *stoa, const char *name, struct stoa_detail *detail)
 {
     (void)stoa;

@@ -67,6 +67,13 @@ same "$(jq -c '[.segments, .list]' out)" "[2,[]]" "packed segments with blocks t
 expect 0 stoa -d store archive list
 grep -q '^ *00000001 .* frames, .* dictionary' out || fail "the list does not name segment 1: $(cat out)"
 grep -q 'all .*2 segments' out || fail "the list has no totals: $(cat out)"
+expect 0 stoa -d store --json analyze --storage
+same "$(jq -c '[.archiveBytes, [.list[] | select(.form == "packed") | .segment], .damagedSegments]' out)" "[$made,[1,2],0]" "where the bytes are"
+jq -e '(.tables | map(.bytes) | add) == .tableBytes and (.jobs[] | select(.job == "archive") | .lastResult == "STOA_OK") and
+    (.indexes | length > 3 and all(.missingRuns == 0)) and (.advice[0].action == "backup")' out >/dev/null || fail "where the bytes are: $(cat out)"
+expect 0 stoa -d store analyze --storage
+grep -q '^ *00000001 .*packed, ' out || fail "segment 1 is not shown: $(cat out)"
+grep -q '^ *backup .*none yet' out || fail "a backup is not recommended: $(cat out)"
 expect 2 stoa -d store archive list --dry-run
 expect 2 stoa -d store archive lost
 read_back store made/chain.rlp made/execution.jsonl
@@ -129,6 +136,8 @@ expect 0 stoa -d store --json archive
 same "$(jq .results.segmentsPacked out)" 2 "segments packed in the daemon"
 expect 0 stoa -d store --json archive list
 same "$(jq -c '[.segments, [.list[].segment]]' out)" "[2,[1,2]]" "what is packed, told by the daemon"
+expect 0 stoa -d store --json analyze --storage
+same "$(jq -c '[.list[] | select(.form == "packed") | .segment]' out)" "[1,2]" "where the bytes are, told by the daemon"
 stop_stoad
 [ -s "$elsewhere/00000001.arc" ] || fail "it is not where the link leads"
 packed store 1 2

@@ -497,6 +497,169 @@ static void the_archive_tells_what_is_in_it(void **state)
     engine_rig_remove(place.base);
 }
 
+/* ---- where all bytes are ---- */
+
+static struct stoa_storage *look_over(struct stoa *stoa)
+{
+    struct stoa_storage *storage = NULL;
+    struct stoa_detail detail;
+    if (stoa_query_storage(stoa, &storage, &detail) != 0) {
+        fail_msg("query storage: %s", detail.text);
+    }
+    return storage;
+}
+
+static bool advises(const struct stoa_storage *storage, const char *action)
+{
+    for (size_t i = 0; i < storage->advice_count; i++) {
+        if (strcmp(storage->advice[i].action, action) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Sums of the lists are what is told of all, and of the ledger what else is known of it. */
+static void expect_sums(struct stoa *stoa, const struct stoa_storage *storage)
+{
+    struct stoa_storage sums = {.segments = storage->segment_count};
+    struct stoa_stats stats = STOA_STATS_INIT;
+    uint64_t blocks = 0;
+    for (size_t i = 0; i < storage->segment_count; i++) {
+        const struct stoa_storage_segment *segment = &storage->list[i];
+        assert_int_equal(segment->number, i + 1);
+        assert_true(segment->from <= segment->to && segment->to <= BLOCKS);
+        *(segment->form == STOA_SEGMENT_PACKED ? &sums.archive_bytes : &sums.ledger_bytes) +=
+            segment->bytes;
+        sums.spare_bytes += segment->form == STOA_SEGMENT_SPARE ? segment->bytes : 0;
+        sums.dead_bytes += segment->dead_bytes;
+        blocks += segment->blocks;
+    }
+    for (size_t i = 0; i < storage->table_count; i++) {
+        sums.table_bytes += storage->tables[i].bytes;
+        sums.table_free_bytes += storage->tables[i].free_bytes;
+        assert_true(i == 0 || strcmp(storage->tables[i - 1].name, storage->tables[i].name) < 0);
+    }
+    assert_int_equal(storage->segments, sums.segments);
+    assert_int_equal(storage->ledger_bytes, sums.ledger_bytes);
+    assert_int_equal(storage->archive_bytes, sums.archive_bytes);
+    assert_int_equal(storage->spare_bytes, sums.spare_bytes);
+    assert_int_equal(storage->dead_bytes, sums.dead_bytes);
+    assert_int_equal(storage->table_bytes, sums.table_bytes);
+    assert_int_equal(storage->table_free_bytes, sums.table_free_bytes);
+    assert_int_equal(blocks, BLOCKS + 1); /* and genesis */
+    assert_int_equal(stoa_get_stats(stoa, &stats), 0);
+    assert_int_equal(stats.ledger_bytes, sums.ledger_bytes + sums.archive_bytes);
+}
+
+/* The runs of each index, as the tables have them. */
+static void expect_indexes(const struct stoa_storage *storage)
+{
+    uint64_t entries = 0;
+    for (size_t i = 0; i < storage->index_count; i++) {
+        const struct stoa_storage_index *index = &storage->indexes[i];
+        uint64_t runs = 0;
+        uint64_t bytes = 0;
+        for (size_t j = 0; j < storage->table_count; j++) {
+            bool own = strcmp(storage->tables[j].index, index->name) == 0;
+            assert_true(!own || storage->tables[j].level >= 0);
+            runs += own;
+            bytes += own ? storage->tables[j].bytes : 0;
+        }
+        assert_int_equal(index->runs, runs);
+        assert_int_equal(index->bytes, bytes);
+        assert_int_equal(index->missing, 0);
+        entries += index->entries;
+    }
+    assert_true(storage->index_count >= 4 && entries > BLOCKS);
+}
+
+static void rise_floors(struct stoa *stoa, uint64_t keep)
+{
+    struct stoa_job_options options = STOA_JOB_OPTIONS_INIT;
+    struct stoa_job_info job;
+    struct stoa_detail detail = {.code = 0};
+    options.job = STOA_JOB_PRUNE;
+    options.flags = STOA_JOB_HURRY;
+    options.keep_bodies = keep;
+    options.keep_receipts = keep;
+    assert_int_equal(stoa_run_job(stoa, &options, &job, &detail), 0);
+}
+
+static void zero_tail_of(const char *directory, unsigned number)
+{
+    static const char zeros[8192];
+    char path[160];
+    (void)snprintf(path, sizeof(path), "%s/ledger/%08u.seg", directory, number);
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, -(long)sizeof(zeros), SEEK_END), 0);
+    assert_int_equal(fwrite(zeros, 1, sizeof(zeros), file), sizeof(zeros));
+    assert_int_equal(fclose(file), 0);
+}
+
+static void all_that_is_stored_is_told(void **state)
+{
+    (void)state;
+    struct place place = {.base = ""};
+    struct stoa_job_info job;
+    struct stoa_detail detail;
+    make_place(&place);
+    struct stoa *stoa = make_store(&place);
+    assert_int_equal(stoa_checkpoint(stoa, &detail), 0);
+    assert_int_equal(stoa_query_storage(stoa, NULL, &detail), STOA_EINVAL);
+    struct stoa_storage *storage = look_over(stoa);
+    expect_sums(stoa, storage);
+    expect_indexes(storage);
+    assert_int_equal(storage->archive_bytes + storage->dead_bytes + storage->damaged, 0);
+    assert_int_equal(storage->list[0].form, STOA_SEGMENT_LIVE);
+    assert_true(advises(storage, "backup") && advises(storage, "scrub"));
+    assert_false(advises(storage, "repair") || advises(storage, "prune"));
+    stoa_free(storage);
+    archive(stoa, false, &job);
+    storage = look_over(stoa);
+    expect_sums(stoa, storage);
+    assert_int_equal(storage->archive_bytes, fact(&job, "madeBytes"));
+    assert_int_equal(storage->list[0].form, STOA_SEGMENT_PACKED);
+    stoa_free(storage);
+    archive(stoa, true, &job);
+    rise_floors(stoa, 64);
+    storage = look_over(stoa);
+    expect_sums(stoa, storage);
+    assert_true(storage->dead_bytes > 0); /* what is sealed last waits for the next */
+    assert_false(advises(storage, "prune"));
+    assert_int_equal(storage->list[0].form, STOA_SEGMENT_THINNED);
+    assert_int_equal(storage->list[0].dead_bytes, 0);
+    stoa_free(storage);
+    assert_int_equal(stoa_create_snapshot(stoa, "one", &detail), 0);
+    archive(stoa, false, &job);
+    storage = look_over(stoa);
+    assert_int_equal(storage->snapshots, 1);
+    assert_true(storage->snapshot_bytes > 0);
+    stoa_free(storage);
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    engine_rig_remove(place.base);
+}
+
+static void a_segment_that_does_not_say_what_it_has_is_damaged(void **state)
+{
+    (void)state;
+    struct place place = {.base = ""};
+    struct stoa_detail detail;
+    make_place(&place);
+    struct stoa *stoa = make_store(&place);
+    assert_int_equal(stoa_checkpoint(stoa, &detail), 0);
+    zero_tail_of(place.directory, 1);
+    struct stoa_storage *storage = look_over(stoa);
+    expect_sums(stoa, storage); /* its frames are found all the same */
+    assert_int_equal(storage->damaged, 1);
+    assert_true(storage->list[0].damaged && !storage->list[1].damaged);
+    assert_true(advises(storage, "repair"));
+    stoa_free(storage);
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    engine_rig_remove(place.base);
+}
+
 /* ---- damage ---- */
 
 static uint64_t size_of(const char *path)
@@ -673,6 +836,8 @@ int main(void)
         cmocka_unit_test(packed_segments_are_pruned),
         cmocka_unit_test(the_archive_tells_what_is_in_it),
         cmocka_unit_test(metrics_tell_what_is_packed),
+        cmocka_unit_test(all_that_is_stored_is_told),
+        cmocka_unit_test(a_segment_that_does_not_say_what_it_has_is_damaged),
         cmocka_unit_test(damage_of_a_packed_segment_is_mended),
         cmocka_unit_test(copies_and_reads_beside_a_move_are_whole),
     };

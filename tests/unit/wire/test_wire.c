@@ -286,6 +286,7 @@ static void free_completion(struct stoa_completion *own)
     stoa_free(own->jobs);
     stoa_free(own->copies);
     stoa_free(own->archive);
+    stoa_free(own->storage);
 }
 
 static void write_reply(const struct stoa_completion *completion, struct buffer *out)

@@ -285,6 +285,51 @@ static void fill_archive(struct stoa_completion *out)
     out->archive = &archive;
 }
 
+static void fill_storage(struct stoa_completion *out)
+{
+    static struct stoa_storage_table tables[] = {
+        {.name = "blocks", .level = -1, .bytes = 1 << 20, .free_bytes = 1 << 18},
+        {.name = "run-logs-0000000003", .index = "logs", .level = 1, .entries = 9, .bytes = 4096}};
+    static struct stoa_storage_index indexes[] = {
+        {.name = "logs", .runs = 2, .entries = 9, .bytes = 4096, .missing = 1}};
+    static struct stoa_storage_segment segments[] = {{.number = 1,
+                                                      .form = STOA_SEGMENT_PACKED,
+                                                      .damaged = 1,
+                                                      .from = 1,
+                                                      .to = 900,
+                                                      .blocks = 900,
+                                                      .frames = 1900,
+                                                      .bytes = 1 << 19,
+                                                      .dead_bytes = 7},
+                                                     {.number = 2, .form = STOA_SEGMENT_SPARE}};
+    static struct stoa_storage_advice advice[] = {{.action = "repair", .reason = "it is damaged"}};
+    static struct stoa_storage storage = {
+        .ledger_bytes = 1 << 25,
+        .spare_bytes = 1 << 24,
+        .archive_bytes = 1 << 19,
+        .dead_bytes = 7,
+        .table_bytes = (1 << 20) + 4096,
+        .table_free_bytes = 1 << 18,
+        .fragmentation = 24,
+        .snapshots = 1,
+        .snapshot_bytes = 5,
+        .segments = 2,
+        .damaged = 1,
+        .damages = 3,
+        .missing = 1,
+        .replay_bytes = 99,
+        .tables = tables,
+        .table_count = 2,
+        .indexes = indexes,
+        .index_count = 1,
+        .list = segments,
+        .segment_count = 2,
+        .advice = advice,
+        .advice_count = 1,
+    };
+    out->storage = &storage;
+}
+
 static void fill_queries(struct stoa_completion *out)
 {
     static struct stoa_log logs[] = {
@@ -369,6 +414,7 @@ void wire_samples_completion(enum stoa_message message, int result, struct stoa_
     fill_verified(out);
     fill_copies(out);
     fill_archive(out);
+    fill_storage(out);
     out->jobs = jobs;
     out->job_count = 2;
     out->branches = branches;
