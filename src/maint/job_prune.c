@@ -293,9 +293,11 @@ struct measuring {
     bool indexes;
 };
 
-static bool begins(const char *table, const char *with)
+static bool is_run_of(const char *table, const char *index)
 {
-    return strncmp(table, with, strlen(with)) == 0;
+    size_t size = strlen(index);
+    return strncmp(table, "run-", 4) == 0 && strncmp(table + 4, index, size) == 0 &&
+           table[4 + size] == '-';
 }
 
 static void measure_table(void *context, const char *table)
@@ -305,9 +307,10 @@ static void measure_table(void *context, const char *table)
     struct kv_table_size size;
     struct error_detail detail;
     if (kv_table_size(measuring->session, table, &size, &detail) == 0) { /* else it is gone */
-        bool runs = (measuring->state && (begins(table, "state") || begins(table, "trie"))) ||
-                    (measuring->indexes && (begins(table, "transactions") ||
-                                            begins(table, "addresses") || begins(table, "logs")));
+        bool runs =
+            (measuring->state && (is_run_of(table, "state") || is_run_of(table, "trie"))) ||
+            (measuring->indexes && (is_run_of(table, "transactions") ||
+                                    is_run_of(table, "addresses") || is_run_of(table, "logs")));
         own->bytes += size.file_bytes;
         own->run_bytes += runs ? size.file_bytes : 0;
     }

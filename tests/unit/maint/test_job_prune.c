@@ -72,6 +72,17 @@ static uint64_t versions_of(struct simtree *tree)
     return analysis.value_versions + analysis.trie_versions;
 }
 
+static uint64_t fact_of(const struct stoa_job_info *info, const char *name)
+{
+    for (unsigned i = 0; i < info->fact_count; i++) {
+        if (strcmp(info->facts[i].name, name) == 0) {
+            return info->facts[i].value;
+        }
+    }
+    fail_msg("no fact %s", name);
+    return 0;
+}
+
 static void only_what_is_finalized_goes(void **state)
 {
     struct simtree tree;
@@ -83,6 +94,8 @@ static void only_what_is_finalized_goes(void **state)
     assert_int_equal(simstore_set_mark(&tree.sim, STORE_SET_FINALIZED, FINALIZED), 0);
     uint64_t before = versions_of(&tree);
     assert_int_equal(prune(&tree, KEEP, KEEP + 30, JOB_DRY_RUN, &info), 0);
+    assert_true(fact_of(&info, "mergedBytes") > 0); /* it has to have room for that */
+    assert_true(fact_of(&info, "mergedBytes") < fact_of(&info, "tableBytesBefore"));
     assert_int_equal(stats_of(&tree).history_from, 0);
     assert_int_equal(versions_of(&tree), before);
     assert_int_equal(prune(&tree, KEEP, KEEP + 30, 0, &info), 0);
