@@ -20,6 +20,7 @@
 #include "base/ensure.h"
 #include "maint/job_kinds.h"
 #include "maint/job_packing.h"
+#include "maint/job_prune.h"
 #include "maint/snapshot.h"
 #include "store/store_folder.h"
 
@@ -171,6 +172,11 @@ static enum job_next leave_segment(struct job *job)
     return JOB_AGAIN;
 }
 
+bool job_prune_is_worth(uint64_t gain, uint64_t size)
+{
+    return gain != 0 && gain >= size / GAIN_PART;
+}
+
 /* Its index was read: is it worth it, and is there room? */
 static enum job_next look_at_segment(struct job *job)
 {
@@ -178,14 +184,15 @@ static enum job_next look_at_segment(struct job *job)
     const struct ledger_thinning *thinning = &own->thin.thinning;
     own->looked = true;
     job_spend(job, 0, 1);
-    if (thinning->gain_frames == 0 || thinning->size_expected >= thinning->size ||
-        thinning->size - thinning->size_expected < thinning->size / GAIN_PART) {
+    uint64_t gain =
+        thinning->size > thinning->size_expected ? thinning->size - thinning->size_expected : 0;
+    if (thinning->gain_frames == 0 || !job_prune_is_worth(gain, thinning->size)) {
         return leave_segment(job);
     }
     if (is_dry(job)) {
         own->segments++;
         own->packed += thinning->packed;
-        own->gained += thinning->size - thinning->size_expected;
+        own->gained += gain;
         return leave_segment(job);
     }
     int result = job_check_space(job, STORE_FOLDER_LEDGER, thinning->size_needed,

@@ -9,6 +9,7 @@
 #include "ledger/ledger.h"
 #include "ledger/segment.h"
 #include "maint/job_compact.h"
+#include "maint/job_prune.h"
 #include "maint/snapshot.h"
 #include "store/store_folder.h"
 
@@ -272,7 +273,8 @@ static void judge(struct storage_survey *survey, const struct stoa_storage_segme
     if (segment->damaged != 0 || open) {
         return; /* it stays as it is */
     }
-    survey->facts.prunable += segment->dead_bytes;
+    survey->facts.prunable +=
+        job_prune_is_worth(segment->dead_bytes, segment->bytes) ? segment->dead_bytes : 0;
     survey->facts.archivable +=
         !packed && segment->to <= survey->archive_to && survey->archive_to != 0;
 }

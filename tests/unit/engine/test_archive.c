@@ -85,15 +85,20 @@ static void finalize(struct stoa *stoa, uint64_t height)
     assert_int_equal(stoa_set_finalized(stoa, &key, &detail), 0);
 }
 
+static void put_made(struct stoa *stoa, uint64_t from, uint64_t to)
+{
+    for (uint64_t number = from; number <= to; number++) {
+        const struct made_block *made = made_chain_block(chain, number);
+        put(stoa, buffer_bytes(&made->block), buffer_bytes(&made->receipts));
+    }
+    finalize(stoa, to);
+}
+
 static struct stoa *make_store(const struct place *place)
 {
     create_at(place->directory, true);
     struct stoa *stoa = open_at(place->directory);
-    for (uint64_t number = 1; number <= BLOCKS; number++) {
-        const struct made_block *made = made_chain_block(chain, number);
-        put(stoa, buffer_bytes(&made->block), buffer_bytes(&made->receipts));
-    }
-    finalize(stoa, BLOCKS);
+    put_made(stoa, 1, BLOCKS);
     return stoa;
 }
 
@@ -641,6 +646,37 @@ static void all_that_is_stored_is_told(void **state)
     engine_rig_remove(place.base);
 }
 
+/* What was not full when it was pruned is full of what is dead now. */
+static void pruning_is_advised_where_it_would_free_something(void **state)
+{
+    (void)state;
+    struct place place = {.base = ""};
+    struct stoa_detail detail;
+    make_place(&place);
+    create_at(place.directory, true);
+    struct stoa *stoa = open_at(place.directory);
+    put_made(stoa, 1, BLOCKS / 2);
+    rise_floors(stoa, 64);
+    struct stoa_storage *storage = look_over(stoa);
+    uint64_t dead = storage->dead_bytes;
+    assert_true(dead > 0);
+    assert_false(advises(storage, "prune"));
+    stoa_free(storage);
+    put_made(stoa, BLOCKS / 2 + 1, BLOCKS);
+    storage = look_over(stoa);
+    assert_true(storage->dead_bytes >= dead);
+    uint64_t worth = 0; /* how blocks fall into segments depends on how they were grouped */
+    for (size_t i = 0; i < storage->segment_count; i++) {
+        const struct stoa_storage_segment *segment = &storage->list[i];
+        worth += segment->dead_bytes >= segment->bytes / 16 ? segment->dead_bytes : 0;
+    }
+    assert_true(worth > 0);
+    assert_int_equal(advises(storage, "prune"), worth >= 1 << 20);
+    stoa_free(storage);
+    assert_int_equal(stoa_close(stoa, &detail), 0);
+    engine_rig_remove(place.base);
+}
+
 static void a_segment_that_does_not_say_what_it_has_is_damaged(void **state)
 {
     (void)state;
@@ -837,6 +873,7 @@ int main(void)
         cmocka_unit_test(the_archive_tells_what_is_in_it),
         cmocka_unit_test(metrics_tell_what_is_packed),
         cmocka_unit_test(all_that_is_stored_is_told),
+        cmocka_unit_test(pruning_is_advised_where_it_would_free_something),
         cmocka_unit_test(a_segment_that_does_not_say_what_it_has_is_damaged),
         cmocka_unit_test(damage_of_a_packed_segment_is_mended),
         cmocka_unit_test(copies_and_reads_beside_a_move_are_whole),
