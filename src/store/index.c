@@ -157,17 +157,24 @@ void index_close(struct index *index)
     memory_free(index);
 }
 
+/* Room for WANTED items of ITEM_SIZE bytes, whose old content goes. What is not written costs no
+ * memory, so there is some more. */
 static int scratch(void **array, size_t *capacity, size_t wanted, size_t item_size)
 {
     if (wanted <= *capacity) {
         return 0;
     }
-    void *grown = memory_alloc_zeroed(wanted, item_size);
-    if (grown == NULL) {
+    memory_free(*array);
+    *array = NULL;
+    *capacity = 0;
+    if (wanted > SIZE_MAX / 2 / item_size) {
         return STOA_ENOMEM;
     }
-    memory_free(*array);
-    *array = grown;
+    wanted += wanted / 4;
+    *array = memory_alloc(wanted * item_size);
+    if (*array == NULL) {
+        return STOA_ENOMEM;
+    }
     *capacity = wanted;
     return 0;
 }
