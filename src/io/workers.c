@@ -27,6 +27,9 @@ struct worker {
     unsigned index;
     bool started;
     void *state;
+    pthread_cond_t wake; /* it is idle no more */
+    bool idle;
+    struct worker *idle_before;
     int error;
     struct error_detail detail;
 };
@@ -37,11 +40,10 @@ struct workers {
     unsigned pending; /* the loop's */
 
     pthread_mutex_t lock;
-    pthread_cond_t work;  /* `first` or `stopping`, for the workers */
     pthread_cond_t ready; /* `running`, for workers_create */
     struct workers_job *first;
     struct workers_job *last;
-    unsigned idle;
+    struct worker *idle;     /* who fell idle last, and is woken first */
     bool looking;            /* one worker looks for more before it sleeps */
     atomic_bool has_waiting; /* as `first`, for the one that looks; orders nothing */
     unsigned ready_count;    /* have started or failed to */
@@ -139,6 +141,27 @@ static void look_for_more(struct workers *workers)
     workers->looking = false;
 }
 
+/* The one that fell idle last has done the most of late: its session has the tables open, and its
+ * memory is at hand. With the lock held. */
+static void wake_one(struct workers *workers)
+{
+    struct worker *worker = workers->idle;
+    workers->idle = worker->idle_before;
+    worker->idle = false;
+    pthread_cond_signal(&worker->wake);
+}
+
+static void fall_idle(struct worker *worker)
+{
+    struct workers *workers = worker->workers;
+    worker->idle = true;
+    worker->idle_before = workers->idle;
+    workers->idle = worker;
+    while (worker->idle) {
+        pthread_cond_wait(&worker->wake, &workers->lock);
+    }
+}
+
 static void work(struct worker *worker)
 {
     struct workers *workers = worker->workers;
@@ -155,9 +178,7 @@ static void work(struct worker *worker)
                 look_for_more(workers);
                 continue;
             }
-            workers->idle++;
-            pthread_cond_wait(&workers->work, &workers->lock);
-            workers->idle--;
+            fall_idle(worker);
             continue;
         }
         pthread_mutex_unlock(&workers->lock);
@@ -227,23 +248,29 @@ static void join_all(struct workers *workers)
 {
     pthread_mutex_lock(&workers->lock);
     workers->stopping = true;
-    pthread_cond_broadcast(&workers->work);
+    while (workers->idle != NULL) {
+        wake_one(workers);
+    }
     pthread_mutex_unlock(&workers->lock);
     for (unsigned i = 0; i < workers->count; i++) {
         int error = pthread_join(workers->all[i].thread, NULL);
         ensure(error == 0);
+        pthread_cond_destroy(&workers->all[i].wake);
     }
     pthread_cond_destroy(&workers->ready);
-    pthread_cond_destroy(&workers->work);
     pthread_mutex_destroy(&workers->lock);
 }
 
 static int make_thread(struct worker *worker)
 {
-    int error = pthread_create(&worker->thread, NULL, worker_main, worker);
+    int error = pthread_cond_init(&worker->wake, NULL);
+    ensure(error == 0);
+    error = pthread_create(&worker->thread, NULL, worker_main, worker);
     if (error == 0) {
         /* A thread without its name works as well. */
         (void)pthread_setname_np(worker->thread, worker->workers->name);
+    } else {
+        pthread_cond_destroy(&worker->wake);
     }
     return error;
 }
@@ -251,8 +278,6 @@ static int make_thread(struct worker *worker)
 static int start_threads(struct workers *workers, struct error_detail *detail)
 {
     int error = pthread_mutex_init(&workers->lock, NULL);
-    ensure(error == 0);
-    error = pthread_cond_init(&workers->work, NULL);
     ensure(error == 0);
     error = pthread_cond_init(&workers->ready, NULL);
     ensure(error == 0);
@@ -436,8 +461,8 @@ void workers_submit(struct workers *workers, struct workers_job *job)
     pthread_mutex_lock(&workers->lock);
     bool is_found = workers->looking && workers->first == NULL;
     push_waiting(workers, job);
-    if (workers->idle > 0 && !is_found) {
-        pthread_cond_signal(&workers->work);
+    if (workers->idle != NULL && !is_found) {
+        wake_one(workers);
     }
     pthread_mutex_unlock(&workers->lock);
 }
