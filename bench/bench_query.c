@@ -34,6 +34,8 @@
 #include "support/made_random.h"
 
 enum {
+    TABLES_MIB = 128, /* of cache; with OBJECTS_MIB as much as the peer has in one */
+    OBJECTS_MIB = 384,
     BLOCKS_DEFAULT = 5000,
     ROUNDS = 51,
     WARM_ROUNDS = 20,
@@ -436,6 +438,7 @@ static void measure_stoa(const char *base, const struct chain *chain,
 {
     struct stoa_create_options create = STOA_CREATE_OPTIONS_INIT;
     struct stoa_options options = STOA_OPTIONS_INIT;
+    struct stoa_cache_options cache = STOA_CACHE_OPTIONS_INIT;
     struct asked asked = {.peer = NULL};
     char directory[300];
     uint8_t topic[32] = {0};
@@ -443,6 +446,9 @@ static void measure_stoa(const char *base, const struct chain *chain,
     size_t count = 0;
     uint64_t candidates = 0;
     double quarter = 0;
+    options.table_cache_size = (uint64_t)TABLES_MIB << 20;
+    cache.capacity = (uint64_t)OBJECTS_MIB << 20;
+    options.cache = &cache;
     (void)snprintf(directory, sizeof(directory), "%s/store", base);
     bench_query_require(stoa_create(directory, &create, NULL), "create");
     bench_query_require(stoa_open(directory, &options, &asked.stoa, NULL), "open");
@@ -462,8 +468,6 @@ static void measure_stoa(const char *base, const struct chain *chain,
     struct times hot = time_answers(&asked, questions, true);
     bench_query_require(stoa_close(asked.stoa, NULL), "close");
     drop_pages(directory);
-    struct stoa_cache_options cache = STOA_CACHE_OPTIONS_INIT;
-    options.cache = &cache;
     bench_query_require(stoa_open(directory, &options, &asked.stoa, NULL), "open");
     struct times cold = time_answers(&asked, questions, false);
     bench_query_require(stoa_close(asked.stoa, NULL), "close");
