@@ -313,6 +313,7 @@ static void every_message_is_answered_or_refused_with_a_reason(void **state)
         stoa_free(done.jobs);
         stoa_free(done.copies);
         stoa_free(done.archive);
+        stoa_free(done.storage);
     }
     assert_true(served >= 8);
 }
