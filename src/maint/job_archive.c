@@ -10,6 +10,7 @@
 
 #include "base/ensure.h"
 #include "ledger/ledger.h"
+#include "maint/job_archive.h"
 #include "maint/job_kinds.h"
 #include "maint/job_packing.h"
 #include "maint/snapshot.h"
@@ -39,6 +40,12 @@ static uint64_t depth_of(const struct job *job)
     return ordered != 0 ? ordered : job_settings(job)->archive_keep;
 }
 
+uint64_t job_archive_limit(const struct stoa_head *head, uint64_t depth)
+{
+    uint64_t deep = head->height > depth ? head->height - depth : 0;
+    return depth != 0 && deep < head->finalized_height ? deep : head->finalized_height;
+}
+
 static int begin(struct job *job, struct bytes point)
 {
     struct archive *own = job_state(job);
@@ -58,9 +65,7 @@ static int begin(struct job *job, struct bytes point)
         (void)job_fail(job, STOA_EREFUSED);
         return STOA_EREFUSED;
     }
-    uint64_t depth = depth_of(job);
-    uint64_t deep = head.height > depth ? head.height - depth : 0;
-    uint64_t limit = depth != 0 && deep < head.finalized_height ? deep : head.finalized_height;
+    uint64_t limit = job_archive_limit(&head, depth_of(job));
     own->highest = own->highest < limit ? own->highest : limit;
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/ensure.h"
 #include "ledger/ledger.h"
 #include "ledger/segment.h"
+#include "maint/job_archive.h"
 #include "maint/job_compact.h"
 #include "maint/job_prune.h"
 #include "maint/snapshot.h"
@@ -41,9 +42,9 @@ const char *stoa_segment_form_name(int form)
 
 /* ---- on the loop ---- */
 
-static int note_segment(struct buffer *out, const struct ledger_survey *found)
+static struct stoa_storage_segment segment_of(const struct ledger_survey *found)
 {
-    struct stoa_storage_segment segment = {
+    return (struct stoa_storage_segment){
         .number = found->number,
         .form = found->spare    ? STOA_SEGMENT_SPARE
                 : found->packed ? STOA_SEGMENT_PACKED
@@ -57,7 +58,6 @@ static int note_segment(struct buffer *out, const struct ledger_survey *found)
         .bytes = found->bytes,
         .dead_bytes = found->dead_bytes,
     };
-    return buffer_append(out, &segment, sizeof(segment));
 }
 
 static int take_unsealed(struct storage_survey *survey, const struct store *store)
@@ -70,7 +70,8 @@ static int take_unsealed(struct storage_survey *survey, const struct store *stor
     survey->thin_last = store_thin_last(store);
     for (uint32_t number = survey->sealed + 1;
          result == 0 && ledger_survey_unsealed(store_ledger(store), number, &found); number++) {
-        result = note_segment(&survey->unsealed, &found);
+        struct stoa_storage_segment segment = segment_of(&found);
+        result = buffer_append(&survey->unsealed, &segment, sizeof(segment));
     }
     return result;
 }
@@ -94,14 +95,6 @@ static int take_damages(struct storage_survey *survey, const struct jobs *jobs)
     return result;
 }
 
-static uint64_t archive_limit(const struct stoa_head *head, uint64_t depth)
-{
-    uint64_t deep = head->height > depth ? head->height - depth : 0;
-    return depth == 0 || head->has_finalized == 0 ? 0
-           : deep < head->finalized_height        ? deep
-                                                  : head->finalized_height;
-}
-
 int storage_survey_begin(struct storage_survey *survey, struct jobs *jobs, struct store *store,
                          const struct stoa_maintenance *settings)
 {
@@ -114,7 +107,9 @@ int storage_survey_begin(struct storage_survey *survey, struct jobs *jobs, struc
     buffer_init(&survey->damaged);
     store_get_head(store, &head);
     survey->kept = store_kept(store);
-    survey->archive_to = archive_limit(&head, settings->archive_keep);
+    survey->archive_to = settings->archive_keep == 0 || head.has_finalized == 0
+                             ? 0
+                             : job_archive_limit(&head, settings->archive_keep);
     survey->totals.replay_bytes = store_replay_bytes(store);
     for (int i = 0; i < STOA_JOBS; i++) {
         jobs_info(jobs, (enum stoa_job)i, &survey->facts.jobs[i]);
@@ -300,22 +295,18 @@ static int look_at_sealed(struct surveying *own, struct ledger *ledger)
 {
     struct storage_survey *survey = own->survey;
     struct ledger_survey_gain gain = {gain_of, survey};
-    struct buffer one;
     int result = 0;
-    buffer_init(&one);
     for (uint32_t number = 1; number <= survey->sealed && result == 0; number++) {
         struct ledger_survey found;
         if (is_stopping(own)) {
-            result = stopped(own);
-            break;
+            return stopped(own);
         }
-        buffer_clear(&one);
         result = ledger_survey(ledger, number, &gain, &found, own->detail);
-        result = result == 0 ? note_segment(&one, &found) : result;
-        result = result == 0 ? add_segment(survey, (struct stoa_storage_segment *)(void *)one.data)
-                             : result;
+        if (result == 0) {
+            struct stoa_storage_segment segment = segment_of(&found);
+            result = add_segment(survey, &segment);
+        }
     }
-    buffer_deinit(&one);
     return result;
 }
 
