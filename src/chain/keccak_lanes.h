@@ -86,39 +86,35 @@ static void KECCAK_LANES_NAME(permute)(STATES *states)
 }
 
 /* The next block of the input in lane I. False: it was the last. */
-static bool KECCAK_LANES_NAME(absorb)(STATES *states, unsigned i, struct bytes *rest)
+static bool KECCAK_LANES_NAME(absorb)(STATES *states, unsigned i, struct keccak_rest *rest)
 {
-    uint8_t padded[KECCAK_RATE];
-    const uint8_t *block = rest->data;
-    bool last = rest->size < KECCAK_RATE;
-    if (last) {
-        keccak_pad(padded, *rest);
-        block = padded;
-    } else {
-        *rest = bytes_of(rest->data + KECCAK_RATE, rest->size - KECCAK_RATE);
-    }
+    uint8_t room[KECCAK_RATE];
+    bool last;
+    const uint8_t *block = keccak_next_block(rest, room, &last);
     for (unsigned j = 0; j < KECCAK_RATE / 8; j++) {
         states->lanes[j][i] ^= bytes_load_le64(block + (size_t)8 * j);
     }
     return !last;
 }
 
-static void KECCAK_LANES_NAME(finish_alone)(const STATES *states, unsigned i, struct bytes rest,
+static void KECCAK_LANES_NAME(finish_alone)(const STATES *states, unsigned i,
+                                            const struct keccak_rest *rest,
                                             uint8_t out[KECCAK_SIZE])
 {
     struct keccak state = {.filled = 0};
     for (unsigned j = 0; j < 25; j++) {
         state.lanes[j] = states->lanes[j][i];
     }
-    keccak_update(&state, rest.data, rest.size);
+    keccak_update(&state, rest->head.data, rest->head.size);
+    keccak_update(&state, rest->tail.data, rest->tail.size);
     keccak_final(&state, out);
 }
 
-static void KECCAK_LANES_NAME(many)(const struct bytes *inputs, size_t count,
-                                    uint8_t (*out)[KECCAK_SIZE])
+static void KECCAK_LANES_NAME(many)(const struct bytes *heads, const struct bytes *tails,
+                                    size_t count, uint8_t (*out)[KECCAK_SIZE])
 {
     STATES states;
-    struct bytes rest[KECCAK_LANES_WIDTH];
+    struct keccak_rest rest[KECCAK_LANES_WIDTH];
     size_t which[KECCAK_LANES_WIDTH];
     bool busy[KECCAK_LANES_WIDTH] = {false};
     size_t next = 0;
@@ -130,7 +126,8 @@ static void KECCAK_LANES_NAME(many)(const struct bytes *inputs, size_t count,
             if (!busy[i]) {
                 busy[i] = true;
                 which[i] = next;
-                rest[i] = inputs[next++];
+                rest[i] = (struct keccak_rest){.head = head_at(heads, next), .tail = tails[next]};
+                next++;
                 in_use++;
                 for (unsigned j = 0; j < 25; j++) {
                     states.lanes[j][i] = 0;
@@ -156,7 +153,7 @@ static void KECCAK_LANES_NAME(many)(const struct bytes *inputs, size_t count,
     }
     for (unsigned i = 0; i < KECCAK_LANES_WIDTH; i++) {
         if (busy[i]) {
-            KECCAK_LANES_NAME(finish_alone)(&states, i, rest[i], out[which[i]]);
+            KECCAK_LANES_NAME(finish_alone)(&states, i, &rest[i], out[which[i]]);
         }
     }
 }

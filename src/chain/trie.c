@@ -9,13 +9,14 @@
  *   It is hashed (or embedded, where its encoding has less than 32 bytes) into the branch above,
  *   below an extension where the two are more than one nibble apart.
  *
- * A branch keeps nothing but the encoding of its children so far. Nothing is allocated here but the
- * hashed keys of trie_secure_root. */
+ * A branch keeps nothing but the encoding of its children so far. Leaves are most of what there is
+ * to hash and need no other node, so they wait until there are some dozens, and are hashed side by
+ * side. Nothing is allocated here but the hashed keys of trie_secure_root. */
 #include "chain/trie.h"
 
 #include "base/ensure.h"
 #include "base/memory.h"
-#include "chain/keccak.h"
+#include "chain/keccak_many.h"
 #include "chain/rlp.h"
 
 enum {
@@ -25,6 +26,8 @@ enum {
     CHILDREN = 16,
     PREFIX_MAX = 9, /* of RLP */
     PATH_MAX = 2 + 1 + KEY_MAX,
+    HEAD_MAX = PREFIX_MAX + PATH_MAX + PREFIX_MAX, /* of a leaf: all but the value */
+    WAITING_MAX = 64,                              /* leaves */
     ORDERED_KEY_MAX = 9,
     EMPTY = 0x80,
     LIST_SHORT = 0xc0,
@@ -52,13 +55,20 @@ struct branch {
     uint8_t encoding[CHILDREN * REFERENCE_MAX];
 };
 
-struct builder {
-    size_t open; /* branches, innermost last */
-    bool pending;
-    struct bytes key; /* the newest one, not yet in */
+struct leaf {
+    struct bytes key;
     struct bytes value;
-    size_t shared_before; /* nibbles the newest key shares with the one before it */
-    bool has_before;
+    size_t depth;  /* of the branch that holds it */
+    size_t shared; /* nibbles it shares with the next key */
+    struct reference reference;
+};
+
+struct builder {
+    size_t open;    /* branches, innermost last */
+    size_t waiting; /* leaves that are in no branch yet */
+    size_t before;  /* nibbles that the first of them shares with the key before it */
+    size_t least;   /* nibbles that all keys so far share */
+    struct leaf leaves[WAITING_MAX];
     struct branch branches[DEPTH_MAX];
 };
 
@@ -121,6 +131,13 @@ static size_t write_path(uint8_t to[PATH_MAX], struct bytes key, size_t from, si
     return at;
 }
 
+static void reference_set_hash(struct reference *reference, const uint8_t hash[KECCAK_SIZE])
+{
+    reference->size = REFERENCE_MAX;
+    reference->bytes[0] = EMPTY + KECCAK_SIZE;
+    memcpy(reference->bytes + 1, hash, KECCAK_SIZE);
+}
+
 /* A node of PARTS: into its reference, or, for the ROOT, hashed whatever its size. */
 static void refer(const struct bytes parts[3], bool root, struct reference *out)
 {
@@ -140,21 +157,20 @@ static void refer(const struct bytes parts[3], bool root, struct reference *out)
     for (unsigned i = 0; i < 3; i++) {
         keccak_update(&state, parts[i].data, parts[i].size);
     }
-    out->size = REFERENCE_MAX;
-    out->bytes[0] = EMPTY + KECCAK_SIZE;
-    keccak_final(&state, out->bytes + 1);
+    uint8_t hash[KECCAK_SIZE];
+    keccak_final(&state, hash);
+    reference_set_hash(out, hash);
 }
 
-static void refer_leaf(struct bytes key, size_t from, struct bytes value, bool root,
-                       struct reference *out)
+/* A leaf's node up to its value, which is all that follows. */
+static size_t write_leaf_head(uint8_t to[HEAD_MAX], const struct leaf *leaf, size_t from)
 {
-    uint8_t head[PREFIX_MAX];
     uint8_t path[PATH_MAX + PREFIX_MAX];
-    size_t path_size = write_path(path, key, from, 2 * key.size, true);
-    path_size += write_string_prefix(path + path_size, value);
-    size_t head_size = write_length(head, path_size + value.size, LIST_SHORT, LIST_LONG);
-    const struct bytes parts[3] = {bytes_of(head, head_size), bytes_of(path, path_size), value};
-    refer(parts, root, out);
+    size_t path_size = write_path(path, leaf->key, from, 2 * leaf->key.size, true);
+    path_size += write_string_prefix(path + path_size, leaf->value);
+    size_t size = write_length(to, path_size + leaf->value.size, LIST_SHORT, LIST_LONG);
+    memcpy(to + size, path, path_size);
+    return size + path_size;
 }
 
 static void refer_extension(struct bytes key, size_t from, size_t until, bool root,
@@ -234,9 +250,9 @@ static size_t shared_nibbles(struct bytes a, struct bytes b)
 static void builder_init(struct builder *builder)
 {
     builder->open = 0;
-    builder->pending = false;
-    builder->has_before = false;
-    builder->shared_before = 0;
+    builder->waiting = 0;
+    builder->before = 0;
+    builder->least = DEPTH_MAX;
 }
 
 static struct branch *innermost(struct builder *builder)
@@ -245,26 +261,23 @@ static struct branch *innermost(struct builder *builder)
     return &builder->branches[builder->open - 1];
 }
 
-/* Put the pending key into its branch, at DEPTH. */
-static void place_pending(struct builder *builder, size_t depth)
+static void place(struct builder *builder, const struct leaf *leaf)
 {
-    if (builder->open == 0 || innermost(builder)->depth < depth) {
-        branch_open(builder, depth);
+    if (builder->open == 0 || innermost(builder)->depth < leaf->depth) {
+        branch_open(builder, leaf->depth);
     }
     struct branch *branch = innermost(builder);
-    ensure(branch->depth == depth);
-    if (2 * builder->key.size == depth) {
+    ensure(branch->depth == leaf->depth);
+    if (2 * leaf->key.size == leaf->depth) {
         ensure(branch->written == 0);
-        branch->value = builder->value;
+        branch->value = leaf->value;
         return;
     }
-    struct reference leaf;
-    refer_leaf(builder->key, depth + 1, builder->value, false, &leaf);
-    branch_add(branch, nibble_at(builder->key, depth), &leaf);
+    branch_add(branch, nibble_at(leaf->key, leaf->depth), &leaf->reference);
 }
 
-/* Complete the branches deeper than SHARED, which the pending key is the last one of. */
-static void close_deeper(struct builder *builder, size_t shared)
+/* Complete the branches deeper than SHARED, which KEY is the last one of. */
+static void close_deeper(struct builder *builder, struct bytes key, size_t shared)
 {
     while (builder->open > 0 && innermost(builder)->depth > shared) {
         struct branch *branch = innermost(builder);
@@ -278,48 +291,111 @@ static void close_deeper(struct builder *builder, size_t shared)
         struct branch *parent = innermost(builder);
         ensure(parent->depth < depth);
         if (depth > parent->depth + 1) {
-            refer_extension(builder->key, parent->depth + 1, depth, false, &reference);
+            refer_extension(key, parent->depth + 1, depth, false, &reference);
         }
-        branch_add(parent, nibble_at(builder->key, parent->depth), &reference);
+        branch_add(parent, nibble_at(key, parent->depth), &reference);
     }
 }
 
-/* KEY and VALUE must stay until the next call but one. */
+/* References of the first COUNT leaves, whose depths are known. */
+static void refer_leaves(struct leaf *leaves, size_t count)
+{
+    uint8_t room[WAITING_MAX][HEAD_MAX];
+    struct bytes heads[WAITING_MAX];
+    struct bytes values[WAITING_MAX];
+    uint8_t hashes[WAITING_MAX][KECCAK_SIZE];
+    struct leaf *hashed[WAITING_MAX];
+    size_t hashed_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct leaf *leaf = &leaves[i];
+        if (2 * leaf->key.size == leaf->depth) {
+            continue; /* the branch's own value */
+        }
+        uint8_t *head = room[hashed_count];
+        size_t head_size = write_leaf_head(head, leaf, leaf->depth + 1);
+        if (head_size + leaf->value.size < KECCAK_SIZE) {
+            memcpy(leaf->reference.bytes, head, head_size);
+            memcpy(leaf->reference.bytes + head_size, leaf->value.data, leaf->value.size);
+            leaf->reference.size = head_size + leaf->value.size;
+            continue;
+        }
+        heads[hashed_count] = bytes_of(head, head_size);
+        values[hashed_count] = leaf->value;
+        hashed[hashed_count++] = leaf;
+    }
+    if (hashed_count > 0) {
+        keccak_256_many_joined(heads, values, hashed_count, hashes);
+    }
+    for (size_t i = 0; i < hashed_count; i++) {
+        reference_set_hash(&hashed[i]->reference, hashes[i]);
+    }
+}
+
+/* Put the first COUNT leaves, each of which knows what it shares with the next, into branches. */
+static void settle(struct builder *builder, size_t count)
+{
+    size_t before = builder->before;
+    for (size_t i = 0; i < count; i++) {
+        struct leaf *leaf = &builder->leaves[i];
+        leaf->depth = leaf->shared > before ? leaf->shared : before;
+        before = leaf->shared;
+    }
+    refer_leaves(builder->leaves, count);
+    for (size_t i = 0; i < count; i++) {
+        struct leaf *leaf = &builder->leaves[i];
+        place(builder, leaf);
+        close_deeper(builder, leaf->key, leaf->shared);
+    }
+    builder->before = before;
+}
+
+/* KEY must stay until WAITING_MAX more have come, VALUE until the end. */
 static void builder_add(struct builder *builder, struct bytes key, struct bytes value)
 {
     ensure(key.size <= KEY_MAX);
     ensure(value.size > 0);
-    if (builder->pending) {
-        size_t shared = shared_nibbles(builder->key, key);
-        ensure(shared < 2 * key.size);
-        size_t before = builder->has_before ? builder->shared_before : 0;
-        place_pending(builder, shared > before ? shared : before);
-        close_deeper(builder, shared);
-        builder->shared_before = shared;
-        builder->has_before = true;
+    if (builder->waiting > 0) {
+        struct leaf *last = &builder->leaves[builder->waiting - 1];
+        last->shared = shared_nibbles(last->key, key);
+        ensure(last->shared < 2 * key.size);
+        builder->least = last->shared < builder->least ? last->shared : builder->least;
     }
-    builder->key = key;
-    builder->value = value;
-    builder->pending = true;
+    if (builder->waiting == WAITING_MAX) {
+        settle(builder, WAITING_MAX);
+        builder->waiting = 0;
+    }
+    struct leaf *leaf = &builder->leaves[builder->waiting++];
+    leaf->key = key;
+    leaf->value = value;
+}
+
+/* The root where there is but one key. */
+static void refer_only_leaf(const struct leaf *leaf, struct reference *out)
+{
+    uint8_t head[HEAD_MAX];
+    size_t head_size = write_leaf_head(head, leaf, 0);
+    const struct bytes parts[3] = {bytes_of(head, head_size), leaf->value, bytes_of(NULL, 0)};
+    refer(parts, true, out);
 }
 
 static void builder_finish(struct builder *builder, uint8_t out_root[32])
 {
-    if (!builder->pending) {
+    if (builder->waiting == 0) {
         memcpy(out_root, trie_empty_root, KECCAK_SIZE);
         return;
     }
+    struct leaf *last = &builder->leaves[builder->waiting - 1];
     struct reference root;
-    if (!builder->has_before) {
-        refer_leaf(builder->key, 0, builder->value, true, &root);
+    if (builder->least == DEPTH_MAX) {
+        refer_only_leaf(last, &root);
     } else {
-        place_pending(builder, builder->shared_before);
-        close_deeper(builder, builder->branches[0].depth);
+        last->shared = builder->least;
+        settle(builder, builder->waiting);
         ensure(builder->open == 1);
         size_t depth = builder->branches[0].depth;
         refer_branch(&builder->branches[0], depth == 0, &root);
         if (depth > 0) {
-            refer_extension(builder->key, 0, depth, true, &root);
+            refer_extension(last->key, 0, depth, true, &root);
         }
     }
     ensure(root.size == REFERENCE_MAX);
@@ -383,8 +459,8 @@ int trie_ordered_root(const struct bytes *values, size_t count, uint8_t out_root
     struct builder builder;
     builder_init(&builder);
     /* In the order of their keys: 1 to 127 are single bytes below 0x80, which is 0's; then the
-     * longer ones ascend. A key must outlive the next one's arrival. */
-    uint8_t keys[2][ORDERED_KEY_MAX];
+     * longer ones ascend. */
+    uint8_t keys[WAITING_MAX + 1][ORDERED_KEY_MAX];
     size_t small = count < EMPTY ? count : EMPTY;
     for (size_t i = 0; i < count; i++) {
         if (values[i].size == 0) {
@@ -393,7 +469,7 @@ int trie_ordered_root(const struct bytes *values, size_t count, uint8_t out_root
     }
     for (size_t i = 0; i < count; i++) {
         size_t index = i + 1 < small ? i + 1 : i + 1 == small ? 0 : i;
-        uint8_t *key = keys[i % 2];
+        uint8_t *key = keys[i % (WAITING_MAX + 1)];
         builder_add(&builder, bytes_of(key, write_index_key(key, index)), values[index]);
     }
     builder_finish(&builder, out_root);
