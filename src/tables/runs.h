@@ -106,6 +106,12 @@ int runs_prune_heights(struct runs *runs, struct kv_session *session, uint64_t f
                        struct error_detail *detail);
 uint64_t runs_floor(const struct runs *runs);
 
+/* All runs at once, now, into one, where there is more than one; of an index of versions without
+ * those that FLOOR lets go, of any other with FLOOR 0. Otherwise as runs_merge, whose place it
+ * takes meanwhile. */
+int runs_merge_all(struct runs *runs, struct kv_session *session, uint64_t floor,
+                   const struct runs_stop *stop, struct error_detail *detail);
+
 /* Any thread. */
 struct runs_version *runs_acquire(struct runs *runs);
 void runs_release(struct runs *runs, struct runs_version *version);

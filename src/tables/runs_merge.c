@@ -208,6 +208,7 @@ struct merge {
     void *context;
     uint64_t floor;                          /* of versions; 0: all are kept */
     bool whole;                              /* all runs, or none */
+    bool all;                                /* whatever their levels and floor are */
     uint64_t (*height_of)(struct bytes key); /* not versions: the floor is of this; or NULL */
     uint8_t level;                           /* of what comes out */
 };
@@ -376,6 +377,14 @@ static void note_merge(struct runs *runs, uint64_t floor)
 static bool find_work(struct merge *merge)
 {
     const struct runs_version *version = merge->version;
+    if (merge->all) {
+        uint8_t first = version->count > 1 ? version->list[0]->level : 0;
+        uint8_t last = version->count > 1 ? version->list[version->count - 1]->level : 0;
+        merge->first = 0;
+        merge->count = version->count;
+        merge->level = first == last && last < LEVEL_MAX ? (uint8_t)(last + 1) : last;
+        return version->count > 1;
+    }
     bool rises = merge->floor > merge->runs->floor;
     if (rises && version->count != 0 && (merge->whole || has_doubled(version))) {
         merge->first = 0;
@@ -455,6 +464,18 @@ int runs_prune_versions(struct runs *runs, struct kv_session *session, uint64_t 
                         const struct runs_stop *stop, struct error_detail *detail)
 {
     return merge_versions(runs, session, floor, true, stop, detail);
+}
+
+int runs_merge_all(struct runs *runs, struct kv_session *session, uint64_t floor,
+                   const struct runs_stop *stop, struct error_detail *detail)
+{
+    return merge_now((struct merge){.runs = runs,
+                                    .session = session,
+                                    .stop = stop->stop,
+                                    .context = stop->context,
+                                    .floor = floor,
+                                    .all = true},
+                     detail);
 }
 
 int runs_merge(struct runs *runs, struct kv_session *session, bool (*stop)(void *context),

@@ -157,6 +157,27 @@ static void give_up_a_load(struct kv_fixture *f, struct runs *runs, struct load 
     runs_discard(runs, f->session);
 }
 
+/* To one run, or none, after it was given up once. */
+static void merge_all(struct kv_fixture *f, struct runs *runs)
+{
+    struct runs_stats before;
+    struct runs_stats after;
+    unsigned asked = 0;
+    struct runs_stop given_up = {always, &asked};
+    struct runs_stop never = {NULL, NULL};
+    runs_stats(runs, &before);
+    kv_suite_expect(runs_merge_all(runs, f->session, 0, &given_up, &f->detail),
+                    before.run_count > 1 ? STOA_ECANCELED : 0, f);
+    assert_int_equal(asked, before.run_count > 1);
+    runs_stats(runs, &after);
+    assert_int_equal(after.run_count, before.run_count);
+    kv_suite_expect(runs_merge_all(runs, f->session, 0, &never, &f->detail), 0, f);
+    runs_stats(runs, &after);
+    assert_true(after.run_count <= 1);
+    assert_true(after.entry_count <= before.entry_count);
+    assert_int_equal(after.merge_count, before.merge_count + (before.run_count > 1));
+}
+
 static void random_work_matches_a_plain_model(void **state)
 {
     struct kv_fixture *f = *state;
@@ -187,6 +208,9 @@ static void random_work_matches_a_plain_model(void **state)
                 assert_int_equal(asked, 1);
             }
             kv_suite_expect(runs_merge(runs, f->session, NULL, NULL, &f->detail), 0, f);
+        }
+        if (fixture_random_below(&random, 12) == 0) {
+            merge_all(f, runs);
         }
         size_t slot = fixture_random_below(&random, VERSIONS);
         if (held[slot] != NULL) { /* old versions are read on while merges go on */
@@ -903,6 +927,12 @@ static void versions_below_the_floor_go_and_all_others_stay(void **state)
         if (runs_merge_versions_due(runs, floor) && round % 3 != 0) {
             kv_suite_expect(runs_merge_versions(runs, f->session, floor, &never, &f->detail), 0, f);
             assert_int_equal(runs_floor(runs), floor);
+        }
+        if (round % 11 == 10) {
+            struct runs_stats all;
+            kv_suite_expect(runs_merge_all(runs, f->session, floor, &never, &f->detail), 0, f);
+            runs_stats(runs, &all);
+            assert_true(all.run_count <= 1);
         }
         check_versions(f, runs, model, floor, &random);
         if (round % 16 == 15) {
