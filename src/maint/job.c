@@ -283,6 +283,56 @@ enum job_next job_io(struct job *job, struct io_request *request)
     return JOB_WAITS;
 }
 
+static bool stop_merge(void *context)
+{
+    const struct job *job = context;
+    return job_is_stopping(job) || /* a hint only, as that */
+           __atomic_load_n(&job->jobs->hold, __ATOMIC_RELAXED) == JOBS_FROZEN;
+}
+
+static void done_merge(struct store_merge *merge)
+{
+    struct job *job = merge->context;
+    if (merge->result == STOA_ECANCELED) {
+        merge->result = STOA_EBUSY; /* whether the job ends as well is the machine's to say */
+    } else if (merge->result != 0 && merge->result != STOA_EBUSY) {
+        job->detail = merge->detail;
+        (void)job_fail(job, merge->result); /* its next step is its end */
+    }
+    job_continue(job);
+}
+
+enum job_next job_merge(struct job *job, struct store_merge *merge,
+                        bool (*start)(struct store *store, struct store_merge *merge))
+{
+    merge->stop = stop_merge;
+    merge->done = done_merge;
+    merge->context = job;
+    job_spend(job, 0, 1);
+    if (!start(job->jobs->store, merge)) {
+        merge->result = STOA_EBUSY;
+        return job_rest(job);
+    }
+    return JOB_WAITS;
+}
+
+static void done_save(struct store_request *request)
+{
+    struct job *job = request->context;
+    if (request->result != 0) {
+        job->detail = request->detail;
+        (void)job_fail(job, request->result); /* likewise */
+    }
+    job_continue(job);
+}
+
+enum job_next job_save(struct job *job, struct store_request *request)
+{
+    *request = (struct store_request){.kind = STORE_CHECKPOINT, .done = done_save, .context = job};
+    store_submit(job->jobs->store, request);
+    return JOB_WAITS;
+}
+
 /* ---- for the engine ---- */
 
 static void forget(struct job_waiter **list, const struct job_waiter *waiter)
@@ -317,7 +367,7 @@ void jobs_hold(struct jobs *jobs, enum jobs_hold hold, const struct error_detail
 {
     static const struct error_detail nothing;
     if (jobs != NULL) {
-        jobs->hold = hold;
+        __atomic_store_n(&jobs->hold, hold, __ATOMIC_RELAXED);
         jobs->why = why != NULL ? *why : nothing;
     }
 }

@@ -145,6 +145,13 @@ int job_check_space(struct job *job, const char *folder, uint64_t bytes, const c
 
 /* Submit REQUEST, whose done and context are the machine's, and step again when it is done. */
 enum job_next job_io(struct job *job, struct io_request *request);
+/* Begin MERGE by START, which is given it: its stop, done and context are the machine's. The job
+ * steps again when it has ended; its result is 0 then, or STOA_EBUSY: it is to be begun again, as
+ * the job was paused or somebody else merges. Any other fails the job. */
+enum job_next job_merge(struct job *job, struct store_merge *merge,
+                        bool (*start)(struct store *store, struct store_merge *merge));
+/* Make the tables durable by REQUEST, and step again when they are; otherwise the job fails. */
+enum job_next job_save(struct job *job, struct store_request *request);
 /* What the step that returned JOB_WAITS began has ended. May be called from inside the step. */
 void job_continue(struct job *job);
 

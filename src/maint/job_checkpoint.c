@@ -12,16 +12,6 @@ struct checkpoint {
 
 enum { REPLAY_BYTES_MAX = 256 << 20 };
 
-static void done(struct store_request *request)
-{
-    struct job *job = request->context;
-    if (request->result != 0) {
-        *job_detail(job) = request->detail;
-        (void)job_fail(job, request->result); /* its next step is its end */
-    }
-    job_continue(job);
-}
-
 static int begin(struct job *job, struct bytes point)
 {
     (void)job;
@@ -42,9 +32,7 @@ static enum job_next step(struct job *job)
     if ((job_order(job)->flags & JOB_DRY_RUN) != 0) {
         return JOB_AGAIN;
     }
-    own->request = (struct store_request){.kind = STORE_CHECKPOINT, .done = done, .context = job};
-    store_submit(job_store(job), &own->request);
-    return JOB_WAITS;
+    return job_save(job, &own->request);
 }
 
 static bool has_work(struct job *job)

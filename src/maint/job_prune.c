@@ -360,24 +360,9 @@ static enum job_next look(struct job *job)
     return JOB_AGAIN;
 }
 
-static bool is_stopping(void *context)
+static bool start_merge(struct store *store, struct store_merge *merge)
 {
-    return job_is_stopping(context);
-}
-
-static void pruned(struct store_prune *prune)
-{
-    struct job *job = prune->context;
-    struct prune *own = job_state(job);
-    if (prune->result == STOA_ECANCELED && job_is_stopping(job)) {
-        own->phase = MERGE; /* it was paused, or is being stopped: all of it again */
-    } else if (prune->result == STOA_EBUSY) {
-        own->phase = MERGE;
-    } else if (prune->result != 0) {
-        *job_detail(job) = prune->detail;
-        (void)job_fail(job, prune->result); /* its next step is its end */
-    }
-    job_continue(job);
+    return store_prune_start(store, (struct store_prune *)merge); /* it is first */
 }
 
 static enum job_next merge(struct job *job)
@@ -385,39 +370,12 @@ static enum job_next merge(struct job *job)
     struct prune *own = job_state(job);
     own->prune.floors = own->target;
     own->prune.kept = own->kept;
-    own->prune.stop = is_stopping;
-    own->prune.done = pruned;
-    own->prune.context = job;
     job_say(job, "merging without what is below %llu and %llu",
             (unsigned long long)own->target.values, (unsigned long long)own->target.tries);
     own->phase = JUDGE;
-    if (!store_prune_start(job_store(job), &own->prune)) {
-        own->phase = MERGE;
-        job_spend(job, 0, 1);
-        return job_rest(job);
-    }
-    job_spend(job, own->run_bytes, 1);
-    return JOB_WAITS;
-}
-
-static void checkpointed(struct store_request *request)
-{
-    struct job *job = request->context;
-    if (request->result != 0) {
-        *job_detail(job) = request->detail;
-        (void)job_fail(job, request->result); /* likewise */
-    }
-    job_continue(job);
-}
-
-static enum job_next settle(struct job *job)
-{
-    struct prune *own = job_state(job);
-    own->checkpoint =
-        (struct store_request){.kind = STORE_CHECKPOINT, .done = checkpointed, .context = job};
-    store_submit(job_store(job), &own->checkpoint);
-    own->phase = MEASURE_AGAIN;
-    return JOB_WAITS;
+    enum job_next next = job_merge(job, &own->prune.merge, start_merge);
+    job_spend(job, next == JOB_WAITS ? own->run_bytes : 0, 0);
+    return next;
 }
 
 /* What the tables say now must be what was wanted. */
@@ -425,6 +383,10 @@ static enum job_next judge(struct job *job)
 {
     struct prune *own = job_state(job);
     struct stoa_stats stats;
+    if (own->prune.merge.result == STOA_EBUSY) {
+        own->phase = MERGE; /* all of it again */
+        return JOB_AGAIN;
+    }
     store_get_stats(job_store(job), &stats);
     if (stats.history_from < own->target.values || stats.trie_history_from < own->target.tries) {
         return job_fail(job, error_set(job_detail(job), STOA_ECORRUPT,
@@ -457,7 +419,8 @@ static enum job_next step(struct job *job)
     case JUDGE:
         return judge(job);
     case SETTLE:
-        return settle(job);
+        own->phase = MEASURE_AGAIN;
+        return job_save(job, &own->checkpoint);
     case MEASURE_AGAIN:
         own->phase = END;
         return job_work(job, true, measure);

@@ -231,7 +231,7 @@ static void note_table(void *context, const char *name)
 static int look_at_tables(struct surveying *own)
 {
     struct buffer *tables = &own->survey->tables;
-    int result = store_each_index(own->work, note_index, own);
+    int result = store_each_index(own->work->store, note_index, own);
     if (result != 0) {
         return result;
     }

@@ -65,6 +65,7 @@ int command_branch_set_safe(const struct options *options);
 int command_branch_set_finalized(const struct options *options);
 int command_jobs_list(const struct options *options);
 int command_jobs_archive(const struct options *options);
+int command_jobs_optimize(const struct options *options);
 int command_jobs_unarchive(const struct options *options);
 int command_jobs_prune(const struct options *options);
 int command_jobs_compact(const struct options *options);

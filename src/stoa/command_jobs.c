@@ -242,6 +242,11 @@ int command_jobs_compact(const struct options *options)
     return run_plain(options, STOA_JOB_COMPACT);
 }
 
+int command_jobs_optimize(const struct options *options)
+{
+    return run_plain(options, STOA_JOB_OPTIMIZE);
+}
+
 /* ---- all jobs ---- */
 
 static int find_job(const char *name)

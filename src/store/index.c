@@ -551,6 +551,15 @@ int index_merge(struct index *index, struct kv_session *session, const struct in
                : runs_merge_versions(due, session, floor_of(index, due, floors), stop, detail);
 }
 
+int index_optimize(struct index *index, struct kv_session *session, unsigned place,
+                   const struct index_floors *floors, const struct runs_stop *stop,
+                   struct error_detail *detail)
+{
+    ensure(place < INDEX_RUNS);
+    struct runs *runs = index_runs_at(index, place);
+    return runs_merge_all(runs, session, floor_of(index, runs, floors), stop, detail);
+}
+
 int index_prune(struct index *index, struct kv_session *session, const struct index_floors *floors,
                 const struct runs_stop *stop, struct error_detail *detail)
 {

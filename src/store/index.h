@@ -80,7 +80,13 @@ bool index_merge_due(const struct index *index, const struct index_floors *floor
 int index_prune(struct index *index, struct kv_session *session, const struct index_floors *floors,
                 const struct runs_stop *stop, struct error_detail *detail);
 
-/* The same of the indexes of blocks: entries of blocks below KEPT go. */
+/* Merge all runs of the index at PLACE of index_each's order, where there is more than one,
+ * without what of values and tries is below FLOORS. Likewise. */
+int index_optimize(struct index *index, struct kv_session *session, unsigned place,
+                   const struct index_floors *floors, const struct runs_stop *stop,
+                   struct error_detail *detail);
+
+/* Of the indexes of blocks: entries of blocks below KEPT go. Likewise. */
 int index_prune_blocks(struct index *index, struct kv_session *session,
                        const struct prune_floors *kept, const struct runs_stop *stop,
                        struct error_detail *detail);

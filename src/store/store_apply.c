@@ -179,11 +179,15 @@ void store_apply_gathered(struct store *store, int result)
     workers_submit(store->writers, &store->apply_job);
 }
 
-static bool merge_should_stop(void *context)
+bool store_merge_should_stop(const struct store *store)
 {
-    const struct store *store = context;
     return __atomic_load_n(&store->closing, __ATOMIC_RELAXED) || /* hints only */
            __atomic_load_n(&store->rebuild_holds, __ATOMIC_RELAXED);
+}
+
+static bool merge_should_stop(void *context)
+{
+    return store_merge_should_stop(context);
 }
 
 static void run_merge(struct workers_job *job, void *worker_state)

@@ -540,6 +540,16 @@ bool store_is_cut_from(const struct store *store, unsigned first);
 int store_check_kept(const struct store *store, uint64_t height, bool tries,
                      struct error_detail *detail);
 
+/* Whether a merge, on a worker, had better end: the store closes, or a rebuild comes to its end. */
+bool store_merge_should_stop(const struct store *store);
+
+/* store_upkeep.c. RUN: on a worker, with a session; it sets the merge's result, and stops by what
+ * store_merge_stop gives. */
+struct store_merge;
+struct runs_stop store_merge_stop(struct store_merge *merge);
+bool store_merge_start(struct store *store, struct store_merge *merge,
+                       void (*run)(struct workers_job *job, void *worker_state));
+
 /* store_prune.c */
 /* STOA_EPRUNED: what HEIGHT had of it is not kept. */
 int store_check_body(const struct store *store, uint64_t height, struct error_detail *detail);

@@ -116,35 +116,20 @@ void store_prune_lags(const struct store *store, const struct index_floors *targ
 
 static void run_prune(struct workers_job *job, void *worker_state)
 {
-    struct store_prune *prune = job->context;
-    struct runs_stop stop = {prune->stop, prune->context};
-    struct index *index = prune->store->index;
-    prune->result = index_prune(index, worker_state, &prune->floors, &stop, &prune->detail);
-    if (prune->result == 0) {
-        prune->result =
-            index_prune_blocks(index, worker_state, &prune->kept, &stop, &prune->detail);
+    struct store_merge *merge = job->context;
+    struct store_prune *prune = (struct store_prune *)merge; /* it is first */
+    struct runs_stop stop = store_merge_stop(merge);
+    struct index *index = merge->store->index;
+    merge->result = index_prune(index, worker_state, &prune->floors, &stop, &merge->detail);
+    if (merge->result == 0) {
+        merge->result =
+            index_prune_blocks(index, worker_state, &prune->kept, &stop, &merge->detail);
     }
-}
-
-static void done_prune(struct workers_job *job)
-{
-    struct store_prune *prune = job->context;
-    struct store *store = prune->store;
-    store->merging = false;
-    store->works--;
-    store->checkpointed_sequence = 0; /* the next checkpoint takes the old runs away */
-    prune->result = store_blame_space(store, prune->result, &prune->detail);
-    store_note_tables(store, prune->result);
-    store_apply_go_on(store);
-    store_rebuild_continue(store);
-    prune->done(prune);
 }
 
 bool store_prune_start(struct store *store, struct store_prune *prune)
 {
-    if (store->merging || store->rebuild_holds || store->closing || store->apply_failed != 0 ||
-        store->keepers == NULL || store->tables_damage != STORE_SOUND ||
-        store_is_cut_from(store, 0)) {
+    if (!store_merge_start(store, &prune->merge, run_prune)) {
         return false;
     }
     if (prune->floors.values > store->floors.values) {
@@ -153,13 +138,5 @@ bool store_prune_start(struct store *store, struct store_prune *prune)
     if (prune->floors.tries > store->floors.tries) {
         store->floors.tries = prune->floors.tries;
     }
-    store->merging = true;
-    store->works++;
-    prune->store = store;
-    prune->result = 0;
-    prune->detail = (struct error_detail){.code = 0};
-    prune->job = (struct workers_job){
-        .run = run_prune, .done = done_prune, .context = prune, .kind = METRICS_JOB_MERGE};
-    workers_submit(store->keepers, &prune->job);
     return true;
 }

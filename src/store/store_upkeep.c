@@ -65,11 +65,74 @@ int store_warm_tables(struct store_work *work, struct kv_session *session,
     return result;
 }
 
-int store_each_index(const struct store_work *work, int (*each)(void *context, struct runs *runs),
+int store_each_index(const struct store *store, int (*each)(void *context, struct runs *runs),
                      void *context)
 {
-    return index_each(work->store->index, each, context);
+    return index_each(store->index, each, context);
 }
+
+/* ---- merges on request ---- */
+
+static bool merge_should_stop(void *context)
+{
+    const struct store_merge *merge = context;
+    return store_merge_should_stop(merge->store) || merge->stop(merge->context);
+}
+
+struct runs_stop store_merge_stop(struct store_merge *merge)
+{
+    return (struct runs_stop){merge_should_stop, merge};
+}
+
+static void done_merge(struct workers_job *job)
+{
+    struct store_merge *merge = job->context;
+    struct store *store = merge->store;
+    store->merging = false;
+    store->works--;
+    store->checkpointed_sequence = 0; /* the next checkpoint takes the old runs away */
+    merge->result = store_blame_space(store, merge->result, &merge->detail);
+    store_note_tables(store, merge->result);
+    store_apply_go_on(store);
+    store_rebuild_continue(store);
+    merge->done(merge);
+}
+
+bool store_merge_start(struct store *store, struct store_merge *merge,
+                       void (*run)(struct workers_job *job, void *worker_state))
+{
+    if (store->merging || store->rebuild_holds || store->closing || store->apply_failed != 0 ||
+        store->keepers == NULL || store->tables_damage != STORE_SOUND ||
+        store_is_cut_from(store, 0)) {
+        return false;
+    }
+    store->merging = true;
+    store->works++;
+    merge->store = store;
+    merge->result = 0;
+    merge->detail = (struct error_detail){.code = 0};
+    merge->job = (struct workers_job){
+        .run = run, .done = done_merge, .context = merge, .kind = METRICS_JOB_MERGE};
+    workers_submit(store->keepers, &merge->job);
+    return true;
+}
+
+static void run_optimize(struct workers_job *job, void *worker_state)
+{
+    struct store_merge *merge = job->context;
+    const struct store_optimize *optimize = (struct store_optimize *)merge; /* it is first */
+    struct runs_stop stop = store_merge_stop(merge);
+    merge->result = index_optimize(merge->store->index, worker_state, optimize->place,
+                                   &optimize->floors, &stop, &merge->detail);
+}
+
+bool store_optimize_start(struct store *store, struct store_optimize *optimize)
+{
+    optimize->floors = store_floors_to_merge(store);
+    return store_merge_start(store, &optimize->merge, run_optimize);
+}
+
+/* ---- notes ---- */
 
 static struct bytes note_key(char key[NOTE_KEY_SIZE], const char *name)
 {

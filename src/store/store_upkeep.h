@@ -36,7 +36,7 @@ int store_note_get(struct store *store, const char *name, struct buffer *out,
                    struct error_detail *detail);
 
 /* Inside a work's RUN: each index that is kept in runs, as index_each. */
-int store_each_index(const struct store_work *work, int (*each)(void *context, struct runs *runs),
+int store_each_index(const struct store *store, int (*each)(void *context, struct runs *runs),
                      void *context);
 
 /* Inside a work's RUN: read of the indexes that lead to blocks, those of transactions first, as
@@ -52,6 +52,20 @@ struct store_load {
 };
 void store_get_load(const struct store *store, struct store_load *out_load);
 
+/* ---- merges on request, in the place of those by levels: store_upkeep.c ---- */
+
+/* Embedded in its owner until DONE. What starts it returns false where it is not now (a merge is
+ * under way, or a change of branch comes in); nothing was begun. */
+struct store_merge {
+    bool (*stop)(void *context);             /* on a worker: end soon, with STOA_ECANCELED */
+    void (*done)(struct store_merge *merge); /* on the loop, always later */
+    void *context;
+    int result;
+    struct error_detail detail;
+    struct store *store; /* the store's, as the next */
+    struct workers_job job;
+};
+
 /* ---- old versions of the state, pruned on request: store_retention.c ---- */
 
 /* The lowest heights as of which values and tries are to be kept, where so many blocks back from
@@ -64,23 +78,24 @@ int store_prune_target(const struct store *store, uint64_t keep_values, uint64_t
 void store_prune_lags(const struct store *store, const struct index_floors *target,
                       const struct prune_floors *kept, bool *out_state, bool *out_indexes);
 
-/* Embedded in its owner until DONE. */
+/* Embedded in its owner until DONE, as the next. */
 struct store_prune {
-    struct index_floors floors;  /* store_prune_target's */
-    struct prune_floors kept;    /* store_kept's: entries of blocks below go as well */
-    bool (*stop)(void *context); /* on a worker: end soon, with STOA_ECANCELED */
-    void (*done)(struct store_prune *prune);
-    void *context;
-    int result;
-    struct error_detail detail;
-    struct store *store; /* the store's, as the next */
-    struct workers_job job;
+    struct store_merge merge;
+    struct index_floors floors; /* store_prune_target's */
+    struct prune_floors kept;   /* store_kept's: entries of blocks below go as well */
 };
 
 /* All runs of values and of tries are merged, without what is below FLOORS, which is refused from
- * now on. False: not now (a merge is under way, or a change of branch comes in); nothing was begun.
- */
+ * now on. */
 bool store_prune_start(struct store *store, struct store_prune *prune);
+
+/* All runs of one index are merged, without what is not kept of the state any more. */
+struct store_optimize {
+    struct store_merge merge;
+    unsigned place;             /* of the index, as store_each_index comes by them */
+    struct index_floors floors; /* the store's */
+};
+bool store_optimize_start(struct store *store, struct store_optimize *optimize);
 
 /* ---- what is kept of blocks: store_prune.c ---- */
 

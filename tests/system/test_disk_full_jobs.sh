@@ -67,6 +67,9 @@ expect 0 stoa -d "$store" checkpoint
 goes_on "a checkpoint"
 expect 0 stoa -d "$store" compact
 goes_on "a compaction"
+expect 0 stoa -d "$store" --json optimize
+[ "$(jq .results.mergedIndexes out)" -gt 0 ] || fail "optimize merged nothing: $(cat out)"
+goes_on "an optimize"
 
 # The disk fills up while the job is at it.
 leave 150
@@ -106,6 +109,7 @@ expect 0 stoa backup verify disk/kept
 rm -rf disk/kept
 expect 0 stoa -d "$store" snapshot create now
 expect 0 stoa -d "$store" prune --keep-bodies 64
+expect 0 stoa -d "$store" optimize
 expect 0 stoa -d "$store" compact
 expect 0 stoa -d "$store" scrub
 expect 0 stoa -d "$store" state get commit

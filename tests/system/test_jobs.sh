@@ -32,6 +32,18 @@ same "$(job_field compact runs)" 1 "runs after a run"
 same "$(job_field compact lastResult)" STOA_OK "the last result"
 expect 0 stoa -d store verify
 
+# Runs are merged into one for each index, and all is found as before.
+for value in 1 2; do
+    expect 0 stoa -d store state put key "$value"
+    expect 0 stoa -d store checkpoint
+done
+stoa -d store --json optimize --dry-run >dry.json
+stoa -d store --json optimize >end.json
+same "$(jq .results.mergedIndexes end.json)" "$(jq .results.mergedIndexes dry.json)" "merged indexes"
+[ "$(jq '.results.mergedIndexes' end.json)" -gt 0 ] || fail "optimize merged nothing: $(cat end.json)"
+same "$(stoa -d store --json analyze --storage | jq '[.indexes[].runs] | max')" 1 "runs of an index"
+expect 0 stoa -d store verify
+
 # A pause outlives the process.
 stoa -d store jobs pause compact | grep -q paused || fail "pause does not say so"
 same "$(job_field compact state)" paused "the state of a paused job"
@@ -50,13 +62,20 @@ expect 2 stoa -d store jobs pause nothing
 # Killed at random moments: the store opens, and is whole.
 seed_random
 head=$(head_of store)
-for ((round = 1; round <= ${STOA_KILL_ROUNDS:-3}; round++)); do
-    "${stoa:?}" -d store compact >/dev/null 2>&1 &
+for ((round = 1; round <= ${STOA_KILL_ROUNDS:-4}; round++)); do
+    job=compact
+    if ((round % 2 == 0)); then
+        job=optimize
+        expect 0 stoa -d store state put key "round $round"
+        expect 0 stoa -d store checkpoint
+    fi
+    "${stoa:?}" -d store "$job" >/dev/null 2>&1 &
     pid=$!
     sleep "0.0$((RANDOM % 90 + 10))"
     kill -9 "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
     same "$(head_of store)" "$head" "head after a kill"
 done
-expect 0 stoa -d store verify
 expect 0 stoa -d store compact
+expect 0 stoa -d store optimize
+expect 0 stoa -d store verify
