@@ -1431,7 +1431,7 @@ struct stoa_cache_stats {
     uint64_t held; /* of them; above only for as long as views keep a cache that was made smaller */
     uint64_t leaving; /* evicted, and still in use by views */
     uint64_t warmed;  /* blocks and state keys read since open to warm it up */
-    int warming;      /* 1: still at it */
+    int warming;      /* 1: still at it; it waits for who asks, so this may take long */
     struct stoa_cache_class_stats classes[STOA_CACHE_CLASSES];
 };
 #define STOA_CACHE_STATS_INIT                   \

@@ -390,6 +390,7 @@ static void begin(struct stoa *stoa, struct engine_request *own)
     engine_deliver_is_in_store(own);
     own->request.done = engine_deliver_done;
     own->request.on_append = own->durability == STOA_BUFFERED && own->owned ? done_append : NULL;
+    stoa->asked = true;
     store_submit(stoa->store, &own->request);
 }
 

@@ -60,6 +60,8 @@ static void run_calls(struct stoa *stoa)
 static int sleep_a_while(struct stoa *stoa, bool answered)
 {
     uint64_t wait_ns = engine_deliver_wait_ns(stoa);
+    uint64_t warm_ns = engine_warm_wait_ns(stoa);
+    wait_ns = warm_ns < wait_ns ? warm_ns : wait_ns;
     return answered && store_pending(stoa->store) == 0 ? io_run_lingering(stoa->io, wait_ns)
                                                        : io_run(stoa->io, wait_ns);
 }

@@ -214,6 +214,10 @@ struct stoa {
     uint64_t warm_next;     /* height */
     unsigned warm_blocks;   /* not yet read */
     uint64_t warm_bytes;    /* of blocks that still have room */
+    bool asked;             /* somebody asked the store for something since warming looked */
+    bool warm_held;         /* by that; until then: */
+    uint64_t warm_at_ns;    /* the next request goes out while others ask */
+    uint64_t warm_quiet_ns; /* nobody has asked for a while */
     bool closing;
     struct engine_request *last; /* verifications, in their order: one a turn, behind all that came
                                     meanwhile */
@@ -250,8 +254,9 @@ bool engine_cache_release(struct stoa_view *view);
 uint64_t engine_cache_views_out(struct stoa *stoa); /* on the loop */
 
 /* engine_warm.c, on the loop */
-int engine_warm_begin(struct stoa *stoa); /* STOA_EBUSY: under way */
-bool engine_warm_step(struct stoa *stoa); /* each turn; true: there is more to do at once */
+int engine_warm_begin(struct stoa *stoa);        /* STOA_EBUSY: under way */
+bool engine_warm_step(struct stoa *stoa);        /* each turn; true: there is more to do at once */
+uint64_t engine_warm_wait_ns(struct stoa *stoa); /* until its next turn, at most LOOP_WAIT_NS */
 void engine_warm_end(struct stoa *stoa);
 void engine_warm_save(struct stoa *stoa); /* before the end; blocks */
 int engine_warm_head(struct buffer *out); /* begin a file. STOA_ENOMEM */

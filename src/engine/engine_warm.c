@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Warming the cache up: after opening, the newest blocks and the state keys that were used most
  * before it was closed, or killed (engine_warm_save.c), are read in the background, a few at a time
- * and only while the store has little else to do; and beside that a worker reads the indexes that
- * lead to blocks, as far as the tables' cache has room for them. The keys are kept in DIR/WARM:
+ * where nobody has asked for anything for a moment, else one now and then, so that who asks a store
+ * that was just opened does not wait for what nobody has asked for; and beside that a worker reads
+ * the indexes that lead to blocks, as far as the tables' cache has room for them. The keys are kept
+ * in DIR/WARM:
  *
  *   offset  size  field
  *        0     8  magic "STOAWARM"
@@ -34,12 +36,37 @@ enum {
     PATH_SIZE_MAX = 4096,
 };
 
+static const uint64_t moment_ns = 10000000;
+
 static const uint8_t magic[8] = {'S', 'T', 'O', 'A', 'W', 'A', 'R', 'M'};
 
 static bool path_of(const struct stoa *stoa, const char *name, char out[PATH_SIZE_MAX])
 {
     int length = snprintf(out, PATH_SIZE_MAX, "%s/%s", stoa->directory, name);
     return length > 0 && length < PATH_SIZE_MAX;
+}
+
+/* ---- keys ---- */
+
+static void forget(struct stoa *stoa)
+{
+    memory_free(stoa->warm_file);
+    stoa->warm_file = NULL;
+    stoa->warm_keys = bytes_of(NULL, 0);
+    stoa->warm_blocks = 0;
+}
+
+/* Take the next of KEYS, as they are in the file. False: there is none, or not in order. */
+static bool take_key(struct bytes *keys, struct bytes *out_key)
+{
+    if (keys->size < 2 || keys->data[0] < 1 || keys->data[0] > RAW_KEY_MAX ||
+        keys->data[0] >= keys->size) {
+        return false;
+    }
+    size_t size = keys->data[0];
+    *out_key = bytes_of(keys->data + 1, size);
+    *keys = bytes_of(keys->data + 1 + size, keys->size - 1 - size);
+    return true;
 }
 
 /* ---- the file ---- */
@@ -50,10 +77,8 @@ struct key_list {
     unsigned count;
 };
 
-static void add_key(void *context, struct bytes key)
+static void add_raw_key(struct key_list *list, struct bytes raw)
 {
-    struct key_list *list = context;
-    struct bytes raw = hot_raw_key(key);
     uint8_t size = (uint8_t)raw.size;
     if (size != 0 && list->count < KEYS_MAX) {
         ensure(buffer_append(&list->content, &size, 1) == 0);
@@ -62,10 +87,24 @@ static void add_key(void *context, struct bytes key)
     }
 }
 
+static void add_key(void *context, struct bytes key)
+{
+    add_raw_key(context, hot_raw_key(key));
+}
+
 static void add_keys(void *context, struct bytes key, struct bytes value, bool read)
 {
     struct key_list *list = context;
     hot_values_list(list->cache, key, value, read, add_key, list);
+}
+
+/* Those that warming did not come to are as good as they were. */
+static void add_left(struct key_list *list, struct bytes *keys)
+{
+    struct bytes key;
+    while (take_key(keys, &key)) {
+        add_raw_key(list, key);
+    }
 }
 
 static int64_t file_call(struct stoa *stoa, struct io_request request)
@@ -134,6 +173,7 @@ void engine_warm_save(struct stoa *stoa)
     if (buffer_reserve(&list.content, FILE_SIZE_MAX) == 0) {
         ensure(engine_warm_head(&list.content) == 0);
         cache_list(stoa->cache, CACHE_STATE, KEYS_MAX, add_keys, &list);
+        add_left(&list, &stoa->warm_keys);
         bool some = list.content.size > HEAD_SIZE;
         ensure(engine_warm_seal(&list.content) == 0);
         if (some) {
@@ -141,6 +181,7 @@ void engine_warm_save(struct stoa *stoa)
         }
     }
     buffer_deinit(&list.content);
+    forget(stoa);
 }
 
 /* The keys, into stoa->warm_keys. */
@@ -174,14 +215,6 @@ static void read_file(struct stoa *stoa)
 }
 
 /* ---- reading ---- */
-
-static void forget(struct stoa *stoa)
-{
-    memory_free(stoa->warm_file);
-    stoa->warm_file = NULL;
-    stoa->warm_keys = bytes_of(NULL, 0);
-    stoa->warm_blocks = 0;
-}
 
 static bool tables_stop(void *context)
 {
@@ -218,6 +251,7 @@ int engine_warm_begin(struct stoa *stoa)
     if (stoa->cache == NULL) {
         return 0;
     }
+    forget(stoa); /* keys that were left */
     read_file(stoa);
     store_get_head(stoa->store, &head);
     struct cache_stats stats;
@@ -260,13 +294,11 @@ static bool next_request(struct stoa *stoa, struct engine_warm *slot)
     struct bytes *keys = &stoa->warm_keys;
     bool newest = stoa->warm_blocks > ENGINE_WARM_BLOCKS - FIRST_BLOCKS && any_block(stoa);
     slot->request = (struct store_request){.done = done_warm, .context = slot};
-    if (!newest && keys->size > 1 && keys->data[0] >= 1 && keys->data[0] <= RAW_KEY_MAX &&
-        keys->data[0] < keys->size) {
-        size_t size = keys->data[0];
-        memcpy(slot->key, keys->data + 1, size);
-        *keys = bytes_of(keys->data + 1 + size, keys->size - 1 - size);
+    struct bytes key;
+    if (!newest && take_key(keys, &key)) {
+        memcpy(slot->key, key.data, key.size);
         slot->request.kind = STORE_GET_STATE;
-        slot->request.state_key = bytes_of(slot->key, size);
+        slot->request.state_key = bytes_of(slot->key, key.size);
         slot->request.query.height = STOA_AT_HEAD;
         return true;
     }
@@ -284,15 +316,49 @@ static bool next_request(struct stoa *stoa, struct engine_warm *slot)
     return true;
 }
 
+/* Whether others wait for an answer, or did in the last moment. */
+static bool is_asked(struct stoa *stoa, uint64_t now)
+{
+    if (stoa->asked || store_pending(stoa->store) > stoa->warm_under_way) {
+        stoa->asked = false;
+        stoa->warm_quiet_ns = now + moment_ns;
+    }
+    return now < stoa->warm_quiet_ns;
+}
+
+/* True: enough is under way for now. */
+static bool is_held(struct stoa *stoa, bool asked, uint64_t now)
+{
+    if (store_pending(stoa->store) >= stoa->warm_under_way + BUSY) {
+        return true; /* there is a next turn when they are answered */
+    }
+    stoa->warm_held = asked && (stoa->warm_under_way != 0 || now < stoa->warm_at_ns);
+    return stoa->warm_held;
+}
+
+uint64_t engine_warm_wait_ns(struct stoa *stoa)
+{
+    if (!stoa->warm_held) {
+        return LOOP_WAIT_NS;
+    }
+    uint64_t now = io_now_ns(stoa->io);
+    bool at = stoa->warm_at_ns > now && stoa->warm_at_ns < stoa->warm_quiet_ns;
+    uint64_t next = at ? stoa->warm_at_ns : stoa->warm_quiet_ns;
+    return next > now ? next - now : 0;
+}
+
 bool engine_warm_step(struct stoa *stoa)
 {
     bool left = atomic_load_explicit(&stoa->warming, memory_order_relaxed);
+    uint64_t now = left ? io_now_ns(stoa->io) : 0;
+    bool asked = left && is_asked(stoa, now);
     unsigned turn = 0;
+    stoa->warm_held = false;
     for (unsigned i = 0; left && i < ENGINE_WARM_SLOTS; i++) {
         struct engine_warm *slot = &stoa->warm[i];
         while (left && !slot->busy) { /* what is at hand is done from inside */
-            if (store_pending(stoa->store) >= stoa->warm_under_way + BUSY) {
-                return false; /* the others first; there is a next turn when they are answered */
+            if (is_held(stoa, asked, now)) {
+                return false;
             }
             if (turn++ == TURN_MAX) {
                 return true;
@@ -303,6 +369,7 @@ bool engine_warm_step(struct stoa *stoa)
                 slot->busy = true;
                 stoa->warm_under_way++;
                 store_submit(stoa->store, &slot->request);
+                stoa->warm_at_ns = slot->busy ? now + moment_ns : stoa->warm_at_ns;
             }
         }
     }
@@ -315,7 +382,7 @@ bool engine_warm_step(struct stoa *stoa)
 
 void engine_warm_end(struct stoa *stoa)
 {
-    forget(stoa);
+    stoa->warm_blocks = 0; /* the keys that are left are saved */
     atomic_store_explicit(&stoa->warm_tables_stop, true, memory_order_relaxed);
     while (stoa->warm_under_way != 0 || stoa->warm_tables_busy) {
         ensure(io_run(stoa->io, LOOP_WAIT_NS) >= 0);

@@ -571,6 +571,64 @@ static void a_killed_store_is_warm_after_its_restart_as_well(void **state)
     engine_rig_open(rig);
 }
 
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+    assert_int_equal(clock_gettime(CLOCK_MONOTONIC, &now), 0);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* Ask for COUNT blocks one after the other, each once, and for warming in between. The longest time
+ * in which but one question may have come, and how long all took. */
+static void ask_beside_warming(struct engine_rig *rig, unsigned count, uint64_t *out_widest,
+                               uint64_t *out_all)
+{
+    uint64_t first = clock_ns();
+    uint64_t asked = first;
+    *out_widest = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = 1 + i};
+        struct stoa_block block;
+        uint64_t before = clock_ns();
+        assert_int_equal(stoa_get_block(rig->stoa, &key, &block, NULL), 0);
+        stoa_release(block.view);
+        uint64_t wide = clock_ns() - asked;
+        *out_widest = wide > *out_widest ? wide : *out_widest;
+        asked = before;
+        if (i == 1) {
+            assert_int_equal(stoa_warm_cache(rig->stoa, NULL), 0);
+        }
+    }
+    *out_all = clock_ns() - first;
+}
+
+/* One read every ten milliseconds while somebody asks, all that is left once nobody does. Where
+ * this thread was not let run for so long, that was a pause: it is tried again. */
+static void warming_waits_for_who_asks(void **state)
+{
+    struct engine_rig *rig = *state;
+    enum { MOMENT_NS = 10000000, TRIES = 10000, QUESTIONS = 40 };
+    uint64_t widest = UINT64_MAX;
+    for (uint64_t number = 1; number <= ENGINE_RIG_BLOCKS; number++) {
+        put_with_keys(rig, number, number * 4 % 256, 16);
+    }
+    for (unsigned i = 0; widest >= MOMENT_NS; i++) {
+        uint64_t all;
+        assert_true(i < TRIES);
+        wait_until_warm(rig->stoa);
+        assert_int_equal(stoa_flush_cache(rig->stoa, NULL), 0);
+        uint64_t before = stats_of(rig->stoa).warmed;
+        ask_beside_warming(rig, QUESTIONS, &widest, &all);
+        struct stoa_cache_stats stats = stats_of(rig->stoa);
+        if (widest < MOMENT_NS) {
+            assert_true(stats.warmed - before <= 2 + all / MOMENT_NS);
+            assert_int_equal(stats.warming, 1);
+            wait_until_warm(rig->stoa);
+            assert_true(stats_of(rig->stoa).warmed - before >= ENGINE_RIG_BLOCKS);
+        }
+    }
+}
+
 /* A change of branch leaves nothing of the blocks that left. */
 static void a_head_that_is_taken_back_takes_its_values_with_it(void **state)
 {
@@ -759,6 +817,8 @@ int main(void)
                                         engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(a_warm_restart_hits_from_the_beginning,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
+        cmocka_unit_test_setup_teardown(warming_waits_for_who_asks, engine_rig_set_up_ring,
+                                        engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(a_killed_store_is_warm_after_its_restart_as_well,
                                         engine_rig_set_up_ring, engine_rig_tear_down),
         cmocka_unit_test_setup_teardown(a_head_that_is_taken_back_takes_its_values_with_it,
