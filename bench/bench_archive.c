@@ -12,30 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "bench_single.h"
 #include "stoa.h"
 #include "support/made_load.h"
 
 enum { BLOCKS_DEFAULT = 4000, BLOCKS_MIN = 400, BLOCKS_MAX = 1000000, WARM_UP = 20 };
-
-static double now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-static void require(int result, const char *what, const struct stoa_detail *detail)
-{
-    if (result != 0) {
-        (void)fprintf(stderr, "%s: %s: %s\n", what, stoa_strerror(result), detail->text);
-        exit(1);
-    }
-}
 
 static void *allocate(uint64_t count, size_t size)
 {
@@ -70,7 +55,7 @@ static void fill(struct stoa *stoa, uint64_t count, uint64_t *sums)
         block.change_count = made.change_count;
         block.skip = STOA_SKIP_ALL;
         sums[number] = sum_of(block.block, block.receipts);
-        require(stoa_store_block(stoa, &block, &detail), "store a block", &detail);
+        bench_single_require(stoa_store_block(stoa, &block, &detail), "store a block", &detail);
     }
     made_load_block_deinit(&made);
     made_load_destroy(load);
@@ -85,20 +70,21 @@ static struct stoa *open_store(const char *directory, bool create)
     struct stoa_detail detail = {.code = 0};
     struct stoa *stoa = NULL;
     if (create) {
-        require(stoa_create(directory, &create_options, &detail), "create a store", &detail);
+        bench_single_require(stoa_create(directory, &create_options, &detail), "create a store",
+                             &detail);
     }
     maintenance.off = 1;
     options.maintenance = &maintenance;
     cache.cold = 1; /* nothing is read before it is asked for */
     options.cache = &cache;
-    require(stoa_open(directory, &options, &stoa, &detail), "open the store", &detail);
+    bench_single_require(stoa_open(directory, &options, &stoa, &detail), "open the store", &detail);
     return stoa;
 }
 
 static void close_store(struct stoa *stoa)
 {
     struct stoa_detail detail = {.code = 0};
-    require(stoa_close(stoa, &detail), "close the store", &detail);
+    bench_single_require(stoa_close(stoa, &detail), "close the store", &detail);
 }
 
 static uint64_t fact_of(const struct stoa_job_info *info, const char *name)
@@ -118,11 +104,11 @@ static void pack(struct stoa *stoa, uint64_t height, struct stoa_job_info *out_i
     struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = height};
     struct stoa_job_options options = STOA_JOB_OPTIONS_INIT;
     struct stoa_detail detail = {.code = 0};
-    require(stoa_set_finalized(stoa, &key, &detail), "finalize", &detail);
+    bench_single_require(stoa_set_finalized(stoa, &key, &detail), "finalize", &detail);
     options.job = STOA_JOB_ARCHIVE;
-    double before = now_us();
-    require(stoa_run_job(stoa, &options, out_info, &detail), "archive", &detail);
-    *out_seconds = (now_us() - before) / 1e6;
+    double before = bench_single_us();
+    bench_single_require(stoa_run_job(stoa, &options, out_info, &detail), "archive", &detail);
+    *out_seconds = (bench_single_us() - before) / 1e6;
 }
 
 /* The highest block that is packed. */
@@ -131,7 +117,8 @@ static uint64_t packed_up_to(struct stoa *stoa)
     struct stoa_archive *archive;
     struct stoa_detail detail = {.code = 0};
     uint64_t highest = 0;
-    require(stoa_query_archive(stoa, 0, &archive, &detail), "query the archive", &detail);
+    bench_single_require(stoa_query_archive(stoa, 0, &archive, &detail), "query the archive",
+                         &detail);
     for (size_t i = 0; i < archive->count; i++) {
         highest = archive->list[i].to > highest ? archive->list[i].to : highest;
     }
@@ -145,22 +132,15 @@ static double read_block(struct stoa *stoa, uint64_t height, uint64_t sum)
     struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = height};
     struct stoa_block block;
     struct stoa_detail detail = {.code = 0};
-    double before = now_us();
-    require(stoa_get_block(stoa, &key, &block, &detail), "read a block", &detail);
-    double took = now_us() - before;
+    double before = bench_single_us();
+    bench_single_require(stoa_get_block(stoa, &key, &block, &detail), "read a block", &detail);
+    double took = bench_single_us() - before;
     if (sum_of(block.block, block.receipts) != sum) {
         (void)fprintf(stderr, "block %" PRIu64 " is not what was stored\n", height);
         exit(1);
     }
     stoa_release(block.view);
     return took;
-}
-
-static int compare_times(const void *a, const void *b)
-{
-    double left = *(const double *)a;
-    double right = *(const double *)b;
-    return left < right ? -1 : left > right;
 }
 
 /* COUNT heights from FIRST on, in an order without neighbours. */
@@ -186,7 +166,7 @@ struct times {
 
 static struct times times_of(double *took, uint64_t count)
 {
-    qsort(took, count, sizeof(*took), compare_times);
+    qsort(took, count, sizeof(*took), bench_single_compare);
     return (struct times){took[count / 2], took[count - 1 - count / 100]};
 }
 

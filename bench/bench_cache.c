@@ -16,10 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "bench_cache_lmdb.h"
 #include "bench_cache_mix.h"
+#include "bench_single.h"
 #include "stoa.h"
 
 enum {
@@ -30,13 +30,6 @@ enum {
     TIMED = 50000,   /* more, each by itself */
     MIX = 20000,
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* it is there on Linux */
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static int fail(const char *what, int result)
 {
@@ -132,13 +125,13 @@ static int read_some(struct way *way, uint64_t *random)
 static int measure(struct way *way, unsigned round)
 {
     uint64_t random = round;
-    uint64_t begin = now_ns();
+    uint64_t begin = bench_single_ns();
     int result = read_some(way, &random);
-    way->rates[round] = READS / ((double)(now_ns() - begin) / 1e9);
+    way->rates[round] = READS / ((double)(bench_single_ns() - begin) / 1e9);
     for (unsigned i = 0; i < TIMED && result == 0; i++) {
-        uint64_t start = now_ns();
+        uint64_t start = bench_single_ns();
         result = way->read(way->context, &hot[next_random(&random) % HOT_KEYS]);
-        way->took[round * TIMED + i] = now_ns() - start;
+        way->took[round * TIMED + i] = bench_single_ns() - start;
     }
     return result;
 }

@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench_single.h"
 #include "stoa.h"
 #include "support/made_load.h"
 
@@ -238,13 +238,6 @@ static int measure(const char *directory, const struct known_block *known, const
     return result == 0 ? 0 : fail(name, result);
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* it is there on Linux */
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static void note_messages(void *context, const struct stoa_metric *metric)
 {
     if (strcmp(metric->name, "stoa_messages_total") == 0) {
@@ -273,13 +266,13 @@ static int restart(const char *directory, const struct known_block *known, bool 
     cache.capacity = CACHE_SIZE;
     cache.cold = cold;
     options.cache = &cache;
-    uint64_t begin = now_ns();
+    uint64_t begin = bench_single_ns();
     int result = stoa_open(directory, &options, &stoa, NULL);
     if (result != 0) {
         return fail("restart", result);
     }
-    uint64_t opened = now_ns();
-    while (result == 0 && now_ns() - opened < UINT64_C(1000000000)) {
+    uint64_t opened = bench_single_ns();
+    while (result == 0 && bench_single_ns() - opened < UINT64_C(1000000000)) {
         result = read_one(stoa, known, &random);
         if (++count == FIRST_READS) {
             first = hit_share(stoa, count);

@@ -10,20 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench_single.h"
 #include "stoa.h"
 
 enum { MESSAGES = 1000000, WINDOW = 1024, BATCH = 256, ROUND_TRIPS = 100000 };
 
 static const struct stoa_block_key newest = {.by = STOA_LATEST};
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now); /* it is there on Linux */
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static int fail(const char *what, int result)
 {
@@ -37,7 +30,7 @@ static int bench_batches(struct stoa *stoa)
     static struct stoa_completion done[BATCH];
     unsigned submitted = 0;
     unsigned reaped = 0;
-    uint64_t begin = now_ns();
+    uint64_t begin = bench_single_ns();
     while (reaped < MESSAGES) {
         while (submitted < MESSAGES && submitted - reaped < WINDOW) {
             int result = stoa_submit_get_block(stoa, &newest, NULL);
@@ -54,7 +47,7 @@ static int bench_batches(struct stoa *stoa)
         }
         reaped += (unsigned)count;
     }
-    double seconds = (double)(now_ns() - begin) / 1e9;
+    double seconds = (double)(bench_single_ns() - begin) / 1e9;
     printf("messages in batches: %.0f a second\n", MESSAGES / seconds);
     return 0;
 }
@@ -71,9 +64,9 @@ static int bench_round_trips(struct stoa *stoa)
     static uint32_t took[ROUND_TRIPS];
     for (unsigned i = 0; i < ROUND_TRIPS; i++) {
         struct stoa_block block;
-        uint64_t begin = now_ns();
+        uint64_t begin = bench_single_ns();
         int result = stoa_get_block(stoa, &newest, &block, NULL);
-        took[i] = (uint32_t)(now_ns() - begin);
+        took[i] = (uint32_t)(bench_single_ns() - begin);
         if (result != STOA_ENOTFOUND) {
             return fail("get", result);
         }

@@ -20,12 +20,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "bench_single.h"
 #include "chain/block.h"
 #include "chain/header.h"
 #include "chain/receipt.h"
@@ -51,31 +51,9 @@ enum {
     COLD_ADDRESSES = 120,
 };
 
-double bench_query_now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-void bench_query_require(int result, const char *what)
-{
-    if (result != 0) {
-        (void)fprintf(stderr, "%s: %s\n", what, stoa_strerror(result));
-        exit(1);
-    }
-}
-
-static int compare_times(const void *a, const void *b)
-{
-    double left = *(const double *)a;
-    double right = *(const double *)b;
-    return left < right ? -1 : left > right;
-}
-
 double bench_query_median(double *times, size_t count)
 {
-    qsort(times, count, sizeof(*times), compare_times);
+    qsort(times, count, sizeof(*times), bench_single_compare);
     return times[count / 2];
 }
 
@@ -103,7 +81,7 @@ struct chain {
 static struct bytes copy(const void *data, size_t size)
 {
     uint8_t *to = malloc(size);
-    bench_query_require(to == NULL ? STOA_ENOMEM : 0, "memory");
+    bench_single_require(to == NULL ? STOA_ENOMEM : 0, "memory", NULL);
     memcpy(to, data, size);
     return bytes_of(to, size);
 }
@@ -116,7 +94,7 @@ static struct chain make_chain(uint64_t seed, uint64_t first, const uint8_t pare
     struct made_load_block *made = calloc(1, sizeof(*made));
     struct chain chain = {calloc(count, sizeof(*chain.blocks)), count};
     uint8_t last[32];
-    bench_query_require(made == NULL || chain.blocks == NULL ? STOA_ENOMEM : 0, "memory");
+    bench_single_require(made == NULL || chain.blocks == NULL ? STOA_ENOMEM : 0, "memory", NULL);
     memcpy(last, parent, 32);
     made_load_set_rooted(load);
     for (uint64_t i = 0; i < count; i++) {
@@ -145,7 +123,7 @@ static void store(struct stoa *stoa, const struct bench_query_block *block, unsi
     put.senders = block->senders.data;
     put.skip = STOA_SKIP_SENDERS;
     put.flags = flags;
-    bench_query_require(stoa_store_block(stoa, &put, NULL), "store");
+    bench_single_require(stoa_store_block(stoa, &put, NULL), "store", NULL);
 }
 
 /* ---- logs ---- */
@@ -164,8 +142,8 @@ static void choose_topic(struct stoa *stoa, uint8_t out_topic[32])
     struct stoa_log_filter filter = STOA_LOG_FILTER_INIT;
     struct stoa_logs logs;
     filter.limit = 1;
-    bench_query_require(stoa_query_logs(stoa, &filter, &logs, NULL), "logs");
-    bench_query_require(logs.count == 1 ? 0 : STOA_ENOTFOUND, "a log");
+    bench_single_require(stoa_query_logs(stoa, &filter, &logs, NULL), "logs", NULL);
+    bench_single_require(logs.count == 1 ? 0 : STOA_ENOTFOUND, "a log", NULL);
     memcpy(out_topic, logs.logs[0].topics[1], 32);
     stoa_free(logs.logs);
 }
@@ -178,10 +156,10 @@ static double time_query(struct stoa *stoa, const uint8_t topic[32], uint64_t to
     filter.to = to;
     for (unsigned i = 0; i < WARM_ROUNDS + ROUNDS; i++) {
         struct stoa_logs logs;
-        double begin = bench_query_now_us();
-        bench_query_require(stoa_query_logs(stoa, &filter, &logs, NULL), "logs");
+        double begin = bench_single_us();
+        bench_single_require(stoa_query_logs(stoa, &filter, &logs, NULL), "logs", NULL);
         if (i >= WARM_ROUNDS) {
-            times[i - WARM_ROUNDS] = bench_query_now_us() - begin;
+            times[i - WARM_ROUNDS] = bench_single_us() - begin;
         }
         *out_count = logs.count;
         stoa_free(logs.logs);
@@ -205,28 +183,29 @@ static double time_scan(struct stoa *stoa, const uint8_t topic[32], uint64_t blo
 {
     uint8_t wanted[HEADER_BLOOM_SIZE] = {0};
     receipt_bloom_add(wanted, bytes_of(topic, 32));
-    double begin = bench_query_now_us();
+    double begin = bench_single_us();
     *out_candidates = 0;
     for (uint64_t from = 0; from < blocks; from += HEADERS_AT_ONCE) {
         struct stoa_block_range range = {from, HEADERS_AT_ONCE};
         struct stoa_headers headers;
-        bench_query_require(stoa_get_header_range(stoa, &range, &headers, NULL), "headers");
+        bench_single_require(stoa_get_header_range(stoa, &range, &headers, NULL), "headers", NULL);
         for (size_t i = 0; i < headers.count; i++) {
             struct stoa_bytes encoding = headers.headers[i].header;
             struct header header;
-            bench_query_require(
-                header_decode(bytes_of(encoding.data, encoding.size), &header, NULL), "header");
+            bench_single_require(
+                header_decode(bytes_of(encoding.data, encoding.size), &header, NULL), "header",
+                NULL);
             if (bloom_admits(header.logs_bloom, wanted)) {
                 struct stoa_block_key key = {.by = STOA_BY_HEIGHT, .height = header.number};
                 struct stoa_block block;
-                bench_query_require(stoa_get_block(stoa, &key, &block, NULL), "block");
+                bench_single_require(stoa_get_block(stoa, &key, &block, NULL), "block", NULL);
                 stoa_release(block.view);
                 ++*out_candidates;
             }
         }
         stoa_free(headers.headers);
     }
-    return bench_query_now_us() - begin;
+    return bench_single_us() - begin;
 }
 
 static double time_changes(struct stoa *stoa, const struct chain *chain)
@@ -237,11 +216,11 @@ static double time_changes(struct stoa *stoa, const struct chain *chain)
         store(stoa, &rival.blocks[i], STOA_STORE_SIDE);
     }
     const uint8_t *heads[] = {rival.blocks[DEEP - 1].hash, chain->blocks[chain->count - 1].hash};
-    double begin = bench_query_now_us();
+    double begin = bench_single_us();
     for (unsigned i = 0; i < CHANGES; i++) {
-        bench_query_require(stoa_update_head(stoa, heads[i % 2], NULL), "head");
+        bench_single_require(stoa_update_head(stoa, heads[i % 2], NULL), "head", NULL);
     }
-    return (bench_query_now_us() - begin) / CHANGES; /* the rival's memory is the process's */
+    return (bench_single_us() - begin) / CHANGES; /* the rival's memory is the process's */
 }
 
 /* ---- single answers, of both ---- */
@@ -258,7 +237,8 @@ static uint64_t ask_transaction(const struct asked *asked, const uint8_t hash[32
         return bench_query_peer_transaction(asked->peer, hash);
     }
     struct stoa_transaction found;
-    bench_query_require(stoa_get_transaction(asked->stoa, hash, &found, NULL), "transaction");
+    bench_single_require(stoa_get_transaction(asked->stoa, hash, &found, NULL), "transaction",
+                         NULL);
     uint64_t sum = bench_query_sum_transaction(
         bytes_of(found.transaction.data, found.transaction.size),
         bytes_of(found.receipt.data, found.receipt.size), bytes_of(found.sender, 20));
@@ -276,8 +256,8 @@ static uint64_t ask_history(const struct asked *asked, const uint8_t address[20]
     struct stoa_history history;
     memcpy(query.address, address, 20);
     query.limit = NEWEST;
-    bench_query_require(stoa_get_address_transactions(asked->stoa, &query, &history, NULL),
-                        "history");
+    bench_single_require(stoa_get_address_transactions(asked->stoa, &query, &history, NULL),
+                         "history", NULL);
     uint64_t sum = 0;
     for (size_t i = 0; i < history.count; i++) {
         sum = 31 * sum + bench_query_sum_entry(&history.entries[i]);
@@ -308,12 +288,12 @@ static void draw_questions(const struct chain *chain, struct questions *out)
         struct bytes envelope = bytes_of(NULL, 0);
         struct transaction transaction;
         memcpy(out->addresses[i], from->senders.data + 20 * index, 20);
-        bench_query_require(block_decode(from->block, &block, NULL), "block");
+        bench_single_require(block_decode(from->block, &block, NULL), "block", NULL);
         for (uint64_t j = 0; j <= index; j++) {
-            bench_query_require(block_next_transaction(&block.transactions, &envelope, NULL),
-                                "transactions");
+            bench_single_require(block_next_transaction(&block.transactions, &envelope, NULL),
+                                 "transactions", NULL);
         }
-        bench_query_require(transaction_decode(envelope, &transaction, NULL), "transaction");
+        bench_single_require(transaction_decode(envelope, &transaction, NULL), "transaction", NULL);
         if (i % 2 == 0 && transaction.to != NULL) {
             memcpy(out->addresses[i], transaction.to, 20);
         }
@@ -351,22 +331,22 @@ static struct times time_answers(const struct asked *asked, const struct questio
     double *took = calloc((size_t)HOT_TRANSACTIONS * HOT_ROUNDS, sizeof(*took));
     struct times times = {.sum = 0};
     size_t taken = 0;
-    bench_query_require(took == NULL ? STOA_ENOMEM : 0, "memory");
+    bench_single_require(took == NULL ? STOA_ENOMEM : 0, "memory", NULL);
     for (unsigned i = 0; i < (rounds + warm) * hashes; i++) {
-        double begin = bench_query_now_us();
+        double begin = bench_single_us();
         times.sum += ask_transaction(asked, hash[i % hashes]);
         if (i >= warm * hashes) {
-            took[taken++] = bench_query_now_us() - begin;
+            took[taken++] = bench_single_us() - begin;
         }
     }
     times.transaction_mean_us = mean(took, taken);
     times.transaction_us = bench_query_median(took, taken);
     taken = 0;
     for (unsigned i = 0; i < (rounds + warm) * addresses; i++) {
-        double begin = bench_query_now_us();
+        double begin = bench_single_us();
         times.sum += ask_history(asked, address[i % addresses]);
         if (i >= warm * addresses) {
-            took[taken++] = bench_query_now_us() - begin;
+            took[taken++] = bench_single_us() - begin;
         }
     }
     times.history_mean_us = mean(took, taken);
@@ -391,7 +371,8 @@ static int drop_file(const char *path, const struct stat *status, int type, stru
 /* Nothing of the files is in memory any more. */
 static void drop_pages(const char *directory)
 {
-    bench_query_require(nftw(directory, drop_file, 16, FTW_PHYS) == 0 ? 0 : STOA_EIO, "drop pages");
+    bench_single_require(nftw(directory, drop_file, 16, FTW_PHYS) == 0 ? 0 : STOA_EIO, "drop pages",
+                         NULL);
 }
 
 static void print_times(const char *name, const struct times *times)
@@ -424,8 +405,8 @@ static double measure_peer(const char *base, const struct chain *chain,
     asked.peer = bench_query_peer_open(directory, true);
     struct times cold = time_answers(&asked, questions, false);
     bench_query_peer_close(asked.peer);
-    bench_query_require(hot.sum == sums[0] && cold.sum == sums[1] ? 0 : STOA_ECORRUPT,
-                        "the peer's answers are not the same");
+    bench_single_require(hot.sum == sums[0] && cold.sum == sums[1] ? 0 : STOA_ECORRUPT,
+                         "the peer's answers are not the same", NULL);
     print_times("rocksdb_hot", &hot);
     print_times("rocksdb_cold", &cold);
     (void)printf("\"rocksdb_index_bytes_a_transaction\": %.1f, ", each);
@@ -450,27 +431,27 @@ static void measure_stoa(const char *base, const struct chain *chain,
     cache.capacity = (uint64_t)OBJECTS_MIB << 20;
     options.cache = &cache;
     (void)snprintf(directory, sizeof(directory), "%s/store", base);
-    bench_query_require(stoa_create(directory, &create, NULL), "create");
-    bench_query_require(stoa_open(directory, &options, &asked.stoa, NULL), "open");
+    bench_single_require(stoa_create(directory, &create, NULL), "create", NULL);
+    bench_single_require(stoa_open(directory, &options, &asked.stoa, NULL), "open", NULL);
     for (uint64_t i = 0; i < chain->count; i++) {
         store(asked.stoa, &chain->blocks[i], 0);
         if (i == chain->count / 4) {
-            bench_query_require(stoa_checkpoint(asked.stoa, NULL), "checkpoint");
+            bench_single_require(stoa_checkpoint(asked.stoa, NULL), "checkpoint", NULL);
             choose_topic(asked.stoa, topic);
             quarter = time_query(asked.stoa, topic, chain->count / 4, &quarter_count);
         }
     }
-    bench_query_require(stoa_checkpoint(asked.stoa, NULL), "checkpoint");
+    bench_single_require(stoa_checkpoint(asked.stoa, NULL), "checkpoint", NULL);
     double same = time_query(asked.stoa, topic, chain->count / 4, &count);
     double whole = time_query(asked.stoa, topic, UINT64_MAX, &count);
     double scan = time_scan(asked.stoa, topic, chain->count, &candidates);
     double change = time_changes(asked.stoa, chain);
     struct times hot = time_answers(&asked, questions, true);
-    bench_query_require(stoa_close(asked.stoa, NULL), "close");
+    bench_single_require(stoa_close(asked.stoa, NULL), "close", NULL);
     drop_pages(directory);
-    bench_query_require(stoa_open(directory, &options, &asked.stoa, NULL), "open");
+    bench_single_require(stoa_open(directory, &options, &asked.stoa, NULL), "open", NULL);
     struct times cold = time_answers(&asked, questions, false);
-    bench_query_require(stoa_close(asked.stoa, NULL), "close");
+    bench_single_require(stoa_close(asked.stoa, NULL), "close", NULL);
     (void)printf("\"query_quarter_us\": %.1f, \"same_query_whole_us\": %.1f, "
                  "\"logs_quarter\": %zu, \"query_us\": %.1f, \"logs\": %zu, \"bloom_scan_us\": "
                  "%.1f, \"bloom_candidates\": %" PRIu64 ", \"scan_to_query\": %.1f, "

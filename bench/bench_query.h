@@ -5,8 +5,6 @@
 
 #include "bench_query_peer.h"
 
-double bench_query_now_us(void);
-void bench_query_require(int result, const char *what); /* ends the program */
 double bench_query_median(double *times, size_t count);
 
 /* Ingest BLOCKS in stores under BASE and print what it took. Index bytes a transaction. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "bench_query.h"
+#include "bench_single.h"
 #include "store/store.h"
 
 enum { INGESTS = 3, UNDER_WAY = 64 };
@@ -25,7 +26,7 @@ static void submit_next(struct ingest *ingest, struct store_request *request);
 static void done_block(struct store_request *request)
 {
     struct ingest *ingest = request->context;
-    bench_query_require(request->result, "store");
+    bench_single_require(request->result, "store", NULL);
     ingest->under_way--;
     if (ingest->next < ingest->last) {
         submit_next(ingest, request);
@@ -72,25 +73,25 @@ static double time_ingest(const char *base, const struct ingest *wanted, bool pl
     char directory[300];
     char command[320];
     (void)snprintf(directory, sizeof(directory), "%s/ingest", base);
-    bench_query_require(stoa_create(directory, &create, NULL), "create");
-    bench_query_require(io_create(&io_options, &io, NULL), "io");
+    bench_single_require(stoa_create(directory, &create, NULL), "create", NULL);
+    bench_single_require(io_create(&io_options, &io, NULL), "io", NULL);
     struct store_options options = {.io = io, .directory = directory, .bulk = true, .plain = plain};
-    bench_query_require(store_open(&options, &ingest.store, NULL), "open");
-    double begin = bench_query_now_us();
+    bench_single_require(store_open(&options, &ingest.store, NULL), "open", NULL);
+    double begin = bench_single_us();
     for (unsigned i = 0; i < UNDER_WAY && ingest.next < ingest.last; i++) {
         submit_next(&ingest, &ingest.requests[i]);
     }
     while (ingest.under_way != 0) {
         int ran = io_run(io, 1000000000);
-        bench_query_require(ran < 0 ? ran : 0, "run");
+        bench_single_require(ran < 0 ? ran : 0, "run", NULL);
     }
-    bench_query_require(store_checkpoint(ingest.store, NULL), "checkpoint");
-    double seconds = (bench_query_now_us() - begin) / 1e6;
-    bench_query_require(store_close(ingest.store, NULL), "close");
+    bench_single_require(store_checkpoint(ingest.store, NULL), "checkpoint", NULL);
+    double seconds = (bench_single_us() - begin) / 1e6;
+    bench_single_require(store_close(ingest.store, NULL), "close", NULL);
     io_destroy(io);
     *out_bytes = bytes_of_tables(directory);
     (void)snprintf(command, sizeof(command), "rm -rf '%s'", directory);
-    bench_query_require(system(command) == 0 ? 0 : STOA_EIO, "remove");
+    bench_single_require(system(command) == 0 ? 0 : STOA_EIO, "remove", NULL);
     return seconds;
 }
 

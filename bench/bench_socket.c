@@ -10,18 +10,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench_single.h"
 #include "stoa.h"
 
 enum { KEYS = 10000, VALUE_SIZE = 32, IN_FLIGHT = 64, SAMPLES_MAX = 2000000 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
 
 static void fail(const char *what, int result, const struct stoa_detail *detail)
 {
@@ -81,15 +74,15 @@ static void forget(struct stoa_completion *done)
 static double pipelined(struct stoa *stoa, enum what what, uint64_t head, double seconds)
 {
     static struct stoa_completion done[IN_FLIGHT];
-    uint64_t end = now_ns() + (uint64_t)(seconds * 1e9);
-    uint64_t begin = now_ns();
+    uint64_t end = bench_single_ns() + (uint64_t)(seconds * 1e9);
+    uint64_t begin = bench_single_ns();
     uint64_t count = 0;
     unsigned number = 0;
     unsigned free_slots = IN_FLIGHT;
     struct stoa_call more = STOA_CALL_INIT;
     struct stoa_call last = STOA_CALL_INIT;
     more.flags = STOA_CALL_MORE;
-    while (now_ns() < end) {
+    while (bench_single_ns() < end) {
         for (; free_slots != 0; free_slots--) {
             int result = submit(stoa, what, number++, head, free_slots == 1 ? &last : &more);
             if (result != 0) {
@@ -104,7 +97,7 @@ static double pipelined(struct stoa *stoa, enum what what, uint64_t head, double
         free_slots += (unsigned)reaped;
         count += (uint64_t)reaped;
     }
-    double rate = (double)count * 1e9 / (double)(now_ns() - begin);
+    double rate = (double)count * 1e9 / (double)(bench_single_ns() - begin);
     while (free_slots < IN_FLIGHT) {
         int reaped = stoa_reap(stoa, done, IN_FLIGHT, -1);
         for (int i = 0; i < reaped; i++) {
@@ -126,14 +119,14 @@ static void single(struct stoa *stoa, double seconds, double out_us[3])
 {
     static uint32_t samples[SAMPLES_MAX];
     size_t count = 0;
-    uint64_t end = now_ns() + (uint64_t)(seconds * 1e9);
-    while (now_ns() < end && count < SAMPLES_MAX) {
+    uint64_t end = bench_single_ns() + (uint64_t)(seconds * 1e9);
+    while (bench_single_ns() < end && count < SAMPLES_MAX) {
         char text[16];
         struct stoa_bytes value;
         struct stoa_detail detail = {.code = 0};
-        uint64_t begin = now_ns();
+        uint64_t begin = bench_single_ns();
         int result = stoa_get_state(stoa, key_of((unsigned)count, text), &value, &detail);
-        samples[count++] = (uint32_t)(now_ns() - begin);
+        samples[count++] = (uint32_t)(bench_single_ns() - begin);
         if (result != 0) {
             fail("read", result, &detail);
         }

@@ -23,9 +23,9 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench_single.h"
 #include "bench_state.h"
 #include "chain/keccak.h"
 #include "state/state_update.h"
@@ -64,22 +64,6 @@ struct bench {
     uint8_t (*names)[20]; /* of the accounts */
     uint64_t *seen;       /* block that changed an item last */
 };
-
-static double now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
-}
-
-static void require(int result, const char *what, const struct stoa_detail *detail)
-{
-    if (result != 0) {
-        (void)fprintf(stderr, "%s: %s %s\n", what, stoa_strerror(result),
-                      detail == NULL ? "" : detail->text);
-        exit(1);
-    }
-}
 
 static uint64_t draw(struct bench *bench)
 {
@@ -217,9 +201,9 @@ static void read_one(struct stoa *stoa, const struct stoa_state_query *query, ui
     struct stoa_account account;
     uint8_t value[32];
     if (slot == 0) {
-        require(stoa_get_account(stoa, query, &account, &detail), "account", &detail);
+        bench_single_require(stoa_get_account(stoa, query, &account, &detail), "account", &detail);
     } else {
-        require(stoa_get_storage(stoa, query, value, &detail), "storage", &detail);
+        bench_single_require(stoa_get_storage(stoa, query, value, &detail), "storage", &detail);
     }
 }
 
@@ -235,11 +219,11 @@ static double time_reads(struct bench *bench, struct stoa *stoa, uint64_t height
     for (unsigned i = 0; hot && i < READS; i++) {
         read_one(stoa, &queries[i], slots[i]);
     }
-    double begin = now_us();
+    double begin = bench_single_us();
     for (unsigned i = 0; i < READS; i++) {
         read_one(stoa, &queries[i], slots[i]);
     }
-    double seconds = (now_us() - begin) / 1e6;
+    double seconds = (bench_single_us() - begin) / 1e6;
     free(queries);
     free(slots);
     return READS / seconds;
@@ -250,7 +234,7 @@ static double time_reads_in_flight(struct bench *bench, struct stoa *stoa, uint6
 {
     unsigned submitted = 0;
     unsigned reaped = 0;
-    double begin = now_us();
+    double begin = bench_single_us();
     while (reaped < READS) {
         struct stoa_completion done[IN_FLIGHT];
         struct stoa_state_query query;
@@ -258,22 +242,22 @@ static double time_reads_in_flight(struct bench *bench, struct stoa *stoa, uint6
             uint64_t slot = draw_query(bench, height, false, &query);
             int result = slot == 0 ? stoa_submit_get_account(stoa, &query, NULL)
                                    : stoa_submit_get_storage(stoa, &query, NULL);
-            require(result, "submit", NULL);
+            bench_single_require(result, "submit", NULL);
             submitted++;
         }
         int count = stoa_reap(stoa, done, IN_FLIGHT, -1);
         for (int i = 0; i < count; i++) {
-            require(done[i].result, "read", NULL);
+            bench_single_require(done[i].result, "read", NULL);
             stoa_free((void *)(uintptr_t)done[i].value.data);
         }
         reaped += (unsigned)(count > 0 ? count : 0);
     }
-    return READS / ((now_us() - begin) / 1e6);
+    return READS / ((bench_single_us() - begin) / 1e6);
 }
 
 static double time_proofs(struct bench *bench, struct stoa *stoa)
 {
-    double begin = now_us();
+    double begin = bench_single_us();
     for (unsigned i = 0; i < READS; i++) {
         uint8_t slot[32] = {0};
         struct stoa_proof_query query = {.height = STOA_AT_HEAD, .slots = slot, .slot_count = 1};
@@ -281,10 +265,10 @@ static double time_proofs(struct bench *bench, struct stoa *stoa)
         struct stoa_detail detail;
         slot[31] = 1;
         name_account(bench, draw_item(bench) % bench->accounts, query.address);
-        require(stoa_get_proof(stoa, &query, &proof, &detail), "proof", &detail);
+        bench_single_require(stoa_get_proof(stoa, &query, &proof, &detail), "proof", &detail);
         stoa_free(proof);
     }
-    return READS / ((now_us() - begin) / 1e6);
+    return READS / ((bench_single_us() - begin) / 1e6);
 }
 
 /* What takes the changes of the blocks. */
@@ -299,7 +283,7 @@ static void take_block(const struct taker *taker, const struct stoa_store_block 
     if (taker->peer != NULL) {
         bench_state_peer_block(taker->peer, put);
     } else {
-        require(stoa_store_block(taker->stoa, put, &detail), "store", &detail);
+        bench_single_require(stoa_store_block(taker->stoa, put, &detail), "store", &detail);
     }
 }
 
@@ -307,9 +291,9 @@ static void take_block(const struct taker *taker, const struct stoa_store_block 
 static void reap_block(struct stoa *stoa, double *times)
 {
     struct stoa_completion done;
-    require(stoa_reap(stoa, &done, 1, -1) == 1 ? 0 : STOA_EIO, "reap", NULL);
-    require(done.result, "store", NULL);
-    times[done.tag] = now_us() - times[done.tag];
+    bench_single_require(stoa_reap(stoa, &done, 1, -1) == 1 ? 0 : STOA_EIO, "reap", NULL);
+    bench_single_require(done.result, "store", NULL);
+    times[done.tag] = bench_single_us() - times[done.tag];
 }
 
 /* Block I of those that are timed. */
@@ -317,13 +301,13 @@ static void time_block(struct bench *bench, const struct taker *taker,
                        const struct stoa_store_block *put, uint64_t i, double *times)
 {
     if (taker->peer != NULL || bench->flight == 1) {
-        double at = now_us();
+        double at = bench_single_us();
         take_block(taker, put);
-        times[i] = now_us() - at;
+        times[i] = bench_single_us() - at;
         return;
     }
-    times[i] = now_us();
-    require(stoa_submit_store_block(taker->stoa, put, STOA_TAG(i)), "submit", NULL);
+    times[i] = bench_single_us();
+    bench_single_require(stoa_submit_store_block(taker->stoa, put, STOA_TAG(i)), "submit", NULL);
     if (i + 1 >= bench->flight) {
         reap_block(taker->stoa, times);
     }
@@ -334,7 +318,7 @@ static void settle(const struct taker *taker)
     if (taker->peer != NULL) {
         bench_state_peer_flush(taker->peer);
     } else {
-        require(stoa_checkpoint(taker->stoa, NULL), "checkpoint", NULL);
+        bench_single_require(stoa_checkpoint(taker->stoa, NULL), "checkpoint", NULL);
     }
 }
 
@@ -355,15 +339,15 @@ static uint64_t fill(struct bench *bench, const struct taker *taker, const struc
 
 static void run(struct bench *bench, const struct taker *taker, const struct made_chain *chain)
 {
-    double begin = now_us();
+    double begin = bench_single_us();
     uint64_t number = fill(bench, taker, chain);
-    double filled = (now_us() - begin) / 1e6;
+    double filled = (bench_single_us() - begin) / 1e6;
     uint64_t disk = disk_bytes(bench);
     uint64_t written = io_bytes("write_bytes");
     uint64_t read = io_bytes("rchar");
     double *times = calloc(bench->blocks, sizeof(*times));
     uint64_t changes = 0;
-    begin = now_us();
+    begin = bench_single_us();
     for (uint64_t i = 0; i < bench->blocks; i++) {
         uint64_t place = i % bench->flight; /* the one before there has its answer */
         bench->changed_accounts = bench->all_accounts + place * FILL_CHANGES;
@@ -379,9 +363,9 @@ static void run(struct bench *bench, const struct taker *taker, const struct mad
     for (uint64_t i = 1; taker->peer == NULL && i < bench->flight; i++) {
         reap_block(taker->stoa, times);
     }
-    double acknowledged = (now_us() - begin) / 1e6;
+    double acknowledged = (bench_single_us() - begin) / 1e6;
     settle(taker);
-    double seconds = (now_us() - begin) / 1e6;
+    double seconds = (bench_single_us() - begin) / 1e6;
     uint64_t growth = disk_bytes(bench) - disk;
     written = io_bytes("write_bytes") - written;
     read = io_bytes("rchar") - read;
@@ -436,10 +420,10 @@ static void run_stoa(struct bench *bench, const struct made_chain *chain)
     options.table_cache_size = bench->cache_mib << 19;
     options.trie_cache_size = bench->cache_mib << 19;
     options.trie_history_blocks = bench->keep;
-    require(stoa_create(directory, &create, &detail), "create", &detail);
-    require(stoa_open(directory, &options, &taker.stoa, &detail), "open", &detail);
+    bench_single_require(stoa_create(directory, &create, &detail), "create", &detail);
+    bench_single_require(stoa_open(directory, &options, &taker.stoa, &detail), "open", &detail);
     run(bench, &taker, chain);
-    require(stoa_close(taker.stoa, &detail), "close", &detail);
+    bench_single_require(stoa_close(taker.stoa, &detail), "close", &detail);
 }
 
 static void run_peer(struct bench *bench, const struct made_chain *chain)
@@ -466,7 +450,7 @@ static void run_one(struct bench *bench, const struct made_chain *chain)
     }
     (void)fflush(stdout);
     (void)snprintf(command, sizeof(command), "rm -rf '%s'/*", bench->base);
-    require(system(command) == 0 ? 0 : STOA_EIO, command, NULL);
+    bench_single_require(system(command) == 0 ? 0 : STOA_EIO, command, NULL);
 }
 
 static void run_both(struct bench *bench, const struct made_chain *chain)
@@ -481,8 +465,9 @@ static void run_both(struct bench *bench, const struct made_chain *chain)
             run_one(bench, chain);
             _exit(0);
         }
-        require(child > 0 && waitpid(child, &status, 0) == child && status == 0 ? 0 : STOA_EIO,
-                "run", NULL);
+        bench_single_require(
+            child > 0 && waitpid(child, &status, 0) == child && status == 0 ? 0 : STOA_EIO, "run",
+            NULL);
     }
     (void)printf("{\"block_rate_times_peer\": %.2f, \"disk_growth_of_peer\": %.3f, "
                  "\"p99_of_peer\": %.2f}\n",
@@ -537,13 +522,14 @@ static double update_root(struct bench *bench, struct trie_task *task, struct tr
             used++;
         }
     }
-    double begin = now_us();
-    require(state_update_run(task, accounts, used, root), "root", NULL);
-    double took = now_us() - begin;
+    double begin = bench_single_us();
+    bench_single_require(state_update_run(task, accounts, used, root), "root", NULL);
+    double took = bench_single_us() - begin;
     for (const struct trie_write *write = task->writes.first; write != NULL; write = write->next) {
         uint8_t base[TRIE_LAYER_BASE_MAX];
         size_t size = trie_layer_base(write->trie, write->path, base);
-        require(trie_cache_put(cache, bytes_of(base, size), write->record, 0, 0), "put", NULL);
+        bench_single_require(trie_cache_put(cache, bytes_of(base, size), write->record, 0, 0),
+                             "put", NULL);
     }
     trie_task_reset(task);
     free(accounts);
@@ -630,7 +616,7 @@ int main(int argc, char **argv)
     bench.seen = calloc(bench.items, sizeof(*bench.seen));
     bench.outcomes = mmap(NULL, 2 * sizeof(struct outcome), PROT_READ | PROT_WRITE,
                           MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    require(bench.outcomes == MAP_FAILED ? STOA_ENOMEM : 0, "memory", NULL);
+    bench_single_require(bench.outcomes == MAP_FAILED ? STOA_ENOMEM : 0, "memory", NULL);
     if (bench.both) {
         run_both(&bench, chain);
     } else {
