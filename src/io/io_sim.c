@@ -7,6 +7,7 @@
 #include "io/io_sim.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -34,9 +35,9 @@ struct io_sim {
     struct io io; /* first */
     struct io_disk *disk;
     struct io_sim_options options;
-    uint64_t now;
-    uint64_t random; /* for io_random */
-    uint64_t chance; /* for faults, delays and order */
+    _Atomic(uint64_t) now; /* io.h: any thread may ask; it orders nothing */
+    uint64_t random;       /* for io_random */
+    uint64_t chance;       /* for faults, delays and order */
     struct io_queue gathered;
     struct io_queue finished;
     struct io_heap timers;
@@ -472,7 +473,7 @@ static void sim_wake(struct io *io)
 
 static uint64_t sim_now_ns(struct io *io)
 {
-    return sim_of(io)->now;
+    return atomic_load_explicit(&sim_of(io)->now, memory_order_relaxed);
 }
 
 static uint64_t sim_wall_ns(struct io *io)
