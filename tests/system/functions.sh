@@ -41,7 +41,11 @@ skip() {
 }
 
 fail() {
+    local log
     echo "FAILED: $*" >&2
+    for log in "$work"/stoad*.log; do
+        [ ! -s "$log" ] || { echo "==> ${log##*/}" && tail -n 20 "$log"; } >&2
+    done
     exit 1
 }
 
