@@ -718,6 +718,7 @@ void ledger_read(struct ledger *ledger, struct ledger_read *read)
         refuse_read(ledger, read, STOA_ENOTFOUND, "no such frame");
         return;
     }
+    ledger->read_ns = io_now_ns(ledger->io);
     uint64_t start = position->offset & ~(uint32_t)(SEGMENT_BLOCK - 1);
     uint64_t size = segment_align((uint64_t)position->offset + bytes_wanted(read)) - start;
     if (file->packed) { /* its buffer is taken once it is known where it lies */

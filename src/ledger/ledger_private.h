@@ -44,6 +44,7 @@ enum {
 
 #define LEDGER_SPARE_RETRY_NS UINT64_C(1000000000) /* after a full disk was met */
 #define LEDGER_SPARE_QUIET_NS UINT64_C(2000000)    /* without a group: nothing else is written */
+#define LEDGER_SPARE_READ_NS UINT64_C(10000000)    /* between two steps while frames are read */
 #define LEDGER_WAIT_NS UINT64_C(1000000000)        /* of one turn of a blocking call */
 
 /* Frames laid out for one write. */
@@ -121,6 +122,7 @@ struct ledger_spare {
     int result; /* of the last attempt: 0, or why it failed */
     int os_error;
     uint64_t failed_at_ns;
+    uint64_t stepped_ns;
     struct ledger_file *entry; /* made before, so that finishing cannot fail */
     char *path_new;
     char *path_seg;
@@ -182,6 +184,7 @@ struct ledger {
     struct io_request write;
     uint64_t write_started_ns;
     uint64_t write_ended_ns; /* 0: nothing was written yet */
+    uint64_t read_ns;        /* when a frame was asked for last; 0: never */
     struct ledger_append *waiting_first;
     struct ledger_append *waiting_last;
     struct io_request tick; /* gathers what comes in one turn of the loop */

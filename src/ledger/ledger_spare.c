@@ -10,7 +10,8 @@
  * until the ledger is quiet. Where none is ready it is made at the pace at which the segment in use
  * fills, each step right after a group has ended, while whoever waited for that group thinks; and
  * where appends wait for it, as fast as it goes. A stock of spares thus takes in a burst of as many
- * bytes without a zero written. */
+ * bytes without a zero written. Beside reads of a quiet ledger a step is taken now and then: who
+ * asks a store that was just opened would wait for zeros otherwise. */
 #include <string.h>
 
 #include "base/ensure.h"
@@ -44,6 +45,14 @@ static bool is_quiet(const struct ledger *ledger)
            io_now_ns(ledger->io) - ledger->write_ended_ns >= LEDGER_SPARE_QUIET_NS;
 }
 
+/* Frames are read, and a step was taken a moment ago. */
+static bool is_read(const struct ledger *ledger)
+{
+    uint64_t now = io_now_ns(ledger->io);
+    return ledger->read_ns != 0 && now - ledger->read_ns < LEDGER_SPARE_READ_NS &&
+           now - ledger->spare.stepped_ns < LEDGER_SPARE_READ_NS;
+}
+
 /* How much of the spare should be written by now: a little more of it than is used of the segment
  * in use, so that it is done well before its end. */
 static uint64_t pace(const struct ledger *ledger)
@@ -60,7 +69,7 @@ static bool is_due(const struct ledger *ledger)
         ledger->closing) {
         return true;
     }
-    if (is_quiet(ledger)) {
+    if (is_quiet(ledger) && !is_read(ledger)) {
         return true;
     }
     const struct ledger_spare *spare = &ledger->spare;
@@ -142,6 +151,7 @@ static void write_chunk(struct ledger *ledger)
         rest(ledger);
         return;
     }
+    spare->stepped_ns = io_now_ns(ledger->io);
     if (size == 0 || spare->prepare == LEDGER_ALLOCATE) {
         submit(ledger, LEDGER_SPARE_SYNCING, (struct io_request){.op = IO_SYNC});
         return;

@@ -214,6 +214,42 @@ static void stock_of_spares_is_made_in_quiet_times_and_used_in_busy_ones(void **
     ledger_rig_deinit(&rig);
 }
 
+static uint64_t zeros_of(const struct ledger_rig *rig)
+{
+    struct ledger_stats stats;
+    ledger_stats(rig->ledger, &stats);
+    return stats.written_bytes - stats.frame_bytes;
+}
+
+static void who_reads_is_not_held_up_by_spares(void **state)
+{
+    enum { CHUNK = 256 << 10, STEP_NS = 10000000 };
+    (void)state;
+    struct ledger_rig rig;
+    struct ledger_stats stats;
+    ledger_rig_init_sim(&rig, 4, 4 * MIB);
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    assert_non_null(ledger_rig_append(&rig, 1000));
+    assert_int_equal(ledger_rig_wait(&rig), 0);
+    assert_int_equal(ledger_rig_close(&rig), 0);
+    rig.options.spare_count = 3;
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    assert_int_equal(ledger_rig_read(&rig, 0), 0);
+    uint64_t zeros = zeros_of(&rig);
+    uint64_t from = io_now_ns(rig.io);
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(ledger_rig_read(&rig, 0), 0);
+        pass_time(&rig, 1000000);
+    }
+    uint64_t steps = (io_now_ns(rig.io) - from) / STEP_NS;
+    assert_in_range(zeros_of(&rig) - zeros, CHUNK, (steps + 2) * CHUNK);
+    pass_time(&rig, 1000000000);
+    ledger_stats(rig.ledger, &stats);
+    assert_int_equal(stats.segment_count, 4);
+    assert_int_equal(ledger_rig_close(&rig), 0);
+    ledger_rig_deinit(&rig);
+}
+
 static void full_disk_fails_appends_and_lets_them_go_on_later(void **state)
 {
     (void)state;
@@ -473,6 +509,7 @@ int main(void)
         cmocka_unit_test(appends_allocate_nothing),
         cmocka_unit_test(what_a_bulk_import_only_reserved_is_written_before_it_is_used),
         cmocka_unit_test(stock_of_spares_is_made_in_quiet_times_and_used_in_busy_ones),
+        cmocka_unit_test(who_reads_is_not_held_up_by_spares),
         cmocka_unit_test(full_disk_fails_appends_and_lets_them_go_on_later),
         cmocka_unit_test(failed_flush_stops_appends_for_good_and_reads_go_on),
         cmocka_unit_test(frame_that_no_segment_holds_is_too_big_and_keeps_its_turn),
