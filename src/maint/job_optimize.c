@@ -148,8 +148,8 @@ static enum job_next judge(struct job *job)
 {
     struct optimize *own = job_state(job);
     const struct found *found = &own->indexes[own->next];
-    own->phase = MERGE;
     if (own->merge.merge.result == STOA_EBUSY) {
+        own->phase = MERGE;
         return JOB_AGAIN; /* all of it again */
     }
     own->next++;

@@ -198,6 +198,12 @@ bool runs_merge_versions_due(const struct runs *runs, uint64_t floor)
     return due;
 }
 
+enum extent {
+    DUE,     /* what the levels, or the floor, ask for */
+    LAGGING, /* all runs, where the floor is above what has been used; else nothing */
+    ALL,     /* all runs, where there is more than one */
+};
+
 struct merge {
     struct runs *runs;
     struct kv_session *session;
@@ -206,9 +212,8 @@ struct merge {
     size_t count;
     bool (*stop)(void *context);
     void *context;
-    uint64_t floor;                          /* of versions; 0: all are kept */
-    bool whole;                              /* all runs, or none */
-    bool all;                                /* whatever their levels and floor are */
+    uint64_t floor; /* of versions; 0: all are kept */
+    enum extent extent;
     uint64_t (*height_of)(struct bytes key); /* not versions: the floor is of this; or NULL */
     uint8_t level;                           /* of what comes out */
 };
@@ -377,7 +382,7 @@ static void note_merge(struct runs *runs, uint64_t floor)
 static bool find_work(struct merge *merge)
 {
     const struct runs_version *version = merge->version;
-    if (merge->all) {
+    if (merge->extent == ALL) {
         uint8_t first = version->count > 1 ? version->list[0]->level : 0;
         uint8_t last = version->count > 1 ? version->list[version->count - 1]->level : 0;
         merge->first = 0;
@@ -386,13 +391,13 @@ static bool find_work(struct merge *merge)
         return version->count > 1;
     }
     bool rises = merge->floor > merge->runs->floor;
-    if (rises && version->count != 0 && (merge->whole || has_doubled(version))) {
+    if (rises && version->count != 0 && (merge->extent == LAGGING || has_doubled(version))) {
         merge->first = 0;
         merge->count = version->count;
         merge->level = version->list[version->count - 1]->level;
         return true;
     }
-    if (merge->whole || !find_due(version, &merge->first, &merge->count)) {
+    if (merge->extent == LAGGING || !find_due(version, &merge->first, &merge->count)) {
         return false;
     }
     merge->level = (uint8_t)(version->list[merge->first]->level + 1);
@@ -428,15 +433,16 @@ static int merge_now(struct merge merge, struct error_detail *detail)
     return result;
 }
 
-static int merge_versions(struct runs *runs, struct kv_session *session, uint64_t floor, bool whole,
-                          const struct runs_stop *stop, struct error_detail *detail)
+static int merge_versions(struct runs *runs, struct kv_session *session, uint64_t floor,
+                          enum extent extent, const struct runs_stop *stop,
+                          struct error_detail *detail)
 {
     return merge_now((struct merge){.runs = runs,
                                     .session = session,
                                     .stop = stop->stop,
                                     .context = stop->context,
                                     .floor = floor,
-                                    .whole = whole},
+                                    .extent = extent},
                      detail);
 }
 
@@ -449,7 +455,7 @@ int runs_prune_heights(struct runs *runs, struct kv_session *session, uint64_t f
                                     .stop = stop->stop,
                                     .context = stop->context,
                                     .floor = floor,
-                                    .whole = true,
+                                    .extent = LAGGING,
                                     .height_of = height_of},
                      detail);
 }
@@ -457,25 +463,19 @@ int runs_prune_heights(struct runs *runs, struct kv_session *session, uint64_t f
 int runs_merge_versions(struct runs *runs, struct kv_session *session, uint64_t floor,
                         const struct runs_stop *stop, struct error_detail *detail)
 {
-    return merge_versions(runs, session, floor, false, stop, detail);
+    return merge_versions(runs, session, floor, DUE, stop, detail);
 }
 
 int runs_prune_versions(struct runs *runs, struct kv_session *session, uint64_t floor,
                         const struct runs_stop *stop, struct error_detail *detail)
 {
-    return merge_versions(runs, session, floor, true, stop, detail);
+    return merge_versions(runs, session, floor, LAGGING, stop, detail);
 }
 
 int runs_merge_all(struct runs *runs, struct kv_session *session, uint64_t floor,
                    const struct runs_stop *stop, struct error_detail *detail)
 {
-    return merge_now((struct merge){.runs = runs,
-                                    .session = session,
-                                    .stop = stop->stop,
-                                    .context = stop->context,
-                                    .floor = floor,
-                                    .all = true},
-                     detail);
+    return merge_versions(runs, session, floor, ALL, stop, detail);
 }
 
 int runs_merge(struct runs *runs, struct kv_session *session, bool (*stop)(void *context),
