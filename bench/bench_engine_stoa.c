@@ -244,6 +244,11 @@ static uint64_t sum_of_transaction(enum bench_kind kind, const struct stoa_trans
     return sum_of(kind == BENCH_RECEIPT ? found->receipt : found->transaction);
 }
 
+static unsigned parts_of(enum bench_kind kind)
+{
+    return kind == BENCH_RECEIPT ? STOA_PART_RECEIPT : STOA_PART_TRANSACTION;
+}
+
 static struct stoa_block_key key_of(const struct bench_read *read)
 {
     struct stoa_block_key key = {.by = STOA_BY_HASH, .alone = 1};
@@ -276,7 +281,8 @@ static int read_one(struct bench_engine *engine, void *reader, const struct benc
         }
     } else {
         struct stoa_transaction transaction;
-        result = stoa_get_transaction(engine->stoa, read->key, &transaction, &detail);
+        result = stoa_get_transaction_parts(engine->stoa, read->key, parts_of(read->kind),
+                                            &transaction, &detail);
         if (result == 0) {
             *out_sum = sum_of_transaction(read->kind, &transaction);
             stoa_release(transaction.block.view);
@@ -295,7 +301,10 @@ static int submit_read(struct bench_engine *engine, const struct bench_read *rea
         struct stoa_block_key key = key_of(read);
         return stoa_submit_get_block(engine->stoa, &key, STOA_TAG(tag));
     }
-    return stoa_submit_get_transaction(engine->stoa, read->key, STOA_TAG(tag));
+    struct stoa_call call = STOA_CALL_INIT;
+    call.tag = tag;
+    call.parts = parts_of(read->kind);
+    return stoa_submit_get_transaction(engine->stoa, read->key, &call);
 }
 
 static int finish_read(const struct stoa_completion *completion, const struct bench_reads *reads,

@@ -237,8 +237,11 @@ static uint64_t ask_transaction(const struct asked *asked, const uint8_t hash[32
         return bench_query_peer_transaction(asked->peer, hash);
     }
     struct stoa_transaction found;
-    bench_single_require(stoa_get_transaction(asked->stoa, hash, &found, NULL), "transaction",
-                         NULL);
+    bench_single_require(
+        stoa_get_transaction_parts(asked->stoa, hash,
+                                   STOA_PART_TRANSACTION | STOA_PART_RECEIPT | STOA_PART_SENDER,
+                                   &found, NULL),
+        "transaction", NULL);
     uint64_t sum = bench_query_sum_transaction(
         bytes_of(found.transaction.data, found.transaction.size),
         bytes_of(found.receipt.data, found.receipt.size), bytes_of(found.sender, 20));

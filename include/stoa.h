@@ -555,6 +555,18 @@ struct stoa_transaction {
 int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
                          struct stoa_transaction *out_transaction, struct stoa_detail *detail);
 
+/* The same of PARTS of it (STOA_PART_… together, not 0): what else there is need not come, and of
+ * the block no more than hash, height and view. Some KiB are read then in place of the block, which
+ * matters where it is large and not in the cache. Over a socket all comes. */
+enum {
+    STOA_PART_TRANSACTION = 1 << 0,
+    STOA_PART_RECEIPT = 1 << 1,
+    STOA_PART_SENDER = 1 << 2,
+};
+int stoa_get_transaction_parts(struct stoa *stoa, const uint8_t hash[32], unsigned parts,
+                               struct stoa_transaction *out_transaction,
+                               struct stoa_detail *detail);
+
 /* Current value of a raw state key: an owned copy that the caller frees with stoa_free. */
 int stoa_get_state(struct stoa *stoa, struct stoa_bytes key, struct stoa_bytes *out_value,
                    struct stoa_detail *detail);
@@ -837,6 +849,7 @@ struct stoa_call {
      * becomes a dead letter. While the store verifies on request, deadlines wait. */
     uint32_t deadline_ms;
     unsigned flags; /* STOA_CALL_… */
+    unsigned parts; /* of a transaction's get: STOA_PART_…, as stoa_get_transaction_parts. 0: all */
 };
 enum {
     STOA_CALL_NO_RETRY = 1 << 0, /* answer the first failure; no dead letter */

@@ -6,12 +6,13 @@
 #include "engine/engine_private.h"
 #include "store/hot.h"
 
-/* OUT_REQUEST gets what came back. */
-static int ask(struct stoa *stoa, enum stoa_message message, const void *argument,
-               struct store_request *out_request, struct stoa_detail *detail)
+/* OUT_REQUEST gets what came back. CALL may be NULL. */
+static int ask_so(struct stoa *stoa, enum stoa_message message, const void *argument,
+                  const struct stoa_call *call, struct store_request *out_request,
+                  struct stoa_detail *detail)
 {
     struct engine_request *answer;
-    int result = engine_request_wait(stoa, message, argument, NULL, &answer);
+    int result = engine_request_wait(stoa, message, argument, call, &answer);
     if (result != 0) {
         return engine_refuse(detail, result, stoa_strerror(result));
     }
@@ -19,6 +20,12 @@ static int ask(struct stoa *stoa, enum stoa_message message, const void *argumen
     engine_request_give(stoa, answer);
     engine_tell(detail, &out_request->detail);
     return out_request->result;
+}
+
+static int ask(struct stoa *stoa, enum stoa_message message, const void *argument,
+               struct store_request *out_request, struct stoa_detail *detail)
+{
+    return ask_so(stoa, message, argument, NULL, out_request, detail);
 }
 
 int stoa_ask(struct stoa *stoa, enum stoa_message message, const void *argument,
@@ -144,21 +151,35 @@ int stoa_block_exists(struct stoa *stoa, const struct stoa_block_key *key,
     return ask(stoa, STOA_MESSAGE_BLOCK_EXISTS, key, &request, detail);
 }
 
-int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
-                         struct stoa_transaction *out_transaction, struct stoa_detail *detail)
+static int get_transaction(struct stoa *stoa, const uint8_t hash[32], const struct stoa_call *call,
+                           struct stoa_transaction *out_transaction, struct stoa_detail *detail)
 {
     struct store_request request;
-    if (out_transaction == NULL) {
-        return engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL));
-    }
     if (hash != NULL && hot_get_transaction(stoa->cache, hash, out_transaction)) {
         return engine_answered(detail);
     }
-    int result = ask(stoa, STOA_MESSAGE_GET_TRANSACTION, hash, &request, detail);
+    int result = ask_so(stoa, STOA_MESSAGE_GET_TRANSACTION, hash, call, &request, detail);
     if (result == 0) {
         *out_transaction = request.transaction;
     }
     return result;
+}
+
+int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
+                         struct stoa_transaction *out_transaction, struct stoa_detail *detail)
+{
+    return out_transaction == NULL ? engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL))
+                                   : get_transaction(stoa, hash, NULL, out_transaction, detail);
+}
+
+int stoa_get_transaction_parts(struct stoa *stoa, const uint8_t hash[32], unsigned parts,
+                               struct stoa_transaction *out_transaction, struct stoa_detail *detail)
+{
+    struct stoa_call call = STOA_CALL_INIT;
+    call.parts = parts;
+    return out_transaction == NULL || parts == 0
+               ? engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL))
+               : get_transaction(stoa, hash, &call, out_transaction, detail);
 }
 
 int stoa_get_state(struct stoa *stoa, struct stoa_bytes key, struct stoa_bytes *out_value,

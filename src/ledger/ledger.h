@@ -145,12 +145,30 @@ uint64_t ledger_payload_max(const struct ledger *ledger);
  * and the ledger goes on when space is back. */
 void ledger_append(struct ledger *ledger, struct ledger_append *append);
 
+/* Pieces of a payload, in place of all of it. They are not checked: whoever asks has sums of them.
+ */
+enum { LEDGER_RANGES_MAX = 3 };
+struct ledger_range {
+    uint32_t offset; /* in the payload */
+    uint32_t size;
+    const uint8_t *data; /* out: inside the read's buffer */
+    struct io_request request;
+};
+struct ledger_ranges {
+    struct ledger_range at[LEDGER_RANGES_MAX];
+    unsigned count;
+    unsigned under_way; /* the ledger's */
+};
+
 /* One frame to read. */
 struct ledger_read {
     struct ledger_position position;
     uint32_t front; /* as many bytes of the payload are wanted, from its start; 0: all of it. The
                        header is checked, but these are not: whoever asks has a sum of them. Out: 0
                        where all of it was read and checked all the same */
+    struct ledger_ranges *ranges; /* these pieces are wanted; kind, height and payload are then not
+                                     told. NULL: front says what is. Out: NULL where all of it was
+                                     read and checked all the same. The asker's until done */
     void (*done)(struct ledger_read *read);
     void *context;
 
@@ -172,7 +190,8 @@ struct ledger_read {
     bool unpacked;
 };
 
-/* One direct read; the checksum, sequence and store are checked before done. A frame still in a
+/* One direct read, or one for each range; the checksum, sequence and store are checked before done,
+ * but for ranges. A frame still in a
  * group buffer is served as well. Any number may be in flight. */
 void ledger_read(struct ledger *ledger, struct ledger_read *read);
 

@@ -607,9 +607,12 @@ uint64_t ledger_files_buffer_size(const struct ledger_read *read)
     return class_size(read->block->class);
 }
 
-/* Of the frame, from its start. */
+/* Of the frame, from its start; of ranges up to where the last ends. */
 static uint64_t bytes_wanted(const struct ledger_read *read)
 {
+    if (read->ranges != NULL) {
+        return FRAME_HEADER_SIZE + ledger_ranges_end(read->ranges);
+    }
     return read->front == 0 ? read->position.size : FRAME_HEADER_SIZE + (uint64_t)read->front;
 }
 
@@ -669,14 +672,51 @@ static void refuse_read(struct ledger *ledger, struct ledger_read *read, int res
     io_submit(ledger->io, &read->request);
 }
 
+/* Room for what is read from FILE, in the form that it has. */
+static uint64_t buffer_wanted(const struct ledger_file *file, const struct ledger_read *read)
+{
+    uint64_t start = read->position.offset & ~(uint64_t)(SEGMENT_BLOCK - 1);
+    if (file->packed) { /* its buffer is taken once it is known where it lies */
+        return 0;
+    }
+    if (file->thin) { /* it lies elsewhere; two blocks of the index are read first */
+        return segment_align((uint64_t)read->position.size + THIN_PREFIX_SIZE) + 2 * SEGMENT_BLOCK;
+    }
+    return read->ranges != NULL
+               ? ledger_ranges_room(read)
+               : segment_align((uint64_t)read->position.offset + bytes_wanted(read)) - start;
+}
+
+static void failed_start_done(struct io_request *request)
+{
+    ledger_files_end_read(request->context);
+}
+
+/* FILE is open, and its form is known only since. */
 static void start_read(struct ledger_file *file, struct ledger_read *read)
 {
+    uint64_t wanted = buffer_wanted(file, read);
+    if (wanted != 0) {
+        read->block = pool_take(&file->ledger->pool, wanted);
+        if (read->block == NULL) {
+            read->result = error_set(&read->detail, STOA_ENOMEM, "no memory to read it into");
+            read->request =
+                (struct io_request){.op = IO_TIMER, .done = failed_start_done, .context = read};
+            io_submit(file->ledger->io, &read->request);
+            return;
+        }
+        read->buffer = read->block->data;
+    }
     if (file->packed) {
         ledger_pack_read(file, read);
         return;
     }
     if (file->thin) {
         ledger_thin_read(file, read);
+        return;
+    }
+    if (read->ranges != NULL) {
+        ledger_ranges_read(file, read);
         return;
     }
     uint64_t start = read->position.offset & ~(uint64_t)(SEGMENT_BLOCK - 1);
@@ -719,24 +759,9 @@ void ledger_read(struct ledger *ledger, struct ledger_read *read)
         return;
     }
     ledger->read_ns = io_now_ns(ledger->io);
-    uint64_t start = position->offset & ~(uint32_t)(SEGMENT_BLOCK - 1);
-    uint64_t size = segment_align((uint64_t)position->offset + bytes_wanted(read)) - start;
-    if (file->packed) { /* its buffer is taken once it is known where it lies */
-        size = 0;
-    } else if (file->thin) { /* it lies elsewhere; two blocks of the index are read first */
-        size = segment_align((uint64_t)position->size + THIN_PREFIX_SIZE) + 2 * SEGMENT_BLOCK;
-    }
-    if (size > class_size(LEDGER_POOL_CLASSES - 1)) {
+    if (buffer_wanted(file, read) > class_size(LEDGER_POOL_CLASSES - 1)) {
         refuse_read(ledger, read, STOA_ENOTFOUND, "no frame is that big");
         return;
-    }
-    if (size != 0) {
-        read->block = pool_take(&ledger->pool, size);
-        if (read->block == NULL) {
-            refuse_read(ledger, read, STOA_ENOMEM, "no memory to read it into");
-            return;
-        }
-        read->buffer = read->block->data;
     }
     ledger->reads_in_flight++;
     read->file = file;

@@ -95,6 +95,7 @@ static void end_unpack(struct ledger_read *read)
     ledger_files_give_buffer(read->ledger, read->packed);
     read->packed = NULL;
     read->front = 0;
+    read->ranges = NULL;
     read->result = !read->unpacked         ? ledger_files_report(read, "packed frames", NULL)
                    : map->header.thin != 0 ? take_thin_frame(read, data)
                                            : take_frame(read, group, data);

@@ -300,6 +300,12 @@ uint64_t ledger_files_buffer_size(const struct ledger_read *read);
 struct ledger_block *ledger_files_take_buffer(struct ledger *ledger, uint64_t size);
 void ledger_files_give_buffer(struct ledger *ledger, struct ledger_block *block);
 
+/* ledger_ranges.c: in the payload, where the last of RANGES ends; room for what is read for those
+ * of READ; read them from FILE, which is open, neither thinned nor packed. */
+uint64_t ledger_ranges_end(const struct ledger_ranges *ranges);
+uint64_t ledger_ranges_room(const struct ledger_read *read);
+void ledger_ranges_read(struct ledger_file *file, struct ledger_read *read);
+
 /* A reader of what FILE, which is held, is or stands for. */
 int ledger_files_reader(struct ledger *ledger, struct ledger_file *file, bool tolerant,
                         struct segment_reader *reader);

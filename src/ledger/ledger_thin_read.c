@@ -53,6 +53,7 @@ static int check_frame(struct ledger_read *read)
         return ledger_files_report(read, "another frame lies there", &header);
     }
     read->front = 0;
+    read->ranges = NULL;
     read->kind = (enum ledger_kind)header.kind;
     read->height = header.height;
     read->payload = payload;

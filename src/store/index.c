@@ -336,11 +336,17 @@ static int put_heights(struct kv_session *session, const struct pending *batch,
     uint8_t key[PLACE_HEIGHT_KEY_SIZE];
     for (size_t i = 0; i < pending_canonical_count(batch); i++) {
         const struct pending_block *block = pending_canonical_at(batch, i);
-        uint8_t value[PLACE_HEIGHT_VALUE_SIZE];
+        uint8_t value[PLACE_HEIGHT_VALUE_MAX];
+        struct place_height place = {
+            .position = block->position,
+            .front = block->front,
+            .body_map = block->body_map,
+        };
+        memcpy(place.hash, block->hash, 32);
         place_encode_height_key(block->height, key);
-        place_encode_height(block->hash, &block->position, block->front, value);
+        size_t size = place_encode_height(&place, value);
         int result = kv_put(session, table_heights, bytes_of(key, sizeof(key)),
-                            bytes_of(value, sizeof(value)), detail);
+                            bytes_of(value, size), detail);
         if (result != 0) {
             return result;
         }
@@ -589,12 +595,19 @@ int index_find_height(struct index *index, struct kv_session *session, uint64_t 
     if (result != 0) {
         return result;
     }
-    struct index_place place = {.height = height, .canonical = true};
-    if (place_decode_height(value, out_hash, &place.position, &place.front) != 0) {
+    struct place_height place;
+    if (place_decode_height(value, &place) != 0) {
         return error_set(detail, STOA_ECORRUPT, "tables: height %llu is not readable",
                          (unsigned long long)height);
     }
-    *out_place = place;
+    memcpy(out_hash, place.hash, 32);
+    *out_place = (struct index_place){
+        .height = height,
+        .position = place.position,
+        .front = place.front,
+        .canonical = true,
+        .body_map = place.body_map,
+    };
     return 0;
 }
 
@@ -669,9 +682,27 @@ static int add_candidate(void *context, struct bytes key, struct bytes value)
     return result;
 }
 
+/* The spans of those wanted that the block with PARTS' hash has. False: it is read whole. */
+static bool find_parts(const struct index_place *place, uint32_t index, struct index_parts *parts)
+{
+    parts->there = 0;
+    for (unsigned part = 0; part < BODY_PARTS; part++) {
+        if ((parts->wanted & 1U << part) == 0 ||
+            (part != BODY_TRANSACTION && !body_map_has(place->body_map, part))) {
+            continue;
+        }
+        if (!body_map_find(place->body_map, parts->hash, part, index, &parts->spans[part])) {
+            return false;
+        }
+        parts->there |= 1U << part;
+    }
+    return true;
+}
+
 int index_find_transaction(struct index *index, struct kv_session *session, const uint8_t hash[32],
                            struct index_transaction out_candidates[INDEX_CANDIDATES_MAX],
-                           size_t *out_count, struct error_detail *detail)
+                           size_t *out_count, struct index_parts *parts,
+                           struct error_detail *detail)
 {
     struct candidates candidates = {.out = out_candidates};
     struct runs_version *version = runs_acquire(index->transactions);
@@ -693,6 +724,11 @@ int index_find_transaction(struct index *index, struct kv_session *session, cons
             place.position = (struct ledger_position){.sequence = 0};
         }
         out_candidates[i].position = place.position;
+        if (result == 0 && candidates.count == 1 && parts != NULL) {
+            parts->position = place.position;
+            memcpy(parts->hash, block_hash, 32);
+            parts->known = find_parts(&place, out_candidates[i].index, parts);
+        }
     }
     *out_count = candidates.count;
     return 0;

@@ -22,6 +22,7 @@ struct index_place {
     struct ledger_position state_position; /* sequence 0: none; not told by index_find_height */
     uint32_t front;                        /* record_front_size; 0: not known */
     bool canonical;
+    struct bytes body_map; /* of index_find_height, until the session is used again; or none */
 };
 
 struct index_transaction {
@@ -104,11 +105,22 @@ int index_find_height(struct index *index, struct kv_session *session, uint64_t 
 int index_find_hash(struct index *index, struct kv_session *session, const uint8_t hash[32],
                     struct index_place *out_place, struct error_detail *detail);
 
+/* Where parts of a transaction are in its block's frame. */
+struct index_parts {
+    unsigned wanted;                 /* 1 << BODY_MAP_…, the transaction among them */
+    bool known;                      /* else the block is read whole */
+    unsigned there;                  /* of those wanted; the block has no others */
+    uint8_t hash[32];                /* the block's */
+    struct ledger_position position; /* likewise */
+    struct body_map_span spans[BODY_PARTS];
+};
+
 /* The canonical transactions whose hash begins as HASH does, at most INDEX_CANDIDATES_MAX
- * (STOA_ETOOBIG past that). */
+ * (STOA_ETOOBIG past that). Where there is one, PARTS tells of it, or is NULL. */
 int index_find_transaction(struct index *index, struct kv_session *session, const uint8_t hash[32],
                            struct index_transaction out_candidates[INDEX_CANDIDATES_MAX],
-                           size_t *out_count, struct error_detail *detail);
+                           size_t *out_count, struct index_parts *parts,
+                           struct error_detail *detail);
 
 /* The value of the state key KEY (state_key.h) as of the height *BOUND, which becomes the height
  * that made it. The value is valid until the session's next call. */

@@ -6,6 +6,7 @@
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "stoa/error.h"
+#include "store/body_map.h"
 #include "store/record.h"
 #include "store/state_key.h"
 
@@ -480,14 +481,33 @@ int pending_reserve(struct pending *pending, const struct pending_room *room)
                        change_hash_of) != 0) {
         return STOA_ENOMEM;
     }
-    return reserve_bytes(pending, room->change_bytes + room->blocks * POSTING_ALIGNMENT +
+    return reserve_bytes(pending, room->change_bytes +
+                                      room->blocks * (POSTING_ALIGNMENT + BODY_MAP_SIZE_MAX) +
                                       room->postings * sizeof(struct posting));
 }
 
-static size_t add_block(struct pending *pending, const struct pending_block *block)
+/* Copied into the batch. Room was reserved. */
+static struct bytes add_body_map(struct pending *pending, struct bytes body_map)
+{
+    ensure(body_map.size <= BODY_MAP_SIZE_MAX);
+    if (body_map.size == 0) {
+        return bytes_of(NULL, 0);
+    }
+    struct pending_chunk *chunk = pending->chunks;
+    uint8_t *copy = chunk->data + chunk->used;
+    memcpy(copy, body_map.data, body_map.size);
+    chunk->used += body_map.size;
+    pending->size += body_map.size;
+    return bytes_of(copy, body_map.size);
+}
+
+/* OUTLINE is what the block in the batch has: BLOCK may be of another batch. */
+static size_t add_block(struct pending *pending, const struct pending_block *block,
+                        struct bytes body_map)
 {
     size_t index = pending->block_count++;
     pending->blocks[index] = *block;
+    pending->blocks[index].body_map = add_body_map(pending, body_map);
     pending->size += sizeof(*block);
     chains_add(&pending->block_chains, bytes_load_be64(block->hash), 2 * index);
     if (block->has_envelope) {
@@ -521,7 +541,8 @@ int pending_add(struct pending *pending, const struct pending_block *block,
     if (result != 0) {
         return result;
     }
-    size_t index = add_block(pending, block);
+    size_t index =
+        add_block(pending, block, entries->removed ? bytes_of(NULL, 0) : entries->body_map);
     pending->size += transactions * sizeof(struct pending_transaction);
     if (!block->side) {
         ensure(pending->canonical_count != 0
@@ -565,7 +586,7 @@ int pending_replace(struct pending *pending, const struct pending_block *block,
     if (result != 0) {
         return result;
     }
-    size_t index = add_block(pending, block);
+    size_t index = add_block(pending, block, block->body_map);
     if (!block->side) {
         pending->canonical[pending->canonical_count++] = (uint32_t)index;
     }
@@ -596,7 +617,8 @@ int pending_update(struct pending *pending, const struct pending_block *block,
         ensure(known->height == block->height && memcmp(known->hash, block->hash, 32) == 0);
         known->state_position = block->state_position;
     } else {
-        pending->canonical[pending->canonical_count++] = (uint32_t)add_block(pending, block);
+        pending->canonical[pending->canonical_count++] =
+            (uint32_t)add_block(pending, block, bytes_of(NULL, 0));
     }
     (void)add_changes(pending, entries, block->height); /* whether it has a mark is the block's */
     return 0;

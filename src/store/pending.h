@@ -36,6 +36,7 @@ struct pending_block {
     bool side;
     bool moved; /* a change of branch took it onto the canonical chain or off it */
     bool has_envelope;
+    struct bytes body_map; /* the batch's own copy of what came with the entries; or none */
 };
 
 struct pending_transaction {
@@ -74,6 +75,7 @@ struct pending_entries {
     bool removed;           /* of a block that leaves the canonical chain: what it added is gone */
     const struct posting *postings; /* of addresses and logs, in their order; copied */
     size_t posting_count;
+    struct bytes body_map;    /* body_map.h, of a block that has one; copied */
     struct trie_layer *layer; /* of the tries; or NULL. The batch takes it over */
 };
 

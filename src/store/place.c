@@ -24,23 +24,30 @@ uint64_t place_decode_height_key(const uint8_t *key)
     return bytes_load_be64(key);
 }
 
-void place_encode_height(const uint8_t hash[32], const struct ledger_position *position,
-                         uint32_t front, uint8_t out[PLACE_HEIGHT_VALUE_SIZE])
+size_t place_encode_height(const struct place_height *height, uint8_t out[PLACE_HEIGHT_VALUE_MAX])
 {
-    memcpy(out, hash, 32);
-    position_encode(position, out + 32);
-    bytes_store_le32(out + 32 + POSITION_SIZE, front);
+    ensure(height->body_map.size <= BODY_MAP_SIZE_MAX);
+    memcpy(out, height->hash, 32);
+    position_encode(&height->position, out + 32);
+    bytes_store_le32(out + 32 + POSITION_SIZE, height->front);
+    if (height->body_map.size != 0) {
+        memcpy(out + PLACE_HEIGHT_VALUE_SIZE, height->body_map.data, height->body_map.size);
+    }
+    return PLACE_HEIGHT_VALUE_SIZE + height->body_map.size;
 }
 
-int place_decode_height(struct bytes value, uint8_t out_hash[32],
-                        struct ledger_position *out_position, uint32_t *out_front)
+int place_decode_height(struct bytes value, struct place_height *out_height)
 {
-    if (value.size != PLACE_HEIGHT_VALUE_SIZE) {
+    if (value.size < PLACE_HEIGHT_VALUE_SIZE) {
         return STOA_ECORRUPT;
     }
-    memcpy(out_hash, value.data, 32);
-    *out_position = position_decode(value.data + 32);
-    *out_front = bytes_load_le32(value.data + 32 + POSITION_SIZE);
+    *out_height = (struct place_height){
+        .position = position_decode(value.data + 32),
+        .front = bytes_load_le32(value.data + 32 + POSITION_SIZE),
+        .body_map =
+            bytes_of(value.data + PLACE_HEIGHT_VALUE_SIZE, value.size - PLACE_HEIGHT_VALUE_SIZE),
+    };
+    memcpy(out_height->hash, value.data, 32);
     return 0;
 }
 

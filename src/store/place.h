@@ -2,7 +2,8 @@
 /* place.h: keys and values of the store's tables. Integers are big-endian in keys, little-endian in
  * values. Pure.
  *
- *   heights       height (8) -> block hash (32), position (20), front (4)
+ *   heights       height (8) -> block hash (32), position (20), front (4), body_map (body_map.h; it
+ *                 may be absent)
  *                 canonical chain
  *   blocks        block or envelope hash (32) -> height (8), position (20), flags (1), position of
  *                 the state frame (20), front (4)
@@ -32,6 +33,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "ledger/ledger.h"
+#include "store/body_map.h"
 #include "store/branches.h"
 #include "store/head_record.h"
 #include "store/posting.h"
@@ -39,7 +41,8 @@
 
 enum {
     PLACE_HEIGHT_KEY_SIZE = 8,
-    PLACE_HEIGHT_VALUE_SIZE = 56,
+    PLACE_HEIGHT_VALUE_SIZE = 56, /* without the body_map */
+    PLACE_HEIGHT_VALUE_MAX = PLACE_HEIGHT_VALUE_SIZE + BODY_MAP_SIZE_MAX,
     PLACE_BLOCK_KEY_SIZE = 32,
     PLACE_BLOCK_VALUE_SIZE = 53,
     PLACE_SIDE_KEY_SIZE = 40,
@@ -73,10 +76,17 @@ struct place_applied {
 void place_encode_height_key(uint64_t height, uint8_t out[PLACE_HEIGHT_KEY_SIZE]);
 uint64_t place_decode_height_key(const uint8_t *key);
 
-void place_encode_height(const uint8_t hash[32], const struct ledger_position *position,
-                         uint32_t front, uint8_t out[PLACE_HEIGHT_VALUE_SIZE]);
-int place_decode_height(struct bytes value, uint8_t out_hash[32],
-                        struct ledger_position *out_position, uint32_t *out_front);
+/* What the table of heights has of a block. */
+struct place_height {
+    uint8_t hash[32];
+    struct ledger_position position;
+    uint32_t front;
+    struct bytes body_map; /* or none; decoded: a view into the value */
+};
+
+/* Its size. */
+size_t place_encode_height(const struct place_height *height, uint8_t out[PLACE_HEIGHT_VALUE_MAX]);
+int place_decode_height(struct bytes value, struct place_height *out_height);
 
 /* What the table of blocks has of one. */
 struct place_block {

@@ -4,6 +4,7 @@
 #include "base/ensure.h"
 #include "chain/keccak_many.h"
 #include "chain/receipt.h"
+#include "store/body_map.h"
 #include "store/record.h"
 #include "store/state_change.h"
 
@@ -22,6 +23,7 @@ void prepare_deinit(struct prepare *prepare)
     buffer_deinit(&prepare->transaction_hashes);
     buffer_deinit(&prepare->change_hashes);
     buffer_deinit(&prepare->postings);
+    buffer_deinit(&prepare->body_map);
 }
 
 static int check_hash(const struct prepare *prepare, struct error_detail *detail)
@@ -149,6 +151,7 @@ int prepare_verify(struct prepare *prepare, struct transaction_recovery *recover
         prepare->kept_with = prepare->block.encoding.data;
         prepare->kept_receipts = bytes_of(put->receipts.data, put->receipts.size);
         prepare->kept_senders = buffer_bytes(&prepare->senders);
+        prepare->shortened = false;
     }
     prepare->result = result;
     return result;
@@ -164,6 +167,7 @@ int prepare_record(struct prepare *prepare, const struct record *record,
     prepare->kept_with = prepare->block.encoding.data;
     prepare->kept_receipts = record->receipts;
     prepare->kept_senders = record->senders;
+    prepare->shortened = record->gone != 0;
     return 0;
 }
 
@@ -208,12 +212,24 @@ static int index_changes(struct prepare *prepare, struct bytes changes)
     return result == STOA_ENOTFOUND ? 0 : result;
 }
 
+/* Nothing of a block that lost something: its own bytes lie elsewhere. */
+static int map_body(struct prepare *prepare)
+{
+    const struct body_map_source body = {
+        .block = &prepare->block,
+        .receipts = prepare->kept_receipts,
+        .senders = prepare->kept_senders,
+    };
+    return prepare->shortened ? 0 : body_map_make(&body, &prepare->body_map);
+}
+
 int prepare_index(struct prepare *prepare, struct bytes changes)
 {
     ensure(prepare->kept_with == prepare->block.encoding.data);
     buffer_clear(&prepare->transaction_prefixes);
     buffer_clear(&prepare->transaction_hashes);
     buffer_clear(&prepare->postings);
+    buffer_clear(&prepare->body_map);
     int result = prepare->plain ? 0 : index_transactions(prepare);
     if (result == 0) {
         result = index_changes(prepare, changes);
@@ -221,6 +237,9 @@ int prepare_index(struct prepare *prepare, struct bytes changes)
     if (result == 0 && !prepare->plain) {
         result = posting_compute(&prepare->postings, &prepare->block, prepare->kept_senders,
                                  prepare->kept_receipts);
+    }
+    if (result == 0 && !prepare->plain) {
+        result = map_body(prepare);
     }
     if (result != 0) {
         prepare->result =
@@ -263,6 +282,7 @@ int prepare_damaged(struct prepare *prepare)
     buffer_clear(&prepare->transaction_prefixes);
     buffer_clear(&prepare->change_hashes);
     buffer_clear(&prepare->postings);
+    buffer_clear(&prepare->body_map);
     return posting_compute_damaged(&prepare->postings);
 }
 
@@ -276,5 +296,6 @@ struct pending_entries prepare_entries(const struct prepare *prepare, struct byt
         .hash_count = prepare->change_hashes.size / sizeof(uint64_t),
         .postings = (const void *)prepare->postings.data,
         .posting_count = prepare->postings.size / sizeof(struct posting),
+        .body_map = buffer_bytes(&prepare->body_map),
     };
 }

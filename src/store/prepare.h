@@ -5,7 +5,8 @@
  *
  * Two stages, so that the second runs while the ledger writes:
  *   prepare_verify  encoding, hash, roots, receipts, senders, changes encoded;
- *   prepare_index   transaction hashes, hashes of changed keys, postings of addresses and logs.
+ *   prepare_index   transaction hashes, hashes of changed keys, postings of addresses and logs,
+ *                   where they all are in the record.
  * A stored block goes through prepare_record and prepare_index to have the same entries again.
  * The parent is checked by the store, which alone knows the order of blocks. */
 #ifndef PREPARE_H
@@ -33,10 +34,12 @@ struct prepare {
     struct buffer transaction_hashes;   /* 32 bytes each, where they are kept */
     struct buffer change_hashes;        /* uint64_t each: pending_key_hash */
     struct buffer postings;             /* struct posting each */
+    struct buffer body_map;             /* body_map.h; empty where the block has none */
     /* What is kept with the block, for its postings: set by prepare_verify and prepare_record. */
     const uint8_t *kept_with; /* the block's encoding, to tell that they were set */
     struct bytes kept_receipts;
     struct bytes kept_senders;
+    bool shortened; /* the record has lost something, so that the block's own bytes lie elsewhere */
     int result;
     struct error_detail detail;
 };

@@ -125,7 +125,8 @@ struct store_request {
     struct stoa_block_key key;   /* STORE_GET_BLOCK, STORE_BLOCK_EXISTS, STORE_SET_… */
     uint8_t hash[32];            /* STORE_GET_TRANSACTION, STORE_UPDATE_HEAD; out: STORE_PUT_BLOCK,
                                     STORE_SET_…, STORE_GET_STATE_ROOT */
-    struct bytes state_key;      /* STORE_GET_STATE; valid until done */
+    unsigned parts; /* STORE_GET_TRANSACTION: STOA_PART_…, the rest need not come; 0: all */
+    struct bytes state_key;                  /* STORE_GET_STATE; valid until done */
     struct stoa_log_filter log_filter;       /* STORE_QUERY_LOGS; what it points at likewise */
     struct stoa_history_query history_query; /* STORE_QUERY_HISTORY */
     struct stoa_block_range range;           /* STORE_GET_RANGE, STORE_GET_HEADERS */

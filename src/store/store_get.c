@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A read's way: the pending batches answer at once where they can; else a worker asks the tables;
  * then one direct read fetches the frame, and its checksum, hash and place are compared before
- * anything is handed out. */
+ * anything is handed out. Parts of a frame: store_get_parts.c. */
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "chain/block.h"
@@ -158,7 +158,6 @@ static bool fill_transaction(const struct record *record, struct store_get *get,
     return true;
 }
 
-static void next_candidate(struct store_get *get);
 static void start(struct store_get *get);
 
 enum { TRIES_MAX = 100 };
@@ -227,7 +226,7 @@ int store_decode_read(const struct ledger_read *read, struct record *out_record,
     return result;
 }
 
-static void done_read(struct ledger_read *read)
+void store_get_done_read(struct ledger_read *read)
 {
     struct store_get *get = read->context;
     struct store_request *request = get->request;
@@ -280,7 +279,7 @@ static void done_read(struct ledger_read *read)
     }
     store_view_release(get->view);
     get->candidate_next++;
-    next_candidate(get);
+    store_get_next_candidate(get);
 }
 
 enum { FRONT_LEAST_SAVED = 4096 };
@@ -307,18 +306,21 @@ static void start_read(struct store_get *get, const struct ledger_position *posi
     }
     get->view->read = (struct ledger_read){.position = *position,
                                            .front = front_to_read(get, position, front),
-                                           .done = done_read,
+                                           .done = store_get_done_read,
                                            .context = get};
     ledger_read(get->store->ledger, &get->view->read);
 }
 
 /* Read the next place where the transaction may be; the tables are asked when the pending ones are
  * used up. */
-static void next_candidate(struct store_get *get)
+void store_get_next_candidate(struct store_get *get)
 {
     if (get->candidate_next < get->candidate_count) {
+        const struct ledger_position *position = &get->candidates[get->candidate_next].position;
         get->canonical = true;
-        start_read(get, &get->candidates[get->candidate_next].position, 0);
+        if (!store_get_read_parts(get, position)) {
+            start_read(get, position, 0);
+        }
     } else if (!get->from_tables) {
         store_get_ask_tables(get);
     } else if (get->store->kept.transactions == 0) {
@@ -341,8 +343,9 @@ static void run_lookup(struct workers_job *job, void *worker_state)
     uint8_t hash[32];
     bool block = request->kind == STORE_GET_BLOCK || request->kind == STORE_BLOCK_EXISTS;
     if (request->kind == STORE_GET_TRANSACTION) {
-        get->lookup_result = index_find_transaction(index, worker_state, request->hash,
-                                                    get->candidates, &get->candidate_count, detail);
+        get->lookup_result =
+            index_find_transaction(index, worker_state, request->hash, get->candidates,
+                                   &get->candidate_count, store_get_ask_parts(get), detail);
     } else if (block && request->key.by == STOA_BY_HEIGHT) {
         get->lookup_result =
             index_find_height(index, worker_state, request->key.height, hash, &get->place, detail);
@@ -426,7 +429,7 @@ static void done_lookup(struct workers_job *job)
         }
         start_read(get, &get->place.position, get->place.front);
     } else {
-        next_candidate(get);
+        store_get_next_candidate(get);
     }
 }
 
@@ -525,7 +528,7 @@ static void get_transaction(struct store_get *get)
             add_candidate(get, transaction);
         }
     }
-    next_candidate(get);
+    store_get_next_candidate(get);
 }
 
 static void get_state(struct store_get *get)

@@ -161,6 +161,9 @@ struct store_get {
     struct index_transaction candidates[INDEX_CANDIDATES_MAX];
     size_t candidate_count;
     size_t candidate_next;
+    bool whole;                       /* its parts were not as their map says: the frame is read */
+    struct index_parts parts;         /* of the one candidate (store_get_parts.c) */
+    struct ledger_ranges ranges;      /* where they are being read */
     struct buffer places;             /* hot_places.h, of a block to be kept */
     struct cache_ticket ticket;       /* taken before the read began */
     struct cache_ticket wiped_ticket; /* of a slot: likewise of its account's emptying */
@@ -467,10 +470,17 @@ void store_get_free_pool(struct store *store);
 struct stoa_view *store_view_take(struct store *store); /* NULL: no memory */
 
 void store_get_ask_tables(struct store_get *get); /* a worker's look-up, then its end */
+void store_get_next_candidate(struct store_get *get);
+void store_get_done_read(struct ledger_read *read); /* of all of a frame */
 void store_get_finish(struct store_get *get, int result);
 /* Whether the chain changed while GET was read; then from the beginning. */
 bool store_get_is_outdated(const struct store_get *get);
 void store_get_start_again(struct store_get *get);
+
+/* store_get_parts.c: what the tables are to tell of a transaction's parts, or NULL; on a worker.
+ * Whether they are read alone: then the rest comes to its end by itself. */
+struct index_parts *store_get_ask_parts(struct store_get *get);
+bool store_get_read_parts(struct store_get *get, const struct ledger_position *position);
 /* What was READ, whole or up to its receipts, of a frame that is to be a block's. */
 int store_decode_read(const struct ledger_read *read, struct record *out_record,
                       struct error_detail *detail);

@@ -63,7 +63,9 @@ int store_receipts_take_in(struct store *store, struct pending_block *block,
     bool indexed = !block->side && !store->options.plain;
     block->replaced = block->position;
     block->position = *position;
+    block->body_map = with.body_map;
     int result = store_apply_replace(store, block, entries, indexed ? 2 : 0);
+    block->body_map = bytes_of(NULL, 0); /* the batch has a copy */
     if (result != 0) {
         return result;
     }

@@ -182,7 +182,7 @@ static int check_transactions(struct verify *verify, const struct ledger_frame *
         uint8_t hash[32];
         transaction_hash(envelope, hash);
         int result = index_find_transaction(store->index, store->session, hash, candidates, &count,
-                                            verify->detail);
+                                            NULL, verify->detail);
         store_note_tables(store, result);
         if (result != 0 && result != STOA_ECORRUPT) {
             return result;

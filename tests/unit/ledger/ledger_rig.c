@@ -274,6 +274,41 @@ int ledger_rig_read(struct ledger_rig *rig, unsigned number)
     return ledger_rig_read_at(rig, &rig->appends[number].append.position, number);
 }
 
+int ledger_rig_read_ranges(struct ledger_rig *rig, unsigned number, uint64_t seed, bool *out_whole)
+{
+    const struct ledger_rig_append *append = &rig->appends[number];
+    uint64_t random = seed + 1;
+    bool done = false;
+    struct ledger_ranges ranges = {
+        .count = 1 + (unsigned)(ledger_rig_random(&random) % LEDGER_RANGES_MAX)};
+    struct ledger_read read = {.position = append->append.position,
+                               .ranges = &ranges,
+                               .done = read_done,
+                               .context = &done};
+    for (unsigned i = 0; i < ranges.count; i++) {
+        uint32_t begin = (uint32_t)(ledger_rig_random(&random) % append->size);
+        ranges.at[i].offset = begin;
+        ranges.at[i].size = 1 + (uint32_t)(ledger_rig_random(&random) % (append->size - begin));
+    }
+    ledger_read(rig->ledger, &read);
+    while (!done) {
+        int result = io_run(rig->io, 1000000000);
+        if (result < 0) {
+            return result;
+        }
+    }
+    *out_whole = read.ranges == NULL;
+    for (unsigned i = 0; read.result == 0 && !*out_whole && i < ranges.count; i++) {
+        ensure(memcmp(ranges.at[i].data, append->payload + ranges.at[i].offset,
+                      ranges.at[i].size) == 0);
+    }
+    if (read.result != 0) {
+        rig->detail = read.detail;
+    }
+    ledger_read_release(&read);
+    return read.result;
+}
+
 struct scan_state {
     struct ledger_rig *rig;
     unsigned count;

@@ -65,6 +65,10 @@ int ledger_rig_read(struct ledger_rig *rig, unsigned number);
 int ledger_rig_read_at(struct ledger_rig *rig, const struct ledger_position *position,
                        unsigned number);
 
+/* Read some ranges of the frame of append NUMBER, as the SEED draws them: each is what was written.
+ * *OUT_WHOLE: all of the frame came. */
+int ledger_rig_read_ranges(struct ledger_rig *rig, unsigned number, uint64_t seed, bool *out_whole);
+
 /* Scan everything: frames must be those of appends 0, 1, 2 … exactly; their positions are taken.
  * Returns how many there are, or -1 where something else was found. */
 int ledger_rig_scan(struct ledger_rig *rig);

@@ -21,6 +21,9 @@ static void check_all_read(struct ledger_rig *rig)
         if (result != 0) {
             fail_msg("frame %u: %s", i, rig->detail.text);
         }
+        bool whole;
+        assert_int_equal(ledger_rig_read_ranges(rig, i, rig->append_count + i, &whole), 0);
+        assert_false(whole);
     }
 }
 
@@ -438,6 +441,42 @@ static void places_outside_are_not_found(void **state)
     ledger_rig_deinit(&rig);
 }
 
+static void note_end(struct ledger_read *read)
+{
+    *(bool *)read->context = true;
+}
+
+static void ranges_outside_are_not_found(void **state)
+{
+    enum { SIZE = 5000 };
+    static const uint32_t outside[][2] = {
+        {SIZE, 1}, {SIZE - 1, 2}, {0, SIZE + 1}, {UINT32_MAX, 1}, {1, UINT32_MAX}};
+    (void)state;
+    struct ledger_rig rig;
+    ledger_rig_init_sim(&rig, 8, MIB);
+    assert_int_equal(ledger_rig_open(&rig, 0), 0);
+    ledger_rig_append(&rig, SIZE);
+    assert_int_equal(ledger_rig_wait(&rig), 0);
+    for (unsigned i = 0; i < sizeof(outside) / sizeof(outside[0]); i++) {
+        bool done = false;
+        struct ledger_ranges ranges = {
+            .at = {{.offset = 10, .size = 10}, {.offset = outside[i][0], .size = outside[i][1]}},
+            .count = 2,
+        };
+        struct ledger_read read = {.position = rig.appends[0].append.position,
+                                   .ranges = &ranges,
+                                   .done = note_end,
+                                   .context = &done};
+        ledger_read(rig.ledger, &read);
+        while (!done) {
+            assert_true(io_run(rig.io, 1000000000) >= 0);
+        }
+        assert_int_equal(read.result, STOA_ENOTFOUND);
+        ledger_read_release(&read);
+    }
+    ledger_rig_deinit(&rig);
+}
+
 static int stop_at_third(void *context, const struct ledger_frame *frame)
 {
     unsigned *count = context;
@@ -516,6 +555,7 @@ int main(void)
         cmocka_unit_test(frame_bigger_than_a_group_buffer_is_kept),
         cmocka_unit_test(segments_are_open_soon_after_the_ledger_is),
         cmocka_unit_test(places_outside_are_not_found),
+        cmocka_unit_test(ranges_outside_are_not_found),
         cmocka_unit_test(scan_begins_where_it_is_told_and_ends_when_told),
         cmocka_unit_test(closing_ends_what_waits),
     };

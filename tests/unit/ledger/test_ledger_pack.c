@@ -148,7 +148,11 @@ static void check_all(struct ledger_rig *rig)
     assert_int_equal(ledger_rig_scan(rig), FRAMES);
     assert_int_equal(ledger_rig_verify(rig, false, &report), 0);
     for (unsigned i = 0; i < FRAMES; i++) {
+        bool whole;
+        unsigned segment = rig->appends[i].append.position.segment;
         assert_int_equal(read_one(rig, i, i % 3 == 0 ? 50 : 0, NULL), 0);
+        assert_int_equal(ledger_rig_read_ranges(rig, i, i, &whole), 0);
+        assert_int_equal(whole, ledger_is_packed(rig->ledger, segment));
     }
 }
 

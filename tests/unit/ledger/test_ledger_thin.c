@@ -174,7 +174,10 @@ static unsigned check_all(struct ledger_rig *rig)
     assert_int_equal(ledger_rig_verify(rig, false, &report), 0);
     for (unsigned i = 0; i < FRAMES; i++) {
         bool is_short;
+        bool whole;
+        assert_int_equal(ledger_rig_read_ranges(rig, i, i, &whole), 0);
         assert_int_equal(read_one(rig, i, i % 2 == 0 ? 0 : 100, &is_short), 0);
+        assert_true(whole || !is_short);
         shortened += is_short;
     }
     assert_int_equal(shortened, seen.shortened);

@@ -51,7 +51,8 @@ static void apply_and_find(uint64_t height)
         uint8_t hash[32] = {0};
         size_t count;
         bytes_store_be64(hash, prefix_of(i));
-        assert_int_equal(index_find_transaction(index, session, hash, found, &count, &detail), 0);
+        assert_int_equal(index_find_transaction(index, session, hash, found, &count, NULL, &detail),
+                         0);
         assert_int_equal(count, 1);
         assert_int_equal(found[0].height, height);
         assert_int_equal(found[0].index, i);

@@ -39,20 +39,25 @@ static void height_keys_sort_as_numbers(void **state)
 static void values_read_back_and_other_sizes_are_corrupt(void **state)
 {
     (void)state;
-    uint8_t hash[32] = {9, 8, 7};
-    uint8_t out_hash[32];
-    struct ledger_position out;
-    uint32_t front;
-    uint8_t height_value[PLACE_HEIGHT_VALUE_SIZE];
-    place_encode_height(hash, &position, 4711, height_value);
-    assert_int_equal(
-        place_decode_height(bytes_of(height_value, sizeof(height_value)), out_hash, &out, &front),
-        0);
-    assert_int_equal(front, 4711);
-    assert_memory_equal(out_hash, hash, 32);
-    assert_position(&out);
-    assert_int_equal(place_decode_height(bytes_of(height_value, sizeof(height_value) - 1), out_hash,
-                                         &out, &front),
+    static const uint8_t body_map[] = {1, 2, 3, 4, 5};
+    struct place_height height = {
+        .hash = {9, 8, 7},
+        .position = position,
+        .front = 4711,
+    };
+    struct place_height out;
+    uint8_t height_value[PLACE_HEIGHT_VALUE_MAX];
+    for (unsigned mapped = 0; mapped < 2; mapped++) {
+        height.body_map = bytes_of(body_map, mapped == 0 ? 0 : sizeof(body_map));
+        size_t size = place_encode_height(&height, height_value);
+        assert_int_equal(size, PLACE_HEIGHT_VALUE_SIZE + height.body_map.size);
+        assert_int_equal(place_decode_height(bytes_of(height_value, size), &out), 0);
+        assert_int_equal(out.front, 4711);
+        assert_memory_equal(out.hash, height.hash, 32);
+        assert_position(&out.position);
+        assert_true(bytes_equal(out.body_map, height.body_map));
+    }
+    assert_int_equal(place_decode_height(bytes_of(height_value, PLACE_HEIGHT_VALUE_SIZE - 1), &out),
                      STOA_ECORRUPT);
     uint8_t block_value[PLACE_BLOCK_VALUE_SIZE];
     struct place_block block = {
