@@ -556,8 +556,8 @@ int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
                          struct stoa_transaction *out_transaction, struct stoa_detail *detail);
 
 /* The same of PARTS of it (STOA_PART_… together, not 0): what else there is need not come, and of
- * the block no more than hash, height and view. Some KiB are read then in place of the block, which
- * matters where it is large and not in the cache. Over a socket all comes. */
+ * the block no more than hash, height and view. Where the block is large and not in the cache, some
+ * KiB are read then in its place. Over a socket all comes. */
 enum {
     STOA_PART_TRANSACTION = 1 << 0,
     STOA_PART_RECEIPT = 1 << 1,

@@ -177,7 +177,7 @@ int stoa_get_transaction_parts(struct stoa *stoa, const uint8_t hash[32], unsign
 {
     struct stoa_call call = STOA_CALL_INIT;
     call.parts = parts;
-    return out_transaction == NULL || parts == 0
+    return out_transaction == NULL || parts == 0 || !engine_parts_are_valid(parts)
                ? engine_refuse(detail, STOA_EINVAL, stoa_strerror(STOA_EINVAL))
                : get_transaction(stoa, hash, &call, out_transaction, detail);
 }

@@ -306,6 +306,9 @@ int engine_request_begin(struct stoa *stoa, enum stoa_message message, const voi
 int engine_request_wait(struct stoa *stoa, enum stoa_message message, const void *argument,
                         const struct stoa_call *call, struct engine_request **out_answer);
 
+/* STOA_PART_…, none or more. */
+bool engine_parts_are_valid(unsigned parts);
+
 /* What is wrong with a message that another process's store is to get, if anything. */
 int engine_request_check(struct stoa *stoa, enum stoa_message message, const void *argument,
                          const struct stoa_call *call);

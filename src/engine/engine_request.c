@@ -258,13 +258,17 @@ bool engine_message_writes(enum stoa_message message)
     return writes[message];
 }
 
+bool engine_parts_are_valid(unsigned parts)
+{
+    return (parts & ~(unsigned)(STOA_PART_TRANSACTION | STOA_PART_RECEIPT | STOA_PART_SENDER)) == 0;
+}
+
 static bool call_is_valid(const struct stoa_call *call)
 {
     return call->priority >= STOA_PRIORITY_DEFAULT && call->priority <= STOA_PRIORITY_CRITICAL &&
            (call->durability == STOA_DURABLE || call->durability == STOA_BUFFERED) &&
            (call->flags & ~(unsigned)(STOA_CALL_NO_RETRY | STOA_CALL_MORE)) == 0 &&
-           (call->parts &
-            ~(unsigned)(STOA_PART_TRANSACTION | STOA_PART_RECEIPT | STOA_PART_SENDER)) == 0;
+           engine_parts_are_valid(call->parts);
 }
 
 /* Number and treatment of a message, as the caller wants it. STOA_EINVAL. */
@@ -292,6 +296,9 @@ static int take_call(struct stoa *stoa, struct engine_request *own, enum stoa_me
     own->flags = given.flags;
     own->durability = given.durability;
     own->request.parts = given.parts;
+    if (message == STOA_MESSAGE_GET_RECEIPT && given.parts != 0) {
+        own->request.parts |= STOA_PART_RECEIPT;
+    }
     own->pushed_ns = stoa->remote != NULL ? 0 : io_now_ns(stoa->io);
     own->deadline_ns = given.deadline_ms == 0
                            ? UINT64_MAX

@@ -696,17 +696,19 @@ static void failed_start_done(struct io_request *request)
 static void start_read(struct ledger_file *file, struct ledger_read *read)
 {
     uint64_t wanted = buffer_wanted(file, read);
-    if (wanted != 0) {
+    bool fits = wanted <= class_size(LEDGER_POOL_CLASSES - 1);
+    if (wanted != 0 && fits) {
         read->block = pool_take(&file->ledger->pool, wanted);
-        if (read->block == NULL) {
-            read->result = error_set(&read->detail, STOA_ENOMEM, "no memory to read it into");
-            read->request =
-                (struct io_request){.op = IO_TIMER, .done = failed_start_done, .context = read};
-            io_submit(file->ledger->io, &read->request);
-            return;
-        }
-        read->buffer = read->block->data;
     }
+    if (wanted != 0 && read->block == NULL) {
+        read->result = fits ? error_set(&read->detail, STOA_ENOMEM, "no memory to read it into")
+                            : ledger_files_report(read, "no frame is that big", NULL);
+        read->request =
+            (struct io_request){.op = IO_TIMER, .done = failed_start_done, .context = read};
+        io_submit(file->ledger->io, &read->request);
+        return;
+    }
+    read->buffer = read->block == NULL ? NULL : read->block->data;
     if (file->packed) {
         ledger_pack_read(file, read);
         return;

@@ -84,6 +84,9 @@ static bool note_items(uint8_t *pieces, unsigned shift, struct bytes list, uint6
     struct bytes cursor = list;
     struct bytes envelope;
     for (uint32_t i = 0; i < count; i++) {
+        if (cursor.size == 0) {
+            return false; /* what is behind may be no piece any more */
+        }
         note_item(pieces, shift, base + (uint64_t)(cursor.data - list.data), first + i);
         if (envelope_next(&cursor, &envelope, NULL) != 0) {
             return false;

@@ -15,13 +15,14 @@
  *       16     4  where the first receipt begins
  *       20     4  sum: the low half of XXH3-64 of all of the map with this taken as zero, seeded
  *                 with the first 8 bytes of the block's hash
- *       24  8 each, the pieces in order:
- *              0  4  sum: the low half of XXH3-64 of its bytes, seeded with the first 8 bytes of
- * the block's hash and the piece's number, added 4  2  the first item that begins in it;
- * BODY_MAP_NO_ITEM: none does 6  2  where in it
+ *       24     8  of each piece, in order:
+ *          + 0  4  sum of its bytes: the low half of XXH3-64, seeded with the first 8 bytes of the
+ *                  block's hash and the piece's number, added
+ *          + 4  2  the first item that begins in it; BODY_MAP_NO_ITEM: none does
+ *          + 6  2  where in it
  *
- * Items are the transactions and behind them the receipts. Small blocks are read whole and have no
- * map, nor have those of more than 4 MiB. */
+ * Items are the transactions and behind them the receipts. Bodies below 32 KiB are read whole and
+ * have no map, nor have those above 4 MiB, without transactions, or of 65,535 items or more. */
 #ifndef BODY_MAP_H
 #define BODY_MAP_H
 

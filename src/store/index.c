@@ -328,6 +328,17 @@ int index_load_runs(struct index *index, struct kv_session *session, const struc
                         : load_postings(index, session, batch, place - INDEX_RUNS_FIXED, detail);
 }
 
+/* Of a block that only changes were added to: 0 where its row is there, with a map or without.
+ * STOA_ENOTFOUND. */
+static int keep_height(struct kv_session *session, const uint8_t key[PLACE_HEIGHT_KEY_SIZE],
+                       struct bytes wanted, struct error_detail *detail)
+{
+    struct bytes there;
+    int result =
+        kv_get(session, table_heights, bytes_of(key, PLACE_HEIGHT_KEY_SIZE), &there, detail);
+    return result == 0 && !place_is_of_height(there, wanted) ? STOA_ENOTFOUND : result;
+}
+
 /* The heights of the batch, and those that the chain had before it and has no more. */
 static int put_heights(struct kv_session *session, const struct pending *batch,
                        const struct place_applied *before, const struct place_applied *applied,
@@ -345,8 +356,11 @@ static int put_heights(struct kv_session *session, const struct pending *batch,
         memcpy(place.hash, block->hash, 32);
         place_encode_height_key(block->height, key);
         size_t size = place_encode_height(&place, value);
-        int result = kv_put(session, table_heights, bytes_of(key, sizeof(key)),
-                            bytes_of(value, size), detail);
+        struct bytes wanted = bytes_of(value, size);
+        int result = block->updated ? keep_height(session, key, wanted, detail) : STOA_ENOTFOUND;
+        if (result == STOA_ENOTFOUND) {
+            result = kv_put(session, table_heights, bytes_of(key, sizeof(key)), wanted, detail);
+        }
         if (result != 0) {
             return result;
         }
@@ -727,7 +741,7 @@ int index_find_transaction(struct index *index, struct kv_session *session, cons
         if (result == 0 && candidates.count == 1 && parts != NULL) {
             parts->position = place.position;
             memcpy(parts->hash, block_hash, 32);
-            parts->known = find_parts(&place, out_candidates[i].index, parts);
+            parts->known = parts->wanted != 0 && find_parts(&place, out_candidates[i].index, parts);
         }
     }
     *out_count = candidates.count;

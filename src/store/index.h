@@ -107,10 +107,10 @@ int index_find_hash(struct index *index, struct kv_session *session, const uint8
 
 /* Where parts of a transaction are in its block's frame. */
 struct index_parts {
-    unsigned wanted;                 /* 1 << BODY_MAP_…, the transaction among them */
-    bool known;                      /* else the block is read whole */
-    unsigned there;                  /* of those wanted; the block has no others */
-    uint8_t hash[32];                /* the block's */
+    unsigned wanted;  /* 1 << BODY_…, the transaction among them; 0: hash and position alone */
+    bool known;       /* else the block is read whole */
+    unsigned there;   /* of those wanted; the block has no others */
+    uint8_t hash[32]; /* the block's */
     struct ledger_position position; /* likewise */
     struct body_map_span spans[BODY_PARTS];
 };

@@ -57,9 +57,8 @@ static int put_row(struct kv_session *session, const struct index_heights_row *r
     place_encode_height_key(row->height, key);
     struct bytes wanted = bytes_of(value, place_encode_height(&place, value));
     int result = kv_get(session, table_heights, bytes_of(key, sizeof(key)), &there, detail);
-    if (result == 0 && there.size >= wanted.size &&
-        memcmp(there.data, wanted.data, wanted.size) == 0) {
-        return 0; /* and what body_map it has is of that block */
+    if (result == 0 && place_is_of_height(there, wanted)) {
+        return 0;
     }
     return result == 0 || result == STOA_ENOTFOUND
                ? kv_put(session, table_heights, bytes_of(key, sizeof(key)), wanted, detail)

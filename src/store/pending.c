@@ -501,12 +501,13 @@ static struct bytes add_body_map(struct pending *pending, struct bytes body_map)
     return bytes_of(copy, body_map.size);
 }
 
-/* OUTLINE is what the block in the batch has: BLOCK may be of another batch. */
+/* BODY_MAP is what the block has in this batch: BLOCK may be of another. */
 static size_t add_block(struct pending *pending, const struct pending_block *block,
                         struct bytes body_map)
 {
     size_t index = pending->block_count++;
     pending->blocks[index] = *block;
+    pending->blocks[index].updated = false;
     pending->blocks[index].body_map = add_body_map(pending, body_map);
     pending->size += sizeof(*block);
     chains_add(&pending->block_chains, bytes_load_be64(block->hash), 2 * index);
@@ -617,8 +618,9 @@ int pending_update(struct pending *pending, const struct pending_block *block,
         ensure(known->height == block->height && memcmp(known->hash, block->hash, 32) == 0);
         known->state_position = block->state_position;
     } else {
-        pending->canonical[pending->canonical_count++] =
-            (uint32_t)add_block(pending, block, bytes_of(NULL, 0));
+        size_t index = add_block(pending, block, bytes_of(NULL, 0));
+        pending->blocks[index].updated = true;
+        pending->canonical[pending->canonical_count++] = (uint32_t)index;
     }
     (void)add_changes(pending, entries, block->height); /* whether it has a mark is the block's */
     return 0;

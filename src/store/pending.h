@@ -36,6 +36,7 @@ struct pending_block {
     bool side;
     bool moved; /* a change of branch took it onto the canonical chain or off it */
     bool has_envelope;
+    bool updated; /* the batch has no more of it than changes: height and place are known */
     struct bytes body_map; /* the batch's own copy of what came with the entries; or none */
 };
 

@@ -51,6 +51,12 @@ int place_decode_height(struct bytes value, struct place_height *out_height)
     return 0;
 }
 
+bool place_is_of_height(struct bytes value, struct bytes wanted)
+{
+    ensure(wanted.size == PLACE_HEIGHT_VALUE_SIZE);
+    return value.size >= wanted.size && memcmp(value.data, wanted.data, wanted.size) == 0;
+}
+
 void place_encode_block(const struct place_block *block, uint8_t out[PLACE_BLOCK_VALUE_SIZE])
 {
     bytes_store_le64(out, block->height);

@@ -88,6 +88,10 @@ struct place_height {
 size_t place_encode_height(const struct place_height *height, uint8_t out[PLACE_HEIGHT_VALUE_MAX]);
 int place_decode_height(struct bytes value, struct place_height *out_height);
 
+/* Whether VALUE, which may be anything, says the same as WANTED, which has no map: then what map it
+ * has is of that block. */
+bool place_is_of_height(struct bytes value, struct bytes wanted);
+
 /* What the table of blocks has of one. */
 struct place_block {
     uint64_t height;

@@ -266,13 +266,20 @@ static void fill_if_same_branch(struct store_get *get, const struct cache_entry 
     (void)cache_fill(cache, entry, ticket); /* else it is read again */
 }
 
+bool store_cache_admits(struct store_get *get, const uint8_t hash[32], size_t size)
+{
+    struct cache *cache = get->store->cache;
+    get->refused = get->refused || cache == NULL ||
+                   !cache_admit(cache, CACHE_BLOCKS, bytes_of(hash, 32), size);
+    return !get->refused;
+}
+
 /* By the hash that was asked for, since the record is not read yet: an envelope's is noted apart.
  */
 bool store_cache_wants_block(struct store_get *get, size_t size)
 {
     const struct store_request *request = get->request;
-    return get->store->cache != NULL && request->key.by == STOA_BY_HASH &&
-           cache_admit(get->store->cache, CACHE_BLOCKS, bytes_of(request->key.hash, 32), size);
+    return request->key.by == STOA_BY_HASH && store_cache_admits(get, request->key.hash, size);
 }
 
 static void fill_name(struct store_get *get, const struct record *record)
@@ -314,7 +321,7 @@ bool store_cache_fill_block(struct store_get *get, const struct record *record)
     struct cache *cache = get->store->cache;
     struct bytes hash = bytes_of(record->hash, 32);
     if (cache == NULL ||
-        (!get->request->keep && !cache_admit(cache, CACHE_BLOCKS, hash, read->payload.size))) {
+        (!get->request->keep && !store_cache_admits(get, record->hash, read->payload.size))) {
         return false;
     }
     struct cache_entry entry = {
@@ -350,31 +357,36 @@ void store_cache_fill_places(struct store_get *get)
     hot_places_put(cache, height, buffer_bytes(&get->places), &ticket);
 }
 
-void store_cache_fill_transaction(struct store_get *get, const struct record *record)
+void store_cache_fill_place(struct store_get *get, const uint8_t hash[32], struct bytes payload,
+                            uint64_t height)
 {
     const struct stoa_transaction *found = &get->request->transaction;
-    const uint8_t *payload = get->view->read.payload.data;
-    if (!store_cache_fill_block(get, record)) {
-        return; /* a place is of no use without the block */
-    }
     struct hot_place place = {
         .index = found->index,
-        .transaction_offset = (uint32_t)(found->transaction.data - payload),
+        .transaction_offset = (uint32_t)(found->transaction.data - payload.data),
         .transaction_size = (uint32_t)found->transaction.size,
     };
     if (found->receipt.data != NULL) {
-        place.receipt_offset = (uint32_t)(found->receipt.data - payload);
+        place.receipt_offset = (uint32_t)(found->receipt.data - payload.data);
         place.receipt_size = (uint32_t)found->receipt.size;
     }
-    memcpy(place.block, record->hash, 32);
+    memcpy(place.block, hash, 32);
     struct cache_entry entry = {
         .class = CACHE_PLACES,
         .key = bytes_of(found->hash, 32),
         .parts = {bytes_of(&place, sizeof(place))},
         .part_count = 1,
-        .height = get->view->read.height,
+        .height = height,
     };
     fill_if_same_branch(get, &entry);
+}
+
+void store_cache_fill_transaction(struct store_get *get, const struct record *record)
+{
+    const struct ledger_read *read = &get->view->read;
+    if (store_cache_fill_block(get, record)) { /* a place is of no use without the block */
+        store_cache_fill_place(get, record->hash, read->payload, read->height);
+    }
 }
 
 static void fill_probe(struct store_get *get, const struct store_probe *probe, bool holds,

@@ -112,18 +112,21 @@ static struct stoa_bytes public_bytes(struct bytes bytes)
     return (struct stoa_bytes){bytes.data, bytes.size};
 }
 
-static void fill_block(const struct record *record, struct store_get *get, struct stoa_block *out)
+static void fill_block(const struct record *record, struct store_get *get, uint64_t height,
+                       struct stoa_block *out)
 {
-    hot_show_block(record, get->view->read.height, get->canonical, get->view, out);
+    hot_show_block(record, height, get->canonical, get->view, out);
     store_hide_pruned(get->store, out);
     out->receipts_pruned |= (record->gone & RECORD_GONE_RECEIPTS) != 0;
 }
 
 /* The parts of a block record that a transaction's answer needs. False: this is not the transaction
  * that was asked for. */
-static bool fill_transaction(const struct record *record, struct store_get *get, uint32_t index)
+static bool fill_transaction(const struct record *record, struct store_get *get,
+                             const struct index_transaction *place)
 {
     struct store_request *request = get->request;
+    uint32_t index = place->index;
     struct rlp_item header;
     struct bytes block;
     struct bytes transactions;
@@ -143,7 +146,7 @@ static bool fill_transaction(const struct record *record, struct store_get *get,
     }
     struct stoa_transaction *out = &request->transaction;
     *out = (struct stoa_transaction){.index = index, .transaction = public_bytes(envelope)};
-    fill_block(record, get, &out->block);
+    fill_block(record, get, place->height, &out->block);
     memcpy(out->hash, hash, 32);
     if (out->block.receipts.data != NULL) {
         struct bytes receipts;
@@ -182,6 +185,8 @@ void store_get_start_again(struct store_get *get)
     get->candidate_count = 0;
     get->candidate_next = 0;
     get->from_tables = false;
+    get->parts = (struct index_parts){.known = false};
+    get->whole = false;
     start(get);
 }
 
@@ -253,7 +258,7 @@ void store_get_done_read(struct ledger_read *read)
         return;
     }
     if (request->kind == STORE_GET_BLOCK) {
-        fill_block(&record, get, &request->block);
+        fill_block(&record, get, read->height, &request->block);
         if (request->header_only || request->keep) {
             store_cache_fill_header(get, &record);
         }
@@ -270,7 +275,7 @@ void store_get_done_read(struct ledger_read *read)
         store_get_finish(get, 0); /* not in the cache: it is read again */
         return;
     }
-    if (fill_transaction(&record, get, get->candidates[get->candidate_next].index)) {
+    if (fill_transaction(&record, get, &get->candidates[get->candidate_next])) {
         if (get->view->read.height >= get->store->kept.receipts) {
             store_cache_fill_transaction(get, &record);
         }
@@ -311,6 +316,34 @@ static void start_read(struct store_get *get, const struct ledger_position *posi
     ledger_read(get->store->ledger, &get->view->read);
 }
 
+/* The transaction that the tables led to, where its block is in the cache for another's sake. */
+static bool show_cached(struct store_get *get)
+{
+    const struct index_transaction *candidate = &get->candidates[get->candidate_next];
+    const struct index_parts *parts = &get->parts;
+    struct cache *cache = get->store->cache;
+    struct cache_hit hit;
+    struct bytes payload;
+    struct record record;
+    if (cache == NULL || parts->position.sequence == 0 ||
+        !position_is_same(&candidate->position, &parts->position) ||
+        candidate->height < get->store->kept.receipts ||
+        !cache_peek(cache, CACHE_BLOCKS, bytes_of(parts->hash, 32), &hit)) {
+        return false; /* to peek is no miss */
+    }
+    cache_release(hit.object);
+    if (!hot_get_record(cache, parts->hash, &payload, &get->view)) {
+        return false;
+    }
+    if (record_decode(payload, &record, NULL) != 0 || !fill_transaction(&record, get, candidate)) {
+        hot_release(get->view);
+        return false;
+    }
+    store_cache_fill_place(get, parts->hash, payload, candidate->height);
+    store_get_finish(get, 0);
+    return true;
+}
+
 /* Read the next place where the transaction may be; the tables are asked when the pending ones are
  * used up. */
 void store_get_next_candidate(struct store_get *get)
@@ -318,7 +351,7 @@ void store_get_next_candidate(struct store_get *get)
     if (get->candidate_next < get->candidate_count) {
         const struct ledger_position *position = &get->candidates[get->candidate_next].position;
         get->canonical = true;
-        if (!store_get_read_parts(get, position)) {
+        if (!show_cached(get) && !store_get_read_parts(get, position)) {
             start_read(get, position, 0);
         }
     } else if (!get->from_tables) {

@@ -13,36 +13,71 @@ static_assert(STOA_PART_TRANSACTION == 1 << BODY_TRANSACTION &&
               "parts are asked for by their number");
 static_assert((int)LEDGER_RANGES_MAX >= (int)BODY_PARTS, "each part has a range");
 
+enum { LEAST_SAVED = 2 }; /* parts of more than half of the frame are read with it */
+
 struct index_parts *store_get_ask_parts(struct store_get *get)
 {
-    unsigned wanted = get->request->parts;
+    unsigned wanted = get->whole ? 0 : get->request->parts;
     get->parts = (struct index_parts){
         .wanted = wanted == 0 ? 0 : wanted | STOA_PART_TRANSACTION, /* its hash is compared */
     };
-    return wanted == 0 || get->whole ? NULL : &get->parts;
+    return &get->parts;
 }
 
-/* The cache keeps whole blocks, those that are read again. */
-static bool cache_wants(const struct store_get *get, size_t size)
+/* The ranges to read for the parts that are there, which stand in the order of their numbers: those
+ * that meet are one. Their size in all. */
+static uint64_t lay_out(struct store_get *get)
 {
-    struct cache *cache = get->store->cache;
-    return cache != NULL && cache_admit(cache, CACHE_BLOCKS,
-                                        bytes_of(get->parts.hash, sizeof(get->parts.hash)), size);
+    struct ledger_ranges *ranges = &get->ranges;
+    uint64_t size = 0;
+    ranges->count = 0;
+    for (unsigned i = 0; i < BODY_PARTS; i++) {
+        const struct body_map_span *span = &get->parts.spans[i];
+        struct ledger_range *last = ranges->count == 0 ? NULL : &ranges->at[ranges->count - 1];
+        uint32_t begin = RECORD_HEADER_SIZE + span->begin;
+        if ((get->parts.there & 1U << i) == 0) {
+            continue;
+        }
+        if (last == NULL || begin < last->offset || begin > last->offset + last->size) {
+            ranges->at[ranges->count++] =
+                (struct ledger_range){.offset = begin, .size = span->size};
+            size += span->size;
+        } else if (begin + span->size > last->offset + last->size) {
+            size += begin + span->size - (last->offset + last->size);
+            last->size = begin + span->size - last->offset;
+        }
+    }
+    return size;
+}
+
+/* What was read of SPAN. */
+static const uint8_t *find_span(const struct ledger_ranges *ranges,
+                                const struct body_map_span *span)
+{
+    uint32_t begin = RECORD_HEADER_SIZE + span->begin;
+    const struct ledger_range *range = ranges->at;
+    while (begin < range->offset || begin + span->size > range->offset + range->size) {
+        range++;
+        ensure(range < ranges->at + ranges->count); /* it was laid out */
+    }
+    return range->data + (begin - range->offset);
 }
 
 /* The parts that are there, from what was read. False: they are not what the map says. */
 static bool take_parts(const struct store_get *get, struct bytes out[BODY_PARTS])
 {
     const struct index_parts *parts = &get->parts;
-    const struct ledger_range *range = get->ranges.at;
     for (unsigned i = 0; i < BODY_PARTS; i++) {
+        const struct body_map_span *span = &parts->spans[i];
         out[i] = bytes_of(NULL, 0);
         if ((parts->there & 1U << i) != 0 &&
-            !body_map_take(&parts->spans[i], parts->hash, range++->data, &out[i])) {
+            !body_map_take(span, parts->hash, find_span(&get->ranges, span), &out[i])) {
             return false;
         }
     }
-    return true;
+    uint8_t hash[32];
+    transaction_hash(out[BODY_TRANSACTION], hash);
+    return memcmp(hash, get->request->hash, 32) == 0; /* else the block tells whether it is there */
 }
 
 static void show(struct store_get *get, const struct bytes found[BODY_PARTS])
@@ -66,7 +101,6 @@ static void done_parts(struct ledger_read *read)
 {
     struct store_get *get = read->context;
     struct bytes found[BODY_PARTS];
-    uint8_t hash[32];
     if (read->result != 0 || read->ranges == NULL || store_get_is_outdated(get)) {
         store_get_done_read(read);
         return;
@@ -74,13 +108,6 @@ static void done_parts(struct ledger_read *read)
     if (!take_parts(get, found)) {
         store_view_release(get->view);
         get->whole = true;
-        store_get_next_candidate(get);
-        return;
-    }
-    transaction_hash(found[BODY_TRANSACTION], hash);
-    if (memcmp(hash, get->request->hash, 32) != 0) {
-        store_view_release(get->view);
-        get->candidate_next++;
         store_get_next_candidate(get);
         return;
     }
@@ -95,7 +122,8 @@ bool store_get_read_parts(struct store_get *get, const struct ledger_position *p
     uint64_t height = get->candidates[get->candidate_next].height;
     if (!parts->known || get->whole || !position_is_same(position, &parts->position) ||
         height < store->kept.receipts || height < store->kept.bodies ||
-        cache_wants(get, position->size)) {
+        store_cache_admits(get, parts->hash, position->size) ||
+        lay_out(get) > position->size / LEAST_SAVED) {
         return false;
     }
     get->view = store_view_take(get->store);
@@ -103,15 +131,6 @@ bool store_get_read_parts(struct store_get *get, const struct ledger_position *p
         store_get_finish(get,
                          error_set(&get->request->detail, STOA_ENOMEM, "read parts of a block"));
         return true;
-    }
-    get->ranges.count = 0;
-    for (unsigned i = 0; i < BODY_PARTS; i++) {
-        if ((parts->there & 1U << i) != 0) {
-            get->ranges.at[get->ranges.count++] = (struct ledger_range){
-                .offset = RECORD_HEADER_SIZE + parts->spans[i].begin,
-                .size = parts->spans[i].size,
-            };
-        }
     }
     get->view->read = (struct ledger_read){
         .position = *position, .ranges = &get->ranges, .done = done_parts, .context = get};

@@ -161,6 +161,7 @@ struct store_get {
     struct index_transaction candidates[INDEX_CANDIDATES_MAX];
     size_t candidate_count;
     size_t candidate_next;
+    bool refused;                     /* the cache did not want its block */
     bool whole;                       /* its parts were not as their map says: the frame is read */
     struct index_parts parts;         /* of the one candidate (store_get_parts.c) */
     struct ledger_ranges ranges;      /* where they are being read */
@@ -477,8 +478,8 @@ void store_get_finish(struct store_get *get, int result);
 bool store_get_is_outdated(const struct store_get *get);
 void store_get_start_again(struct store_get *get);
 
-/* store_get_parts.c: what the tables are to tell of a transaction's parts, or NULL; on a worker.
- * Whether they are read alone: then the rest comes to its end by itself. */
+/* store_get_parts.c: what the tables are to tell of a transaction's parts; on a worker. Whether
+ * they are read alone: then the rest comes to its end by itself. */
 struct index_parts *store_get_ask_parts(struct store_get *get);
 bool store_get_read_parts(struct store_get *get, const struct ledger_position *position);
 /* What was READ, whole or up to its receipts, of a frame that is to be a block's. */
@@ -681,10 +682,16 @@ void store_cache_begin(struct store_get *get);       /* before anything is looke
 void store_cache_fill_header(struct store_get *get, const struct record *record);
 /* False: the block was not worth it. */
 bool store_cache_fill_block(struct store_get *get, const struct record *record);
-/* Whether the block of SIZE bytes that is asked for is to be kept when it is read. */
+/* Whether the cache takes the block with HASH when it is read: once refused it is for this get. */
+bool store_cache_admits(struct store_get *get, const uint8_t hash[32], size_t size);
+/* The same of the block that is asked for. */
 bool store_cache_wants_block(struct store_get *get, size_t size);
 void store_cache_fill_places(struct store_get *get);
 void store_cache_fill_transaction(struct store_get *get, const struct record *record);
+/* Where the transaction that was found is in PAYLOAD, the record of the block with HASH at HEIGHT,
+ * which is in the cache. */
+void store_cache_fill_place(struct store_get *get, const uint8_t hash[32], struct bytes payload,
+                            uint64_t height);
 void store_cache_fill_state(struct store_get *get, int result);
 void store_cache_fill_probes(struct store_get *get); /* of an account or slot, settled */
 /* ENTRY, at SPOT, of ADDRESS, is what a query found on the branch that is canonical now. */

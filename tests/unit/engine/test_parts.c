@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/bytes.h"
 #include "chain/envelope.h"
@@ -25,6 +26,7 @@ enum {
     BLOCKS = 24, /* more than a segment */
     ALL = STOA_PART_TRANSACTION | STOA_PART_RECEIPT | STOA_PART_SENDER,
     TABLES_SIZE = 32 << 20,
+    CACHE_SIZE = 16 << 20,
 };
 
 /* A store of made blocks, opened anew for each look so that nothing of them is in memory. */
@@ -32,6 +34,7 @@ struct shelf {
     char base[128];
     char directory[160];
     enum stoa_io io;
+    bool cached; /* it has a cache, which takes blocks that are read again */
     struct stoa *stoa;
     struct made_load_block blocks[BLOCKS];
 };
@@ -41,7 +44,8 @@ static void open_shelf(struct shelf *shelf)
     struct stoa_options options = STOA_OPTIONS_INIT;
     struct stoa_cache_options cache = STOA_CACHE_OPTIONS_INIT;
     struct stoa_detail detail = {.code = 0};
-    cache.capacity = STOA_NO_CACHE; /* which takes whole blocks that are read again */
+    cache.capacity = shelf->cached ? CACHE_SIZE : STOA_NO_CACHE;
+    cache.cold = 1;
     options.cache = &cache;
     options.io = shelf->io;
     options.segment_size = 1 << 20;
@@ -284,13 +288,22 @@ static void a_flipped_bit_costs_the_parts_beside_it(void **state)
     stoa_release(found.block.view);
 }
 
-/* A byte of the map of each block, where it has one, in the tables of the closed store. */
-static unsigned harm_maps(const struct shelf *shelf, size_t at)
+/* The map's own sum, right whatever stands in it. */
+static void sum_map(uint8_t *map, size_t size, const uint8_t hash[32])
+{
+    enum { OFFSET = 20 };
+    bytes_store_le32(map + OFFSET, 0);
+    bytes_store_le32(map + OFFSET,
+                     (uint32_t)XXH3_64bits_withSeed(map, size, bytes_load_le64(hash)));
+}
+
+/* A byte of the map of each block in the tables of the closed store; with SUMMED so that its own
+ * sum does not show it. */
+static void harm_maps(const struct shelf *shelf, size_t at, bool summed)
 {
     char path[200];
     struct kv *kv;
     struct kv_session *session;
-    unsigned harmed = 0;
     (void)snprintf(path, sizeof(path), "%s/tables", shelf->directory);
     struct kv_options options = {.path = path, .cache_size = TABLES_SIZE};
     assert_int_equal(kv_wiredtiger_open(&options, &kv, NULL), 0);
@@ -302,54 +315,118 @@ static unsigned harm_maps(const struct shelf *shelf, size_t at)
         place_encode_height_key(i, key);
         assert_int_equal(kv_get(session, "heights", bytes_of(key, sizeof(key)), &there, NULL), 0);
         assert_true(there.size <= sizeof(value));
-        memcpy(value, there.data, there.size);
-        if (there.size > PLACE_HEIGHT_VALUE_SIZE + at) {
-            value[PLACE_HEIGHT_VALUE_SIZE + at] ^= 2;
-            harmed++;
+        assert_true(there.size > PLACE_HEIGHT_VALUE_SIZE + at);
+        size_t size = there.size;
+        memcpy(value, there.data, size);
+        value[PLACE_HEIGHT_VALUE_SIZE + at] ^= 2;
+        if (summed) {
+            sum_map(value + PLACE_HEIGHT_VALUE_SIZE, size - PLACE_HEIGHT_VALUE_SIZE,
+                    shelf->blocks[i].hash);
         }
         assert_int_equal(kv_begin(session, NULL), 0);
-        assert_int_equal(kv_put(session, "heights", bytes_of(key, sizeof(key)),
-                                bytes_of(value, there.size), NULL),
-                         0);
+        assert_int_equal(
+            kv_put(session, "heights", bytes_of(key, sizeof(key)), bytes_of(value, size), NULL), 0);
         assert_int_equal(kv_commit(session, NULL), 0);
     }
     assert_int_equal(kv_checkpoint(session, NULL), 0);
     kv_session_close(session);
     kv_close(kv);
-    return harmed;
 }
 
-/* Wherever the map is wrong: version, sizes, the sum of a piece, what begins in it and where. */
+/* How many came with their block; all are right. */
+static unsigned read_some(struct shelf *shelf)
+{
+    unsigned whole = 0;
+    for (unsigned i = 0; i < MADE_LOAD_TRANSACTIONS; i += 3) {
+        const struct made_load_block *block = &shelf->blocks[i % BLOCKS];
+        struct stoa_transaction found;
+        assert_int_equal(stoa_get_transaction_parts(shelf->stoa, block->transaction_hashes[i], ALL,
+                                                    &found, NULL),
+                         0);
+        struct bytes receipt = receipt_at(block, i);
+        assert_int_equal(found.receipt.size, receipt.size);
+        assert_memory_equal(found.receipt.data, receipt.data, receipt.size);
+        assert_memory_equal(found.sender, block->senders[i], 20);
+        whole += found.block.block.data != NULL;
+        stoa_release(found.block.view);
+    }
+    return whole;
+}
+
+/* Wherever a bit of the map has flipped; and where it is wrong by its maker's fault, in what can be
+ * told from the block: the sum of a piece, and where the transactions are in it. */
 static void a_wrong_map_costs_speed_alone(void **state)
 {
-    static const size_t places[] = {0, 1, 2, 5, 9, 13, 17};
-    enum { PIECE = 6 };
+    static const size_t flips[] = {0, 1, 2, 5, 9, 13, 17, 21, 24, 29, 31, 50, 63};
+    static const size_t faults[] = {24, 26, 32 + 4, 32 + 6, 40 + 1};
+    enum { FLIPS = sizeof(flips) / sizeof(flips[0]), FAULTS = sizeof(faults) / sizeof(faults[0]) };
     struct shelf *shelf = *state;
     store_all(shelf);
-    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]) + 8; i++) {
-        size_t at = i < sizeof(places) / sizeof(places[0])
-                        ? places[i]
-                        : BODY_MAP_HEADER_SIZE + PIECE * BODY_MAP_PIECE_SIZE + i % 8;
+    for (size_t i = 0; i < FLIPS + FAULTS; i++) {
+        bool fault = i >= FLIPS;
+        size_t at = fault ? faults[i - FLIPS] : flips[i];
         assert_int_equal(stoa_close(shelf->stoa, NULL), 0);
-        assert_int_equal(harm_maps(shelf, at), BLOCKS);
+        harm_maps(shelf, at, fault);
         open_shelf(shelf);
-        for (unsigned j = 0; j < MADE_LOAD_TRANSACTIONS; j += 3) {
-            const struct made_load_block *block = &shelf->blocks[j % BLOCKS];
-            struct stoa_transaction found;
-            assert_int_equal(stoa_get_transaction_parts(shelf->stoa, block->transaction_hashes[j],
-                                                        ALL, &found, NULL),
-                             0);
-            struct bytes receipt = receipt_at(block, j);
-            assert_int_equal(found.receipt.size, receipt.size);
-            assert_memory_equal(found.receipt.data, receipt.data, receipt.size);
-            assert_memory_equal(found.sender, block->senders[j], 20);
-            stoa_release(found.block.view);
-        }
+        unsigned whole = read_some(shelf);
+        assert_true(fault ? whole > 0 : whole == (MADE_LOAD_TRANSACTIONS + 2) / 3);
         assert_int_equal(stoa_close(shelf->stoa, NULL), 0);
-        assert_int_equal(harm_maps(shelf, at), BLOCKS); /* right again */
+        harm_maps(shelf, at, fault); /* right again */
         open_shelf(shelf);
+        assert_int_equal(read_some(shelf), 0);
     }
-    expect_parts(shelf->stoa, &shelf->blocks[4], 44, ALL, true);
+}
+
+/* A block that is in the cache for another's sake is not read for its other transactions. */
+static void a_block_in_the_cache_answers_for_its_transactions(void **state)
+{
+    enum { BLOCK = 3, FIRST = 7, OTHER = 120 };
+    struct shelf *shelf = *state;
+    const struct made_load_block *block = &shelf->blocks[BLOCK];
+    struct stoa_transaction found;
+    store_all(shelf);
+    shelf->cached = true;
+    open_again(shelf);
+    expect_parts(shelf->stoa, block, FIRST, ALL, true); /* and with its block: it is kept now */
+    struct bytes receipt = receipt_at(block, OTHER);
+    unsigned segment = 0;
+    long offset;
+    while ((offset = find_in_segment(shelf, segment, receipt)) < 0) {
+        assert_true(++segment < BLOCKS);
+    }
+    flip(shelf, segment, offset + 5); /* whoever reads it is told */
+    const uint8_t *hash = block->transaction_hashes[OTHER];
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(stoa_get_transaction_parts(shelf->stoa, hash, ALL, &found, NULL), 0);
+        assert_non_null(found.block.block.data);
+        assert_int_equal(found.block.height, BLOCK);
+        assert_int_equal(found.index, OTHER);
+        assert_int_equal(found.receipt.size, receipt.size);
+        assert_memory_equal(found.receipt.data, receipt.data, receipt.size);
+        assert_memory_equal(found.sender, block->senders[OTHER], 20);
+        stoa_release(found.block.view);
+    }
+    assert_int_equal(stoa_flush_cache(shelf->stoa, NULL), 0);
+    assert_int_equal(stoa_get_transaction_parts(shelf->stoa, hash, STOA_PART_RECEIPT, &found, NULL),
+                     STOA_ECORRUPT);
+}
+
+static void an_update_of_the_state_leaves_the_map(void **state)
+{
+    static const uint8_t key[] = "a key";
+    struct shelf *shelf = *state;
+    struct stoa_state_update update = STOA_STATE_UPDATE_INIT;
+    struct stoa_change change = {
+        .key = {key, sizeof(key)},
+        .value = {key, 1},
+    };
+    update.changes = &change;
+    update.change_count = 1;
+    store_all(shelf);
+    open_again(shelf); /* the tables have the block, and the batch will have the update alone */
+    assert_int_equal(stoa_update_state(shelf->stoa, &update, NULL), 0);
+    open_again(shelf);
+    expect_parts(shelf->stoa, &shelf->blocks[BLOCKS - 1], 55, ALL, true);
 }
 
 static void receipts_that_come_later_have_their_place(void **state)
@@ -423,7 +500,16 @@ static void a_change_of_branch_leads_to_the_winner(void **state)
     free(side);
 }
 
-/* Packed, a frame is read whole: the answers are the same. */
+static uint64_t blocks_in_cache(struct stoa *stoa)
+{
+    struct stoa_cache_stats stats = STOA_CACHE_STATS_INIT;
+    assert_int_equal(stoa_get_cache_stats(stoa, &stats), 0);
+    assert_true(stats.limit != 0);
+    return stats.classes[STOA_CACHE_BLOCKS].inserts;
+}
+
+/* Packed, a frame is read whole: the answers are the same, and the cache is none the fuller for a
+ * scan. */
 static void packed_blocks_give_the_same_parts(void **state)
 {
     struct shelf *shelf = *state;
@@ -431,6 +517,7 @@ static void packed_blocks_give_the_same_parts(void **state)
     struct stoa_job_info info;
     struct stoa_detail detail = {.code = 0};
     struct stoa_block_key head = {.by = STOA_LATEST};
+    struct stoa_transaction found;
     store_all(shelf);
     assert_int_equal(stoa_set_finalized(shelf->stoa, &head, NULL), 0);
     assert_int_equal(stoa_checkpoint(shelf->stoa, NULL), 0);
@@ -442,6 +529,16 @@ static void packed_blocks_give_the_same_parts(void **state)
     open_again(shelf);
     expect_parts(shelf->stoa, &shelf->blocks[1], 20, ALL, false);
     expect_parts(shelf->stoa, &shelf->blocks[BLOCKS - 1], 20, ALL, true); /* not sealed yet */
+    shelf->cached = true;
+    open_again(shelf);
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        assert_int_equal(stoa_get_transaction_parts(shelf->stoa,
+                                                    shelf->blocks[i].transaction_hashes[i], ALL,
+                                                    &found, NULL),
+                         0);
+        stoa_release(found.block.view);
+    }
+    assert_int_equal(blocks_in_cache(shelf->stoa), 0);
 }
 
 static void over_a_socket_all_comes(void **state)
@@ -450,16 +547,19 @@ static void over_a_socket_all_comes(void **state)
     const struct made_block *made = made_chain_block(rig->chain, 30);
     struct stoa_transaction found;
     engine_rig_put(rig, 1, 40);
+    assert_true(made->transaction_count > 0);
     for (size_t i = 0; i < made->transaction_count; i++) {
-        assert_int_equal(stoa_get_transaction_parts(rig->stoa, made->transactions[i].hash,
-                                                    STOA_PART_RECEIPT, &found, NULL),
-                         0);
-        assert_int_equal(found.receipt.size, made->transactions[i].receipt.size);
-        assert_memory_equal(found.receipt.data, made->transactions[i].receipt.data,
-                            found.receipt.size);
+        const struct made_transaction *wanted = &made->transactions[i];
+        assert_int_equal(
+            stoa_get_transaction_parts(rig->stoa, wanted->hash, STOA_PART_RECEIPT, &found, NULL),
+            0);
+        assert_int_equal(found.receipt.size, wanted->receipt.size);
+        assert_memory_equal(found.receipt.data, wanted->receipt.data, wanted->receipt.size);
+        assert_int_equal(found.transaction.size, wanted->envelope.size);
+        assert_memory_equal(found.sender, wanted->sender, 20);
+        assert_int_equal(found.block.block.size, made->block.size);
         stoa_release(found.block.view);
     }
-    assert_true(made->transaction_count > 0);
 }
 
 #define BOTH(test)                                                \
@@ -475,6 +575,8 @@ int main(void)
         BOTH(submitted_calls_ask_for_parts_as_well),
         BOTH(a_flipped_bit_costs_the_parts_beside_it),
         BOTH(a_wrong_map_costs_speed_alone),
+        BOTH(a_block_in_the_cache_answers_for_its_transactions),
+        BOTH(an_update_of_the_state_leaves_the_map),
         BOTH(receipts_that_come_later_have_their_place),
         BOTH(a_change_of_branch_leads_to_the_winner),
         BOTH(packed_blocks_give_the_same_parts),
