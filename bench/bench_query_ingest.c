@@ -41,7 +41,7 @@ static void submit_next(struct ingest *ingest, struct store_request *request)
     request->put = (struct stoa_store_block)STOA_STORE_BLOCK_INIT;
     request->put.block = (struct stoa_bytes){block->block.data, block->block.size};
     request->put.receipts = (struct stoa_bytes){block->receipts.data, block->receipts.size};
-    request->put.senders = block->senders.data;
+    request->put.senders = (ingest->skip & STOA_SKIP_SENDERS) != 0 ? block->senders.data : NULL;
     request->put.skip = ingest->skip;
     ingest->under_way++;
     store_submit(ingest->store, request);

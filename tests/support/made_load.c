@@ -2,6 +2,7 @@
 #include "made_load.h"
 
 #include <math.h>
+#include <secp256k1.h>
 
 #include "base/memory.h"
 #include "chain/block.h"
@@ -121,6 +122,15 @@ static void put_amount(struct buffer *out, struct made_random *random, size_t si
     made_rlp_uint256(out, bytes);
 }
 
+/* R of a signature is where a point of the curve lies: then somebody's key can be recovered. */
+static bool is_signature_of_somebody(const uint8_t r[32])
+{
+    uint8_t point[33] = {2};
+    secp256k1_pubkey parsed;
+    memcpy(point + 1, r, 32);
+    return secp256k1_ec_pubkey_parse(secp256k1_context_static, &parsed, point, sizeof(point)) == 1;
+}
+
 /* Two in three are transfers of about 115 bytes; the rest calls with 4 to 260 bytes of input. Type
  * 2 mostly, some legacy. */
 static bool put_transaction(struct made_load *load, struct made_random *random, uint8_t hash[32],
@@ -153,6 +163,10 @@ static bool put_transaction(struct made_load *load, struct made_random *random, 
     made_rlp_uint(payload, (legacy ? 37 : 0) + made_random_below(random, 2));
     made_random_fill(random, bytes, 64);
     bytes[0] |= 1;
+    while (load->rooted && !is_signature_of_somebody(bytes)) {
+        made_random_fill(random, bytes, 32);
+        bytes[0] |= 1; /* it is an integer of 32 bytes */
+    }
     bytes[32] = (uint8_t)((bytes[32] & 0x7f) | 1);
     made_rlp_string(payload, bytes, 32);
     made_rlp_string(payload, bytes + 32, 32);

@@ -5,7 +5,8 @@
  * with values of 32 to 100 bytes; about 175 KB in all. Encodings are well formed, and hashes and
  * parent links true; roots, blooms and signatures only look like it, so the blocks are stored with
  * STOA_SKIP_ALL and the senders that come with them; unless they are to be rooted: then all is true
- * but the signatures and the state root, at twice the price. One thread. */
+ * but the state root and that the signatures are of whom they recover to, not of the senders, at
+ * three times the price. One thread. */
 #ifndef MADE_LOAD_H
 #define MADE_LOAD_H
 
