@@ -557,7 +557,7 @@ int stoa_get_transaction(struct stoa *stoa, const uint8_t hash[32],
 
 /* The same of PARTS of it (STOA_PART_… together, not 0): what else there is need not come, and of
  * the block no more than hash, height and view. Where the block is large and not in the cache, some
- * KiB are read then in its place. Over a socket all comes. */
+ * KiB are read then in its place; over a socket nothing else is sent. */
 enum {
     STOA_PART_TRANSACTION = 1 << 0,
     STOA_PART_RECEIPT = 1 << 1,

@@ -150,7 +150,8 @@ static int copy_call(const struct stoa_call *given, struct stoa_call *own)
     bool valid = own->priority >= STOA_PRIORITY_DEFAULT &&
                  own->priority <= STOA_PRIORITY_CRITICAL &&
                  (own->durability == STOA_DURABLE || own->durability == STOA_BUFFERED) &&
-                 (own->flags & ~(unsigned)(STOA_CALL_NO_RETRY | STOA_CALL_MORE)) == 0;
+                 (own->flags & ~(unsigned)(STOA_CALL_NO_RETRY | STOA_CALL_MORE)) == 0 &&
+                 (own->parts & ~(unsigned)(WIRE_PARTS >> WIRE_PARTS_SHIFT)) == 0;
     return valid ? 0 : STOA_EINVAL;
 }
 
@@ -178,7 +179,8 @@ int remote_send(struct remote *remote, struct remote_call *call, const struct st
     struct wire_header header = {
         .type = call->type,
         .flags = (uint8_t)(((options->flags & STOA_CALL_NO_RETRY) != 0 ? WIRE_NO_RETRY : 0) |
-                           (options->durability == STOA_BUFFERED ? WIRE_BUFFERED : 0)),
+                           (options->durability == STOA_BUFFERED ? WIRE_BUFFERED : 0) |
+                           (options->parts << WIRE_PARTS_SHIFT & WIRE_PARTS)),
         .priority = (uint8_t)options->priority,
         .id = remote_call_id(call),
         .deadline_ms = options->deadline_ms,

@@ -134,6 +134,30 @@ static struct outbox_held hold(struct stoa_completion *completion)
     return held;
 }
 
+/* Of a transaction no more than what was asked for is sent, also where its block was at hand. */
+static void leave_parts(unsigned parts, struct stoa_transaction *own)
+{
+    static const struct stoa_bytes none = {.data = NULL};
+    if (parts == 0) {
+        return;
+    }
+    own->block.block = none;
+    own->block.receipts = none;
+    own->block.senders = none;
+    own->block.envelope = none;
+    own->block.receipts_pruned = 0;
+    own->transaction = (parts & STOA_PART_TRANSACTION) != 0 ? own->transaction : none;
+    own->receipt = (parts & STOA_PART_RECEIPT) != 0 ? own->receipt : none;
+    own->sender = (parts & STOA_PART_SENDER) != 0 ? own->sender : NULL;
+}
+
+static unsigned parts_of(const struct wire_header *header)
+{
+    unsigned parts = (header->flags & (unsigned)WIRE_PARTS) >> WIRE_PARTS_SHIFT;
+    return parts != 0 && header->type == STOA_MESSAGE_GET_RECEIPT ? parts | STOA_PART_RECEIPT
+                                                                  : parts;
+}
+
 static void reply(struct connection *connection, const struct wire_header *header,
                   struct stoa_completion *completion)
 {
@@ -145,6 +169,7 @@ static void reply(struct connection *connection, const struct wire_header *heade
         .deadline_ms = (uint32_t)completion->result,
     };
     completion->message = (enum stoa_message)header->type;
+    leave_parts(parts_of(header), &completion->transaction);
     outbox_begin(&connection->outbox, &writer);
     wire_reply_write(&writer, completion, 0);
     struct outbox_held held = hold(completion);
@@ -300,6 +325,7 @@ static int submit(struct connection *connection, struct connection_request *requ
     call.durability = (header->flags & WIRE_BUFFERED) != 0 ? STOA_BUFFERED : STOA_DURABLE;
     call.deadline_ms = header->deadline_ms;
     call.flags = (header->flags & WIRE_NO_RETRY) != 0 ? STOA_CALL_NO_RETRY : 0;
+    call.parts = parts_of(header);
     request->base.done = request_done;
     request->with_store = true;
     result = server_submit(connection->owner->server, message, argument.pointer, &call,

@@ -37,7 +37,9 @@ enum {
     WIRE_MORE = 1 << 1,     /* a part of a reply: more frames of its id follow */
     WIRE_NO_RETRY = 1 << 2, /* of a request: STOA_CALL_NO_RETRY */
     WIRE_BUFFERED = 1 << 3, /* of a request: STOA_BUFFERED */
-    WIRE_FLAGS = (1 << 4) - 1,
+    WIRE_PARTS_SHIFT = 4,   /* of a request for a transaction: the parts wanted, STOA_PART_… */
+    WIRE_PARTS = 7 << WIRE_PARTS_SHIFT,
+    WIRE_FLAGS = (1 << 7) - 1,
 };
 
 /* Types: those of enum stoa_message, and these. Replies have their request's. */

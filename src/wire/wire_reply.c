@@ -378,9 +378,14 @@ static void write_header(struct wire_writer *writer, const struct stoa_header *h
     wire_writer_end(writer, mark);
 }
 
-/* Where PART is in WHOLE, as offset and size; an empty list where it is not there. */
+/* Where PART is in WHOLE, as offset and size, or itself where that does not come; an empty list
+ * where it is not there. */
 static void write_place(struct wire_writer *writer, struct stoa_bytes whole, struct stoa_bytes part)
 {
+    if (whole.data == NULL && part.data != NULL) {
+        wire_writer_long(writer, part.data, part.size);
+        return;
+    }
     struct wire_mark mark = wire_writer_list(writer);
     if (part.data != NULL) {
         ensure(part.data >= whole.data && part.size <= whole.size &&

@@ -88,14 +88,19 @@ static int read_header(struct bytes *cursor, struct stoa_header *out, struct err
 static int read_place(struct bytes *cursor, struct stoa_bytes whole, struct stoa_bytes *out,
                       struct error_detail *detail)
 {
-    struct bytes list;
+    struct rlp_item item;
     uint64_t offset;
     uint64_t size;
     *out = (struct stoa_bytes){NULL, 0};
-    int result = rlp_read_list(cursor, &list, detail);
-    if (result != 0 || list.size == 0) {
+    int result = rlp_read(cursor, &item, detail);
+    if (result != 0 || item.payload.size == 0) {
         return result;
     }
+    if (!item.list) { /* its block does not come: it stands here itself */
+        *out = (struct stoa_bytes){item.payload.data, item.payload.size};
+        return 0;
+    }
+    struct bytes list = item.payload;
     result = rlp_read_uint64(&list, &offset, detail);
     if (result == 0) {
         result = rlp_read_uint64(&list, &size, detail);
@@ -117,6 +122,9 @@ static int read_transaction(struct bytes *cursor, struct stoa_transaction *out,
     int result = rlp_read_list(cursor, &list, detail);
     if (result == 0) {
         result = read_block(&list, &out->block, detail);
+    }
+    if (result == 0 && out->block.block.size == 0) { /* of it only its name came */
+        out->block.block = (struct stoa_bytes){NULL, 0};
     }
     if (result == 0) {
         result = wire_field_read_u32(&list, &out->index, detail);
