@@ -176,11 +176,12 @@ int remote_send(struct remote *remote, struct remote_call *call, const struct st
 {
     struct wire_writer writer;
     struct buffer parts = {.data = NULL};
+    bool takes_parts = (remote->welcome.features & WIRE_FEATURE_PARTS) != 0; /* else all comes */
     struct wire_header header = {
         .type = call->type,
         .flags = (uint8_t)(((options->flags & STOA_CALL_NO_RETRY) != 0 ? WIRE_NO_RETRY : 0) |
                            (options->durability == STOA_BUFFERED ? WIRE_BUFFERED : 0) |
-                           (options->parts << WIRE_PARTS_SHIFT & WIRE_PARTS)),
+                           (takes_parts ? options->parts << WIRE_PARTS_SHIFT & WIRE_PARTS : 0)),
         .priority = (uint8_t)options->priority,
         .id = remote_call_id(call),
         .deadline_ms = options->deadline_ms,

@@ -150,7 +150,11 @@ static int take_goodbye(const struct greeting *greeting, struct bytes payload)
 static int greet(struct greeting *greeting)
 {
     struct remote *remote = greeting->remote;
-    struct wire_hello hello = {.version_least = WIRE_VERSION, .version_most = WIRE_VERSION};
+    struct wire_hello hello = {
+        .version_least = WIRE_VERSION,
+        .version_most = WIRE_VERSION,
+        .features = WIRE_FEATURES,
+    };
     struct buffer frame = {.data = NULL};
     struct error_detail inner = {.code = 0};
     if (!sockets_random(greeting->nonce, sizeof(greeting->nonce))) {

@@ -143,6 +143,7 @@ static void welcome(struct connection *connection)
     struct connections *owner = connection->owner;
     struct wire_welcome own = {
         .version = WIRE_VERSION,
+        .features = connection->features,
         .role = connection->role,
         .payload_max = owner->settings.request_max,
         .requests_max = owner->settings.limits.requests,
@@ -174,6 +175,7 @@ static void take_hello(struct connection *connection, struct bytes payload)
         return;
     }
     memcpy(connection->client_nonce, hello.nonce, sizeof(hello.nonce));
+    connection->features = hello.features & WIRE_FEATURES;
     if (!connection->tcp) {
         welcome(connection);
         return;

@@ -46,6 +46,7 @@ struct connection {
     bool closed;
     bool reserved;
     enum connection_state state;
+    uint64_t features; /* WIRE_FEATURE_… */
     enum wire_role role;
     bool waits; /* frames that came wait for the client to have less in flight */
     bool dirty; /* its outbox is to be written in this turn */

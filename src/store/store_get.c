@@ -332,7 +332,8 @@ static bool show_cached(struct store_get *get)
         return false; /* to peek is no miss */
     }
     cache_release(hit.object);
-    if (!hot_get_record(cache, parts->hash, &payload, &get->view)) {
+    if ((hit.flags & CACHE_FLAG_PACKED) != 0 ||
+        !hot_get_record(cache, parts->hash, &payload, &get->view)) {
         return false;
     }
     if (record_decode(payload, &record, NULL) != 0 || !fill_transaction(&record, get, candidate)) {

@@ -80,6 +80,14 @@ static bool take_parts(const struct store_get *get, struct bytes out[BODY_PARTS]
     return memcmp(hash, get->request->hash, 32) == 0; /* else the block tells whether it is there */
 }
 
+/* Of what is not the block tells what is left. */
+static bool is_kept(const struct store_get *get)
+{
+    const struct prune_floors *kept = &get->store->kept;
+    uint64_t height = get->candidates[get->candidate_next].height;
+    return height >= kept->receipts && height >= kept->bodies;
+}
+
 static void show(struct store_get *get, const struct bytes found[BODY_PARTS])
 {
     const struct index_transaction *candidate = &get->candidates[get->candidate_next];
@@ -101,11 +109,12 @@ static void done_parts(struct ledger_read *read)
 {
     struct store_get *get = read->context;
     struct bytes found[BODY_PARTS];
-    if (read->result != 0 || read->ranges == NULL || store_get_is_outdated(get)) {
+    bool misled = read->result == STOA_ENOTFOUND; /* by a map that leads out of the frame */
+    if ((read->result != 0 && !misled) || read->ranges == NULL || store_get_is_outdated(get)) {
         store_get_done_read(read);
         return;
     }
-    if (!take_parts(get, found)) {
+    if (misled || !is_kept(get) || !take_parts(get, found)) {
         store_view_release(get->view);
         get->whole = true;
         store_get_next_candidate(get);
@@ -119,10 +128,8 @@ bool store_get_read_parts(struct store_get *get, const struct ledger_position *p
 {
     const struct index_parts *parts = &get->parts;
     const struct store *store = get->store;
-    uint64_t height = get->candidates[get->candidate_next].height;
     if (!parts->known || get->whole || !position_is_same(position, &parts->position) ||
-        height < store->kept.receipts || height < store->kept.bodies ||
-        store_cache_admits(get, parts->hash, position->size) ||
+        !is_kept(get) || store_cache_admits(get, parts->hash, position->size) ||
         lay_out(get) > position->size / LEAST_SAVED) {
         return false;
     }

@@ -64,12 +64,16 @@ int wire_get_header(const uint8_t data[WIRE_HEADER_SIZE], struct wire_header *ou
     if (wire_checksum(0, bytes_of(data, 28)) != bytes_load_le32(data + 28)) {
         return error_set(detail, STOA_EINVAL, "no frame: its header's checksum is wrong");
     }
-    if ((data[6] & ~(unsigned)WIRE_FLAGS) != 0 || bytes_load_le32(data + 24) != 0) {
+    uint16_t type = bytes_load_le16(data + 4);
+    unsigned known = type == STOA_MESSAGE_GET_TRANSACTION || type == STOA_MESSAGE_GET_RECEIPT
+                         ? WIRE_FLAGS
+                         : WIRE_FLAGS & ~WIRE_PARTS;
+    if ((data[6] & ~known) != 0 || bytes_load_le32(data + 24) != 0) {
         return error_set(detail, STOA_EINVAL, "a frame with reserved bits set");
     }
     *out_header = (struct wire_header){
         .size = bytes_load_le32(data),
-        .type = bytes_load_le16(data + 4),
+        .type = type,
         .flags = data[6],
         .priority = data[7],
         .id = bytes_load_le64(data + 8),

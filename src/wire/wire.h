@@ -99,11 +99,16 @@ int wire_end(struct wire_writer *writer, const struct wire_header *header);
 
 /* ---- the handshake ---- */
 
+enum {
+    WIRE_FEATURE_PARTS = 1 << 0, /* WIRE_PARTS in requests for transactions */
+    WIRE_FEATURES = WIRE_FEATURE_PARTS,
+};
+
 /* The client's first frame. */
 struct wire_hello {
     uint64_t version_least;
     uint64_t version_most;
-    uint64_t features; /* wanted; none are known yet */
+    uint64_t features; /* wanted: WIRE_FEATURE_… */
     uint8_t nonce[WIRE_NONCE_SIZE];
     char name[WIRE_NAME_MAX]; /* of the client, for the server's log */
 };

@@ -96,6 +96,9 @@ static int read_place(struct bytes *cursor, struct stoa_bytes whole, struct stoa
     if (result != 0 || item.payload.size == 0) {
         return result;
     }
+    if (!item.list && whole.data != NULL) {
+        return error_set(detail, STOA_EINVAL, "a part beside its block");
+    }
     if (!item.list) { /* its block does not come: it stands here itself */
         *out = (struct stoa_bytes){item.payload.data, item.payload.size};
         return 0;

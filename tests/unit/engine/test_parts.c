@@ -358,7 +358,7 @@ static unsigned read_some(struct shelf *shelf)
 static void a_wrong_map_costs_speed_alone(void **state)
 {
     static const size_t flips[] = {0, 1, 2, 5, 9, 13, 17, 21, 24, 29, 31, 50, 63};
-    static const size_t faults[] = {24, 26, 32 + 4, 32 + 6, 40 + 1};
+    static const size_t faults[] = {24, 26, 32 + 4, 32 + 6, 40 + 1, 14};
     enum { FLIPS = sizeof(flips) / sizeof(flips[0]), FAULTS = sizeof(faults) / sizeof(faults[0]) };
     struct shelf *shelf = *state;
     store_all(shelf);
