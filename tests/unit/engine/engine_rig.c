@@ -253,10 +253,8 @@ void engine_rig_path(const struct engine_rig *rig, const char *name, char out[EN
     assert_in_range(length, 1, ENGINE_RIG_PATH_SIZE - 1);
 }
 
-void engine_rig_flip(const struct engine_rig *rig, const char *name, long offset)
+void engine_rig_flip_file(const char *path, long offset)
 {
-    char path[ENGINE_RIG_PATH_SIZE];
-    engine_rig_path(rig, name, path);
     FILE *file = fopen(path, "r+b");
     assert_non_null(file);
     assert_int_equal(fseek(file, offset, SEEK_SET), 0);
@@ -265,6 +263,13 @@ void engine_rig_flip(const struct engine_rig *rig, const char *name, long offset
     assert_int_equal(fseek(file, offset, SEEK_SET), 0);
     assert_int_equal(fputc(byte ^ 1, file), byte ^ 1);
     assert_int_equal(fclose(file), 0);
+}
+
+void engine_rig_flip(const struct engine_rig *rig, const char *name, long offset)
+{
+    char path[ENGINE_RIG_PATH_SIZE];
+    engine_rig_path(rig, name, path);
+    engine_rig_flip_file(path, offset);
 }
 
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)

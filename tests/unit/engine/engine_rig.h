@@ -67,6 +67,9 @@ void engine_rig_path(const struct engine_rig *rig, const char *name,
 /* Flip a bit of the byte at OFFSET of the store's file NAME. */
 void engine_rig_flip(const struct engine_rig *rig, const char *name, long offset);
 
+/* The same of the file at PATH. */
+void engine_rig_flip_file(const char *path, long offset);
+
 /* Remove a directory of the store with all in it. */
 void engine_rig_remove(const char *path);
 
