@@ -106,6 +106,7 @@ static void sync_does_not_vouch_for_what_another_connection_was_told(void **stat
     put = engine_rig_put_of(rig, 2);
     assert_int_equal(stoa_ask(rig->stoa, STOA_MESSAGE_STORE_BLOCK, &put, &call, &done), 0);
     stop_server(rig);
+    assert_int_equal(stoa_sync(rig->served, NULL), 0); /* it is readable when it is durable */
     engine_rig_serve(rig);
     engine_rig_expect_head(rig, 2); /* over the new one */
     assert_int_equal(stoa_sync(rig->stoa, NULL), STOA_ECLOSED);
