@@ -2,13 +2,13 @@
 /* Messages on their way in: taken from the pool, checked, numbered, and put into the mailbox. The
  * typed forms are in engine_calls.c, the way out in engine_completions.c. */
 #include <errno.h>
-#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "base/ensure.h"
 #include "base/memory.h"
 #include "engine/engine_private.h"
+#include "io/look.h"
 #include "store/hot.h"
 
 enum { LOOK_NS = 20000 };
@@ -464,13 +464,12 @@ int engine_request_check(struct stoa *stoa, enum stoa_message message, const voi
  * woken: so who waits first looks for the answer for a short while. True: it is there. */
 static bool comes_at_once(struct stoa *stoa, struct engine_waiter *waiter)
 {
-    uint64_t end_ns = io_now_ns(stoa->io) + LOOK_NS;
-    do {
+    struct look look;
+    for (bool on = look_begin(&look, stoa->io, LOOK_NS); on; on = look_again(&look)) {
         if (sem_trywait(&waiter->answered) == 0) {
             return true;
         }
-        (void)sched_yield(); /* it does not fail on Linux */
-    } while (io_now_ns(stoa->io) < end_ns);
+    }
     return false;
 }
 

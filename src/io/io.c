@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "io/io.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/ensure.h"
 #include "io/io_private.h"
+#include "io/look.h"
 
 enum { ENTRIES_DEFAULT = 256, ENTRIES_MAX = 32768, THREADS_DEFAULT = 8, THREADS_MAX = 256 };
 
@@ -120,17 +120,18 @@ int io_run(struct io *io, uint64_t wait_ns)
 
 int io_run_lingering(struct io *io, uint64_t wait_ns)
 {
+    uint64_t linger_ns = io->ops->linger_ns;
     uint64_t begin_ns = io_now_ns(io);
-    uint64_t spent_ns = 0;
-    while (spent_ns < io->ops->linger_ns && spent_ns < wait_ns) {
+    struct look look;
+    for (bool on = look_begin(&look, io, linger_ns < wait_ns ? linger_ns : wait_ns); on;
+         on = look_again(&look)) {
         int ran = io_run(io, 0);
         if (ran != 0) {
             return ran;
         }
-        (void)sched_yield(); /* it does not fail on Linux */
-        spent_ns = io_now_ns(io) - begin_ns;
     }
     if (wait_ns != UINT64_MAX) {
+        uint64_t spent_ns = look.now_ns - begin_ns;
         wait_ns = wait_ns > spent_ns ? wait_ns - spent_ns : 0;
     }
     return io_run(io, wait_ns);

@@ -31,6 +31,7 @@
 #ifndef IO_H
 #define IO_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -143,6 +144,12 @@ struct io_hook {
 
 enum { IO_HOOKS_MAX = 8 };
 
+/* When its threads may look for what comes (look.h). Hints for all of them, so relaxed. */
+struct io_looks {
+    _Atomic(uint64_t) again_ns; /* not before */
+    _Atomic(uint64_t) pause_ns; /* how long the last pause was; 0: there was room since */
+};
+
 /* First member of every implementation. */
 struct io {
     const struct io_ops *ops;
@@ -152,6 +159,7 @@ struct io {
     unsigned hook_count;
     struct metrics *metrics; /* the owner's, for all that has the loop; NULL: nothing is counted */
     unsigned batch;          /* submitted since the last turn, without timers */
+    struct io_looks looks;
     char features[256];      /* what the probe found, for a log line */
 };
 

@@ -9,7 +9,6 @@
 #include "io/workers.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 
 #include "base/ensure.h"
 #include "base/memory.h"
+#include "io/look.h"
 
 enum { NAME_SIZE = 16, COUNT_MAX = 1024, NICE = 10 };
 
@@ -130,13 +130,13 @@ static void push_completed(struct workers *workers, struct workers_job *job)
 static void look_for_more(struct workers *workers)
 {
     struct io *io = workers->options.io;
-    uint64_t end_ns = io_now_ns(io) + io->ops->linger_ns;
+    struct look look;
     workers->looking = true;
     pthread_mutex_unlock(&workers->lock);
-    do {
-        (void)sched_yield(); /* it does not fail on Linux */
-    } while (!atomic_load_explicit(&workers->has_waiting, memory_order_relaxed) &&
-             io_now_ns(io) < end_ns);
+    for (bool on = look_begin(&look, io, io->ops->linger_ns);
+         on && !atomic_load_explicit(&workers->has_waiting, memory_order_relaxed);
+         on = look_again(&look)) {
+    }
     pthread_mutex_lock(&workers->lock);
     workers->looking = false;
 }
