@@ -10,13 +10,21 @@
  *   A text is its size (4) and its bytes.
  *
  * A note of another version, or one that is not readable, is as none. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/ensure.h"
 #include "maint/job_private.h"
 
-enum { NOTE_VERSION = 2, NOTE_PAUSED = 1 << 0, NOTE_UNDER_WAY = 1 << 1 };
+enum { NOTE_KEY_SIZE = 64, NOTE_VERSION = 2, NOTE_PAUSED = 1 << 0, NOTE_UNDER_WAY = 1 << 1 };
 enum { DAMAGE_HAS_HEIGHT = 1 << 0, DAMAGE_STALE = 1 << 1 };
+
+static const char *note_key(const struct job *job, char out[NOTE_KEY_SIZE])
+{
+    int size = snprintf(out, NOTE_KEY_SIZE, "job-%s", job_name(job));
+    ensure(size > 4 && size < NOTE_KEY_SIZE);
+    return out;
+}
 
 struct writer {
     struct buffer *out;
@@ -249,7 +257,8 @@ static bool decode(struct job *job, struct bytes note)
 
 int job_note_read(struct job *job, struct error_detail *detail)
 {
-    int result = store_note_get(job->jobs->store, job_name(job), &job->note_value, detail);
+    char key[NOTE_KEY_SIZE];
+    int result = store_note_get(job->jobs->store, note_key(job, key), &job->note_value, detail);
     if (result == 0 && job->note_value.size != 0) {
         (void)decode(job, buffer_bytes(&job->note_value)); /* else it is as if there were none */
     }
@@ -261,7 +270,8 @@ int job_note_read(struct job *job, struct error_detail *detail)
 static int run_note(struct store_work *work, struct kv_session *session)
 {
     struct job *job = work->context;
-    return store_note_put(work, session, job_name(job), buffer_bytes(&job->note_value));
+    char key[NOTE_KEY_SIZE];
+    return store_note_put(work, session, note_key(job, key), buffer_bytes(&job->note_value));
 }
 
 /* A note that could not be written is no failure of the job: it would only have saved work. */

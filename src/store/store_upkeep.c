@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/store_upkeep.h"
 
-#include <stdio.h>
+#include <string.h>
 
 #include "base/ensure.h"
 #include "store/index.h"
 #include "store/store_private.h"
 
-enum { NOTE_TRIES = 1000, NOTE_KEY_SIZE = 64, PRESSED_PERCENT = 60, WARM_PART = 4 };
+enum { NOTE_TRIES = 1000, PRESSED_PERCENT = 60, WARM_PART = 4 };
 
 static const uint64_t cache_size_default = 256 << 20;
 
@@ -134,35 +134,26 @@ bool store_optimize_start(struct store *store, struct store_optimize *optimize)
 
 /* ---- notes ---- */
 
-static struct bytes note_key(char key[NOTE_KEY_SIZE], const char *name)
-{
-    int size = snprintf(key, NOTE_KEY_SIZE, "job-%s", name);
-    ensure(size > 4 && size < NOTE_KEY_SIZE);
-    return bytes_of(key, (size_t)size);
-}
-
-int store_note_put(struct store_work *work, struct kv_session *session, const char *name,
+int store_note_put(struct store_work *work, struct kv_session *session, const char *key,
                    struct bytes value)
 {
-    char key[NOTE_KEY_SIZE];
     int result = STOA_EBUSY;
     for (unsigned i = 0; i < NOTE_TRIES && result == STOA_EBUSY; i++) {
-        result = kv_put(session, INDEX_META, note_key(key, name), value, &work->detail);
+        result = kv_put(session, INDEX_META, bytes_of(key, strlen(key)), value, &work->detail);
     }
     work->noted = work->noted || result == 0;
     return result;
 }
 
-int store_note_get(struct store *store, const char *name, struct buffer *out,
+int store_note_get(struct store *store, const char *key, struct buffer *out,
                    struct error_detail *detail)
 {
-    char key[NOTE_KEY_SIZE];
     struct bytes value;
     buffer_clear(out);
     if (store->session == NULL) {
         return error_set(detail, STOA_ESTOPPED, "the tables are being opened again");
     }
-    int result = kv_get(store->session, INDEX_META, note_key(key, name), &value, detail);
+    int result = kv_get(store->session, INDEX_META, bytes_of(key, strlen(key)), &value, detail);
     if (result != 0) {
         return result == STOA_ENOTFOUND ? 0 : result;
     }

@@ -27,12 +27,12 @@ struct store_work {
 /* STOA_ESTOPPED: the tables are closed, being opened again; nothing was begun. */
 int store_work_start(struct store *store, struct store_work *work);
 
-/* Inside WORK's RUN: keep VALUE under NAME in the table "meta", by a transaction of its own. It is
+/* Inside WORK's RUN: keep VALUE under KEY in the table "meta", by a transaction of its own. It is
  * durable with the next checkpoint of the tables, and lost with them. */
-int store_note_put(struct store_work *work, struct kv_session *session, const char *name,
+int store_note_put(struct store_work *work, struct kv_session *session, const char *key,
                    struct bytes value);
 /* Blocking, while no work is under way. Empty where there is none. */
-int store_note_get(struct store *store, const char *name, struct buffer *out,
+int store_note_get(struct store *store, const char *key, struct buffer *out,
                    struct error_detail *detail);
 
 /* Inside a work's RUN: each index that is kept in runs, as index_each. */
