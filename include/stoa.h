@@ -1109,6 +1109,7 @@ struct stoa_verify_report {
     uint64_t changes;    /* of blocks, found in the history */
     uint64_t roots;      /* worked out from the changes of a block */
     uint64_t full_roots; /* from all values */
+    int noted; /* 1: the store keeps a note of it (stoa_query_storage); negative: why not */
 };
 
 /* Read and check everything: each byte of the ledger, each block against its header, each index

@@ -57,6 +57,16 @@ struct stoa_storage_advice {
     char reason[168];
 };
 
+/* A verification that ended. */
+struct stoa_verification {
+    int deep;       /* 1: of stoa_verify_deep */
+    int result;     /* 0: sound; STOA_ECORRUPT: damage; else why it could not go on */
+    uint64_t began; /* seconds since 1970, as the next */
+    uint64_t ended;
+    uint64_t height;                  /* of the head then */
+    struct stoa_verify_report report; /* zeros where it could not go on */
+};
+
 struct stoa_storage {
     uint64_t ledger_bytes;  /* of segments that are not packed, spare ones too */
     uint64_t spare_bytes;   /* of them */
@@ -81,6 +91,8 @@ struct stoa_storage {
     size_t segment_count;
     struct stoa_storage_advice *advice; /* what is most urgent first */
     size_t advice_count;
+    struct stoa_verification *verifications; /* the last of each depth, where there was one */
+    size_t verification_count;
 };
 
 /* What the store takes on disk, by what tables, segments and manifests say of themselves: nothing

@@ -178,7 +178,10 @@ static int open_on_loop(struct stoa *stoa)
         return result;
     }
     stoa->chain_id = store_chain_id(stoa->store);
-    result = engine_jobs_create(stoa, &detail);
+    result = engine_serve_read_verified(stoa, &detail);
+    if (result == 0) {
+        result = engine_jobs_create(stoa, &detail);
+    }
     if (result != 0) {
         stoa->open_detail = detail;
         (void)store_close(stoa->store, NULL); /* what failed first is told */

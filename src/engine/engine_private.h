@@ -13,6 +13,7 @@
 #include "actor/supervisor.h"
 #include "engine/engine_remote.h"
 #include "maint/job.h"
+#include "maint/verify_notes.h"
 #include "metrics/metrics.h"
 #include "stoa.h"
 #include "store/store.h"
@@ -148,6 +149,7 @@ struct stoa {
     struct metrics *metrics;
     struct engine_health *health;
     struct jobs *jobs;                      /* of upkeep, the loop's */
+    struct verify_notes verified;           /* likewise */
     const struct store_rebuild *rebuilding; /* likewise; NULL: no index is made anew */
     struct stoa_maintenance maintenance;
     char backup_directory[JOB_PATH_SIZE]; /* what that points to */
@@ -377,6 +379,8 @@ bool engine_serve_is_last(const struct engine_request *own); /* it wants the loo
 /* On the loop: end what OWN began, soon. False: it did not begin anything. */
 bool engine_serve_stop(struct engine_request *own);
 void engine_serve_tell_rebuild(struct stoa *stoa); /* its metrics, now and then */
+/* When the tables were opened: what they have of verifications. */
+int engine_serve_read_verified(struct stoa *stoa, struct error_detail *detail);
 /* Any thread. True: it is what the loop is busy with, and ends soon with STOA_ECANCELED. */
 bool engine_serve_cancel(struct stoa *stoa, uint64_t correlation_id);
 bool engine_serve_is_stopping(void *stoa); /* for the store */

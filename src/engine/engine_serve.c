@@ -10,6 +10,8 @@
 #include "base/memory.h"
 #include "engine/engine_private.h"
 
+static const uint64_t second_ns = 1000000000;
+
 /* SIZE bytes for OWN's caller. NULL: no memory, and OWN is told so. */
 static void *make_report(struct engine_request *own, size_t size)
 {
@@ -202,6 +204,32 @@ static void forget_kept(struct kept_damages *kept)
     }
 }
 
+static void tell_verified(struct stoa *stoa)
+{
+    const struct stoa_verification *newest = verify_notes_newest(&stoa->verified);
+    metrics_set(stoa->metrics, METRICS_VERIFY_ENDED, newest != NULL ? newest->ended : 0);
+    metrics_set(stoa->metrics, METRICS_VERIFY_DAMAGES, newest != NULL ? newest->report.damages : 0);
+}
+
+int engine_serve_read_verified(struct stoa *stoa, struct error_detail *detail)
+{
+    int result = verify_notes_read(&stoa->verified, stoa->store, detail);
+    tell_verified(stoa);
+    return result;
+}
+
+/* What came out stays what came out where no note of it can be kept; the report says why. */
+static void note_verified(struct stoa *stoa, struct stoa_verification *verification,
+                          struct stoa_verify_report *report)
+{
+    struct error_detail detail = {.code = 0};
+    verification->ended = io_wall_ns(stoa->io) / second_ns;
+    verification->report = *report;
+    int result = verify_notes_keep(&stoa->verified, stoa->store, verification, &detail);
+    report->noted = result == 0 ? 1 : result;
+    tell_verified(stoa);
+}
+
 static void serve_verify(struct engine_request *own)
 {
     struct stoa *stoa = own->stoa;
@@ -219,10 +247,18 @@ static void serve_verify(struct engine_request *own)
         engine_deliver_served(own, error_set(&own->request.detail, result, "verify"));
         return;
     }
+    struct stoa_head head;
+    store_get_head(stoa->store, &head);
+    struct stoa_verification verification = {
+        .deep = own->index != 0, .began = io_wall_ns(stoa->io) / second_ns, .height = head.height};
     begin_check(own);
     result = store_verify(stoa->store, own->index != 0, keep_damage, &kept, report,
                           &own->request.detail);
     result = end_check(own, result);
+    if (result != STOA_ECANCELED) {
+        verification.result = result;
+        note_verified(stoa, &verification, report);
+    }
     join(own, &kept);
     forget_kept(&kept);
     engine_deliver_served(own, result);

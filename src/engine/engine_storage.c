@@ -26,9 +26,9 @@ static void *move_list(uint8_t **at, const struct buffer *list)
 static int join(struct querying *querying)
 {
     const struct storage_survey *survey = &querying->survey;
-    struct stoa_storage *storage =
-        memory_alloc_zeroed(1, sizeof(*storage) + survey->tables.size + survey->indexes.size +
-                                   survey->segments.size + survey->advice.size);
+    struct stoa_storage *storage = memory_alloc_zeroed(
+        1, sizeof(*storage) + survey->tables.size + survey->indexes.size + survey->segments.size +
+               survey->advice.size + survey->verified.size);
     if (storage == NULL) {
         return STOA_ENOMEM;
     }
@@ -42,6 +42,8 @@ static int join(struct querying *querying)
     storage->segment_count = survey->segments.size / sizeof(*storage->list);
     storage->advice = move_list(&at, &survey->advice);
     storage->advice_count = survey->advice.size / sizeof(*storage->advice);
+    storage->verifications = move_list(&at, &survey->verified);
+    storage->verification_count = survey->verified.size / sizeof(*storage->verifications);
     querying->work.own->report = storage;
     return 0;
 }
@@ -76,8 +78,8 @@ void engine_storage_serve(struct engine_request *own)
     querying->work.end = end_query;
     querying->survey.stop = is_ending;
     querying->survey.context = stoa;
-    int result =
-        storage_survey_begin(&querying->survey, stoa->jobs, stoa->store, &stoa->maintenance);
+    int result = storage_survey_begin(&querying->survey, stoa->jobs, stoa->store, &stoa->verified,
+                                      &stoa->maintenance);
     if (result != 0) {
         storage_survey_deinit(&querying->survey);
         memory_free(querying);

@@ -161,6 +161,7 @@ static void reopen(struct stoa *stoa)
         return;
     }
     own->state = ENGINE_SOUND;
+    (void)engine_serve_read_verified(stoa, NULL); /* what is not readable is as none */
     jobs_hold(stoa->jobs, JOBS_FREE, NULL);
     own->restarts++;
     store_get_head(stoa->store, &after);

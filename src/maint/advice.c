@@ -38,14 +38,18 @@ static bool say(const struct reason *reason, const char *format, ...)
 static bool repair(const struct advice_facts *facts, const struct reason *reason)
 {
     const struct stoa_storage *storage = facts->storage;
+    const struct stoa_verification *verified = facts->verified;
     if (storage->missing != 0) {
         return say(reason, "%" PRIu64 " runs of indexes have no table: reindex makes them anew",
                    storage->missing);
     }
-    return storage->damages + storage->damaged != 0 &&
-           say(reason,
-               "scrubbing found %" PRIu64 " damaged places; %" PRIu64 " segments are damaged",
-               storage->damages, storage->damaged);
+    if (storage->damages + storage->damaged != 0) {
+        return say(reason,
+                   "scrubbing found %" PRIu64 " damaged places; %" PRIu64 " segments are damaged",
+                   storage->damages, storage->damaged);
+    }
+    return verified != NULL && verified->result == STOA_ECORRUPT &&
+           say(reason, "the last verification found %" PRIu64 " damages", verified->report.damages);
 }
 
 /* A job that has to run now and then. */

@@ -15,6 +15,7 @@ struct advice_facts {
     uint64_t prunable;    /* bytes that are dead in segments which pruning would take on */
     uint64_t sealed;      /* segments that scrubbing reads */
     struct stoa_job_info jobs[STOA_JOBS];
+    const struct stoa_verification *verified; /* the last that went through; NULL: there was none */
 };
 
 /* Append a struct stoa_storage_advice for each rule that applies. STOA_ENOMEM. */

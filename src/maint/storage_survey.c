@@ -95,14 +95,31 @@ static int take_damages(struct storage_survey *survey, const struct jobs *jobs)
     return result;
 }
 
+static int take_verified(struct storage_survey *survey, const struct verify_notes *notes)
+{
+    const struct stoa_verification *newest = verify_notes_newest(notes);
+    int result = 0;
+    if (newest != NULL) {
+        survey->newest = *newest;
+        survey->facts.verified = &survey->newest;
+    }
+    for (unsigned i = 0; result == 0 && i < VERIFY_NOTES; i++) {
+        if (notes->kept[i].ended != 0) {
+            result = buffer_append(&survey->verified, &notes->kept[i], sizeof(notes->kept[i]));
+        }
+    }
+    return result;
+}
+
 int storage_survey_begin(struct storage_survey *survey, struct jobs *jobs, struct store *store,
-                         const struct stoa_maintenance *settings)
+                         const struct verify_notes *notes, const struct stoa_maintenance *settings)
 {
     struct stoa_head head;
     buffer_init(&survey->tables);
     buffer_init(&survey->indexes);
     buffer_init(&survey->segments);
     buffer_init(&survey->advice);
+    buffer_init(&survey->verified);
     buffer_init(&survey->unsealed);
     buffer_init(&survey->damaged);
     store_get_head(store, &head);
@@ -115,6 +132,9 @@ int storage_survey_begin(struct storage_survey *survey, struct jobs *jobs, struc
         jobs_info(jobs, (enum stoa_job)i, &survey->facts.jobs[i]);
     }
     int result = take_damages(survey, jobs);
+    if (result == 0) {
+        result = take_verified(survey, notes);
+    }
     return result == 0 ? take_unsealed(survey, store) : result;
 }
 
@@ -124,6 +144,7 @@ void storage_survey_deinit(struct storage_survey *survey)
     buffer_deinit(&survey->indexes);
     buffer_deinit(&survey->segments);
     buffer_deinit(&survey->advice);
+    buffer_deinit(&survey->verified);
     buffer_deinit(&survey->unsealed);
     buffer_deinit(&survey->damaged);
 }

@@ -6,6 +6,7 @@
 
 #include "maint/advice.h"
 #include "maint/job.h"
+#include "maint/verify_notes.h"
 
 struct storage_survey {
     struct stoa_storage totals; /* its lists are these: */
@@ -13,6 +14,7 @@ struct storage_survey {
     struct buffer indexes;      /* of struct stoa_storage_index */
     struct buffer segments;     /* of struct stoa_storage_segment */
     struct buffer advice;       /* of struct stoa_storage_advice */
+    struct buffer verified;     /* of struct stoa_verification */
 
     /* The module's. */
     bool (*stop)(void *context);
@@ -24,12 +26,13 @@ struct storage_survey {
     uint32_t thin_last;       /* and those that are taken on by pruning and archiving */
     uint64_t archive_to;      /* heights up to this may be packed, as it is set; 0: none */
     struct advice_facts facts;
+    struct stoa_verification newest; /* that is among them */
 };
 
 /* On the loop. STOP is polled by the worker: true ends it with STOA_ECANCELED. STOA_ENOMEM. Then
  * storage_survey_deinit in any case. */
 int storage_survey_begin(struct storage_survey *survey, struct jobs *jobs, struct store *store,
-                         const struct stoa_maintenance *settings);
+                         const struct verify_notes *notes, const struct stoa_maintenance *settings);
 /* On a worker, in WORK's run. */
 int storage_survey_run(struct storage_survey *survey, struct store_work *work, struct io *io,
                        struct kv_session *session);

@@ -5,6 +5,7 @@
 #define COMMAND_H
 
 #include "base/bytes.h"
+#include "render/json_writer.h"
 #include "stoa.h"
 #include "stoa/options.h"
 
@@ -89,6 +90,9 @@ int command_close(struct stoa *stoa, int status);
 
 /* Print "stoa: WHAT: …" for a failed call on an open store. Returns the exit status for RESULT. */
 int command_fail(int result, const struct stoa_detail *detail, const char *what);
+
+/* What a verification counted, as members of an object. */
+void command_upkeep_add_report(struct json_writer *json, const struct stoa_verify_report *report);
 
 /* TEXT as a number, a hash or "latest". */
 bool command_parse_key(const char *text, struct stoa_block_key *out);

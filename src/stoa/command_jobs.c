@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "render/json_job.h"
 #include "stoa/command_archive.h"
@@ -25,18 +24,6 @@ static void add_fact(struct sheet *sheet, const struct stoa_job_fact *fact)
                size ? sheet_size_text(fact->value, text) : sheet_count_text(fact->value, text));
 }
 
-static const char *time_text(uint64_t seconds, char out[SHEET_TEXT_SIZE])
-{
-    time_t at = (time_t)seconds;
-    struct tm parts;
-    if (seconds == 0 || gmtime_r(&at, &parts) == NULL) {
-        (void)snprintf(out, SHEET_TEXT_SIZE, "never");
-    } else {
-        (void)strftime(out, SHEET_TEXT_SIZE, "%Y-%m-%d %H:%M:%S UTC", &parts);
-    }
-    return out;
-}
-
 void command_jobs_add(struct sheet *sheet, const struct stoa_job_info *info)
 {
     char ended[SHEET_TEXT_SIZE];
@@ -49,7 +36,7 @@ void command_jobs_add(struct sheet *sheet, const struct stoa_job_info *info)
     sheet_line(sheet, stoa_job_name(info->job), "%s%s%s%s%s; last %s%s%s%s",
                stoa_job_state_name(info->state), progress,
                info->interrupted != 0 ? ", interrupted" : "", info->text[0] != '\0' ? ", " : "",
-               info->text, time_text(info->ended, ended), result,
+               info->text, sheet_time_text(info->ended, ended), result,
                info->last_error[0] != '\0' ? ": " : "", info->last_error);
 }
 

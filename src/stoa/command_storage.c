@@ -158,6 +158,45 @@ static void add_jobs(struct answer *answer, const struct stoa_job_info *infos, s
     json_writer_array_end(&answer->json);
 }
 
+static void add_verification(struct answer *answer, const struct stoa_verification *verification)
+{
+    struct json_writer *json = &answer->json;
+    const struct stoa_verify_report *report = &verification->report;
+    char ended[SHEET_TEXT_SIZE];
+    char bytes[SHEET_TEXT_SIZE];
+    const char *depth = verification->deep != 0 ? "deep" : "plain";
+    json_writer_object_begin(json, NULL);
+    json_writer_text(json, "depth", depth);
+    json_writer_text(json, "result", stoa_error_name(verification->result));
+    json_writer_number(json, "began", verification->began);
+    json_writer_number(json, "ended", verification->ended);
+    json_writer_number(json, "height", verification->height);
+    command_upkeep_add_report(json, report);
+    json_writer_object_end(json);
+    (void)sheet_time_text(verification->ended, ended);
+    if (verification->result != 0 && verification->result != STOA_ECORRUPT) {
+        sheet_line(&answer->sheet, depth, "%s, failed: %s", ended,
+                   stoa_strerror(verification->result));
+        return;
+    }
+    sheet_line(
+        &answer->sheet, depth,
+        "%s, %s, %" PRIu64 " damages, %" PRIu64 " blocks, %" PRIu64 " frames, %s, head %" PRIu64,
+        ended, verification->result == 0 ? "sound" : "damaged", report->damages, report->blocks,
+        report->frames, sheet_size_text(report->bytes, bytes), verification->height);
+}
+
+static void add_verifications(struct answer *answer, const struct stoa_storage *storage)
+{
+    sheet_add(&answer->sheet,
+              storage->verification_count != 0 ? "verifications\n" : "never verified\n");
+    json_writer_array_begin(&answer->json, "verifications");
+    for (size_t i = 0; i < storage->verification_count; i++) {
+        add_verification(answer, &storage->verifications[i]);
+    }
+    json_writer_array_end(&answer->json);
+}
+
 static void add_advice(struct answer *answer, const struct stoa_storage *storage)
 {
     sheet_add(&answer->sheet, storage->advice_count != 0 ? "recommended\n" : "nothing to do\n");
@@ -182,6 +221,7 @@ static int print(const struct options *options, const struct stoa_storage *stora
     add_totals(&answer, storage);
     add_lists(&answer, storage);
     add_jobs(&answer, infos, count);
+    add_verifications(&answer, storage);
     add_advice(&answer, storage);
     json_writer_object_end(&answer.json);
     return answer_finish(&answer);

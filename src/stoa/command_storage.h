@@ -5,8 +5,8 @@
 
 #include "stoa/options.h"
 
-/* Show tables, indexes, segments, when the jobs ran last, and what had better be done. Returns an
- * exit status. */
+/* Show tables, indexes, segments, when the jobs ran last, how the last verifications came out,
+ * and what had better be done. Returns an exit status. */
 int command_storage_show(const struct options *options);
 
 #endif

@@ -42,7 +42,7 @@ static void note_damage(void *context, const struct stoa_damage *damage)
                         damage->offset, damage->size, height, damage->what);
 }
 
-static void add_report_json(struct json_writer *json, const struct stoa_verify_report *report)
+void command_upkeep_add_report(struct json_writer *json, const struct stoa_verify_report *report)
 {
     json_writer_number(json, "segments", report->segments);
     json_writer_number(json, "frames", report->frames);
@@ -111,13 +111,17 @@ int command_upkeep_verify(const struct options *options)
     bool printed;
     if (options->json) {
         json_writer_array_end(&damages.writer);
-        add_report_json(&damages.writer, &report);
+        command_upkeep_add_report(&damages.writer, &report);
+        json_writer_bool(&damages.writer, "noted", report.noted == 1);
         json_writer_object_end(&damages.writer);
         printed = console_write_json(&damages.writer, &buffer);
     } else {
         printed = print_report(&report);
     }
     buffer_deinit(&buffer);
+    if (report.noted < 0) { /* what came out is as true without */
+        console_error("verify: no note of it is kept: %s", stoa_strerror(report.noted));
+    }
     if (result != 0) {
         status = command_fail(result, &detail, "verify");
     } else if (!printed) {

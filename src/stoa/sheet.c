@@ -128,6 +128,18 @@ void sheet_time(struct sheet *sheet, const char *name, uint64_t seconds)
     sheet_line(sheet, name, "%s", text);
 }
 
+const char *sheet_time_text(uint64_t seconds, char out[SHEET_TEXT_SIZE])
+{
+    time_t at = (time_t)seconds;
+    struct tm parts;
+    if (seconds == 0 || gmtime_r(&at, &parts) == NULL) {
+        (void)snprintf(out, SHEET_TEXT_SIZE, "never");
+    } else {
+        (void)strftime(out, SHEET_TEXT_SIZE, "%Y-%m-%d %H:%M:%S UTC", &parts);
+    }
+    return out;
+}
+
 const char *sheet_count_text(uint64_t value, char out[SHEET_TEXT_SIZE])
 {
     char digits[24];

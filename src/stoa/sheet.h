@@ -38,8 +38,10 @@ void sheet_decimal(struct sheet *sheet, const char *name, const uint8_t value[32
 /* "2015-07-30 15:26:13 UTC" */
 void sheet_time(struct sheet *sheet, const char *name, uint64_t seconds);
 
-/* A count in groups of three digits; a number of bytes in the unit that suits it. */
+/* A moment, "never" for 0; a count in groups of three digits; a number of bytes in the unit that
+ * suits it. */
 enum { SHEET_TEXT_SIZE = 32 };
+const char *sheet_time_text(uint64_t seconds, char out[SHEET_TEXT_SIZE]);
 const char *sheet_count_text(uint64_t value, char out[SHEET_TEXT_SIZE]);
 const char *sheet_size_text(uint64_t bytes, char out[SHEET_TEXT_SIZE]);
 

@@ -134,15 +134,41 @@ bool store_optimize_start(struct store *store, struct store_optimize *optimize)
 
 /* ---- notes ---- */
 
-int store_note_put(struct store_work *work, struct kv_session *session, const char *key,
-                   struct bytes value)
+static int put_note(struct kv_session *session, const char *key, struct bytes value,
+                    struct error_detail *detail)
 {
     int result = STOA_EBUSY;
     for (unsigned i = 0; i < NOTE_TRIES && result == STOA_EBUSY; i++) {
-        result = kv_put(session, INDEX_META, bytes_of(key, strlen(key)), value, &work->detail);
+        result = kv_put(session, INDEX_META, bytes_of(key, strlen(key)), value, detail);
     }
+    return result;
+}
+
+int store_note_put(struct store_work *work, struct kv_session *session, const char *key,
+                   struct bytes value)
+{
+    int result = put_note(session, key, value, &work->detail);
     work->noted = work->noted || result == 0;
     return result;
+}
+
+/* No space is met before the tables meet it, as for any write: a note is not worth their stop. */
+int store_note_keep(struct store *store, const char *key, struct bytes value,
+                    struct error_detail *detail)
+{
+    int result = store->tables_damage == STORE_SOUND
+                     ? store_check_writing(store, detail)
+                     : error_set(detail, STOA_ESTOPPED, "the tables are being opened again");
+    if (result != 0) {
+        return result;
+    }
+    result = store_blame_space(store, put_note(store->session, key, value, detail), detail);
+    store_note_tables(store, result);
+    if (result != 0) {
+        return result;
+    }
+    store->checkpointed_sequence = UINT64_MAX; /* no frame's: also where there is none */
+    return store_apply_checkpoint(store, detail);
 }
 
 int store_note_get(struct store *store, const char *key, struct buffer *out,

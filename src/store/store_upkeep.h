@@ -31,6 +31,9 @@ int store_work_start(struct store *store, struct store_work *work);
  * durable with the next checkpoint of the tables, and lost with them. */
 int store_note_put(struct store_work *work, struct kv_session *session, const char *key,
                    struct bytes value);
+/* Blocking: the same, and it is durable. Refused as a write is, where the store takes none. */
+int store_note_keep(struct store *store, const char *key, struct bytes value,
+                    struct error_detail *detail);
 /* Blocking, while no work is under way. Empty where there is none. */
 int store_note_get(struct store *store, const char *key, struct buffer *out,
                    struct error_detail *detail);

@@ -204,6 +204,25 @@ static const struct wire_field storage_advice_fields[] = {
     WIRE_FIELD(struct stoa_storage_advice, reason, WIRE_TEXT),
 };
 
+static const struct wire_field verification_fields[] = {
+    WIRE_FIELD(struct stoa_verification, deep, WIRE_INT),
+    WIRE_FIELD(struct stoa_verification, result, WIRE_INT),
+    WIRE_FIELD(struct stoa_verification, began, WIRE_U64),
+    WIRE_FIELD(struct stoa_verification, ended, WIRE_U64),
+    WIRE_FIELD(struct stoa_verification, height, WIRE_U64),
+    WIRE_FIELD(struct stoa_verification, report.segments, WIRE_U64),
+    WIRE_FIELD(struct stoa_verification, report.frames, WIRE_U64),
+    WIRE_FIELD(struct stoa_verification, report.bytes, WIRE_U64),
+    WIRE_FIELD(struct stoa_verification, report.blocks, WIRE_U64),
+    WIRE_FIELD(struct stoa_verification, report.transactions, WIRE_U64),
+    WIRE_FIELD(struct stoa_verification, report.receipts, WIRE_U64),
+    WIRE_FIELD(struct stoa_verification, report.damages, WIRE_U64),
+    WIRE_FIELD(struct stoa_verification, report.changes, WIRE_U64),
+    WIRE_FIELD(struct stoa_verification, report.roots, WIRE_U64),
+    WIRE_FIELD(struct stoa_verification, report.full_roots, WIRE_U64),
+    WIRE_FIELD(struct stoa_verification, report.noted, WIRE_INT),
+};
+
 static const struct wire_field verified_fields[] = {
     WIRE_FIELD(struct stoa_verify_report, segments, WIRE_U64),
     WIRE_FIELD(struct stoa_verify_report, frames, WIRE_U64),
@@ -215,6 +234,7 @@ static const struct wire_field verified_fields[] = {
     WIRE_FIELD(struct stoa_verify_report, changes, WIRE_U64),
     WIRE_FIELD(struct stoa_verify_report, roots, WIRE_U64),
     WIRE_FIELD(struct stoa_verify_report, full_roots, WIRE_U64),
+    WIRE_FIELD(struct stoa_verify_report, noted, WIRE_INT),
 };
 
 static const struct wire_field damage_fields[] = {
@@ -326,6 +346,7 @@ struct wire_reply_table wire_reply_fields(enum wire_reply_struct which)
         [WIRE_STRUCT_STORAGE_INDEX] = {storage_index_fields, COUNT(storage_index_fields)},
         [WIRE_STRUCT_STORAGE_SEGMENT] = {storage_segment_fields, COUNT(storage_segment_fields)},
         [WIRE_STRUCT_STORAGE_ADVICE] = {storage_advice_fields, COUNT(storage_advice_fields)},
+        [WIRE_STRUCT_VERIFICATION] = {verification_fields, COUNT(verification_fields)},
         [WIRE_STRUCT_VERIFIED] = {verified_fields, COUNT(verified_fields)},
         [WIRE_STRUCT_DAMAGE] = {damage_fields, COUNT(damage_fields)},
         [WIRE_STRUCT_BRANCH] = {branch_fields, COUNT(branch_fields)},
@@ -548,6 +569,8 @@ static void write_storage(struct wire_writer *writer, const struct stoa_storage 
                 storage->segment_count);
     write_items(writer, WIRE_STRUCT_STORAGE_ADVICE, storage->advice, sizeof(*storage->advice),
                 storage->advice_count);
+    write_items(writer, WIRE_STRUCT_VERIFICATION, storage->verifications,
+                sizeof(*storage->verifications), storage->verification_count);
     wire_writer_end(writer, mark);
 }
 

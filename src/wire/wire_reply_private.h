@@ -41,6 +41,7 @@ enum wire_reply_struct {
     WIRE_STRUCT_STORAGE_INDEX,
     WIRE_STRUCT_STORAGE_SEGMENT,
     WIRE_STRUCT_STORAGE_ADVICE,
+    WIRE_STRUCT_VERIFICATION,
 };
 
 struct wire_reply_table wire_reply_fields(enum wire_reply_struct which);

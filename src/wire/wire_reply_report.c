@@ -254,7 +254,7 @@ int wire_reply_read_archive(struct bytes *cursor, struct stoa_archive **out,
     return 0;
 }
 
-enum { STORAGE_LISTS = 4 };
+enum { STORAGE_LISTS = 5 };
 
 /* A list of the answer on its way in. */
 struct storage_list {
@@ -284,7 +284,7 @@ static int find_storage_lists(struct bytes *cursor, struct stoa_storage *totals,
         result = wire_reply_read_list(&list, WIRE_STRUCT_STORAGE, totals, detail);
     }
     *out_size = 0;
-    for (unsigned i = 0; result == 0 && i < STORAGE_LISTS; i++) {
+    for (unsigned i = 0; result == 0 && list.size != 0 && i < STORAGE_LISTS; i++) {
         result = rlp_read_list(&list, &lists[i].items, detail);
         if (result == 0) {
             result = wire_reply_count_items(lists[i].items, lists[i].size, &lists[i].count, detail);
@@ -303,6 +303,7 @@ int wire_reply_read_storage(struct bytes *cursor, struct stoa_storage **out,
         {.which = WIRE_STRUCT_STORAGE_INDEX, .size = sizeof(*totals.indexes)},
         {.which = WIRE_STRUCT_STORAGE_SEGMENT, .size = sizeof(*totals.list)},
         {.which = WIRE_STRUCT_STORAGE_ADVICE, .size = sizeof(*totals.advice)},
+        {.which = WIRE_STRUCT_VERIFICATION, .size = sizeof(*totals.verifications)},
     };
     size_t size = 0;
     int result = find_storage_lists(cursor, &totals, lists, &size, detail);
@@ -333,6 +334,8 @@ int wire_reply_read_storage(struct bytes *cursor, struct stoa_storage **out,
     storage->segment_count = lists[2].count;
     storage->advice = places[3];
     storage->advice_count = lists[3].count;
+    storage->verifications = places[4];
+    storage->verification_count = lists[4].count;
     *out = storage;
     return 0;
 }

@@ -20,7 +20,8 @@ expect 1 stoa -d disk/store import made/chain.rlp --execution made/execution.jso
 says 'no space'
 same "$(head_of disk/store)" "$head" "head on a full disk"
 expect 0 stoa -d disk/store block 400
-expect 0 stoa -d disk/store verify
+expect 0 stoa -d disk/store verify # it is sound, and there is no room to keep that
+says 'no note of it is kept: no space'
 
 # Without that last byte of room nothing is lost either: opening says what it lacks, or reads.
 head -c 16M /dev/zero >disk/ballast2 2>/dev/null || true

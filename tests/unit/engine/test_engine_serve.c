@@ -162,6 +162,79 @@ static void a_verification_brings_what_it_found(void **state)
     stoa_free(done.damages);
 }
 
+/* What the store keeps of its verifications: COUNT of them, the one at PLACE to *OUT. */
+static void look_back(struct stoa *stoa, size_t count, size_t place, struct stoa_verification *out)
+{
+    struct stoa_storage *storage;
+    assert_int_equal(stoa_query_storage(stoa, &storage, NULL), 0);
+    assert_int_equal(storage->verification_count, count);
+    if (place < count) {
+        *out = storage->verifications[place];
+    }
+    stoa_free(storage);
+}
+
+static bool advises_repair(struct stoa *stoa)
+{
+    struct stoa_storage *storage;
+    assert_int_equal(stoa_query_storage(stoa, &storage, NULL), 0);
+    bool found = false;
+    for (size_t i = 0; i < storage->advice_count; i++) {
+        found = found || strcmp(storage->advice[i].action, "repair") == 0;
+    }
+    stoa_free(storage);
+    return found;
+}
+
+static void expect_note(const struct stoa_verification *note, bool deep, int result,
+                        const struct stoa_verify_report *report)
+{
+    assert_int_equal(note->deep, deep);
+    assert_int_equal(note->result, result);
+    assert_true(note->began > 1500000000 && note->began <= note->ended);
+    assert_int_equal(note->height, HALF);
+    assert_int_equal(note->report.noted, report->noted);
+    assert_memory_equal(&note->report, report, offsetof(struct stoa_verify_report, noted));
+}
+
+static void how_verifications_came_out_is_kept_by_depth(void **state)
+{
+    struct engine_rig *rig = *state;
+    struct stoa_verify_report plain = {.noted = 0};
+    struct stoa_verify_report deep = {.noted = 0};
+    struct stoa_verify_report damaged = {.noted = 0};
+    struct stoa_verification note;
+    engine_rig_put(rig, 1, HALF);
+    look_back(rig->stoa, 0, 0, &note);
+    assert_int_equal(stoa_verify_deep(rig->stoa, NULL, NULL, &deep, NULL), 0);
+    assert_int_equal(deep.noted, 1);
+    look_back(rig->stoa, 1, 0, &note);
+    expect_note(&note, true, 0, &deep);
+    assert_int_equal(stoa_verify(rig->stoa, NULL, NULL, &plain, NULL), 0);
+
+    engine_rig_close(rig);
+    engine_rig_open(rig);
+    look_back(rig->stoa, 2, 0, &note);
+    expect_note(&note, false, 0, &plain);
+    look_back(rig->stoa, 2, 1, &note);
+    expect_note(&note, true, 0, &deep);
+    assert_false(advises_repair(rig->stoa));
+
+    engine_rig_close(rig);
+    engine_rig_flip(rig, "ledger/00000001.seg", 60000);
+    engine_rig_open(rig);
+    assert_int_equal(stoa_verify_deep(rig->stoa, NULL, NULL, &damaged, NULL), STOA_ECORRUPT);
+    assert_int_equal(damaged.noted, 1);
+    engine_rig_close(rig);
+    engine_rig_open(rig);
+    look_back(rig->stoa, 2, 0, &note);
+    expect_note(&note, false, 0, &plain);
+    look_back(rig->stoa, 2, 1, &note);
+    expect_note(&note, true, STOA_ECORRUPT, &damaged);
+    assert_true(note.report.damages >= 1);
+    assert_true(advises_repair(rig->stoa));
+}
+
 /* Those that wait, and the one that is under way, which holds the loop. */
 static void verifications_are_taken_back(void **state)
 {
@@ -345,6 +418,7 @@ int main(void)
         ENGINE_RIG_ALL(an_analysis_comes_as_a_completion_as_well),
         ENGINE_RIG_ALL(a_checkpoint_covers_what_was_acknowledged_and_lets_others_go_on),
         ENGINE_RIG_ALL(a_verification_brings_what_it_found),
+        ENGINE_RIG_ALL(how_verifications_came_out_is_kept_by_depth),
         ENGINE_RIG_ALL(verifications_are_taken_back),
         ENGINE_RIG_BOTH(what_takes_long_is_over_before_a_close),
         ENGINE_RIG_ALL(an_index_is_made_anew_by_message_and_stopped_by_canceling),

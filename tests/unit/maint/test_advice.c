@@ -77,6 +77,13 @@ static void what_is_known_to_be_damaged_is_repaired(void **state)
     world.storage.missing = 1;
     expect(&world, "repair,");
     expect_reason(&world, "reindex");
+    world.storage.missing = 0;
+    struct stoa_verification verified = {.result = STOA_ECORRUPT, .report.damages = 4};
+    world.facts.verified = &verified;
+    expect(&world, "repair,");
+    expect_reason(&world, "verification found 4 damages");
+    verified = (struct stoa_verification){.result = 0};
+    expect(&world, "");
     buffer_deinit(&world.found);
 }
 

@@ -233,7 +233,8 @@ static struct stoa_health *answer_health(void)
 
 static void fill_verified(struct stoa_completion *out)
 {
-    static struct stoa_verify_report report = {.segments = 2, .damages = 1, .roots = 5};
+    static struct stoa_verify_report report = {
+        .segments = 2, .damages = 1, .roots = 5, .noted = STOA_ENOSPACE};
     static struct stoa_damage damages[] = {{.file = "00000001.seg",
                                             .offset = 4096,
                                             .size = 10,
@@ -303,6 +304,13 @@ static void fill_storage(struct stoa_completion *out)
                                                       .dead_bytes = 7},
                                                      {.number = 2, .form = STOA_SEGMENT_SPARE}};
     static struct stoa_storage_advice advice[] = {{.action = "repair", .reason = "it is damaged"}};
+    static struct stoa_verification verifications[] = {
+        {.result = STOA_ECORRUPT,
+         .began = 1000000000,
+         .ended = 1000000007,
+         .height = 900,
+         .report = {.segments = 2, .frames = 1900, .bytes = 1 << 19, .damages = 3, .noted = 1}},
+        {.deep = 1, .ended = 5, .report = {.blocks = 901, .changes = 7, .full_roots = 2}}};
     static struct stoa_storage storage = {
         .ledger_bytes = 1 << 25,
         .spare_bytes = 1 << 24,
@@ -326,6 +334,8 @@ static void fill_storage(struct stoa_completion *out)
         .segment_count = 2,
         .advice = advice,
         .advice_count = 1,
+        .verifications = verifications,
+        .verification_count = 2,
     };
     out->storage = &storage;
 }
