@@ -60,6 +60,7 @@ void frame_encode(uint8_t *frame, struct frame_header *header, uint64_t store_id
     ensure(header->sequence != 0);
     ensure(header->group != 0);
     ensure(header->group <= header->sequence);
+    ensure(header->length <= FRAME_LENGTH_MAX);
     memset(frame, 0, FRAME_HEADER_SIZE);
     bytes_store_le32(frame + OFFSET_MAGIC, frame_magic);
     frame[OFFSET_VERSION] = FRAME_VERSION;
@@ -94,7 +95,7 @@ enum frame_status frame_decode(const uint8_t *frame, uint64_t store_id,
         .height = bytes_load_le64(frame + OFFSET_HEIGHT),
     };
     if (frame[OFFSET_VERSION] != FRAME_VERSION || header.kind == 0 || header.sequence == 0 ||
-        header.group == 0 || header.group > header.sequence ||
+        header.group == 0 || header.group > header.sequence || header.length > FRAME_LENGTH_MAX ||
         bytes_load_le16(frame + OFFSET_FLAGS) != 0 ||
         bytes_load_le64(frame + OFFSET_RESERVED) != 0) {
         return FRAME_BAD;

@@ -28,6 +28,7 @@ enum {
     FRAME_HEADER_SIZE = 64,
     FRAME_ALIGNMENT = 64,
     FRAME_VERSION = 1,
+    FRAME_LENGTH_MAX = 1 << 30, /* no segment is longer; so a frame's size cannot overflow */
 };
 
 struct frame_header {

@@ -96,6 +96,27 @@ static void sound_header_of_a_newer_version_is_told_apart(void **state)
     assert_int_equal(frame_decode(frame, id, &header), FRAME_NEWER);
 }
 
+/* Its header is sound but for what the length says. */
+static void frame_longer_than_any_segment_is_refused(void **state)
+{
+    (void)state;
+    static const uint32_t lengths[] = {FRAME_LENGTH_MAX + 1, UINT32_MAX - FRAME_HEADER_SIZE + 1,
+                                       UINT32_MAX};
+    uint8_t frame[FRAME_HEADER_SIZE + 100];
+    uint8_t covered[8 + FRAME_HEADER_SIZE];
+    struct frame_header header;
+    struct frame_header out;
+    make(frame, &header);
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        bytes_store_le32(frame + 8, lengths[i]);
+        bytes_store_le32(frame + 12, 0);
+        bytes_store_le64(covered, id);
+        memcpy(covered + 8, frame, FRAME_HEADER_SIZE);
+        bytes_store_le32(frame + 12, (uint32_t)crc32(0, covered, sizeof(covered)));
+        assert_int_equal(frame_decode(frame, id, &out), FRAME_BAD);
+    }
+}
+
 static void zeros_are_no_frame(void **state)
 {
     (void)state;
@@ -154,6 +175,7 @@ int main(void)
         cmocka_unit_test(every_flipped_bit_of_a_header_is_found_by_the_header),
         cmocka_unit_test(every_flipped_bit_of_a_payload_is_found_and_the_header_stays_good),
         cmocka_unit_test(sound_header_of_a_newer_version_is_told_apart),
+        cmocka_unit_test(frame_longer_than_any_segment_is_refused),
         cmocka_unit_test(zeros_are_no_frame),
         cmocka_unit_test(checksum_is_xxh3_of_the_frame_whatever_the_stack_held),
     };
