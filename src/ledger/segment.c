@@ -133,7 +133,8 @@ bool segment_decode_seal(struct bytes payload, uint32_t number, uint64_t file_si
             .count = bytes_load_le32(at + 36),
         };
         if (entry.offset < end || (uint64_t)entry.offset + entry.size > file_size ||
-            entry.sequence != sequence || entry.count == 0 ||
+            entry.sequence != sequence || entry.count == 0 || sequence == 0 ||
+            sequence > UINT64_MAX - entry.count ||
             (entry.kind != 0 && (entry.count != 1 || entry.size < FRAME_HEADER_SIZE))) {
             return false;
         }

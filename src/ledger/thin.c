@@ -206,6 +206,7 @@ bool thin_decode_trailer(const uint8_t block[SEGMENT_BLOCK], uint32_t number, ui
         .index_checksum = bytes_load_le64(block + 40),
     };
     if (trailer.number != number || trailer.count == 0 || trailer.count > THIN_ENTRIES_MAX ||
+        trailer.first_sequence == 0 || trailer.first_sequence > UINT64_MAX - trailer.count ||
         trailer.index_size != thin_index_size(trailer.count) ||
         trailer.index_offset % FRAME_ALIGNMENT != 0 ||
         segment_align((uint64_t)trailer.index_offset + trailer.index_size) + SEGMENT_BLOCK !=

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "ledger/frame.h"
+#include "ledger/thin.h"
 
 enum { ENTRIES = 3, FILE_SIZE = 1 << 20 };
 
@@ -108,6 +109,24 @@ static void seal_with_frames_out_of_order_is_refused(void **state)
     assert_false(segment_decode_seal(bytes_of(out, sizeof(out)), 7, FILE_SIZE, back, &count));
 }
 
+static void seal_whose_sequences_are_none_or_overflow_is_refused(void **state)
+{
+    (void)state;
+    static const uint64_t first[] = {0, UINT64_MAX, UINT64_MAX - 2, UINT64_MAX - 3};
+    struct segment_entry entries[ENTRIES];
+    static struct segment_entry back[SEGMENT_ENTRIES_MAX];
+    uint8_t out[SEGMENT_SEAL_HEAD_SIZE + ENTRIES * SEGMENT_ENTRY_SIZE];
+    uint32_t count = 0;
+    for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+        make_entries(entries);
+        entries[0].sequence = first[i];
+        entries[1].sequence = first[i] + 1;
+        entries[2].sequence = first[i] + 3;
+        segment_encode_seal(out, 7, entries, ENTRIES);
+        assert_false(segment_decode_seal(bytes_of(out, sizeof(out)), 7, FILE_SIZE, back, &count));
+    }
+}
+
 static void every_flipped_bit_of_a_trailer_is_found(void **state)
 {
     (void)state;
@@ -127,6 +146,26 @@ static void every_flipped_bit_of_a_trailer_is_found(void **state)
         out[bit / 8] ^= (uint8_t)(1U << (bit % 8));
         assert_false(segment_decode_trailer(out, 11, &back));
         out[bit / 8] ^= (uint8_t)(1U << (bit % 8));
+    }
+}
+
+static void thinned_trailer_whose_sequences_are_none_or_overflow_is_refused(void **state)
+{
+    (void)state;
+    static const uint64_t first[] = {0, UINT64_MAX, UINT64_MAX - 2};
+    uint8_t out[SEGMENT_BLOCK];
+    struct thin_trailer trailer = {.number = 7,
+                                   .index_offset = 4096,
+                                   .index_size = thin_index_size(3),
+                                   .count = 3,
+                                   .first_sequence = 9};
+    struct thin_trailer back;
+    thin_encode_trailer(out, &trailer, 11);
+    assert_true(thin_decode_trailer(out, 7, 3 * SEGMENT_BLOCK, 11, &back));
+    for (size_t i = 0; i < sizeof(first) / sizeof(first[0]); i++) {
+        trailer.first_sequence = first[i];
+        thin_encode_trailer(out, &trailer, 11);
+        assert_false(thin_decode_trailer(out, 7, 3 * SEGMENT_BLOCK, 11, &back));
     }
 }
 
@@ -152,7 +191,9 @@ int main(void)
         cmocka_unit_test(head_goes_both_ways),
         cmocka_unit_test(seal_goes_both_ways),
         cmocka_unit_test(seal_with_frames_out_of_order_is_refused),
+        cmocka_unit_test(seal_whose_sequences_are_none_or_overflow_is_refused),
         cmocka_unit_test(every_flipped_bit_of_a_trailer_is_found),
+        cmocka_unit_test(thinned_trailer_whose_sequences_are_none_or_overflow_is_refused),
         cmocka_unit_test(mark_says_whether_the_end_was_clean),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
