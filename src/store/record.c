@@ -6,6 +6,7 @@
 #include "base/ensure.h"
 #include "chain/rlp.h"
 #include "store/position.h"
+#include "store/state_key.h"
 
 enum {
     OFFSET_VERSION = 0,
@@ -293,7 +294,8 @@ int record_next_change(struct bytes *cursor, struct record_change *out_change)
     bool removed = value_size == RECORD_REMOVED;
     size_t value_bytes = removed ? 0 : value_size;
     if (cursor->size - RECORD_CHANGE_HEADER_SIZE < key_size ||
-        cursor->size - RECORD_CHANGE_HEADER_SIZE - key_size < value_bytes) {
+        cursor->size - RECORD_CHANGE_HEADER_SIZE - key_size < value_bytes ||
+        !state_key_is_sound(bytes_of(cursor->data + RECORD_CHANGE_HEADER_SIZE, key_size))) {
         return STOA_ECORRUPT;
     }
     (void)take(cursor, RECORD_CHANGE_HEADER_SIZE); /* read above */

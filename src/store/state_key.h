@@ -31,9 +31,23 @@ enum {
     STATE_KEY_GAP = 6,
     STATE_KEY_RAW_MAX = 128,               /* of the caller's key */
     STATE_KEY_MAX = 1 + STATE_KEY_RAW_MAX, /* with its domain */
+    STATE_KEY_ACCOUNT_SIZE = 1 + 20,
+    STATE_KEY_SLOT_SIZE = 1 + 20 + 32,
     STATE_KEY_SPREAD_SIZE = 16,
     STATE_KEY_BASE_MAX = STATE_KEY_SPREAD_SIZE + 1 + STATE_KEY_MAX,
 };
+
+/* Whether KEY, which may be anything, is of a size that a key of its domain has. All that follows
+ * is for keys that are. */
+static inline bool state_key_is_sound(struct bytes key)
+{
+    if (key.size == 0 || key.size > STATE_KEY_MAX) {
+        return false;
+    }
+    unsigned domain = key.data[0];
+    return (domain != STATE_KEY_ACCOUNT || key.size == STATE_KEY_ACCOUNT_SIZE) &&
+           (domain != STATE_KEY_SLOT || key.size == STATE_KEY_SLOT_SIZE);
+}
 
 /* Write the base of KEY (with its domain) to OUT. Returns its size. */
 size_t state_key_base(struct bytes key, uint8_t out[STATE_KEY_BASE_MAX]);

@@ -232,7 +232,7 @@ static int gather(struct gathering *gathering, const uint8_t hash[HASH_SIZE])
     struct record_change change;
     const uint8_t *wiped = NULL;
     while (result == 0 && (result = record_next_change(&cursor, &change)) == 0) {
-        result = change.key.size == 0 ? STOA_ECORRUPT : take_change(gathering, &change, &wiped);
+        result = take_change(gathering, &change, &wiped);
     }
     return result == STOA_ENOTFOUND ? 0 : result;
 }

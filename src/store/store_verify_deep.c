@@ -53,7 +53,7 @@ static int check_changes(struct verify *verify, uint64_t height)
     struct record_change change;
     int result = 0;
     while (result == 0 && record_next_change(&cursor, &change) == 0) {
-        result = change.key.size == 0 ? 0 : check_change(verify, height, &change);
+        result = check_change(verify, height, &change);
     }
     return result;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "store/position.h"
 #include "store/record.h"
+#include "store/state_key.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -221,6 +222,30 @@ static void cut_changes_are_corrupt(void **state)
     buffer_deinit(&changes);
 }
 
+/* A key that no encoder makes, which whoever keeps values by their keys may not meet. */
+static void changes_of_what_is_no_key_are_corrupt(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned domain;
+        uint16_t size;
+        bool sound;
+    } keys[] = {
+        {STATE_KEY_RAW, 0, false},     {STATE_KEY_RAW, STATE_KEY_MAX, true},
+        {STATE_KEY_ACCOUNT, 1, false}, {STATE_KEY_RAW, STATE_KEY_MAX + 1, false},
+        {STATE_KEY_ACCOUNT, 21, true}, {STATE_KEY_ACCOUNT, 22, false},
+        {STATE_KEY_SLOT, 21, false},   {STATE_KEY_SLOT, 53, true},
+    };
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        uint8_t image[RECORD_CHANGE_HEADER_SIZE + STATE_KEY_MAX + 1] = {0};
+        struct bytes cursor = bytes_of(image, RECORD_CHANGE_HEADER_SIZE + (size_t)keys[i].size);
+        struct record_change read;
+        bytes_store_le16(image, keys[i].size);
+        image[RECORD_CHANGE_HEADER_SIZE] = (uint8_t)keys[i].domain;
+        assert_int_equal(record_next_change(&cursor, &read), keys[i].sound ? 0 : STOA_ECORRUPT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +258,7 @@ int main(void)
         cmocka_unit_test(a_state_record_reads_back_and_a_short_one_is_corrupt),
         cmocka_unit_test(changes_walk_in_order),
         cmocka_unit_test(cut_changes_are_corrupt),
+        cmocka_unit_test(changes_of_what_is_no_key_are_corrupt),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
