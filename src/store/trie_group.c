@@ -133,6 +133,9 @@ static int step(struct reading *reading, struct error_detail *detail)
     if (result != 0) {
         return result == STOA_ENOMEM ? error_set(detail, result, "trie record") : corrupt(detail);
     }
+    if (reading->other.size == 0 || reading->other.data[0] >= TRIE_GROUP_MARK) {
+        return corrupt(detail); /* as of the newest */
+    }
     struct buffer made = reading->other;
     reading->other = *reading->scratch;
     *reading->scratch = made;
@@ -193,7 +196,9 @@ int trie_group_cut(struct bytes entry, uint64_t height, uint64_t bound, struct b
     int result = begin(&reading, entry, height, detail);
     bool cut = result == 0 && reading.height > bound;
     result = result == 0 ? reach(&reading, bound, detail) : result;
-    if (result == 0 && cut) {
+    if (result == 0 && cut && reading.left.size == 0 && reading.height != height) {
+        result = corrupt(detail); /* alone it would be of the oldest one's height */
+    } else if (result == 0 && cut) {
         result = write_cut(&reading, out);
         result = result == 0 ? 0 : error_set(detail, result, "trie record");
     }

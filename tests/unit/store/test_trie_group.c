@@ -192,6 +192,64 @@ static void damage_is_told_or_reads_as_something_else(void **context)
     buffer_deinit(&scratch);
 }
 
+/* What a damaged delta makes may be nothing, or begin as a group does: neither is a record. */
+static void a_version_that_is_no_record_is_told(void **context)
+{
+    (void)context;
+    static const struct bytes wrong[] = {{.data = NULL},
+                                         {.data = (const uint8_t *)"\x80", .size = 1}};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        struct trie_group group;
+        struct buffer delta;
+        struct buffer out;
+        struct bytes record;
+        struct error_detail detail;
+        uint64_t height;
+        uint8_t entry[100];
+        trie_group_init(&group);
+        buffer_init(&delta);
+        buffer_init(&out);
+        trie_group_begin(&group, bytes_of("record", 6), 9);
+        assert_int_equal(trie_delta_make(bytes_of("record", 6), wrong[i], &delta), 0);
+        assert_int_equal(trie_group_add(&group, buffer_bytes(&delta), 8), 0);
+        buffer_clear(&delta);
+        assert_int_equal(trie_delta_make(wrong[i], bytes_of("older", 5), &delta), 0);
+        assert_int_equal(trie_group_add(&group, buffer_bytes(&delta), 7), 0);
+        assert_true(trie_group_size(&group) <= sizeof(entry));
+        struct bytes made = bytes_of(entry, trie_group_write(&group, entry));
+        assert_int_equal(trie_group_find(made, 7, 8, &out, &record, &height, &detail),
+                         STOA_ECORRUPT);
+        assert_int_equal(trie_group_cut(made, 7, 8, &out, &detail), STOA_ECORRUPT);
+        buffer_deinit(&out);
+        buffer_deinit(&delta);
+        trie_group_deinit(&group);
+    }
+}
+
+/* Cut to its last version it would be that alone, as of the entry's height. */
+static void an_entry_that_ends_above_its_height_is_not_cut(void **context)
+{
+    (void)context;
+    struct trie_group group;
+    struct buffer delta;
+    struct buffer out;
+    struct error_detail detail;
+    uint8_t entry[100];
+    trie_group_init(&group);
+    buffer_init(&delta);
+    buffer_init(&out);
+    trie_group_begin(&group, bytes_of("record", 6), 9);
+    assert_int_equal(trie_delta_make(bytes_of("record", 6), bytes_of("older", 5), &delta), 0);
+    assert_int_equal(trie_group_add(&group, buffer_bytes(&delta), 8), 0);
+    group.height = 7; /* so does the entry say */
+    assert_true(trie_group_size(&group) <= sizeof(entry));
+    struct bytes made = bytes_of(entry, trie_group_write(&group, entry));
+    assert_int_equal(trie_group_cut(made, 7, 8, &out, &detail), STOA_ECORRUPT);
+    buffer_deinit(&out);
+    buffer_deinit(&delta);
+    trie_group_deinit(&group);
+}
+
 static void a_change_of_one_child_takes_little_more_than_it(void **context)
 {
     (void)context;
@@ -215,6 +273,8 @@ int main(void)
         cmocka_unit_test(what_is_cut_has_the_older_ones_as_they_were),
         cmocka_unit_test(a_version_alone_is_its_record),
         cmocka_unit_test(damage_is_told_or_reads_as_something_else),
+        cmocka_unit_test(a_version_that_is_no_record_is_told),
+        cmocka_unit_test(an_entry_that_ends_above_its_height_is_not_cut),
         cmocka_unit_test(a_change_of_one_child_takes_little_more_than_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
