@@ -304,6 +304,15 @@ void arc_unpacker_destroy(struct arc_unpacker *unpacker)
     }
 }
 
+/* Why zstd makes nothing of DICTIONARY: it does not say whether there was no memory. */
+static int judge_dictionary(struct bytes dictionary)
+{
+    bool trained = dictionary.size >= sizeof(uint32_t) &&
+                   bytes_load_le32(dictionary.data) == ZSTD_MAGIC_DICTIONARY;
+    size_t size = trained ? ZDICT_getDictHeaderSize(dictionary.data, dictionary.size) : 0;
+    return ZDICT_isError(size) != 0 ? STOA_ECORRUPT : STOA_ENOMEM;
+}
+
 int arc_map_create(const struct arc_header *header, uint64_t store_id, struct bytes dictionary,
                    struct arc_map **out_map)
 {
@@ -318,8 +327,9 @@ int arc_map_create(const struct arc_header *header, uint64_t store_id, struct by
         map->dictionary = ZSTD_createDDict(dictionary.data, dictionary.size);
     }
     if (map->groups == NULL || (dictionary.size != 0 && map->dictionary == NULL)) {
+        int result = map->groups == NULL ? STOA_ENOMEM : judge_dictionary(dictionary);
         arc_map_destroy(map);
-        return STOA_ENOMEM;
+        return result;
     }
     *out_map = map;
     return 0;

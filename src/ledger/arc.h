@@ -132,7 +132,7 @@ struct arc_map {
     void *dictionary;         /* ready for use; owned */
 };
 
-/* DICTIONARY is copied. STOA_ENOMEM. */
+/* DICTIONARY is copied. STOA_ENOMEM; STOA_ECORRUPT: it is none. */
 int arc_map_create(const struct arc_header *header, uint64_t store_id, struct bytes dictionary,
                    struct arc_map **out_map);
 void arc_map_destroy(struct arc_map *map);

@@ -682,6 +682,21 @@ static void text_is_packed_small(void **state)
     memory_free(out);
 }
 
+/* Its sum may be right all the same: that is damage, and not what the machine lacks. */
+static void a_dictionary_that_is_none_is_corrupt(void **state)
+{
+    (void)state;
+    uint8_t dictionary[300] = {0x37, 0xa4, 0x30, 0xec, 1, 2, 3, 4, 0xff, 0xff, 0xff};
+    struct arc_header header = {
+        .number = 1, .group_count = 1, .dictionary_size = sizeof(dictionary)};
+    struct arc_map *map = NULL;
+    struct bytes whole = bytes_of(dictionary, sizeof(dictionary));
+    assert_int_equal(arc_map_create(&header, 7, whole, &map), STOA_ECORRUPT);
+    dictionary[0] = 0; /* any bytes will do that do not begin as a trained one */
+    assert_int_equal(arc_map_create(&header, 7, whole, &map), 0);
+    arc_map_destroy(map);
+}
+
 static void names_are_read_back(void **state)
 {
     (void)state;
@@ -713,6 +728,7 @@ int main(void)
         cmocka_unit_test(full_disk_leaves_the_segment),
         cmocka_unit_test(given_up_it_leaves_nothing),
         cmocka_unit_test(text_is_packed_small),
+        cmocka_unit_test(a_dictionary_that_is_none_is_corrupt),
         cmocka_unit_test(names_are_read_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
