@@ -191,8 +191,8 @@ struct ledger_read {
 };
 
 /* One direct read, or one for each range; the checksum, sequence and store are checked before done,
- * but for ranges. A frame still in a
- * group buffer is served as well. Any number may be in flight. */
+ * but for ranges. A frame still in a group buffer is served as well. Any number may be in flight.
+ */
 void ledger_read(struct ledger *ledger, struct ledger_read *read);
 
 /* Return the buffer of READ to the pool. */

@@ -5,8 +5,8 @@
  *      copy     a stretch of frames is read, checked, shortened where that is wanted, and written
  *      finish   index and trailer are written, all of it is flushed
  *      compare  what the device has is read again, against a sum of what was written
- *      place    renamed to its name, the folder flushed; from then on reads go there; the segment
- * is unlinked, the folder flushed again
+ *      place    renamed to its name, the folder flushed; from then on reads go there; the
+ *               segment is unlinked, the folder flushed again
  *
  * Until the rename nothing has changed, and a file NNNNNNNN.thin.new is all there is to clear away;
  * after it both files say the same, and opening takes the thinned one. The segment is only ever

@@ -40,8 +40,8 @@
  *        4  u32  version, 1             32  u32  size of the segment file before
  *        8  u32  segment number         36  u32  0
  *       12  u32  offset of the index    40  u64  checksum of the index frame
- *       16  u32  its whole size         48  u64  XXH3-64 of the block with this as zero, seeded
- * with 20  u32  number of entries                the store's id
+ *       16  u32  its whole size         48  u64  XXH3-64 of the block with this as zero,
+ *       20  u32  number of entries               seeded with the store's id
  *
  * Everything else is zero. */
 #ifndef THIN_H

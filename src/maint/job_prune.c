@@ -3,11 +3,12 @@
  * receipts and what they are found by; of the state old versions, of its tries as well.
  *
  *   keep    a frame of the ledger says from where on blocks are kept whole; what is below is
- * refused from then on (store_prune.c); thin    segment by segment is looked at, and made anew
- * without what is below where that gives something back. One with damage is left alone: its frames
- * may yet be mended; merge   the runs of the indexes, of values and of tries that have something
- * below are merged into one without it, which needs as much room as they take, so that is looked
- * for first. It takes effect in one transaction; a checkpoint then takes the old files away.
+ *           refused from then on (store_prune.c);
+ *   thin    segment by segment is looked at, and made anew without what is below where that gives
+ *           something back. One with damage is left alone: its frames may yet be mended;
+ *   merge   the runs of the indexes, of values and of tries that have something below are merged
+ *           into one without it, which needs as much room as they take, so that is looked for
+ *           first. It takes effect in one transaction; a checkpoint then takes the old files away.
  *
  * Each part sees for itself what is left to be done, so a kill costs the segment or the merge that
  * was under way. The ledger keeps all changes of the state.

@@ -4,7 +4,7 @@
  *
  *   offset  size  field (little-endian)
  *        0     8  "STOASTOR"
- *        8     4  format version, 1
+ *        8     4  format version, 2
  *       12     4  zero
  *       16     8  store id: random, not 0; seeds the checksums of the ledger
  *       24     8  chain id, 0 where unknown

@@ -11,17 +11,23 @@
  *                 RECORD_BATCH (it counts where batch_record.h says so), RECORD_AGAIN (the block
  *                 is stored already: this is it with its receipts, which came later; its other
  *                 flags are those of its first frame)
- *        2     1  what it has lost (a thinned segment, prune_record.h): RECORD_GONE_BODY: the block
- * is its header with empty lists behind it, senders and envelope are gone (their flags stay:
- * envelope; or go: senders); RECORD_GONE_RECEIPTS: it had receipts 3     1  zero 4     4  number of
- * transactions 8     4  block size 12     4  receipts size 16     4  envelope size 20     4  zero
+ *        2     1  what it has lost (a thinned segment, prune_record.h):
+ *                 RECORD_GONE_BODY (the block is its header with empty lists behind it, senders
+ *                 and envelope are gone; the envelope's flag stays, that of the senders goes),
+ *                 RECORD_GONE_RECEIPTS (it had receipts)
+ *        3     1  zero
+ *        4     4  number of transactions
+ *        8     4  block size
+ *       12     4  receipts size
+ *       16     4  envelope size
+ *       20     4  zero
  *       24    32  block hash
  *       56    32  total difficulty, big-endian, this block included
  *       88    32  envelope hash, zero without one
  *      120     8  XXH3-64 of the bytes before, seeded with that of the block: what precedes the
  *                 receipts can be read alone, and checked
  *      128        block (RLP), receipts (RLP list), senders (20 bytes a transaction), envelope;
- * with RECORD_AGAIN the position (position.h) of the block's frame before this one
+ *                 with RECORD_AGAIN the position (position.h) of the block's frame before this one
  *
  * LEDGER_STATE, the state changes of the block in the next LEDGER_BLOCK frame. They stand apart, in
  * the same group, so that reading a block does not fetch them; before the block, so that a block is

@@ -2,14 +2,14 @@
 /* store_private.h: the store's state, shared by store*.c. Everything here belongs to the loop's
  * thread; what a worker may touch is in its job.
  *
- * A block's way (store_put.c):   submitted -> verified by a worker -> linked to its parent, in the
- * order submitted
- *   -> appended to the ledger, while a worker computes its index entries -> durable and indexed, in
- * order
- *   -> in the open pending batch, head moved, acknowledged.
+ * A block's way (store_put.c):   submitted -> verified by a worker
+ *                                -> linked to its parent, in the order submitted
+ *                                -> appended to the ledger, while a worker computes its index
+ *                                   entries -> durable and indexed, in order
+ *                                -> in the open pending batch, head moved, acknowledged.
  * A batch's way (store_apply.c): open -> frozen -> applied by a worker -> cleared.
- * A read's way (store_get.c):    pending batches, newest first -> tables (worker) -> one direct
- * read of the frame. */
+ * A read's way (store_get.c):    pending batches, newest first -> tables (worker)
+ *                                -> one direct read of the frame. */
 #ifndef STORE_PRIVATE_H
 #define STORE_PRIVATE_H
 

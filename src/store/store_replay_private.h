@@ -3,7 +3,7 @@
  *
  *   store_replay.c        frame by frame
  *   store_replay_batch.c  frames that count with the end of their batch, and damaged ones, which
- * may be of one: held back until one knows */
+ *                         may be of one: held back until one knows */
 #ifndef STORE_REPLAY_PRIVATE_H
 #define STORE_REPLAY_PRIVATE_H
 
