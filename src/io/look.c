@@ -31,7 +31,7 @@ static void note_crowd(struct io_looks *looks, uint64_t now_ns)
 bool look_again(struct look *look)
 {
     struct io_looks *looks = &look->io->looks;
-    uint64_t before_ns = look->now_ns;
+    uint64_t before_ns = io_now_ns(look->io);
     (void)sched_yield(); /* it does not fail on Linux */
     look->now_ns = io_now_ns(look->io);
     if (look->now_ns - before_ns >= CROWDED_NS) {

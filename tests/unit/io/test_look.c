@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-enum { LOOK_NS = 50000, YIELD_NS = 10000, SLICE_NS = 4000000 };
+enum { STEP_NS = 10000, TURN_NS = 2 * STEP_NS, LOOK_NS = 3 * TURN_NS, SLICE_NS = 4000000 };
 
 struct clock {
     struct io io; /* first */
@@ -28,7 +28,7 @@ static const struct io_ops clock_ops = {.name = "clock", .now_ns = tell_time};
 static struct clock clock_with_room(void)
 {
     return (struct clock){
-        .io = {.ops = &clock_ops}, .now_ns = UINT64_C(1) << 40, .step_ns = YIELD_NS};
+        .io = {.ops = &clock_ops}, .now_ns = UINT64_C(1) << 40, .step_ns = STEP_NS};
 }
 
 /* How often one looks. */
@@ -47,7 +47,7 @@ static void look_in_a_crowd(struct clock *clock)
 {
     clock->step_ns = SLICE_NS;
     assert_int_equal(look(clock, LOOK_NS), 1);
-    clock->step_ns = YIELD_NS;
+    clock->step_ns = STEP_NS;
 }
 
 /* How long nobody looks from now on. */
@@ -59,7 +59,7 @@ static uint64_t pause_of(struct clock *clock)
     while (!look_begin(&look, &clock->io, 1)) {
         clock->now_ns += 1000000;
     }
-    clock->step_ns = YIELD_NS;
+    clock->step_ns = STEP_NS;
     return clock->now_ns - begin_ns;
 }
 
@@ -67,8 +67,8 @@ static void with_room_one_looks_for_as_long_as_was_said(void **state)
 {
     (void)state;
     struct clock clock = clock_with_room();
-    assert_int_equal(look(&clock, LOOK_NS), LOOK_NS / YIELD_NS);
-    assert_int_equal(look(&clock, LOOK_NS), LOOK_NS / YIELD_NS);
+    assert_int_equal(look(&clock, LOOK_NS), LOOK_NS / TURN_NS);
+    assert_int_equal(look(&clock, LOOK_NS), LOOK_NS / TURN_NS);
     assert_int_equal(look(&clock, 0), 0);
 }
 
@@ -79,7 +79,7 @@ static void in_a_crowd_nobody_looks_for_a_while(void **state)
     look_in_a_crowd(&clock);
     assert_int_equal(look(&clock, LOOK_NS), 0);
     assert_in_range(pause_of(&clock), 10000000, 20000000);
-    assert_int_equal(look(&clock, LOOK_NS), LOOK_NS / YIELD_NS);
+    assert_int_equal(look(&clock, LOOK_NS), LOOK_NS / TURN_NS);
 }
 
 static void as_long_as_it_is_crowded_pauses_grow_to_a_second(void **state)
@@ -107,7 +107,7 @@ static void with_room_again_pauses_begin_anew(void **state)
         look_in_a_crowd(&clock);
         (void)pause_of(&clock);
     }
-    assert_int_equal(look(&clock, LOOK_NS), LOOK_NS / YIELD_NS);
+    assert_int_equal(look(&clock, LOOK_NS), LOOK_NS / TURN_NS);
     look_in_a_crowd(&clock);
     assert_in_range(pause_of(&clock), 10000000, 20000000);
 }
