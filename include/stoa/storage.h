@@ -57,14 +57,14 @@ struct stoa_storage_advice {
     char reason[168];
 };
 
-/* A verification that ended. */
+/* A verification that went through. */
 struct stoa_verification {
     int deep;       /* 1: of stoa_verify_deep */
-    int result;     /* 0: sound; STOA_ECORRUPT: damage; else why it could not go on */
+    int result;     /* 0: sound; STOA_ECORRUPT: damage */
     uint64_t began; /* seconds since 1970, as the next */
     uint64_t ended;
     uint64_t height;                  /* of the head then */
-    struct stoa_verify_report report; /* zeros where it could not go on */
+    struct stoa_verify_report report;
 };
 
 struct stoa_storage {

@@ -204,9 +204,8 @@ static void forget_kept(struct kept_damages *kept)
     }
 }
 
-static void tell_verified(struct stoa *stoa)
+static void tell_verified(struct stoa *stoa, const struct stoa_verification *newest)
 {
-    const struct stoa_verification *newest = verify_notes_newest(&stoa->verified);
     metrics_set(stoa->metrics, METRICS_VERIFY_ENDED, newest != NULL ? newest->ended : 0);
     metrics_set(stoa->metrics, METRICS_VERIFY_DAMAGES, newest != NULL ? newest->report.damages : 0);
 }
@@ -214,7 +213,7 @@ static void tell_verified(struct stoa *stoa)
 int engine_serve_read_verified(struct stoa *stoa, struct error_detail *detail)
 {
     int result = verify_notes_read(&stoa->verified, stoa->store, detail);
-    tell_verified(stoa);
+    tell_verified(stoa, verify_notes_newest(&stoa->verified));
     return result;
 }
 
@@ -227,7 +226,7 @@ static void note_verified(struct stoa *stoa, struct stoa_verification *verificat
     verification->report = *report;
     int result = verify_notes_keep(&stoa->verified, stoa->store, verification, &detail);
     report->noted = result == 0 ? 1 : result;
-    tell_verified(stoa);
+    tell_verified(stoa, verification);
 }
 
 static void serve_verify(struct engine_request *own)
@@ -255,7 +254,7 @@ static void serve_verify(struct engine_request *own)
     result = store_verify(stoa->store, own->index != 0, keep_damage, &kept, report,
                           &own->request.detail);
     result = end_check(own, result);
-    if (result != STOA_ECANCELED) {
+    if (result == 0 || result == STOA_ECORRUPT) { /* else what came out before still holds */
         verification.result = result;
         note_verified(stoa, &verification, report);
     }

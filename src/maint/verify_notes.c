@@ -72,6 +72,9 @@ int verify_notes_read(struct verify_notes *notes, struct store *store, struct er
         }
     }
     buffer_deinit(&note);
+    if (result != 0) {
+        *notes = (struct verify_notes){{{.ended = 0}}};
+    }
     return result;
 }
 

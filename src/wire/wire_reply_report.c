@@ -254,7 +254,7 @@ int wire_reply_read_archive(struct bytes *cursor, struct stoa_archive **out,
     return 0;
 }
 
-enum { STORAGE_LISTS = 5 };
+enum { STORAGE_LISTS_FIRST = 4, STORAGE_LISTS = 5 }; /* an older peer has the first */
 
 /* A list of the answer on its way in. */
 struct storage_list {
@@ -284,7 +284,8 @@ static int find_storage_lists(struct bytes *cursor, struct stoa_storage *totals,
         result = wire_reply_read_list(&list, WIRE_STRUCT_STORAGE, totals, detail);
     }
     *out_size = 0;
-    for (unsigned i = 0; result == 0 && list.size != 0 && i < STORAGE_LISTS; i++) {
+    for (unsigned i = 0;
+         result == 0 && (i < STORAGE_LISTS_FIRST || list.size != 0) && i < STORAGE_LISTS; i++) {
         result = rlp_read_list(&list, &lists[i].items, detail);
         if (result == 0) {
             result = wire_reply_count_items(lists[i].items, lists[i].size, &lists[i].count, detail);
