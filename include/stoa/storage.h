@@ -63,7 +63,7 @@ struct stoa_verification {
     int result;     /* 0: sound; STOA_ECORRUPT: damage */
     uint64_t began; /* seconds since 1970, as the next */
     uint64_t ended;
-    uint64_t height;                  /* of the head then */
+    uint64_t height; /* of the head then */
     struct stoa_verify_report report;
 };
 

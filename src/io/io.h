@@ -160,7 +160,7 @@ struct io {
     struct metrics *metrics; /* the owner's, for all that has the loop; NULL: nothing is counted */
     unsigned batch;          /* submitted since the last turn, without timers */
     struct io_looks looks;
-    char features[256];      /* what the probe found, for a log line */
+    char features[256]; /* what the probe found, for a log line */
 };
 
 enum io_backend {
