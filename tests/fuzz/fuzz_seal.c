@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "fuzz/fuzz_seal.h"
 
+#include <string.h>
 #include <xxhash.h>
 #include <zlib.h>
 
@@ -10,6 +11,14 @@
 #include "ledger/segment.h"
 
 enum { OFFSET_CRC = 12, OFFSET_CHECKSUM = 40 };
+
+uint8_t *fuzz_seal_copy(const uint8_t *data, size_t size)
+{
+    uint8_t *copy = memory_alloc(size != 0 ? size : 1);
+    ensure(copy != NULL);
+    memcpy(copy, data, size);
+    return copy;
+}
 
 uint64_t fuzz_seal_checksum(const uint8_t *frame, size_t size)
 {

@@ -10,6 +10,9 @@
 /* The first byte of an input: what it is, and whether its sums are left as they are. */
 enum { FUZZ_SEAL_RAW = 0x80, FUZZ_SEAL_MASK = 0x7f };
 
+/* SIZE bytes at DATA in memory of their own, to be sealed there; memory_free gives it back. */
+uint8_t *fuzz_seal_copy(const uint8_t *data, size_t size);
+
 #define FUZZ_SEAL_STORE UINT64_C(0x1122334455667788) /* the id of every store */
 
 /* What both sums of the frame at FRAME have to be, which has SIZE bytes of payload. */

@@ -215,9 +215,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     bool raw = (data[0] & FUZZ_SEAL_RAW) != 0;
     size_t rest = size - 1;
-    uint8_t *copy = memory_alloc(rest != 0 ? rest : 1); /* to be sealed */
-    ensure(copy != NULL);
-    memcpy(copy, data + 1, rest);
+    uint8_t *copy = fuzz_seal_copy(data + 1, rest);
     switch ((data[0] & FUZZ_SEAL_MASK) % KINDS) {
     case KIND_HEIGHT:
         check_height(bytes_of(copy, rest));
