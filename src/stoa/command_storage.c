@@ -174,11 +174,6 @@ static void add_verification(struct answer *answer, const struct stoa_verificati
     command_upkeep_add_report(json, report);
     json_writer_object_end(json);
     (void)sheet_time_text(verification->ended, ended);
-    if (verification->result != 0 && verification->result != STOA_ECORRUPT) {
-        sheet_line(&answer->sheet, depth, "%s, failed: %s", ended,
-                   stoa_strerror(verification->result));
-        return;
-    }
     sheet_line(
         &answer->sheet, depth,
         "%s, %s, %" PRIu64 " damages, %" PRIu64 " blocks, %" PRIu64 " frames, %s, head %" PRIu64,
